@@ -1,0 +1,104 @@
+"""Settings of each command: small, frozen, read from and written to TOML.
+
+Unknown keys are errors. A preset is a set of values for these classes, never a subclass.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PRESETS = ("fast",)
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, TOML in and out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read settings from a file; keys that are absent keep their defaults.
+
+        Raises:
+            ValueError: naming the file and every key that is wrong.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} is not valid TOML: {error}") from error
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
+            raise ValueError(f"{path} does not fit {cls.__name__}: {problems}") from error
+
+    def to_toml(self) -> str:
+        """The settings as TOML; keys without a value are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+class LoopSettings(Settings):
+    """The training loop, shared by both networks."""
+
+    epochs: int = Field(24, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    seed: int = 1
+    threads: int = Field(2, ge=1)
+    minutes: float | None = Field(None, gt=0, description="stop after the epoch that passes this")
+
+
+class LocateSettings(Settings):
+    """The ``fast`` localiser: one U-Net per limb, all points in one pass."""
+
+    input_px: int = Field(256, ge=64, multiple_of=32, description="side of the square input")
+    widths: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
+    heatmap_stride: int = Field(2, ge=1)
+    sigma_px: float = Field(1.6, gt=0, description="target spread, heat-map px")
+    found_threshold: float = Field(
+        0.25, ge=0, le=1, description="peak below which a point counts as not found"
+    )
+
+
+class DamageSettings(Settings):
+    """The ``fast`` damage network: one for all joints of both limbs."""
+
+    patch_px: int = Field(112, ge=32, multiple_of=16, description="side of the square patch")
+    half_window: float = Field(
+        0.17, gt=0, le=1, description="half side of a patch / size of the limb"
+    )
+    widths: tuple[int, ...] = (12, 28, 48, 72, 96)
+    condition_width: int = Field(24, ge=1, description="width of the joint's embedding")
+    mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
+
+
+class SymmetrySettings(Settings):
+    """The trees over the 86 patch scores, as published."""
+
+    trees: int = Field(500, ge=1)
+    depth: int = Field(4, ge=1, le=8)
+    blend: float = Field(0.5, ge=0, le=1, description="share of the trees in the final score")
+    max_features: float = Field(1.0, gt=0, le=1)
+    drop_extremity: float = Field(
+        0.25, ge=0, lt=1, description="share of training rows that lose the hands or the feet"
+    )
+    seed: int = 1
+    threads: int = Field(2, ge=1)
+
+
+class SimulateSettings(Settings):
+    """A simulated cohort."""
+
+    patients: int = Field(ge=1, le=100_000)
+    seed: int = Field(0, ge=0)
+    pixels_per_mm: float | None = Field(
+        None, gt=0.5, le=20, description="fixed resolution; drawn like real cohorts if absent"
+    )
+    workers: int = Field(1, ge=1)
