@@ -74,7 +74,7 @@ class DamageSettings(Settings):
     half_window: float = Field(
         0.17, gt=0, le=1, description="half side of a patch / size of the limb"
     )
-    widths: tuple[int, ...] = (12, 28, 48, 72, 96)
+    widths: tuple[int, ...] = (20, 40, 72, 112)
     condition_width: int = Field(24, ge=1, description="width of the joint's embedding")
     mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
 
@@ -87,10 +87,38 @@ class SymmetrySettings(Settings):
     blend: float = Field(0.5, ge=0, le=1, description="share of the trees in the final score")
     max_features: float = Field(1.0, gt=0, le=1)
     drop_extremity: float = Field(
-        0.25, ge=0, lt=1, description="share of training rows that lose the hands or the feet"
+        0.25,
+        ge=0,
+        lt=1,
+        description="share of training rows that lose the other extremity, the other side or both",
     )
     seed: int = 1
     threads: int = Field(2, ge=1)
+
+
+class TrainLocateSettings(Settings):
+    """Training of the localisers."""
+
+    films: int = Field(3000, ge=8, description="simulated films of each limb")
+    network: LocateSettings = LocateSettings()
+    loop: LoopSettings = LoopSettings(epochs=14, batch_size=16, learning_rate=3e-3)
+
+
+class TrainDamageSettings(Settings):
+    """Training of the damage network."""
+
+    patients: int = Field(900, ge=2, description="simulated patients, one hand and foot of each")
+    network: DamageSettings = DamageSettings()
+    loop: LoopSettings = LoopSettings(epochs=14, batch_size=32, learning_rate=2e-3)
+
+
+class TrainSymmetrySettings(Settings):
+    """Training of the trees; their patients are others than the networks'."""
+
+    patients: int = Field(300, ge=2, description="simulated patients, four films of each")
+    cohort_seed: int = Field(7_000, ge=0, description="seed of the simulated patients")
+    pixels_per_mm: float = Field(5.0, gt=0.5, description="resolution of their films")
+    forest: SymmetrySettings = SymmetrySettings()
 
 
 class SimulateSettings(Settings):

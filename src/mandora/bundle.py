@@ -1,0 +1,379 @@
+"""A trained model as one folder: networks, trees, what goes in, and where it comes from.
+
+A bundle holds ``manifest.json`` and the files that the manifest lists, and nothing else. The
+manifest states each file's SHA-256, so that a result can name the exact model by one hash, and
+a damaged or exchanged file is found before anything is scored with it. The hashes do not say
+*who* made a bundle: take bundles only from people you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+
+from mandora.anatomy import POINTS, SITES, Limb
+from mandora.records import Record
+from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+
+BUNDLE_SCHEMA = "1.0"
+MANIFEST = "manifest.json"
+CARD = "card.md"
+DAMAGE_FILE = "damage.onnx"
+SYMMETRY_FILE = "symmetry.npz"
+LOCATE_FILES: dict[Limb, str] = {limb: f"locate-{limb}.onnx" for limb in Limb}
+STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
+"""The files that every bundle has, besides its manifest."""
+
+_REMEDY = "copy the bundle again from where you got it"
+_MAX_MANIFEST = 1 << 20  # bytes
+
+# A plain name: no folder, no drive, nothing hidden, so that no name leads out of the bundle.
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+OneLine = Annotated[str, StringConstraints(pattern=r"^[^\r\n]+$", max_length=200)]
+
+
+class BundleError(ValueError):
+    """A model bundle that cannot be used; the message names the file and the remedy."""
+
+
+def _all_sites(sites: tuple[str, ...]) -> tuple[str, ...]:
+    if sorted(sites) != sorted(_SITE_CODES):
+        raise ValueError("must be the codes of mandora.anatomy.SITES, each once")
+    return sites
+
+
+_SITE_CODES = tuple(site.code for site in SITES)
+SiteCodes = Annotated[tuple[str, ...], AfterValidator(_all_sites)]
+
+
+class LocateContract(Record):
+    """What the two localisers take and give."""
+
+    input_px: int = Field(ge=1, description="side of the square input")
+    channels: int = Field(1, ge=1)
+    heatmap_stride: int = Field(ge=1, description="input px per heat-map px")
+    found_threshold: float = Field(ge=0, le=1, description="peak below which: not found")
+    points: dict[Limb, tuple[str, ...]] = Field(description="output channels, in order")
+    template: dict[Limb, tuple[tuple[float, float], ...]] = Field(
+        description="mean shape of a left limb, centred, |MCP2-MCP5| or |MTP1-MTP5| = 1"
+    )
+
+    @classmethod
+    def of(
+        cls, settings: LocateSettings, template: dict[Limb, tuple[tuple[float, float], ...]]
+    ) -> Self:
+        """The contract of localisers that were trained with these settings."""
+        return cls(
+            input_px=settings.input_px,
+            heatmap_stride=settings.heatmap_stride,
+            found_threshold=settings.found_threshold,
+            points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
+            template=template,
+        )
+
+    @model_validator(mode="after")
+    def _known_points(self) -> Self:
+        for limb in Limb:
+            names = self.points.get(limb, ())
+            if sorted(names) != sorted(p.name for p in POINTS[limb]):
+                raise ValueError(f"points of the {limb} must be those of mandora.anatomy")
+            if len(self.template.get(limb, ())) != len(names):
+                raise ValueError(f"the {limb}'s template needs one place for each of its points")
+        return self
+
+
+class DamageContract(Record):
+    """What the damage network takes and gives."""
+
+    patch_px: int = Field(ge=1, description="side of the square patch")
+    channels: int = Field(1, ge=1)
+    half_window: float = Field(gt=0, le=1, description="half side of a patch / size of the limb")
+    points: dict[Limb, tuple[str, ...]] = Field(description="points, in the order of the condition")
+
+    @classmethod
+    def of(cls, settings: DamageSettings) -> Self:
+        """The contract of a network that was trained with these settings."""
+        return cls(
+            patch_px=settings.patch_px,
+            half_window=settings.half_window,
+            points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
+        )
+
+
+class SymmetryContract(Record):
+    """What the symmetry trees take and give."""
+
+    trees: int = Field(ge=1, description="per site")
+    depth: int = Field(ge=1)
+    blend: float = Field(ge=0, le=1, description="share of the trees in the final score")
+    sites: SiteCodes = Field(description="site codes, in the order of the forests")
+
+    @classmethod
+    def of(cls, settings: SymmetrySettings) -> Self:
+        """The contract of trees that were trained with these settings."""
+        return cls(
+            trees=settings.trees, depth=settings.depth, blend=settings.blend, sites=_SITE_CODES
+        )
+
+
+class Contract(Record):
+    """The input contract of the three stages."""
+
+    locate: LocateContract
+    damage: DamageContract
+    symmetry: SymmetryContract
+
+
+class Licence(Record):
+    """Under which terms the trained numbers may be used."""
+
+    spdx: OneLine = Field(description="SPDX expression, e.g. Apache-2.0 or LicenseRef-…")
+    note: str = Field("", description="in words: what limits the use, whose data it was")
+
+
+class BundleInfo(Record):
+    """What the maker of a bundle states about it."""
+
+    name: FileName
+    version: OneLine
+    preset: OneLine
+    created: OneLine = Field(description="when the model was trained, e.g. 2026-01-31")
+    contract: Contract
+    licence: Licence
+    software: dict[str, str] = Field(description="versions of the packages that trained it")
+    training_data: str = Field(min_length=1, description="what it was trained on, in words")
+
+
+class FileEntry(Record):
+    """One file of a bundle."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class Manifest(BundleInfo):
+    """The contents of ``manifest.json``."""
+
+    schema_version: str = BUNDLE_SCHEMA
+    card: FileName = CARD
+    files: dict[FileName, FileEntry]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        lacking = [name for name in (*STANDARD_FILES, self.card) if name not in self.files]
+        if lacking:
+            raise ValueError(f"files lacks {', '.join(dict.fromkeys(lacking))}")
+        if MANIFEST in self.files:
+            raise ValueError(f"files lists {MANIFEST}, which cannot hold its own hash")
+        return self
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were all there and unchanged when it was opened.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it states.
+        sha256: hash of ``manifest.json``, and through it of every file.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    def path(self, name: str) -> Path:
+        """Where a file of the bundle lies.
+
+        Raises:
+            BundleError: if the bundle has no such file.
+        """
+        if name not in self.manifest.files:
+            known = ", ".join(sorted(self.manifest.files))
+            raise BundleError(f"{self.folder} has no file {name!r}; it has {known}")
+        return self.folder / name
+
+
+def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Path]) -> Bundle:
+    """Write a bundle and open it again; either all of it appears or nothing.
+
+    Args:
+        folder: where to; must not exist or be empty.
+        info: what to state about the model.
+        files: content, or a file to copy, for each of ``STANDARD_FILES`` and any further file.
+
+    Raises:
+        BundleError: if the folder is taken, a file is lacking or a name cannot be used.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BundleError(f"{folder} is already there; choose another folder or remove it")
+    partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    try:
+        contents = {n: c.read_bytes() if isinstance(c, Path) else c for n, c in files.items()}
+        entries = {n: {"sha256": _hash(c), "bytes": len(c)} for n, c in contents.items()}
+        manifest = Manifest.model_validate(
+            {**info.model_dump(mode="json"), "files": dict(sorted(entries.items()))}
+        )
+        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        partial.mkdir(parents=True)
+        for name, content in {**contents, MANIFEST: text.encode()}.items():
+            (partial / name).write_bytes(content)
+        if folder.exists():
+            folder.rmdir()  # empty; a rename onto it fails on some systems
+        partial.rename(folder)
+    except ValidationError as error:
+        raise BundleError(f"cannot write {folder}: {'; '.join(_problems_of(error))}") from error
+    except OSError as error:
+        raise BundleError(f"cannot write {folder}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return open_bundle(folder)
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle after checking every file of it.
+
+    Raises:
+        BundleError: naming every file that is wrong, and what to do.
+    """
+    bundle, problems = _inspect(path)
+    if bundle is None or problems:
+        raise BundleError("\n".join(problems))
+    return bundle
+
+
+def verify_bundle(path: Path) -> list[str]:
+    """Check a bundle.
+
+    Returns:
+        Every problem, one line each, naming the file and what to do; empty if it is sound.
+    """
+    return _inspect(path)[1]
+
+
+def default_bundle() -> Path:
+    """The folder of the bundle that comes with the package.
+
+    Raises:
+        BundleError: if this installation has none.
+    """
+    folder = resources.files("mandora").joinpath("bundles", "default")
+    if not isinstance(folder, Path) or not (folder / MANIFEST).is_file():
+        raise BundleError(
+            f"this installation has no model bundle in {folder}; install mandora from a wheel, "
+            "or name the folder of a bundle"
+        )
+    return folder
+
+
+def describe(bundle: Bundle) -> str:
+    """A bundle in words, for people, several lines."""
+    m = bundle.manifest
+    c = m.contract
+    total = sum(entry.bytes for entry in m.files.values())
+    lines = [
+        f"{m.name} {m.version} (preset {m.preset}, created {m.created})",
+        f"folder      {bundle.folder}",
+        f"sha256      {bundle.sha256}",
+        f"licence     {m.licence.spdx}" + (f": {m.licence.note}" if m.licence.note else ""),
+        f"trained on  {m.training_data}",
+        f"trained by  {', '.join(f'{k} {v}' for k, v in sorted(m.software.items()))}",
+        f"locate      {c.locate.input_px} × {c.locate.input_px} px, heat maps 1:"
+        f"{c.locate.heatmap_stride}, found from a peak of {c.locate.found_threshold:g}",
+        f"damage      patches of {c.damage.patch_px} × {c.damage.patch_px} px",
+        f"symmetry    {c.symmetry.trees} trees per site, depth {c.symmetry.depth}, "
+        f"share {c.symmetry.blend:g} of the final score",
+        f"files       {len(m.files)}, {total / 1e6:.1f} MB",
+        *(f"  {name:<20} {e.bytes:>11,} bytes  {e.sha256}" for name, e in m.files.items()),
+        f"model card  {bundle.path(m.card)}",
+    ]
+    return "\n".join(lines)
+
+
+def _inspect(path: Path) -> tuple[Bundle | None, list[str]]:
+    """The bundle, unless its manifest cannot be used, and all problems."""
+    if not path.is_dir():
+        return None, [f"{path}: there is no such folder; name the folder of a bundle"]
+    raw, manifest, problems = _read_manifest(path / MANIFEST)
+    if manifest is None:
+        return None, problems
+    for name, entry in manifest.files.items():
+        problems += _check_file(path / name, entry)
+    problems += [
+        f"{extra}: the manifest does not list it; remove it, or {_REMEDY}"
+        for extra in sorted(path.iterdir())
+        if extra.name not in {*manifest.files, MANIFEST}
+    ]
+    return Bundle(path, manifest, _hash(raw)), problems
+
+
+def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
+    raw = b""
+    try:
+        if path.is_symlink() or path.stat().st_size > _MAX_MANIFEST:
+            return raw, None, [f"{path}: is a link or far too large; {_REMEDY}"]
+        raw = path.read_bytes()
+        content = json.loads(raw)
+    except OSError as error:
+        return raw, None, [f"{path}: cannot be read ({error.strerror}); {_REMEDY}"]
+    except (ValueError, RecursionError) as error:
+        return raw, None, [f"{path}: is not JSON ({error}); {_REMEDY}"]
+    schema = content.get("schema_version") if isinstance(content, dict) else None
+    # before the fields: another schema would only give a list of puzzling field names
+    if not isinstance(schema, str) or schema.split(".")[0] != BUNDLE_SCHEMA.split(".")[0]:
+        return (
+            raw,
+            None,
+            [
+                f"{path}: schema_version is {schema!r}, this version reads {BUNDLE_SCHEMA}; "
+                "use a bundle and a mandora of the same major version"
+            ],
+        )
+    try:
+        return raw, Manifest.model_validate_json(raw), []
+    except ValidationError as error:
+        return raw, None, [f"{path}: {problem}; {_REMEDY}" for problem in _problems_of(error)]
+
+
+def _check_file(path: Path, entry: FileEntry) -> list[str]:
+    """What is wrong with one file that the manifest lists."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        return [f"{path}: must be a plain file, not a link or a folder; {_REMEDY}"]
+    try:
+        size = path.stat().st_size
+        if size != entry.bytes:
+            return [f"{path}: has {size:,} bytes instead of {entry.bytes:,}; {_REMEDY}"]
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return [f"{path}: is missing; {_REMEDY}"]
+    except OSError as error:
+        return [f"{path}: cannot be read ({error.strerror}); {_REMEDY}"]
+    if found != entry.sha256:
+        return [
+            f"{path}: was changed: its SHA-256 is {found[:12]}…, the manifest says "
+            f"{entry.sha256[:12]}…; {_REMEDY}"
+        ]
+    return []
+
+
+def _problems_of(error: ValidationError) -> list[str]:
+    """Each wrong field of a manifest, in words."""
+    return [
+        f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}"
+        for e in error.errors(include_url=False)
+    ]
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,381 @@
+"""The command line: thin commands, one Python function each.
+
+Heavy packages are imported inside the commands, so that ``mandora --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mandora import __version__
+
+if TYPE_CHECKING:
+    from mandora.batch import Summary
+    from mandora.records import StudyResult
+
+NOTICE = "For research use only; not a medical device."
+EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="mandora",
+    help=f"Sharp/van der Heijde scores from radiographs of hands and feet. {NOTICE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+train_app = typer.Typer(help="Train a stage on simulated films.", no_args_is_help=True)
+bundle_app = typer.Typer(help="Look at, check and make model bundles.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+app.add_typer(bundle_app, name="bundle")
+
+BundleOption = Annotated[
+    Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+RunOption = Annotated[Path, typer.Option(help="Folder of the training run.")]
+SettingsOption = Annotated[
+    Path | None, typer.Option(help="TOML file with settings; what it leaves out is default.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="Processor threads.")]
+
+
+def _fail(message: object) -> NoReturn:
+    """An unusable call: say why and leave."""
+    typer.echo(f"mandora: {message}", err=True)
+    raise typer.Exit(EXIT_UNUSABLE)
+
+
+def _open_bundle(path: Path | None) -> Any:
+    from mandora.bundle import default_bundle, open_bundle
+
+    return open_bundle(path or default_bundle())
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"mandora {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Films <patient>-LH.jpg (RH, LF, RF), DICOM files, or folders."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mandora-out"),
+    template: Annotated[
+        Path | None, typer.Option(help="CSV whose columns scores.csv shall have, in its order.")
+    ] = None,
+    bundle: BundleOption = None,
+    example: Annotated[bool, typer.Option(help="Score the packaged example patient.")] = False,
+    threads: ThreadsOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Score every joint of one or many patients.
+
+    Writes scores.csv, joints.csv, results/, overlays/ and reports/. Exit code 0: all scored;
+    1: some items failed, each with its reason; 2: the call cannot be used.
+    """
+    from mandora.batch import example_films, score_films
+    from mandora.outputs.files import OutputError
+
+    chosen = list(inputs or [])
+    if example:
+        chosen += example_films()
+    if not chosen:
+        _fail("name at least one film or folder, or use --example")
+    try:
+        with _Progress(show=not as_json) as progress:
+            summary = score_films(
+                chosen, out, bundle=_open_bundle(bundle), template=template, threads=threads,
+                progress=progress.step, complain=progress.complain,
+            )  # fmt: skip
+    except OutputError as error:
+        typer.echo(f"mandora: {error}; what was finished before is kept", err=True)
+        raise typer.Exit(EXIT_UNUSABLE) from None
+    except (ValueError, OSError) as error:
+        _fail(error)
+    if as_json:
+        typer.echo(summary.to_json())
+    else:
+        _print_summary(summary)
+    if summary.problems:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def locate(
+    films: Annotated[list[Path], typer.Argument(help="Films, each of one hand or foot.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the points.")],
+    limb: Annotated[str | None, typer.Option(help="hand or foot; found out if absent.")] = None,
+    side: Annotated[str | None, typer.Option(help="L or R; found out if absent.")] = None,
+    bundle: BundleOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Find the joints on films: film,limb,side,site,x,y,confidence in px of the film.
+
+    Limb and side come from the options, else from a name that ends in -LH, -RH, -LF or -RF,
+    else from DICOM tags, else from what the film looks like.
+    """
+    from mandora.anatomy import Limb, Side
+    from mandora.batch import locate_films
+
+    if limb not in (None, *Limb):
+        _fail(f"--limb {limb}: use hand or foot")
+    if side not in (None, *Side):
+        _fail(f"--side {side}: use L or R")
+    try:
+        with _Progress(show=True) as progress:
+            failed = locate_films(
+                films, out, bundle=_open_bundle(bundle), threads=threads,
+                limb=Limb(limb) if limb else None, side=Side(side) if side else None,
+                progress=progress.step, complain=progress.complain,
+            )  # fmt: skip
+    except (ValueError, OSError) as error:
+        _fail(error)
+    typer.echo(f"{len(films) - failed} of {len(films)} films located: {out}")
+    if failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for the cohort.")],
+    patients: Annotated[int, typer.Option(help="Number of patients, four films each.")] = 10,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    force: Annotated[bool, typer.Option(help="Write into a folder that is not empty.")] = False,
+) -> None:
+    """Write simulated patients in RA2 layout, with the truth about every joint."""
+    from pydantic import ValidationError
+
+    from mandora.phantom.cohort import simulate_cohort
+    from mandora.settings import SimulateSettings
+
+    try:
+        settings = SimulateSettings(patients=patients, seed=seed, workers=workers)
+    except ValidationError as error:
+        _fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
+    try:
+        with _Progress(show=True) as progress:
+            simulate_cohort(settings, out, force=force,
+                            progress=lambda done: progress.step(done, patients))  # fmt: skip
+    except (ValueError, OSError) as error:
+        _fail(error)
+    typer.echo(f"{patients} patients: {out}")
+
+
+def _load_settings(kind: type[Any], path: Path | None) -> Any:
+    try:
+        return kind.from_toml(path) if path else kind()
+    except (ValueError, OSError) as error:
+        _fail(error)
+
+
+def _training(name: str) -> Any:
+    """The training module, or a word on what to install."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"mandora.training.{name}")
+    except ImportError as error:
+        _fail(f"training needs more packages ({error}): pip install 'mandora[train]'")
+
+
+@train_app.command("locate")
+def train_locate(
+    out: RunOption,
+    limb: Annotated[str | None, typer.Option(help="hand or foot; both if absent.")] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Train the localisers; writes locate-hand.onnx and locate-foot.onnx."""
+    from mandora.anatomy import Limb
+    from mandora.settings import TrainLocateSettings
+
+    if limb not in (None, *Limb):
+        _fail(f"--limb {limb}: use hand or foot")
+    chosen = _load_settings(TrainLocateSettings, settings)
+    runs = _training("runs")
+    try:
+        for kind in (Limb(limb),) if limb else tuple(Limb):
+            runs.run_locate(kind, chosen, out, typer.echo)
+    except (ValueError, OSError, ArithmeticError) as error:
+        _fail(error)
+
+
+@train_app.command("damage")
+def train_damage(out: RunOption, settings: SettingsOption = None) -> None:
+    """Train the damage network; writes damage.onnx."""
+    from mandora.settings import TrainDamageSettings
+
+    chosen = _load_settings(TrainDamageSettings, settings)
+    runs = _training("runs")
+    try:
+        runs.run_damage(chosen, out, typer.echo)
+    except (ValueError, OSError, ArithmeticError) as error:
+        _fail(error)
+
+
+@train_app.command("symmetry")
+def train_symmetry(out: RunOption, settings: SettingsOption = None) -> None:
+    """Train the trees on what the run's networks see; writes symmetry.npz."""
+    from mandora.settings import TrainSymmetrySettings
+
+    chosen = _load_settings(TrainSymmetrySettings, settings)
+    runs = _training("runs")
+    try:
+        runs.run_symmetry(chosen, out, typer.echo)
+    except (ValueError, OSError) as error:
+        _fail(error)
+
+
+@bundle_app.command("make")
+def bundle_make(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "mandora-fast",
+    version: Annotated[str, typer.Option(help="Version of the model.")] = __version__,
+) -> None:
+    """Put a training run's networks, trees and card into a bundle."""
+    runs = _training("runs")
+    try:
+        made = runs.make_bundle(run, out, name, version)
+    except (ValueError, OSError) as error:
+        _fail(error)
+    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+
+
+@bundle_app.command("verify")
+def bundle_verify(
+    path: Annotated[Path | None, typer.Argument(help="Folder; the packaged one if absent.")] = None,
+) -> None:
+    """Check every file of a bundle against its hash. Exit code 1 if anything is wrong."""
+    from mandora.bundle import default_bundle, verify_bundle
+
+    try:
+        problems = verify_bundle(path or default_bundle())
+    except ValueError as error:
+        problems = [str(error)]
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(EXIT_SOME_FAILED)
+    typer.echo("the bundle is sound")
+
+
+@bundle_app.command("show")
+def bundle_show(
+    path: Annotated[Path | None, typer.Argument(help="Folder; the packaged one if absent.")] = None,
+) -> None:
+    """Describe a bundle: what it takes, what it was trained on, under which licence."""
+    from mandora.bundle import describe
+
+    try:
+        typer.echo(describe(_open_bundle(path)))
+    except ValueError as error:
+        _fail(error)
+
+
+class _Progress:
+    """A bar on standard error, and complaints that do not break it."""
+
+    def __init__(self, *, show: bool) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._bar = Progress(console=console, disable=not (show and console.is_terminal))
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def step(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+    def complain(self, text: str) -> None:
+        if self._bar.disable:
+            typer.echo(text, err=True)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_summary(summary: Summary) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if len(summary.results) == 1:
+        console.print(_joint_table(summary.results[0]))
+    table = Table(title="Totals", title_justify="left")
+    table.add_column("patient")
+    table.add_column("joints scored", justify="right")
+    for name in ("narrowing /168", "erosion /280", "total /448"):
+        table.add_column(name, justify="right")
+    for result in summary.results:
+        totals = {t.name: t for t in result.totals}
+        cells = []
+        for name in ("Overall_narrowing", "Overall_erosion", "Overall_Tol"):
+            total = totals[name]
+            mark = "*" if total.method == "pro-rated" else ""
+            cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
+        table.add_row(result.study, str(totals["Overall_Tol"].scored), *cells)
+    console.print(table)
+    if any(t.method == "pro-rated" for r in summary.results for t in r.totals):
+        console.print("* pro-rated: some joints are missing", style="dim")
+    console.print(f"Results: {summary.out}   Reports: {summary.out / 'reports'}", highlight=False)
+    console.print(NOTICE, style="dim")
+    if summary.problems:
+        console.print(f"{len(summary.problems)} items failed; joints.csv says why.")
+
+
+def _joint_table(result: StudyResult) -> Any:
+    from rich.table import Table
+
+    from mandora.anatomy import SITES, Damage, Limb, Side
+
+    table = Table(title=f"Scores of {result.study}", title_justify="left")
+    table.add_column("joint")
+    for side in ("left", "right"):
+        for kind in Damage:
+            table.add_column(f"{side} {kind}", justify="right")
+    by_key = {(s.limb, s.site, s.side, s.kind): s for s in result.scores}
+    for limb in Limb:
+        for name in dict.fromkeys(s.name for s in SITES if s.limb is limb):
+            cells = []
+            for side in Side:
+                for kind in Damage:
+                    found = by_key.get((limb, name, side, kind))
+                    value = None if found is None else found.score
+                    cells.append("" if found is None else "–" if value is None else f"{value:.1f}")
+            table.add_row(f"{limb} {name}", *cells)
+        table.add_section()
+    return table
+
+
+def main() -> None:
+    """Entry point; Ctrl-C leaves what is finished."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        typer.echo("mandora: interrupted; what was finished is kept", err=True)
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,1 @@
+"""Cohorts: which films belong to which patient, and the scores that readers gave them."""

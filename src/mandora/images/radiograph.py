@@ -1,0 +1,213 @@
+"""One film in memory, whatever file it came from, and the rules for what can be one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.anatomy import Limb, Side
+
+Pixels = NDArray[np.float32]
+"""(H, W) float32, 0..1, bright bone."""
+
+MIN_SIDE_PX = 64
+MAX_PIXELS = 100_000_000
+FILM_EXTENT_MM = (60.0, 1000.0)
+"""Longer side of a film of a hand or foot; a pixel spacing that gives less or more is wrong."""
+
+AGAIN = "export the film again from the archive"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+_LIMB_WORDS = {
+    Limb.HAND: {"HAND", "HANDS", "WRIST", "WRISTS"},
+    Limb.FOOT: {"FOOT", "FEET", "FOREFOOT", "TOE", "TOES"},
+}
+
+
+class FilmTags(NamedTuple):
+    """What a file's tags say about which limb a film shows; None where they do not."""
+
+    side: Side | None = None
+    limb: Limb | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """A film as the stages see it; valid from birth and read-only.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1, bright bone, C-contiguous. The array is taken over, not
+            copied, and becomes read-only.
+        name: file name without folder, as the user gave it.
+        sha256: hash of the file's bytes, 64 lower-case hexadecimal digits.
+        spacing_mm: mm per px in both directions, or None where the file does not state it or
+            states what cannot be true.
+        side: the patient's side, if the file's tags say so; never guessed from the name.
+        limb: hand or foot, if the file's tags say so.
+        remarks: what a reader of the results should know about how the film was read; holds
+            nothing that identifies the patient.
+
+    Raises:
+        ValueError: if a field breaks one of these rules.
+    """
+
+    pixels: Pixels
+    name: str
+    sha256: str
+    spacing_mm: float | None = None
+    side: Side | None = None
+    limb: Limb | None = None
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name or PurePath(self.name).name != self.name:
+            raise ValueError(f"a film's name is a file name without folder, got {self.name!r}")
+        if not _SHA256.fullmatch(self.sha256):
+            raise ValueError(
+                f"{self.name}: sha256 must be 64 lower-case hexadecimal digits, got {self.sha256!r}"
+            )
+        spacing = self.spacing_mm
+        if spacing is not None and not (math.isfinite(spacing) and spacing > 0):
+            raise ValueError(
+                f"{self.name}: spacing_mm must be above 0, got {spacing}; use None if unknown"
+            )
+        pixels = np.ascontiguousarray(self.pixels)
+        _check_pixels(pixels, self.name)
+        pixels.setflags(write=False)
+        object.__setattr__(self, "pixels", pixels)
+
+    @property
+    def width(self) -> int:
+        """Width in px."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in px."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in px."""
+        return self.height, self.width
+
+
+def _check_pixels(pixels: Pixels, name: str) -> None:
+    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype != np.float32:
+        raise ValueError(
+            f"{name}: pixels must be (H, W) float32, got shape {pixels.shape}, {pixels.dtype}"
+        )
+    # written so that NaN fails too
+    if not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise ValueError(
+            f"{name}: pixels must lie in 0..1, got {pixels.min()}..{pixels.max()}; "
+            "read films with mandora.images.read"
+        )
+
+
+class UnreadableFilm(ValueError):
+    """A film that cannot be used; the message names the file, the fault and the remedy."""
+
+
+def check_size(width: int, height: int) -> None:
+    """Check the size in px that a header claims, before anything is decoded.
+
+    Raises:
+        UnreadableFilm: if a side is below :data:`MIN_SIDE_PX` or the area above
+            :data:`MAX_PIXELS`. The message does not name the file yet.
+    """
+    if min(width, height) < MIN_SIDE_PX:
+        raise UnreadableFilm(
+            f"the picture has {width} × {height} px, too few to show joints "
+            f"(at least {MIN_SIDE_PX} on each side); give the film in full size"
+        )
+    if width * height > MAX_PIXELS:
+        raise UnreadableFilm(
+            f"the header claims {width} × {height} px, more than "
+            f"{MAX_PIXELS // 1_000_000} megapixels; {AGAIN}"
+        )
+
+
+def spread(levels: NDArray[Any]) -> Pixels:
+    """Lay the values that are present over 0..1, linearly.
+
+    Args:
+        levels: (H, W) of any number type, higher is brighter.
+
+    Raises:
+        UnreadableFilm: if all values are the same or some are no numbers.
+    """
+    low, high = float(levels.min()), float(levels.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UnreadableFilm(f"the picture holds values that are not numbers; {AGAIN}")
+    if low == high:
+        raise UnreadableFilm(f"blank film: all pixels have the same value; {AGAIN}")
+    # float32 holds 16-bit integers exactly; wider types need the subtraction done before
+    exact: NDArray[Any] = levels.astype(np.float32 if levels.dtype.itemsize <= 2 else np.float64)
+    exact = np.subtract(exact, low, out=exact)
+    exact = np.divide(exact, high - low, out=exact)
+    return exact.astype(np.float32, copy=False)
+
+
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Bring a stored picture upright.
+
+    Args:
+        pixels: (H, W) as stored.
+        orientation: 1..8 as in EXIF 2.32, tag 0x0112, mirrored ones included.
+
+    Returns:
+        (H, W), or (W, H) for orientations 5 to 8; a view.
+    """
+    if orientation >= 5:  # rows and columns are exchanged
+        pixels = pixels.T
+        orientation = {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
+    rows = slice(None, None, -1 if orientation in (3, 4) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3) else 1)
+    return pixels[rows, columns]
+
+
+def limb_named(text: str) -> Limb | None:
+    """Find the limb that the words of a body part name, e.g. ``LEFT HAND``.
+
+    Returns:
+        None if they name neither hand nor foot, or both.
+    """
+    words = set(re.findall("[A-Z]+", text.upper()))
+    limbs = [limb for limb, known in _LIMB_WORDS.items() if words & known]
+    return limbs[0] if len(limbs) == 1 else None
+
+
+def true_spacing_mm(
+    stated: Iterable[Any], shape: tuple[int, int]
+) -> tuple[float | None, str | None]:
+    """Judge a pixel spacing from a file's tags.
+
+    Args:
+        stated: (between rows, between columns), mm.
+        shape: (height, width) of the film, px.
+
+    Returns:
+        mm per px and None, or None and what is wrong with the stated value.
+    """
+    try:
+        down, across = (float(value) for value in stated)
+    except (TypeError, ValueError):
+        return None, "is no pair of lengths"
+    if not (0 < down < math.inf and 0 < across < math.inf):
+        return None, "is no pair of lengths"
+    if abs(down - across) > 0.01 * max(down, across):
+        return None, f"differs between rows ({down:g} mm) and columns ({across:g} mm)"
+    extent = max(down * shape[0], across * shape[1])
+    if not FILM_EXTENT_MM[0] <= extent <= FILM_EXTENT_MM[1]:
+        # typical of pictures that were resized and kept the old spacing
+        return None, f"of {down:g} mm would make the film {extent:.0f} mm long"
+    return (down + across) / 2, None

@@ -1,0 +1,207 @@
+"""``scores.csv`` and ``joints.csv``: the numbers of a run, one patient after the other.
+
+Both files are valid after every patient: a row is written in one piece, flushed to the disk,
+and taken back whole if the disk refuses it. Tables of an earlier run in the same folder are
+started anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mandora.anatomy import RA2_COLUMNS
+from mandora.cohorts.ra2 import Template, format_row
+from mandora.outputs.files import OutputError, write_atomically
+from mandora.records import JointScore, Reason, Status, StudyResult
+
+JOINT_COLUMNS: tuple[str, ...] = (
+    "patient", "film", "side", "site", "kind", "x", "y", "score", "grade", "status", "reason",
+)  # fmt: skip
+"""Columns of ``joints.csv``: x and y in px of the film, 1 decimal; score with 4 decimals."""
+
+
+class TableWriter:
+    """Writes ``scores.csv`` and ``joints.csv`` of one run.
+
+    Use it as a context manager. A run that ends well is finished by :meth:`close`; a run that
+    an exception ends keeps its rows in the order in which they came.
+
+    Args:
+        folder: an existing folder; ``scores.csv`` and ``joints.csv`` in it are started anew.
+        template: gives the columns and, if it lists patients, their order in ``scores.csv``.
+            Without it the columns are those of the first RA2 release.
+
+    Raises:
+        OutputError: if a table cannot be opened.
+    """
+
+    def __init__(self, folder: Path, template: Template | None = None) -> None:
+        self._columns = tuple(template.columns) if template else RA2_COLUMNS
+        self._order = tuple(template.patients) if template else ()
+        self._rows: dict[str, str] = {}
+        self._scores = _Appender(folder / "scores.csv", self._columns)
+        try:
+            self._joints = _Appender(folder / "joints.csv", JOINT_COLUMNS)
+        except BaseException:
+            self._scores.close()
+            raise
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The patients written so far, in that order."""
+        return tuple(self._rows)
+
+    def write(self, result: StudyResult) -> None:
+        """Append one patient: a row of ``scores.csv`` and 86 rows of ``joints.csv``.
+
+        Raises:
+            ValueError: if the patient was written before in this run.
+            OutputError: if the disk refuses; both files then hold what they held before.
+        """
+        if result.study in self._rows:
+            raise ValueError(
+                f"patient {result.study} was already written in this run; patient ids must differ"
+            )
+        row = self._score_row(result)
+        before = self._joints.size
+        self._joints.append(_csv(_joint_row(result.study, s) for s in result.scores))
+        try:
+            self._scores.append(row)
+        except BaseException:
+            self._joints.cut(before)
+            raise
+        self._rows[result.study] = row
+
+    def write_problem(self, film: str, reason: Reason, patient: str = "", side: str = "") -> None:
+        """Append a ``failed`` row to ``joints.csv`` for an item that no patient's rows hold.
+
+        Raises:
+            OutputError: if the disk refuses.
+        """
+        row = dict.fromkeys(JOINT_COLUMNS, "")
+        row |= {"patient": patient, "film": film, "side": side}
+        row |= {"status": Status.FAILED.value, "reason": reason.value}
+        self._joints.append(_csv([list(row.values())]))
+
+    def close(self) -> None:
+        """Finish both tables; with a template that lists patients, bring rows into its order.
+
+        Patients of the template that were not given get a blank row; patients that it does not
+        list follow after. Calling it twice does no harm.
+
+        Raises:
+            OutputError: if the ordered table cannot be written; the unordered one stays.
+        """
+        if self._scores.closed:
+            return
+        self.abandon()
+        if not self._order:
+            return
+        listed = dict.fromkeys(self._order)
+        rows = [self._rows.get(p) or self._blank_row(p) for p in listed]
+        rows += [row for patient, row in self._rows.items() if patient not in listed]
+        text = _csv([self._columns]) + "".join(rows)
+        write_atomically(self._scores.path, text.encode())
+
+    def abandon(self) -> None:
+        """Close both files as they are."""
+        self._scores.close()
+        self._joints.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # blank rows would say "not given" of patients that an interrupted run did not reach
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _score_row(self, result: StudyResult) -> str:
+        scores = {s.target: s.score for s in result.scores}
+        totals = {t.name: t.value for t in result.totals}
+        return _csv([format_row(self._columns, result.study, scores, totals)])
+
+    def _blank_row(self, patient: str) -> str:
+        return _csv([format_row(self._columns, patient, {}, {})])
+
+
+def _joint_row(patient: str, score: JointScore) -> list[str]:
+    return [
+        patient,
+        score.film or "",
+        score.side.value,
+        score.site,
+        score.kind.value,
+        _number(score.x, 1),
+        _number(score.y, 1),
+        _number(score.score, 4),
+        "" if score.grade is None else str(score.grade),
+        score.status.value,
+        score.reason.value if score.reason else "",
+    ]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+class _Appender:
+    """A text file that grows by whole pieces."""
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self.path = path
+        # the header replaces an older table in one step; a reader never sees an empty file
+        write_atomically(path, _csv([header]).encode())
+        try:
+            self._file = path.open("r+b", buffering=0)
+            self.size = self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise OutputError(path, error) from error
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def append(self, text: str) -> None:
+        data = memoryview(text.encode())
+        try:
+            try:
+                while data:
+                    data = data[self._file.write(data) or 0 :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                self.cut(self.size)
+                raise
+        except OSError as error:
+            raise OutputError(self.path, error) from error
+        self.size = self._file.tell()
+
+    def cut(self, size: int) -> None:
+        # giving space back does not fail for want of space; anything else leaves a torn row
+        with suppress(OSError):
+            self._file.truncate(size)
+            self._file.seek(size)
+        self.size = size
+
+    def close(self) -> None:
+        self._file.close()

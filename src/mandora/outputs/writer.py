@@ -1,0 +1,201 @@
+"""The output folder of a run: tables, records, overlays and reports, patient by patient."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from mandora.anatomy import Slot
+from mandora.cohorts.ra2 import Template
+from mandora.damage.evidence import PatchEvidence
+from mandora.outputs.crops import joint_crops
+from mandora.outputs.files import (
+    OutputError,
+    check_file_stem,
+    make_output_folder,
+    write_atomically,
+)
+from mandora.outputs.overlay import draw_overlay
+from mandora.outputs.report import render_report
+from mandora.outputs.table import TableWriter
+from mandora.records import FilmRecord, JointScore, Reason, StudyResult
+
+_OWNER = "mandora:study"  # PNG text that says whose film an overlay shows
+
+__all__ = ["OutputError", "ResultWriter"]
+
+
+class _HasPixels(Protocol):
+    """Anything with the film's pixels: (H, W) float32, 0..1, bright bone."""
+
+    @property
+    def pixels(self) -> NDArray[np.float32]: ...
+
+
+class ResultWriter:
+    """Writes the results of a run into one folder, as they come.
+
+    The folder gets ``scores.csv``, ``joints.csv``, ``results/<patient>.json``,
+    ``overlays/<film>.png`` and ``reports/<patient>.html``. Single files are whole or not there;
+    the tables are valid after every patient. In a folder that holds an earlier run the tables
+    start anew, and a patient's other files are replaced when the patient is written again;
+    files of other patients stay.
+
+    Args:
+        out: the folder; made if absent.
+        template: columns and order of ``scores.csv``, see :class:`TableWriter`.
+        created: when the results are computed, printed in the reports; left out if absent.
+
+    Raises:
+        ValueError: if ``out`` is a file.
+        OSError: if the folder cannot be made or written; the message says what to do.
+    """
+
+    def __init__(
+        self, out: Path, template: Template | None = None, created: str | None = None
+    ) -> None:
+        self._out = out
+        self._created = created
+        for folder in (out, *(out / name for name in ("results", "overlays", "reports"))):
+            make_output_folder(folder)
+        self._owners = _overlay_owners(out / "overlays")
+        self._tables = TableWriter(out, template)
+
+    def write(
+        self,
+        result: StudyResult,
+        radiographs: Mapping[str, _HasPixels],
+        evidence: Mapping[str, Mapping[str, PatchEvidence]],
+    ) -> tuple[Path, ...]:
+        """Write one patient: the numbers first, then the pictures.
+
+        Args:
+            result: the patient's record.
+            radiographs: the films that could be read, by film name.
+            evidence: by film name, then by point name.
+
+        Returns:
+            The files of this patient, without the tables.
+
+        Raises:
+            ValueError: if the patient id cannot name a file or was written before in this run.
+            OutputError: if a file cannot be written. It names the file; everything written
+                before it stays as it is.
+        """
+        check_file_stem(result.study)
+        if result.study.casefold() in (p.casefold() for p in self._tables.patients):
+            raise ValueError(
+                f"patient {result.study} was already written in this run (capitals do not "
+                "count in file names); patient ids must differ"
+            )
+        record = self._out / "results" / f"{result.study}.json"
+        write_atomically(record, (result.model_dump_json(indent=2) + "\n").encode())
+        self._tables.write(result)
+        overlays, crops = {}, {}
+        for film in result.films:
+            if film.name in radiographs and film.name not in overlays:
+                pixels, seen = radiographs[film.name].pixels, evidence.get(film.name, {})
+                title = f"{result.study} · {Slot(film.side, film.limb).title} · {film.name}"
+                overlays[film.name] = draw_overlay(pixels, _scores_on(film, result), seen, title)
+                crops[film.name] = joint_crops(pixels, seen)
+        drawn = self._write_overlays(result.study, overlays)
+        report = self._out / "reports" / f"{result.study}.html"
+        html = render_report(result, overlays, crops, self._created)
+        write_atomically(report, html.encode())
+        return (record, *drawn, report)
+
+    def write_problem(self, film: str, reason: Reason, patient: str = "", side: str = "") -> None:
+        """Note in ``joints.csv`` an item that belongs to no patient or failed outside one.
+
+        Args:
+            film: file name without folder.
+            reason: why it failed.
+            patient: as far as known.
+            side: ``L`` or ``R``, as far as known.
+
+        Raises:
+            OutputError: if the disk refuses.
+        """
+        self._tables.write_problem(film, reason, patient, side)
+
+    def close(self) -> None:
+        """Finish the tables, see :meth:`TableWriter.close`.
+
+        Raises:
+            OutputError: if the ordered table cannot be written.
+        """
+        self._tables.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tables.__exit__(kind, error, trace)
+
+    def _write_overlays(self, study: str, overlays: Mapping[str, Image.Image]) -> list[Path]:
+        folder = self._out / "overlays"
+        earlier = {name for name, owner in self._owners.items() if owner == study}
+        info = PngInfo()
+        info.add_itxt(_OWNER, study)
+        written: dict[str, Path] = {}
+        for film, image in overlays.items():
+            path = folder / self._overlay_name(study, film, set(written))
+            buffer = io.BytesIO()
+            image.save(buffer, "PNG", pnginfo=info, compress_level=3)  # half the time
+            write_atomically(path, buffer.getvalue())
+            written[path.name.casefold()] = path
+            self._owners[path.name.casefold()] = study
+        # overlays of films that an earlier run had for this patient and this one has not
+        for path in folder.iterdir():
+            name = path.name.casefold()
+            if name in earlier and name not in written:
+                path.unlink(missing_ok=True)
+                del self._owners[name]
+        return list(written.values())
+
+    def _overlay_name(self, study: str, film: str, taken: set[str]) -> str:
+        """``<film stem>.png``, or a longer name if that one shows another film."""
+        plain, stem = Path(film).name, Path(film).stem
+        names = [stem, f"{study}-{stem}", f"{study}-{plain}"]
+        names += [f"{study}-{plain}-{i}" for i in range(2, 100)]
+        for name in names:
+            key = f"{name}.png".casefold()
+            if key not in taken and self._owners.get(key, study) == study:
+                return f"{name}.png"
+        raise ValueError(f"no free name for the overlay of {film} in {self._out / 'overlays'}")
+
+
+def _scores_on(film: FilmRecord, result: StudyResult) -> list[JointScore]:
+    """The film's scores; those without any film count where only one film of the limb is."""
+    place = (film.side, film.limb)
+    alone = sum((f.side, f.limb) == place for f in result.films) == 1
+    return [
+        s
+        for s in result.scores
+        if s.film == film.name or (alone and s.film is None and (s.side, s.limb) == place)
+    ]
+
+
+def _overlay_owners(folder: Path) -> dict[str, str]:
+    """Whose film each overlay of an earlier run shows; empty text for foreign pictures."""
+    owners = {}
+    for path in folder.glob("*.[pP][nN][gG]"):
+        try:
+            with Image.open(path) as image:  # reads the header only
+                owners[path.name.casefold()] = str(image.info.get(_OWNER, ""))
+        except (OSError, ValueError):
+            owners[path.name.casefold()] = ""
+    return owners

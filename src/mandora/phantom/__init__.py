@@ -1,0 +1,1 @@
+"""Simulated radiographs of hands and feet with known joints, joint spaces and damage."""

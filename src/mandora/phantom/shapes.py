@@ -1,0 +1,169 @@
+"""Outlines of bones and their exact signed distance.
+
+All lengths are mm. An outline is a closed polygon (N, 2) float64, (x, y), without the first
+point repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tube:
+    """Proportions of a tubular bone: three widths and the form of its two ends, mm."""
+
+    base: float
+    shaft: float
+    head: float
+    cup: float = 0.8  # how far the rims of the base embrace the head before it
+    dome: float = 3.0  # how far the head bulges
+    notch: float = 0.0  # depth of the groove between two condyles
+
+    def scaled(self, factor: float) -> Tube:
+        """The same bone, ``factor`` times as large."""
+        return Tube(*(factor * v for v in (self.base, self.shaft, self.head)),
+                    cup=self.cup * factor, dome=self.dome * factor, notch=self.notch * factor)  # fmt: skip
+
+    def tapered(self, base: float, shaft: float, head: float) -> Tube:
+        """The same bone with each width multiplied by its own factor."""
+        return replace(
+            self, base=self.base * base, shaft=self.shaft * shaft, head=self.head * head
+        )
+
+
+def unit(vector: Array) -> Array:
+    """The vector with length 1."""
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)
+
+
+def across(direction: Array) -> Array:
+    """The direction turned by a quarter, so that it points to +x when ``direction`` is up."""
+    return np.array([-direction[1], direction[0]])
+
+
+def tube_outline(
+    base: Array, head: Array, tube: Tube, *, tilt: float = 0.0, bow: float = 0.0
+) -> Array:
+    """Outline of a tubular bone from the centre of its base to the tip of its head.
+
+    Args:
+        base: (2,) mm, centre of the proximal joint surface.
+        head: (2,) mm, tip of the distal joint surface.
+        tube: proportions.
+        tilt: slope of the base's surface (lost space on one half of the joint).
+        bow: sideways bulge of the shaft, mm.
+    """
+    axis = head - base
+    length = float(np.linalg.norm(axis))
+    along, side = axis / length, across(axis / length)
+    v = np.linspace(-1.0, 1.0, 15)
+    # base: a shallow cup with rounded rims
+    base_u = -tube.cup * v**2 + tilt * v * tube.base / 2 + 1.2 * np.clip(np.abs(v) - 0.82, 0, 1) * 4
+    base_v = v * tube.base / 2
+    # head: a dome; two condyles if notched
+    head_v = v * tube.head / 2
+    head_u = length - tube.dome * np.abs(v) ** 2.4 - tube.notch * np.exp(-((v / 0.3) ** 2))
+    # sides: metaphyses flare towards both ends
+    t = np.linspace(0.0, 1.0, 13)[1:-1]
+    u0, u1 = float(base_u[-1]), float(head_u[-1])
+    flare_base = np.exp(-((t / 0.20) ** 1.6))
+    flare_head = np.exp(-(((1 - t) / 0.17) ** 1.6))
+    half = 0.5 * (
+        tube.shaft + (tube.base - tube.shaft) * flare_base + (tube.head - tube.shaft) * flare_head
+    )
+    side_u = u0 + t * (u1 - u0)
+    shift = bow * np.sin(np.pi * t)
+    u = np.concatenate([base_u, side_u, head_u[::-1], side_u[::-1]])
+    w = np.concatenate([base_v, half + shift, head_v[::-1], (-half + shift)[::-1]])
+    return np.asarray(base + u[:, None] * along + w[:, None] * side)
+
+
+def blob_outline(
+    centre: Array, size: tuple[float, float], angle: float, *, power: float = 2.6, n: int = 36
+) -> Array:
+    """A superellipse, the rough form of a carpal or tarsal bone.
+
+    Args:
+        centre: (2,) mm.
+        size: full width and height before turning, mm.
+        angle: clockwise turn on the film, rad.
+        power: 2 is an ellipse, larger is squarer.
+        n: number of corners.
+    """
+    phi = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    c, s = np.cos(phi), np.sin(phi)
+    x = size[0] / 2 * np.sign(c) * np.abs(c) ** (2 / power)
+    y = size[1] / 2 * np.sign(s) * np.abs(s) ** (2 / power)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray(centre + np.column_stack([x, y]) @ turn.T)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """An axis-parallel grid of sample places in mm.
+
+    Attributes:
+        x: (W,) float64, ascending, mm.
+        y: (H,) float64, ascending, mm.
+    """
+
+    x: Array
+    y: Array
+
+    @staticmethod
+    def around(points: Array, margin: float, step: float) -> Grid:
+        """The grid that covers the points and a margin, mm."""
+        (x0, y0), (x1, y1) = points.min(axis=0) - margin, points.max(axis=0) + margin
+        return Grid(np.arange(x0, x1 + step, step), np.arange(y0, y1 + step, step))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return len(self.y), len(self.x)
+
+
+def signed_distance(outline: Array, grid: Grid) -> NDArray[np.float32]:
+    """Exact distance to a polygon, (H, W) float32, mm; negative inside.
+
+    Even-odd rule for the sign, distance to each edge segment for the size.
+    """
+    px = np.broadcast_to(grid.x.astype(np.float32)[None, :], grid.shape)
+    py = np.broadcast_to(grid.y.astype(np.float32)[:, None], grid.shape)
+    best = np.full(grid.shape, np.inf, dtype=np.float32)
+    inside = np.zeros(grid.shape, dtype=bool)
+    ends = np.roll(outline, -1, axis=0)
+    for (ax, ay), (bx, by) in zip(outline.tolist(), ends.tolist(), strict=True):
+        ex, ey = bx - ax, by - ay
+        norm = ex * ex + ey * ey
+        if norm < 1e-12:
+            continue
+        wx, wy = px - np.float32(ax), py - np.float32(ay)
+        t = np.clip((wx * np.float32(ex) + wy * np.float32(ey)) / np.float32(norm), 0, 1)
+        np.minimum(best, (wx - t * np.float32(ex)) ** 2 + (wy - t * np.float32(ey)) ** 2, out=best)
+        if ay != by:
+            # a ray to the right crosses this edge in the rows between its ends
+            rows = (grid.y >= min(ay, by)) & (grid.y < max(ay, by))
+            cross = ax + (grid.y[rows] - ay) * ex / ey
+            inside[rows] ^= grid.x[None, :] < cross[:, None]
+    distance = np.sqrt(best)
+    return np.where(inside, -distance, distance)
+
+
+def resample(values: NDArray[np.float32], grid: Grid, x: Array, y: Array) -> NDArray[np.float32]:
+    """Bilinear samples of a gridded field at every (x, y) of two axes, (len(y), len(x))."""
+
+    def steps(axis: Array, wanted: Array) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        pos = np.clip((wanted - axis[0]) / (axis[1] - axis[0]), 0, len(axis) - 1.001)
+        low = pos.astype(np.intp)
+        return low, (pos - low).astype(np.float32)
+
+    iy, fy = steps(grid.y, y)
+    ix, fx = steps(grid.x, x)
+    rows = values[iy] * (1 - fy)[:, None] + values[iy + 1] * fy[:, None]
+    return np.asarray(rows[:, ix] * (1 - fx) + rows[:, ix + 1] * fx, dtype=np.float32)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mandora.outputs.files import (
+    OutputError,
+    check_file_stem,
+    make_output_folder,
+    write_atomically,
+)
+
+
+def test_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path) -> None:
+    path = tmp_path / "a.json"
+    for data in (b"first", b"second"):
+        write_atomically(path, data)
+        assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failure_names_the_file_and_leaves_the_old_one(tmp_path) -> None:
+    (tmp_path / "a.json").mkdir()
+    (tmp_path / "a.json" / "x").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*a\.json: "):
+        write_atomically(tmp_path / "a.json", b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("folder", ["/proc/mandora-out", "/sys/mandora-out"])
+def test_unwritable_folder_is_named_with_a_remedy(folder: str) -> None:
+    if not Path(folder).parent.is_dir():
+        pytest.skip("no such file system here")
+    with pytest.raises(OSError, match=rf"{folder}: .*give another folder"):
+        make_output_folder(Path(folder))
+
+
+def test_output_folder_that_is_a_file_is_refused(tmp_path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(ValueError, match="out is a file, not a folder"):
+        make_output_folder(tmp_path / "out")
+
+
+def test_output_folder_below_a_file_is_refused(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot write into the output folder"):
+        make_output_folder(tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("name", ["UAB001", "Müller 3", "a.b", "x-1_2"])
+def test_harmless_names_pass(name: str) -> None:
+    check_file_stem(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "a\\b", "a\0", "a\n", " a", "x" * 300]
+)
+def test_names_that_leave_the_folder_or_break_it_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a file"):
+        check_file_stem(name)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import csv
+import math
+import resource
+from pathlib import Path
+
+import pytest
+
+from mandora.anatomy import RA2_COLUMNS, TARGETS
+from mandora.cohorts.ra2 import Template
+from mandora.outputs.files import OutputError
+from mandora.outputs.table import TableWriter
+from mandora.records import Reason
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _patients(path: Path) -> list[str]:
+    return [row["Patient_ID"] for row in _rows(path)]
+
+
+def test_scores_hold_continuous_values_by_column_name(patient, tmp_path) -> None:
+    with TableWriter(tmp_path) as tables:
+        tables.write(patient.result)
+    (row,) = _rows(tmp_path / "scores.csv")
+    assert tuple(row) == RA2_COLUMNS
+    for aim, score in zip(TARGETS, patient.result.scores, strict=True):
+        if score.score is None:
+            assert row[aim.ra2_column] == ""
+        else:
+            assert row[aim.ra2_column] == f"{score.score:.4f}"
+    totals = {t.name: t.value for t in patient.result.totals}
+    assert float(row["Overall_Tol"]) == pytest.approx(totals["Overall_Tol"], abs=1e-4)
+    assert row["Overall_narrowing"] == ""  # not given, and so no number
+
+
+def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
+    with TableWriter(tmp_path) as tables:
+        tables.write(patient.result)
+    text = (tmp_path / "joints.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[0] == "patient,film,side,site,kind,x,y,score,grade,status,reason"
+    rows = _rows(tmp_path / "joints.csv")
+    assert len(rows) == 86
+    mcp2 = next(r for r in rows if (r["side"], r["site"], r["kind"]) == ("L", "mcp2", "erosion"))
+    score = patient.result.scores[[t.key for t in TARGETS].index("LH-mcp2:erosion")]
+    assert mcp2 == {
+        "patient": "P001", "film": "P001-LH.png", "side": "L", "site": "mcp2", "kind": "erosion",
+        "x": f"{score.x:.1f}", "y": f"{score.y:.1f}", "score": f"{score.score:.4f}",
+        "grade": str(score.grade), "status": "scored", "reason": "",
+    }  # fmt: skip
+    lost = [r for r in rows if r["site"] == "pip3" and r["side"] == "L"]
+    assert {(r["score"], r["grade"], r["status"], r["reason"]) for r in lost} == {
+        ("", "", "failed", "not_found")
+    }
+
+
+def test_problem_outside_a_patient_is_a_row_of_its_own(patient, tmp_path) -> None:
+    with TableWriter(tmp_path) as tables:
+        tables.write_problem('holiday, "beach".jpg', Reason.UNKNOWN_NAME)
+        tables.write(patient.result)
+        tables.write_problem("..-LH.jpg", Reason.BAD_STUDY_ID, side="L")
+    rows = _rows(tmp_path / "joints.csv")
+    assert len(rows) == 88
+    assert {k: v for k, v in rows[0].items() if v} == {
+        "film": 'holiday, "beach".jpg', "status": "failed", "reason": "unknown_name",
+    }  # fmt: skip
+    assert (rows[-1]["side"], rows[-1]["reason"]) == ("L", "bad_study_id")
+    assert _patients(tmp_path / "scores.csv") == ["P001"]
+
+
+def test_rows_are_on_the_disk_before_the_run_ends(new_patient, tmp_path) -> None:
+    tables = TableWriter(tmp_path)
+    for n in (1, 2):
+        tables.write(new_patient(f"P{n}").result)
+        assert len(_patients(tmp_path / "scores.csv")) == n
+        assert len(_rows(tmp_path / "joints.csv")) == 86 * n
+    tables.close()
+
+
+def test_earlier_tables_are_started_anew(new_patient, tmp_path) -> None:
+    for name in ("old", "new"):
+        with TableWriter(tmp_path) as tables:
+            tables.write(new_patient(name).result)
+    assert _patients(tmp_path / "scores.csv") == ["new"]
+    assert {r["patient"] for r in _rows(tmp_path / "joints.csv")} == {"new"}
+
+
+def test_template_gives_columns_and_order(new_patient, tmp_path) -> None:
+    columns = ("Patient_ID", "Overall_Tol", *reversed(RA2_COLUMNS[4:]))
+    template = Template(columns=columns, patients=("B", "absent", "A"))
+    with TableWriter(tmp_path, template) as tables:
+        for name in ("A", "B", "extra"):
+            tables.write(new_patient(name).result)
+        assert _patients(tmp_path / "scores.csv") == ["A", "B", "extra"]
+    rows = _rows(tmp_path / "scores.csv")
+    assert tuple(rows[0]) == columns
+    assert [r["Patient_ID"] for r in rows] == ["B", "absent", "A", "extra"]
+    assert {v for k, v in rows[1].items() if k != "Patient_ID"} == {""}
+    score = new_patient("A").result.scores[0]
+    assert math.isclose(float(rows[2][TARGETS[0].ra2_column]), score.score, abs_tol=1e-4)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_interrupted_run_claims_nothing_of_patients_it_did_not_reach(new_patient, tmp_path) -> None:
+    template = Template(columns=RA2_COLUMNS, patients=("A", "B", "C"))
+    with pytest.raises(KeyboardInterrupt), TableWriter(tmp_path, template) as tables:  # noqa: PT012
+        tables.write(new_patient("B").result)
+        raise KeyboardInterrupt
+    assert _patients(tmp_path / "scores.csv") == ["B"]
+
+
+def test_same_patient_twice_is_refused(patient, tmp_path) -> None:
+    with TableWriter(tmp_path) as tables:
+        tables.write(patient.result)
+        with pytest.raises(ValueError, match="P001 was already written"):
+            tables.write(patient.result)
+    assert _patients(tmp_path / "scores.csv") == ["P001"]
+
+
+def test_row_that_does_not_fit_is_taken_back_whole(new_patient, tmp_path) -> None:
+    """The kernel writes up to the limit and then refuses, as a disk does that fills up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with TableWriter(tmp_path) as tables:
+        tables.write(new_patient("A").result)
+        size = (tmp_path / "joints.csv").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, hard))
+        try:
+            with pytest.raises(OutputError, match=r"cannot write .*joints\.csv"):
+                tables.write(new_patient("B").result)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert (tmp_path / "joints.csv").stat().st_size == size
+        tables.write(new_patient("B").result)  # there is room again
+    assert _patients(tmp_path / "scores.csv") == ["A", "B"]
+    assert [r["patient"] for r in _rows(tmp_path / "joints.csv")] == ["A"] * 86 + ["B"] * 86
