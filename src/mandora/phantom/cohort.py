@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -37,9 +36,10 @@ from mandora.anatomy import (
     Target,
 )
 from mandora.phantom.damage import JointState, draw_state
+from mandora.phantom.exposure import Imaging
 from mandora.phantom.foot import build_foot
 from mandora.phantom.hand import WRIST_ANCHORS, build_hand
-from mandora.phantom.render import Imaging, Placement, SimulatedFilm, render
+from mandora.phantom.render import Placement, SimulatedFilm, render
 from mandora.phantom.skeleton import Traits
 from mandora.settings import SimulateSettings
 
@@ -58,7 +58,10 @@ _SHARES: dict[tuple[Limb, Damage], tuple[float, ...]] = {
 # What damage has in common, as shares of the variance: the patient, hands or feet, the kind of
 # damage, the same joint of both sides, one joint's narrowing and erosion, one side, neighbours
 # in the wrist. What is left over is each joint's own.
-_COMMON = {"patient": 0.42, "limb": 0.08, "damage": 0.06, "pair": 0.14, "joint": 0.10, "side": 0.03, "group": 0.05}  # fmt: skip
+_COMMON = {
+    "patient": 0.42, "limb": 0.08, "damage": 0.06, "pair": 0.14, "joint": 0.10, "side": 0.03,
+    "group": 0.05,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -265,7 +268,7 @@ def _save(image: Image.Image, path: Path, **options: int) -> None:
     part = path.with_name(path.name + ".part")
     try:
         image.save(part, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

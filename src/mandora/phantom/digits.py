@@ -45,7 +45,11 @@ class Digit:
 
 
 def build_digit(
-    limb: Limb, chain: Chain, states: Mapping[str, JointState], traits: Traits
+    limb: Limb,
+    chain: Chain,
+    states: Mapping[str, JointState],
+    traits: Traits,
+    rng: np.random.Generator,
 ) -> Digit:
     """Bones with the chain's joint spaces, narrowed, displaced and eroded as the states say."""
     n = len(chain.bones)
@@ -54,6 +58,7 @@ def build_digit(
     tilts = [0.0] * n
     strips: list[Strip] = []
     bites: list[Bite] = []
+    lips: list[Bone] = []
     for j, name in enumerate(chain.joints):
         state = state_of(states, name)
         proximal, distal = chain.tubes[j], chain.tubes[j + 1]
@@ -75,18 +80,33 @@ def build_digit(
             polygon = _space(ends[j][1], up_p, proximal, ends[j + 1][0], up_d, distal)
             strips.append(Strip(polygon, label, state.fused))
         bites += _bites(chain, j, ends, directions, state, label)
+        reach = float(np.clip(rng.normal(0.13, 0.07), 0.0, 0.3)) * distal.base
+        lips.append(_lip(f"{chain.bones[j + 1]}-lip", ends[j + 1][0], up_d, distal, reach))
     bones = tuple(
         Bone(
             name=chain.bones[i],
             outline=tube_outline(ends[i][0], ends[i][1], chain.tubes[i], tilt=tilts[i]),
             radius=chain.tubes[i].shaft * 0.52,
-            cortex=(0.45 * traits.cortex, 0.19 * chain.tubes[i].shaft * traits.cortex),
+            cortex=(
+                (0.6 + 0.05 * chain.tubes[i].base) * traits.cortex,
+                0.19 * chain.tubes[i].shaft * traits.cortex,
+                0.55 * traits.cortex,
+            ),
             axis=np.array(ends[i]),
             plate=_growth_plate(chain, i) if traits.immature else None,
         )
         for i in range(n)
     )
-    return Digit(bones, tuple(strips), tuple(bites))
+    return Digit((*bones, *lips), tuple(strips), tuple(bites))
+
+
+def _lip(name: str, base: Array, up: Array, tube: Tube, reach: float) -> Bone:
+    """The rim of a base that lies in front of or behind the head, and veils the joint space."""
+    v = np.linspace(-0.9, 0.9, 11)[:, None]
+    side = across(up) * v * tube.base / 2
+    surface = base + side - up * tube.cup * v**2 + up * 0.6
+    edge = base + side - up * (tube.cup * v**2 + reach * (1 - 0.7 * v**2) + 0.05)
+    return Bone(name, np.concatenate([surface, edge[::-1]]), 0.9, (0.4, 0.4, 0.4))
 
 
 def _growth_plate(chain: Chain, i: int) -> float:
@@ -131,7 +151,12 @@ def _bites(
         # large bites reach deeper, so that their middle lies further in
         reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
         bites.append(
-            Bite(bone, corner + across(up) * side * reach, erosion.radius * width,
-                 erosion.depth, label)  # fmt: skip
+            Bite(
+                bone,
+                corner + across(up) * side * reach,
+                erosion.radius * width,
+                erosion.depth,
+                label,
+            )
         )
     return bites

@@ -10,7 +10,16 @@ from mandora.anatomy import POINTS, Limb
 from mandora.phantom.damage import JointState
 from mandora.phantom.digits import Chain, build_digit
 from mandora.phantom.shapes import Array, Tube, blob_outline, unit
-from mandora.phantom.skeleton import Bone, Flesh, Gap, Skeleton, Traits, draw_landmarks
+from mandora.phantom.skeleton import (
+    Bite,
+    Bone,
+    Flesh,
+    Gap,
+    Skeleton,
+    Strip,
+    Traits,
+    draw_landmarks,
+)
 
 UNIT_MM = 72.0  # |MTP1-MTP5| of an average adult
 
@@ -31,7 +40,9 @@ _PROXIMAL = {
 _MIDDLE = Tube(8.2, 6.2, 7.4, cup=0.5, dome=1.2)
 _DISTAL = {1: Tube(16.0, 9.5, 12.0, cup=1.0, dome=3.0), 0: Tube(7.4, 4.2, 5.6, cup=0.5, dome=2.0)}
 _SPACE_MM = {1: 2.1, 2: 1.8, 3: 1.7, 4: 1.6, 5: 1.5}
-_BASES = {1: (0.27, 0.96), 2: (0.115, 0.93), 3: (-0.005, 0.99), 4: (-0.125, 1.06), 5: (-0.27, 1.16)}  # fmt: skip
+_BASES = {
+    1: (0.27, 0.96), 2: (0.115, 0.93), 3: (-0.005, 0.99), 4: (-0.125, 1.06), 5: (-0.27, 1.16),
+}  # fmt: skip
 _PHALANX_MM = {2: (25.5, 11.0, 9.0), 3: (23.5, 9.5, 9.0), 4: (21.5, 8.5, 8.5), 5: (20.0, 7.0, 8.0)}
 _LEAN = {2: 0.05, 3: 0.12, 4: 0.20, 5: 0.30}  # lesser toes lean towards the great toe, rad
 _TARSUS = {
@@ -71,19 +82,21 @@ def build_foot(
 
     def place(xy: tuple[float, float]) -> Array:
         c, s = np.cos(0.6 * turn), np.sin(0.6 * turn)
-        return np.array([[c, -s], [s, c]]) @ np.asarray(xy) * scale
+        return np.asarray(np.array([[c, -s], [s, c]]) @ np.asarray(xy) * scale)
 
     bones: list[Bone] = []
-    strips, bites, flesh = [], [], []
+    strips: list[Strip] = []
+    bites: list[Bite] = []
+    flesh: list[Flesh] = []
     for n in range(1, 6):
         chain = _ray(n, marks, place(_BASES[n]), width, traits.size, film_rng)
-        digit = build_digit(Limb.FOOT, chain, states, traits)
+        digit = build_digit(Limb.FOOT, chain, states, traits, film_rng)
         bones += digit.bones
         strips += digit.strips
         bites += digit.bites
         flesh += _toe_flesh(chain.nodes, n, traits, place((0.0, 1.15)))
     bones += _sesamoids(marks["mtp1"], place(_BASES[1]), width, film_rng)
-    thin = (0.6 * traits.cortex, 0.6 * traits.cortex)
+    thin = (0.7 * traits.cortex,) * 3
     for name, (centre, size, angle, depth) in _TARSUS.items():
         jitter = film_rng.normal(1, 0.05, 2)
         outline = blob_outline(
@@ -105,7 +118,7 @@ def build_foot(
 
 def _turned(direction: Array, angle: float) -> Array:
     c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s], [s, c]]) @ direction
+    return np.asarray(np.array([[c, -s], [s, c]]) @ direction)
 
 
 def _ray(
@@ -151,7 +164,7 @@ def _sesamoids(mtp: Array, base: Array, width: float, rng: np.random.Generator) 
         centre = centre + side * (offset + rng.normal(0, 0.8)) * width
         size = (8.5 * width * rng.normal(1, 0.08), 11.5 * width * rng.normal(1, 0.08))
         outline = blob_outline(centre, size, rng.normal(0, 0.2), power=2.0, n=20)
-        bones.append(Bone(f"sesamoid{k}", outline, 3.6 * width, (0.5, 0.5)))
+        bones.append(Bone(f"sesamoid{k}", outline, 3.6 * width, (0.5, 0.5, 0.5)))
     return bones
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mandora.phantom.skeleton import (
     Flesh,
     Gap,
     Skeleton,
+    Strip,
     Traits,
     draw_landmarks,
     label_of,
@@ -28,13 +30,18 @@ WRIST_ANCHORS = 6
 
 # The wrist in units of |MCP2-MCP5| from MCP3, of an average hand: the middle of each place
 # that is located, and centre, size, turn of the short bones.
-_LANDMARKS = {"cmc1": (0.413, 1.167), "radiocarpal": (0.017, 1.418), "ulnar_carpus": (-0.341, 1.135)}  # fmt: skip
+_LANDMARKS = {
+    "cmc1": (0.413, 1.167), "radiocarpal": (0.017, 1.418), "ulnar_carpus": (-0.341, 1.135),
+}  # fmt: skip
+_KNUCKLES = {"mcp3": (0.0, 0.0), "mcp2": (0.373, 0.007), "mcp5": (-0.575, 0.299)}
 _PLACES = {
     "mc1": (0.41, 1.12), "mul": (0.285, 1.15), "mna": (0.235, 1.22), "capnlun": (0.02, 1.39),
     "lunate": (-0.085, 1.445), "radcar": (0.045, 1.515), "radius": (0.075, 1.57),
     "ulna": (-0.305, 1.61), "cmc3": (0.015, 1.01), "cmc4": (-0.148, 1.02), "cmc5": (-0.265, 1.06),
 }  # fmt: skip
-_BASES = {1: (0.405, 1.095), 2: (0.19, 1.035), 3: (0.015, 1.0), 4: (-0.147, 1.01), 5: (-0.275, 1.05)}  # fmt: skip
+_BASES = {
+    1: (0.405, 1.095), 2: (0.19, 1.035), 3: (0.015, 1.0), 4: (-0.147, 1.01), 5: (-0.275, 1.05),
+}  # fmt: skip
 _SHORT = {
     "trapezium": ((0.345, 1.19), (0.23, 0.22), 0.4),
     "trapezoid": ((0.20, 1.13), (0.20, 0.22), 0.0),
@@ -85,7 +92,7 @@ _DISTAL = {
 _MIDDLE_LENGTH = {2: 0.59, 3: 0.66, 4: 0.655, 5: 0.60}  # of the proximal phalanx
 _DISTAL_LENGTH = {2: 0.43, 3: 0.44, 4: 0.46, 5: 0.51}
 _THUMB_DISTAL = 0.70
-_SPACE_MM = {"mcp": 1.7, "pip": 1.15, "ip": 1.2, "dip": 0.85}
+_SPACE_MM = {"mcp": 1.6, "pip": 1.05, "ip": 1.1, "dip": 0.8}
 _CARPAL_SPACE_MM = 1.25
 _GAPS = (
     ("capitate", "mc3", "cmc3"), ("hamate", "mc4", "cmc4"), ("hamate", "mc5", "cmc5"),
@@ -125,14 +132,17 @@ def build_hand(
     place = _wrist_map(marks, scale)
     width = traits.size * traits.robust
     bones: list[Bone] = []
-    strips, bites, flesh = [], [], []
+    strips: list[Strip] = []
+    bites: list[Bite] = []
+    flesh: list[Flesh] = []
     for n in range(1, 6):
         chain = _ray(n, marks, place(_BASES[n]), width, film_rng)
-        digit = build_digit(Limb.HAND, chain, states, traits)
+        digit = build_digit(Limb.HAND, chain, states, traits, film_rng)
         bones += digit.bones
         strips += digit.strips
         bites += digit.bites
         flesh += _finger_flesh(chain.nodes, n, traits, place((-0.02, 1.35)))
+    flesh += _webs(marks, place((0.12, 0.95)), traits)
     bones += _wrist_bones(place, scale, width, traits, film_rng)
     if not traits.immature:  # they ossify late
         bones += _sesamoids(place(_BASES[1]), marks["mcp1"], width, film_rng)
@@ -164,9 +174,9 @@ class _WristMap:
 
 
 def _wrist_map(marks: Mapping[str, Array], scale: float) -> _WristMap:
-    names = list(_LANDMARKS)
-    source = np.array([*(_LANDMARKS[n] for n in names), (0.0, 0.0), (0.373, 0.007), (-0.575, 0.299)])  # fmt: skip
-    target = np.array([*(marks[n] for n in names), marks["mcp3"], marks["mcp2"], marks["mcp5"]])
+    average = {**_LANDMARKS, **_KNUCKLES}
+    source = np.array(list(average.values()))
+    target = np.array([marks[name] for name in average])
     matrix = fit_similarity(source, target, [1, 1.5, 1, 0.3, 0.3, 0.3])
     # size comes from the hand, place and turn from the landmarks
     size = float(np.hypot(matrix[0, 0], matrix[1, 0]))
@@ -217,18 +227,30 @@ def _finger_flesh(nodes: Array, n: int, traits: Traits, wrist: Array) -> list[Fl
     return rods
 
 
+def _webs(marks: Mapping[str, Array], palm_base: Array, traits: Traits) -> list[Flesh]:
+    """Skin between the fingers reaches beyond the MCP joints."""
+    roots = [0.65 * marks[f"mcp{n}"] + 0.35 * marks[f"pip{n}"] for n in range(2, 6)]
+    r = 7.5 * traits.size * (0.5 + 0.5 * traits.flesh)
+    webs = [Flesh(a, b, (r, r)) for a, b in pairwise(roots)]
+    fold = 0.6 * marks["mcp1"] + 0.4 * marks["mcp2"]
+    palm = (marks["mcp1"] + marks["mcp2"] + palm_base) / 3
+    webs += [Flesh(fold, marks["mcp2"], (r, 1.4 * r)), Flesh(marks["mcp1"], fold, (r, r))]
+    return [*webs, Flesh(0.5 * (fold + palm), palm, (1.3 * r, 2.2 * r))]
+
+
 def _smooth(corners: Array) -> Array:
     """Round a polygon's corners (Chaikin's corner cutting, twice)."""
     for _ in range(2):
         following = np.roll(corners, -1, axis=0)
-        corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], 1).reshape(-1, 2)  # fmt: skip
+        near, far = 0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following
+        corners = np.stack([near, far], 1).reshape(-1, 2)
     return corners
 
 
 def _wrist_bones(
     place: _WristMap, scale: float, width: float, traits: Traits, rng: np.random.Generator
 ) -> list[Bone]:
-    thin = (0.55 * traits.cortex, 0.55 * traits.cortex)
+    thin = (0.7 * traits.cortex,) * 3
     bones = []
     for name, (centre, size, turn) in _SHORT.items():
         jitter = rng.normal(1, 0.04, 2) * (0.6 + 0.4 * traits.robust)
@@ -245,8 +267,14 @@ def _wrist_bones(
         top = place((0.08, 1.53) if name == "radius" else (-0.31, 1.57))
         bottom = place((0.08, 3.8) if name == "radius" else (-0.31, 3.8))
         bones.append(
-            Bone(name, outline, depth * scale, (0.6 * traits.cortex, 2.4 * traits.cortex * width),
-                 axis=np.array([top, bottom]), plate=0.055 if traits.immature else None)  # fmt: skip
+            Bone(
+                name,
+                outline,
+                depth * scale,
+                (1.0 * traits.cortex, 2.4 * traits.cortex * width, 1.0),
+                axis=np.array([top, bottom]),
+                plate=0.055 if traits.immature else None,
+            )
         )
     return bones
 
@@ -258,7 +286,7 @@ def _sesamoids(base: Array, mcp: Array, width: float, rng: np.random.Generator) 
     for k, offset in enumerate((-4.5, 4.0)):
         centre = mcp - up * rng.uniform(2.0, 6.0) * width + across(up) * offset * width
         outline = blob_outline(centre, (4.2 * width, 5.0 * width), 0.0, power=2.0, n=16)
-        bones.append(Bone(f"sesamoid{k}", outline, 1.8 * width, (0.4, 0.4)))
+        bones.append(Bone(f"sesamoid{k}", outline, 1.8 * width, (0.4, 0.4, 0.4)))
     return bones
 
 

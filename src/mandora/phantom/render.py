@@ -1,9 +1,8 @@
-"""From a skeleton to a film: projection, detector, display.
+"""From a skeleton to a film: the beam's way through bone and flesh.
 
 The beam passes a shell of compact bone, spongy bone and soft tissue; each bone's path length
-follows from the distance to its edge as if its cross-section were round. Intensity falls off
-by Beer-Lambert, gains scatter, noise and blur, and is shown as a vendor's processing would
-show it. Bright is dense.
+follows from the distance to its edge as if its cross-section were round. What the detector
+and the display make of it is in :mod:`mandora.phantom.exposure`.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
+from scipy.special import expit
 
 from mandora.anatomy import Limb, Side
+from mandora.phantom.exposure import Field, Imaging, collimate, expose, mark
 from mandora.phantom.shapes import Array, Grid, resample, signed_distance
 from mandora.phantom.skeleton import Bite, Bone, Skeleton
 
-Field = NDArray[np.float32]
-
 STEP_MM = 0.5  # distances are computed on this grid and interpolated: they are smooth
-MU_SOFT, MU_COMPACT, MU_SPONGY = 0.021, 0.115, 0.036  # per mm, about 55 kV
+MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
 
 
 @dataclass(frozen=True)
@@ -69,73 +68,15 @@ class Placement:
             width = round(width_mm * pixels_per_mm)
         ppmm = width / width_mm
         spread = 0.055 if wide else 0.025
-        middle = (0.52, 0.56) if hand else (0.51, 0.37)
+        middle = (0.50, 0.60) if hand else (0.51, 0.37)
         if wide and share < 0.3:
             spread = 0.09
         height = round(width * aspect)
         x = float(np.clip(rng.normal(middle[0], spread), 0.33, 0.67))
         y = float(np.clip(rng.normal(middle[1], spread), 0.2, 0.75))
         # fingertips and toes stay on the film
-        reach = (2.0 if hand else 1.15) * unit_mm * ppmm / height
+        reach = (2.15 if hand else 1.2) * unit_mm * ppmm / height
         return Placement(width, height, ppmm, float(angle), (x, max(y, reach + 0.02)), side)
-
-
-@dataclass(frozen=True)
-class Imaging:
-    """Everything between the limb and the picture file.
-
-    Attributes:
-        blur_mm: focal spot and motion, s.d.
-        noise: quantum noise at full beam, relative.
-        scatter: share of the signal that is haze.
-        heel: change of the beam's strength over the film.
-        black: grey value of the bare film, 0..1.
-        white: grey value of the densest bone.
-        gamma: curve between the two.
-        sharpen: strength of the vendor's edge enhancement.
-        soft: weight of soft tissue relative to bone (beam quality).
-        collimation: share of the film that is cut off on left, top, right, bottom.
-        collimation_value: grey value there.
-        marker: show a lead letter.
-        ring: shadow of a ring on this finger (2-5), 0 for none.
-    """
-
-    blur_mm: float = 0.15
-    noise: float = 0.01
-    scatter: float = 0.2
-    heel: float = 0.05
-    black: float = 0.06
-    white: float = 0.9
-    gamma: float = 1.0
-    sharpen: float = 0.3
-    soft: float = 1.0
-    collimation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    collimation_value: float = 0.0
-    collimation_tilt: float = 0.0
-    marker: bool = True
-    ring: int = 0
-
-    @staticmethod
-    def draw(rng: np.random.Generator, *, wide: bool) -> Imaging:
-        """At random; ``wide`` covers old and badly exposed films as well."""
-        u = rng.uniform
-        cut = np.where(rng.random(4) < (0.35 if wide else 0.15), u(0.0, 0.07, 4), 0.0)
-        return Imaging(
-            blur_mm=u(0.08, 0.45) if wide else u(0.08, 0.22),
-            noise=u(0.002, 0.03) if wide else u(0.003, 0.015),
-            scatter=u(0.05, 0.6),
-            heel=u(-0.3, 0.3) if wide else u(-0.12, 0.12),
-            black=u(0.0, 0.35) if wide else u(0.02, 0.15),
-            white=u(0.6, 1.0) if wide else u(0.8, 1.0),
-            gamma=float(np.exp(rng.normal(0, 0.35 if wide else 0.15))),
-            sharpen=float(np.clip(rng.normal(0.4, 0.5), 0.0, 1.6)),
-            soft=u(0.6, 1.7) if wide else u(0.8, 1.2),
-            collimation=(float(cut[0]), float(cut[1]), float(cut[2]), float(cut[3])),
-            collimation_value=float(rng.choice([0.0, 0.0, 0.02, 1.0 if wide else 0.0])),
-            collimation_tilt=rng.normal(0, 0.03) if wide else 0.0,
-            marker=bool(rng.random() < 0.7),
-            ring=int(rng.integers(2, 6)) if rng.random() < 0.05 else 0,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,13 +114,15 @@ def render(
     if imaging.ring:
         dense += stage.ring(imaging.ring)
     attenuation = MU_COMPACT * dense + MU_SPONGY * spongy + MU_SOFT * imaging.soft * soft
-    pixels = _expose(attenuation, placement, imaging, rng)
+    pixels = expose(attenuation, placement.pixels_per_mm, imaging, rng)
     if placement.side is Side.RIGHT:
-        pixels, spaces, erosions = (np.ascontiguousarray(a[:, ::-1]) for a in (pixels, spaces, erosions))  # fmt: skip
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+        spaces = np.ascontiguousarray(spaces[:, ::-1])
+        erosions = np.ascontiguousarray(erosions[:, ::-1])
         points = np.column_stack([placement.width - 1 - points[:, 0], points[:, 1]])
-    pixels = _collimate(pixels, imaging)
+    pixels = collimate(pixels, imaging)
     if imaging.marker:
-        pixels = _mark(pixels, placement, skeleton.limb, rng)
+        pixels = mark(pixels, placement.pixels_per_mm, placement.side, skeleton.limb, rng)
     return SimulatedFilm(
         np.clip(pixels, 0, 1).astype(np.float32), points, spaces, erosions,
         1 / placement.pixels_per_mm, skeleton.limb, placement.side,
@@ -200,8 +143,8 @@ class _Stage:
             centre_x = 1 - centre_x
         middle = skeleton.points.mean(axis=0)
         self._shift = size_mm * [centre_x, placement.centre[1]] - self._turn @ middle
-        self._x = (np.arange(placement.width) + 0.5) / self._ppmm
-        self._y = (np.arange(placement.height) + 0.5) / self._ppmm
+        self._x: Array = (np.arange(placement.width, dtype=np.float64) + 0.5) / self._ppmm
+        self._y: Array = (np.arange(placement.height, dtype=np.float64) + 0.5) / self._ppmm
         self._shape = (placement.height, placement.width)
         self._outlines = {b.name: self.to_mm(b.outline) for b in skeleton.bones}
         self.eroded = np.zeros(self._shape, dtype=np.uint8)
@@ -251,16 +194,17 @@ class _Stage:
                 continue
             grid, rows, cols = window
             depth = -resample(self._distance(bone, grid), grid, self._x[cols], self._y[rows])
-            shell = np.float32(bone.cortex[0])
+            shell: Field | np.float32 = np.float32(bone.cortex[0])
             light: Field | float = 1.0
             if bone.axis is not None:
-                u = self._along(bone, rows, cols)
+                u = self._along(bone.axis, rows, cols)
                 # compact bone is thick in the shaft and thin towards the joints
                 middle = np.clip(np.minimum(u, 1 - u) / 0.22, 0, 1) ** 1.3
-                shell = bone.cortex[0] + (bone.cortex[1] - bone.cortex[0]) * middle
+                end = np.where(u < 0.5, bone.cortex[0], bone.cortex[2]).astype(np.float32)
+                shell = (end + (bone.cortex[1] - end) * middle).astype(np.float32)
                 if bone.plate is not None:
                     length = float(np.linalg.norm(bone.axis[1] - bone.axis[0]))
-                    light = 1 - 0.75 * np.exp(-(((u - bone.plate) * length / 0.8) ** 2))
+                    light = 1 - 0.45 * np.exp(-(((u - bone.plate) * length / 0.6) ** 2))
             whole = _chord(depth, np.float32(bone.radius))
             core = _chord(depth - shell, np.maximum(bone.radius - shell, 0.1).astype(np.float32))
             core = np.minimum(core, whole)
@@ -271,15 +215,14 @@ class _Stage:
             spongy[rows, cols] += core * light * weave[rows, cols]
         return dense, spongy
 
-    def _along(self, bone: Bone, rows: slice, cols: slice) -> Field:
+    def _along(self, axis: Array, rows: slice, cols: slice) -> Field:
         """Place along a bone's axis, 0 at its proximal end and 1 at its distal end."""
-        assert bone.axis is not None
-        start, end = self.to_mm(bone.axis)
+        start, end = self.to_mm(axis)
         d = end - start
         d = d / (d @ d)
         x = (self._x[cols] - start[0]) * d[0]
         y = (self._y[rows] - start[1]) * d[1]
-        return (x[None, :] + y[:, None]).astype(np.float32)
+        return np.asarray(x[None, :] + y[:, None], dtype=np.float32)
 
     def _bitten(self, bite: Bite, depth: Field, rows: slice, cols: slice) -> Field:
         """Share of the bone that an erosion leaves; marks it in the truth."""
@@ -288,11 +231,12 @@ class _Stage:
         # a lobed edge: no erosion is a perfect circle
         angle = np.arctan2(y, x)
         phase = float(cx * 7.3 + cy * 3.1)
-        rim = bite.radius * (1 + 0.13 * np.sin(3 * angle + phase) + 0.07 * np.sin(5 * angle - phase))  # fmt: skip
-        inside = 1 / (1 + np.exp(-(rim - np.hypot(x, y)) / 0.22))
+        lobes = 0.13 * np.sin(3 * angle + phase) + 0.07 * np.sin(5 * angle - phase)
+        rim = bite.radius * (1 + lobes)
+        inside = expit((rim - np.hypot(x, y)) / 0.22)
         if bite.label:
             self.eroded[rows, cols][(inside > 0.5) & (depth > 0)] = bite.label
-        return (1 - bite.depth * inside).astype(np.float32)
+        return np.asarray(1 - bite.depth * inside, dtype=np.float32)
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
         """The weave of spongy bone: mean 1, (H, W) float32."""
@@ -301,7 +245,7 @@ class _Stage:
         weave = ndimage.gaussian_filter(noise, fine, truncate=2.5)
         weave -= ndimage.gaussian_filter(noise, coarse, truncate=2.5)
         spread = float(weave[::7, ::7].std())
-        return np.clip(1 + 0.2 * weave / max(spread, 1e-6), 0.2, 1.8).astype(np.float32)
+        return np.asarray(np.clip(1 + 0.12 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
 
     def project_flesh(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
@@ -353,19 +297,17 @@ class _Stage:
         """A metal ring on a proximal phalanx, in mm of compact bone."""
         shadow = np.zeros(self._shape, np.float32)
         bone = next((b for b in self.skeleton.bones if b.name == f"pp{finger}"), None)
-        if bone is None or self.skeleton.limb is not Limb.HAND:
+        if bone is None or bone.axis is None or self.skeleton.limb is not Limb.HAND:
             return shadow
-        u = self._along(bone, slice(None), slice(None))
-        depth_window = self._window(self._outlines[bone.name], 8.0)
-        if depth_window is None:
+        window = self._window(self._outlines[bone.name], 8.0)
+        if window is None:
             return shadow
-        _, rows, cols = depth_window
-        assert bone.axis is not None
+        _, rows, cols = window
         start, end = self.to_mm(bone.axis)
         d = (end - start) / np.linalg.norm(end - start)
-        v = (self._x[cols][None, :] - start[0]) * -d[1] + (self._y[rows][:, None] - start[1]) * d[0]
-        band = (np.abs(u[rows, cols] - 0.42) < 0.05) & (np.abs(v) < 10.0)
-        shadow[rows, cols][band] = 25.0
+        x, y = self._x[cols][None, :] - start[0], self._y[rows][:, None] - start[1]
+        band = np.abs(self._along(bone.axis, rows, cols) - 0.42) < 0.05
+        shadow[rows, cols][band & (np.abs(y * d[0] - x * d[1]) < 10.0)] = 25.0
         return shadow
 
 
@@ -373,66 +315,3 @@ def _chord(depth: Field, radius: Field | np.float32) -> Field:
     """Path length at a distance ``depth`` inside the edge of a round body, mm."""
     d = np.clip(depth, 0, radius)
     return np.asarray(2 * np.sqrt(d * (2 * radius - d)), dtype=np.float32)
-
-
-def _expose(
-    attenuation: Field, placement: Placement, imaging: Imaging, rng: np.random.Generator
-) -> Field:
-    """Grey values, (H, W) float32; bright is dense."""
-    ppmm = placement.pixels_per_mm
-    beam = np.exp(-ndimage.gaussian_filter(attenuation, imaging.blur_mm * ppmm, truncate=3.0))
-    # scatter is smooth: compute it on a coarse copy
-    k = max(1, round(3 * ppmm))
-    coarse = ndimage.gaussian_filter(beam[::k, ::k], 15.0 * ppmm / k, mode="nearest")
-    haze = ndimage.zoom(coarse, (beam.shape[0] / coarse.shape[0], beam.shape[1] / coarse.shape[1]), order=1)  # fmt: skip
-    signal = beam + imaging.scatter * haze
-    heel = 1 + imaging.heel * np.linspace(-0.5, 0.5, beam.shape[0], dtype=np.float32)
-    signal = signal / (1 + imaging.scatter) * heel[:, None]
-    grain = rng.standard_normal(beam.shape, dtype=np.float32)
-    signal = signal + imaging.noise * np.sqrt(np.maximum(signal, 1e-3)) * grain
-    shown = -np.log(np.maximum(signal, 1e-3))
-    if imaging.sharpen > 0.05:
-        shown = shown + imaging.sharpen * (shown - ndimage.gaussian_filter(shown, 0.9 * ppmm, truncate=2.5))  # fmt: skip
-    low, high = np.percentile(shown[::5, ::5], [1.0, 99.5])
-    scaled = np.clip((shown - low) / max(high - low, 1e-6), 0, 1.3)
-    return np.asarray(imaging.black + (imaging.white - imaging.black) * scaled**imaging.gamma, np.float32)  # fmt: skip
-
-
-def _collimate(pixels: Field, imaging: Imaging) -> Field:
-    """Cut the film's borders, possibly a little tilted."""
-    if not any(imaging.collimation):
-        return pixels
-    h, w = pixels.shape
-    x = np.linspace(0, 1, w, dtype=np.float32)[None, :]
-    y = np.linspace(0, 1, h, dtype=np.float32)[:, None]
-    x, y = x + imaging.collimation_tilt * (y - 0.5), y - imaging.collimation_tilt * (x - 0.5)
-    left, top, right, bottom = imaging.collimation
-    out = np.zeros(pixels.shape, bool)
-    for edge, beyond in ((left, x < left), (top, y < top), (right, x > 1 - right), (bottom, y > 1 - bottom)):  # fmt: skip
-        if edge > 0:
-            out |= beyond
-    return np.where(out, np.float32(imaging.collimation_value), pixels)
-
-
-def _mark(pixels: Field, placement: Placement, limb: Limb, rng: np.random.Generator) -> Field:
-    """A lead letter in a corner that the limb does not fill."""
-    h, w = pixels.shape
-    size = max(8, round(9 * placement.pixels_per_mm * rng.uniform(0.8, 1.6)))
-    tag = Image.new("L", (2 * size, round(1.6 * size)), 0)
-    draw = ImageDraw.Draw(tag)
-    if rng.random() < 0.4:
-        draw.rectangle([0, 0, 2 * size - 1, round(1.6 * size) - 1], fill=90)
-    text = str(placement.side) if rng.random() < 0.7 else f"{placement.side} {rng.integers(1, 99)}"
-    draw.text((0.3 * size, 0.1 * size), text, fill=255, font=ImageFont.load_default(size))
-    tag = tag.rotate(float(rng.normal(0, 12)), expand=True)
-    stamp = np.asarray(tag, dtype=np.float32) / 255
-    th, tw = stamp.shape
-    if th >= h // 2 or tw >= w // 2:
-        return pixels
-    low = 0.02 if limb is Limb.FOOT else 0.35
-    y = int(rng.uniform(low, 0.8) * (h - th))
-    x = int((rng.uniform(0.0, 0.06) if rng.random() < 0.5 else rng.uniform(0.94, 1.0)) * (w - tw))
-    out = pixels.copy()
-    patch = out[y : y + th, x : x + tw]
-    out[y : y + th, x : x + tw] = np.maximum(patch, stamp * rng.uniform(0.75, 1.0))
-    return out

@@ -6,7 +6,7 @@ point repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,7 @@ class Tube:
 
     def scaled(self, factor: float) -> Tube:
         """The same bone, ``factor`` times as large."""
-        return Tube(*(factor * v for v in (self.base, self.shaft, self.head)),
-                    cup=self.cup * factor, dome=self.dome * factor, notch=self.notch * factor)  # fmt: skip
-
-    def tapered(self, base: float, shaft: float, head: float) -> Tube:
-        """The same bone with each width multiplied by its own factor."""
-        return replace(
-            self, base=self.base * base, shaft=self.shaft * shaft, head=self.head * head
-        )
+        return Tube(**{f.name: factor * getattr(self, f.name) for f in fields(self)})
 
 
 def unit(vector: Array) -> Array:
@@ -64,7 +57,8 @@ def tube_outline(
     along, side = axis / length, across(axis / length)
     v = np.linspace(-1.0, 1.0, 15)
     # base: a shallow cup with rounded rims
-    base_u = -tube.cup * v**2 + tilt * v * tube.base / 2 + 1.2 * np.clip(np.abs(v) - 0.82, 0, 1) * 4
+    rim = np.clip((np.abs(v) - 0.6) / 0.4, 0, 1) ** 2
+    base_u = -tube.cup * v**2 + tilt * v * tube.base / 2 + 0.13 * tube.base * rim
     base_v = v * tube.base / 2
     # head: a dome; two condyles if notched
     head_v = v * tube.head / 2
@@ -72,8 +66,8 @@ def tube_outline(
     # sides: metaphyses flare towards both ends
     t = np.linspace(0.0, 1.0, 13)[1:-1]
     u0, u1 = float(base_u[-1]), float(head_u[-1])
-    flare_base = np.exp(-((t / 0.20) ** 1.6))
-    flare_head = np.exp(-(((1 - t) / 0.17) ** 1.6))
+    flare_base = np.exp(-((t / 0.23) ** 1.6))
+    flare_head = np.exp(-(((1 - t) / 0.19) ** 1.6))
     half = 0.5 * (
         tube.shaft + (tube.base - tube.shaft) * flare_base + (tube.head - tube.shaft) * flare_head
     )

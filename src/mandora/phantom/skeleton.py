@@ -28,7 +28,8 @@ class Bone:
         name: for people.
         outline: (N, 2) mm.
         radius: half thickness along the beam, mm.
-        cortex: (at the ends, in the shaft) thickness of the shell, mm.
+        cortex: thickness of the shell at the base, in the shaft and at the head, mm; at a
+            joint surface it is the subchondral plate.
         axis: (2, 2) mm, proximal and distal end; None for short bones.
         plate: place of an open growth plate on the axis, 0..1; None if closed.
         yields: short bones keep their joint space by giving way to others.
@@ -37,7 +38,7 @@ class Bone:
     name: str
     outline: Array
     radius: float
-    cortex: tuple[float, float]
+    cortex: tuple[float, float, float]
     axis: Array | None = None
     plate: float | None = None
     yields: bool = False
