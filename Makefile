@@ -10,7 +10,7 @@ OUT    ?= build/example
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help score test test-all lint format docs bench lock clean distclean
+.PHONY: help score test test-all lint format docs bundle bench lock clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,13 @@ format: $(DEV)/.package ## mend what can be mended by a program
 docs: $(DEV)/.package ## build the documentation; warnings are errors
 	$(DEV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Documentation: build/docs/index.html"
+
+RUN ?= build/run
+bundle: $(DEV)/.package ## train the packaged model from scratch into build/run and build/bundle
+	$(DEV)/bin/mandora train locate --out $(RUN)
+	$(DEV)/bin/mandora train damage --out $(RUN)
+	$(DEV)/bin/mandora train symmetry --out $(RUN)
+	$(DEV)/bin/mandora bundle make $(RUN) --out build/bundle
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py
