@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,122 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no Chromium on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle that is quick and foolish, but behaves like a model.
+
+    Its localisers put the mean shape of a limb where the film is bright, and find nothing where
+    brightness has no large structure, as in noise. Its damage network has random weights, its
+    trees learnt random numbers.
+    """
+    torch = pytest.importorskip("torch", reason="the test bundle is exported with torch")
+    pytest.importorskip("sklearn", reason="the test bundle's trees are grown by scikit-learn")
+    import numpy as np
+
+    from mandora.anatomy import TARGETS, Limb
+    from mandora.bundle import (
+        DAMAGE_FILE,
+        LOCATE_FILES,
+        SYMMETRY_FILE,
+        BundleInfo,
+        Contract,
+        DamageContract,
+        Licence,
+        LocateContract,
+        SymmetryContract,
+        write_bundle,
+    )
+    from mandora.damage.network import DamageNet
+    from mandora.phantom.cohort import mean_shape
+    from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+    from mandora.training.export import export_damage, export_locator
+    from mandora.training.symmetry import train_forest
+
+    run = tmp_path_factory.mktemp("run")
+    locate = LocateSettings(input_px=64, widths=(4, 4))
+    damage = DamageSettings(patch_px=32, widths=(4, 4, 8, 8), condition_width=4)
+    trees = SymmetrySettings(trees=2, depth=2, threads=1)
+    template = {limb: mean_shape(limb) for limb in Limb}
+
+    class FollowBrightness(torch.nn.Module):
+        """(B, 1, 64, 64) film → (B, points, 32, 32) logits of heat maps."""
+
+        def __init__(self, shape: np.ndarray) -> None:
+            super().__init__()
+            size = locate.input_px
+            scale = 0.45 * size / np.ptp(shape, axis=0).max()
+            centres = torch.arange(size // 2) * 2.0 + 0.5
+            self.register_buffer("x", torch.tensor(shape[:, 0] * scale, dtype=torch.float32))
+            self.register_buffer("y", torch.tensor(shape[:, 1] * scale, dtype=torch.float32))
+            self.register_buffer("pixel", torch.arange(size, dtype=torch.float32))
+            self.register_buffer("centre", centres)
+
+        def forward(self, film: torch.Tensor) -> torch.Tensor:
+            bright = torch.relu(film[:, 0])
+            total = bright.sum((1, 2)).clamp_min(1e-3)[:, None]
+            x = self.x + (bright.sum(1) * self.pixel).sum(1, keepdim=True) / total
+            y = self.y + (bright.sum(2) * self.pixel).sum(1, keepdim=True) / total
+            dx = (self.centre - x[:, :, None])[:, :, None, :]
+            dy = (self.centre - y[:, :, None])[:, :, :, None]
+            coarse = torch.nn.functional.avg_pool2d(film, 8).square().mean((1, 2, 3))
+            structure = torch.relu(0.2 - coarse)[:, None, None, None]
+            return 6 - (dx**2 + dy**2) / 8 - 100 * structure
+
+    torch.manual_seed(1)
+    for limb in Limb:
+        network = FollowBrightness(template[limb])
+        export_locator(network, locate, run / LOCATE_FILES[limb])
+    export_damage(DamageNet(damage), damage, run / DAMAGE_FILE)
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0, [t.maximum for t in TARGETS], (12, len(TARGETS)))
+    train_forest(truth, truth, trees).save(run / SYMMETRY_FILE)
+    info = BundleInfo(
+        name="tiny", version="0.1", preset="fast", created="2026-01-31",
+        contract=Contract(
+            locate=LocateContract.of(
+                locate, {k: tuple(map(tuple, v.tolist())) for k, v in template.items()}
+            ),
+            damage=DamageContract.of(damage),
+            symmetry=SymmetryContract.of(trees),
+        ),
+        licence=Licence(spdx="Apache-2.0"),
+        software={},
+        training_data="nothing: for tests of the flow, not of the scores",
+    )  # fmt: skip
+    names = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE)
+    files: dict[str, bytes | Path] = {name: run / name for name in names}
+    return write_bundle(run / "bundle", info, {**files, "card.md": b"for tests"}).folder
+
+
+@pytest.fixture(scope="session")
+def small_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four small simulated films, ``P1-LH.png`` and so on. Copy, do not change."""
+    import numpy as np
+    from PIL import Image
+
+    from mandora.anatomy import SLOTS
+    from mandora.phantom.cohort import draw_patient, simulate_film
+
+    folder = tmp_path_factory.mktemp("films")
+    patient = draw_patient(3, 0)
+    for slot in SLOTS:
+        film = simulate_film(patient, slot, pixels_per_mm=2)
+        grey = Image.fromarray((film.pixels * 255 + 0.5).astype(np.uint8))
+        grey.save(folder / f"P1-{slot.code}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def noise_film() -> Callable[[Path], Path]:
+    """Write a picture of a film's size that shows nothing."""
+    import numpy as np
+    from PIL import Image
+
+    def write(path: Path) -> Path:
+        values = np.random.default_rng(1).integers(0, 256, (400, 400), dtype=np.uint8)
+        Image.fromarray(values).save(path)
+        return path
+
+    return write

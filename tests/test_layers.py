@@ -95,7 +95,7 @@ def test_help_answers_in_under_half_a_second() -> None:
 def test_training_without_its_extra_says_which_one_to_install() -> None:
     done = without_extras(
         """
-        sys.argv[:] = ["mandora", "train", "locate", "nowhere", "--out", "nowhere"]
+        sys.argv[:] = ["mandora", "train", "locate", "--out", "nowhere"]
         from mandora.cli import main
         main()
         """

@@ -134,9 +134,7 @@ def _hand_points() -> tuple[Point, ...]:
             for n in range(2, 6)
         ),
         *(
-            point(
-                f"mcp{n}", _F, f"{_ORDINAL[n]} metacarpophalangeal joint", mcp_codes.get(n)
-            )
+            point(f"mcp{n}", _F, f"{_ORDINAL[n]} metacarpophalangeal joint", mcp_codes.get(n))
             for n in range(1, 6)
         ),
         point("mc1", _W, "base of the first metacarpal"),

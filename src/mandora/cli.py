@@ -6,8 +6,11 @@ Heavy packages are imported inside the commands, so that ``mandora --help`` answ
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -17,8 +20,12 @@ if TYPE_CHECKING:
     from mandora.batch import Summary
     from mandora.records import StudyResult
 
+Word = TypeVar("Word", bound=StrEnum)
+
 NOTICE = "For research use only; not a medical device."
 EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
+MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
+MAX_THREADS = 256
 
 app = typer.Typer(
     name="mandora",
@@ -41,13 +48,34 @@ RunOption = Annotated[Path, typer.Option(help="Folder of the training run.")]
 SettingsOption = Annotated[
     Path | None, typer.Option(help="TOML file with settings; what it leaves out is default.")
 ]
-ThreadsOption = Annotated[int, typer.Option(min=1, help="Processor threads.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processor threads.")]
 
 
 def _fail(message: object) -> NoReturn:
     """An unusable call: say why and leave."""
     typer.echo(f"mandora: {message}", err=True)
     raise typer.Exit(EXIT_UNUSABLE)
+
+
+@contextmanager
+def _faults_end_the_call() -> Iterator[None]:
+    """Turn what makes a call unusable, and Ctrl-C, into a line and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("mandora: interrupted; what was finished is kept", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (ValueError, OSError, ArithmeticError) as error:
+        _fail(error)
+
+
+def _one_of(option: str, kind: type[Word], value: str | None) -> Word | None:
+    """A word as a member of an enumeration."""
+    if value is None:
+        return None
+    if value not in tuple(kind):
+        _fail(f"{option} {value}: use {' or '.join(kind)}")
+    return kind(value)
 
 
 def _open_bundle(path: Path | None) -> Any:
@@ -94,22 +122,19 @@ def score(
     from mandora.batch import example_films, score_films
     from mandora.outputs.files import OutputError
 
-    chosen = list(inputs or [])
-    if example:
-        chosen += example_films()
-    if not chosen:
+    if not inputs and not example:
         _fail("name at least one film or folder, or use --example")
-    try:
-        with _Progress(show=not as_json) as progress:
-            summary = score_films(
-                chosen, out, bundle=_open_bundle(bundle), template=template, threads=threads,
-                progress=progress.step, complain=progress.complain,
-            )  # fmt: skip
-    except OutputError as error:
-        typer.echo(f"mandora: {error}; what was finished before is kept", err=True)
-        raise typer.Exit(EXIT_UNUSABLE) from None
-    except (ValueError, OSError) as error:
-        _fail(error)
+    with _faults_end_the_call():
+        chosen = [*(inputs or []), *(example_films() if example else [])]
+        model = _open_bundle(bundle)
+        try:
+            with _Progress(show=not as_json) as progress:
+                summary = score_films(
+                    chosen, out, bundle=model, template=template, threads=threads,
+                    progress=progress.step, complain=progress.complain,
+                )  # fmt: skip
+        except OutputError as error:
+            _fail(f"{error}; what was finished before is kept")
     if as_json:
         typer.echo(summary.to_json())
     else:
@@ -135,20 +160,15 @@ def locate(
     from mandora.anatomy import Limb, Side
     from mandora.batch import locate_films
 
-    if limb not in (None, *Limb):
-        _fail(f"--limb {limb}: use hand or foot")
-    if side not in (None, *Side):
-        _fail(f"--side {side}: use L or R")
-    try:
+    known_limb, known_side = _one_of("--limb", Limb, limb), _one_of("--side", Side, side)
+    with _faults_end_the_call():
+        model = _open_bundle(bundle)
         with _Progress(show=True) as progress:
             failed = locate_films(
-                films, out, bundle=_open_bundle(bundle), threads=threads,
-                limb=Limb(limb) if limb else None, side=Side(side) if side else None,
+                films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
                 progress=progress.step, complain=progress.complain,
             )  # fmt: skip
-    except (ValueError, OSError) as error:
-        _fail(error)
-    typer.echo(f"{len(films) - failed} of {len(films)} films located: {out}")
+    typer.echo(f"{progress.total - failed} of {progress.total} films located: {out}")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -158,7 +178,7 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the cohort.")],
     patients: Annotated[int, typer.Option(help="Number of patients, four films each.")] = 10,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processes.")] = 1,
     force: Annotated[bool, typer.Option(help="Write into a folder that is not empty.")] = False,
 ) -> None:
     """Write simulated patients in RA2 layout, with the truth about every joint."""
@@ -171,20 +191,16 @@ def simulate(
         settings = SimulateSettings(patients=patients, seed=seed, workers=workers)
     except ValidationError as error:
         _fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
-    try:
-        with _Progress(show=True) as progress:
-            simulate_cohort(settings, out, force=force,
-                            progress=lambda done: progress.step(done, patients))  # fmt: skip
-    except (ValueError, OSError) as error:
-        _fail(error)
+    with _faults_end_the_call(), _Progress(show=True) as progress:
+        simulate_cohort(
+            settings, out, force=force, progress=lambda done: progress.step(done, patients)
+        )
     typer.echo(f"{patients} patients: {out}")
 
 
 def _load_settings(kind: type[Any], path: Path | None) -> Any:
-    try:
+    with _faults_end_the_call():
         return kind.from_toml(path) if path else kind()
-    except (ValueError, OSError) as error:
-        _fail(error)
 
 
 def _training(name: str) -> Any:
@@ -207,15 +223,12 @@ def train_locate(
     from mandora.anatomy import Limb
     from mandora.settings import TrainLocateSettings
 
-    if limb not in (None, *Limb):
-        _fail(f"--limb {limb}: use hand or foot")
+    wanted = _one_of("--limb", Limb, limb)
     chosen = _load_settings(TrainLocateSettings, settings)
     runs = _training("runs")
-    try:
-        for kind in (Limb(limb),) if limb else tuple(Limb):
+    with _faults_end_the_call():
+        for kind in (wanted,) if wanted else tuple(Limb):
             runs.run_locate(kind, chosen, out, typer.echo)
-    except (ValueError, OSError, ArithmeticError) as error:
-        _fail(error)
 
 
 @train_app.command("damage")
@@ -225,10 +238,8 @@ def train_damage(out: RunOption, settings: SettingsOption = None) -> None:
 
     chosen = _load_settings(TrainDamageSettings, settings)
     runs = _training("runs")
-    try:
+    with _faults_end_the_call():
         runs.run_damage(chosen, out, typer.echo)
-    except (ValueError, OSError, ArithmeticError) as error:
-        _fail(error)
 
 
 @train_app.command("symmetry")
@@ -238,10 +249,8 @@ def train_symmetry(out: RunOption, settings: SettingsOption = None) -> None:
 
     chosen = _load_settings(TrainSymmetrySettings, settings)
     runs = _training("runs")
-    try:
+    with _faults_end_the_call():
         runs.run_symmetry(chosen, out, typer.echo)
-    except (ValueError, OSError) as error:
-        _fail(error)
 
 
 @bundle_app.command("make")
@@ -253,10 +262,8 @@ def bundle_make(
 ) -> None:
     """Put a training run's networks, trees and card into a bundle."""
     runs = _training("runs")
-    try:
+    with _faults_end_the_call():
         made = runs.make_bundle(run, out, name, version)
-    except (ValueError, OSError) as error:
-        _fail(error)
     typer.echo(f"{made.folder}  sha256 {made.sha256}")
 
 
@@ -285,10 +292,8 @@ def bundle_show(
     """Describe a bundle: what it takes, what it was trained on, under which licence."""
     from mandora.bundle import describe
 
-    try:
+    with _faults_end_the_call():
         typer.echo(describe(_open_bundle(path)))
-    except ValueError as error:
-        _fail(error)
 
 
 class _Progress:
@@ -298,6 +303,7 @@ class _Progress:
         from rich.console import Console
         from rich.progress import Progress
 
+        self.total = 0
         console = Console(stderr=True)
         self._bar = Progress(console=console, disable=not (show and console.is_terminal))
         self._task = self._bar.add_task("", total=None)
@@ -310,6 +316,7 @@ class _Progress:
         self._bar.stop()
 
     def step(self, done: int, total: int) -> None:
+        self.total = total
         self._bar.update(self._task, completed=done, total=total)
 
     def complain(self, text: str) -> None:
@@ -322,38 +329,45 @@ class _Progress:
 def _print_summary(summary: Summary) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
-    if len(summary.results) == 1:
-        console.print(_joint_table(summary.results[0]))
+    console = Console(highlight=False)
+    if summary.only is not None:
+        console.print(_joint_table(summary.only))
     table = Table(title="Totals", title_justify="left")
     table.add_column("patient")
     table.add_column("joints scored", justify="right")
-    for name in ("narrowing /168", "erosion /280", "total /448"):
-        table.add_column(name, justify="right")
-    for result in summary.results:
-        totals = {t.name: t for t in result.totals}
+    for title in ("narrowing /168", "erosion /280", "total /448"):
+        table.add_column(title, justify="right")
+    shown = summary.results[:MAX_SHOWN]
+    for patient in shown:
+        totals = {total.name: total for total in patient.totals}
         cells = []
         for name in ("Overall_narrowing", "Overall_erosion", "Overall_Tol"):
             total = totals[name]
             mark = "*" if total.method == "pro-rated" else ""
             cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
-        table.add_row(result.study, str(totals["Overall_Tol"].scored), *cells)
-    console.print(table)
-    if any(t.method == "pro-rated" for r in summary.results for t in r.totals):
+        table.add_row(Text(patient.patient), str(patient.scored), *cells)
+    if shown:
+        console.print(table)
+    if len(summary.results) > len(shown):
+        console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
+    if any(t.method == "pro-rated" for r in shown for t in r.totals):
         console.print("* pro-rated: some joints are missing", style="dim")
-    console.print(f"Results: {summary.out}   Reports: {summary.out / 'reports'}", highlight=False)
+    typer.echo(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
     console.print(NOTICE, style="dim")
     if summary.problems:
-        console.print(f"{len(summary.problems)} items failed; joints.csv says why.")
+        items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
+        console.print(f"{items} failed; joints.csv says why.")
 
 
 def _joint_table(result: StudyResult) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     from mandora.anatomy import SITES, Damage, Limb, Side
 
-    table = Table(title=f"Scores of {result.study}", title_justify="left")
+    table = Table(title=Text(f"Scores of {result.study}"), title_justify="left")
     table.add_column("joint")
     for side in ("left", "right"):
         for kind in Damage:

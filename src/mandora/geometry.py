@@ -115,7 +115,7 @@ class Affine:
             inverse = np.linalg.inv(_square(self.matrix))[:2]
         except np.linalg.LinAlgError:
             raise ValueError(f"the map {self.source}→{self.target} has no inverse") from None
-        return Affine(inverse, self.target, self.source)
+        return Affine(np.asarray(inverse, np.float64), self.target, self.source)
 
     @property
     def scale(self) -> float:

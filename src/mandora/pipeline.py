@@ -5,8 +5,8 @@ This is the only place where the three stages meet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -45,11 +45,20 @@ from mandora.records import (
 from mandora.symmetry.forest import JointForest, blend
 
 ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
+ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for accidents
+MIN_FIT = 0.2  # hands reach 0.6 to 0.9; noise, text and films upside down up to 0.12
+UNIT_SHARE = (0.03, 0.9)  # |MCP2-MCP5| or |MTP1-MTP5| / longer side of a film that shows a limb
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A film slot that cannot be scored, whatever the film shows."""
+    """A film slot that cannot be scored, whatever the film shows.
+
+    Attributes:
+        name: file name without folder.
+        reason: why, as a code.
+        detail: why and what to do, in words.
+    """
 
     name: str
     reason: Reason
@@ -58,14 +67,23 @@ class Rejected:
 
 @dataclass(frozen=True, eq=False)
 class FilmResult:
-    """What the first two stages found on one film."""
+    """What the first two stages found on one film.
+
+    Attributes:
+        record: the film, and whether it was scored.
+        radiograph: its pixels, if it could be read.
+        found: its points, if they were looked for.
+        evidence: patch and mask by point name.
+        scores: patch score in SvH points by target key; only those that were scored.
+        reasons: why a point has no patch, by point name.
+    """
 
     record: FilmRecord
     radiograph: Radiograph | None = None
     found: FoundPoints | None = None
     evidence: Mapping[str, PatchEvidence] = field(default_factory=dict)
-    scores: Mapping[str, float] = field(default_factory=dict)  # patch score by target key
-    reasons: Mapping[str, Reason] = field(default_factory=dict)  # by point name
+    scores: Mapping[str, float] = field(default_factory=dict)
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +193,34 @@ class Pipeline:
             radiograph: the film.
             limb: hand or foot; the better fit if not known.
             side: the patient's side; the better fit if not known.
+
+        Returns:
+            The points. On a film that does not show a limb, none has a position and all have
+            the reason ``NOT_FOUND``: a few peaks at random places are no hand.
         """
         limbs = (limb,) if limb else tuple(Limb)
         locators = self._stages.locators
-        found = [locators[kind].locate(radiograph.pixels, side) for kind in limbs]
-        return max(found, key=lambda f: f.fit)
+        sought = [locators[kind].locate(radiograph.pixels, side) for kind in limbs]
+        found = max(sought, key=lambda f: f.fit)
+        if self._shows_limb(found, radiograph):
+            return found
+        nowhere = np.full_like(found.points, np.nan)
+        return replace(found, points=nowhere, reasons=(Reason.NOT_FOUND,) * len(nowhere))
+
+    def _shows_limb(self, found: FoundPoints, radiograph: Radiograph) -> bool:
+        """Whether the points are enough, fit together and are as far apart as in a limb."""
+        placed = np.isfinite(found.points).all(axis=1) & (found.confidence > 0)
+        enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.points))
+        if placed.sum() < enough or found.fit < MIN_FIT:
+            return False
+        share = self._unit_px(found) / max(radiograph.shape)
+        return UNIT_SHARE[0] <= share <= UNIT_SHARE[1]
+
+    def _unit_px(self, found: FoundPoints) -> float:
+        """Size of the limb, px of the film."""
+        template = self._stages.locators[found.limb].template
+        mirrored = found.view is Side.RIGHT
+        return limb_unit(found.points, found.confidence, template, mirrored=mirrored)
 
     def score(
         self,
@@ -194,25 +235,33 @@ class Pipeline:
         Args:
             study: the study id, as the user gave it.
             films: up to four films.
-            rejected: films that are known to be unusable.
+            rejected: films that are known to be unusable; they come before ``films``.
+
+        Returns:
+            A result with all 86 scores, each with a value or a reason. The films of a study
+            have names of their own: of two with one name (from two folders), the second gets
+            its slot in front.
         """
         rejected = rejected or {}
         parts: dict[Slot, FilmResult] = {}
         for slot in SLOTS:
+            taken = {part.record.name for part in parts.values()}
             if slot in rejected:
                 bad = rejected[slot]
-                parts[slot] = _failed(bad.name, slot, bad.reason, bad.detail)
+                name = _own_name(bad.name, slot, taken)
+                parts[slot] = _failed(name, slot, bad.reason, bad.detail)
             elif slot in films:
-                parts[slot] = self._score_film(slot, films[slot])
+                name = _own_name(films[slot].name, slot, taken)
+                parts[slot] = self._score_film(slot, films[slot], name)
         patch = np.full(len(TARGETS), np.nan)
         for part in parts.values():
             for key, value in part.scores.items():
                 patch[TARGET_INDEX[key]] = value
         forest = self._stages.forest
-        tree = forest.predict(patch[None])[0] if forest else np.full(len(TARGETS), np.nan)
-        final = blend(patch, tree, self._stages.blend)
+        tree = forest.predict(patch[None]) if forest else np.full((1, len(TARGETS)), np.nan)
+        final = blend(patch[None], tree, self._stages.blend)[0]
         scores = tuple(
-            _joint_score(i, parts.get(TARGETS[i].slot), patch[i], tree[i], final[i])
+            _joint_score(i, parts.get(TARGETS[i].slot), patch[i], tree[0, i], final[i])
             for i in range(len(TARGETS))
         )
         result = StudyResult(
@@ -229,29 +278,35 @@ class Pipeline:
             {p.record.name: p.evidence for p in parts.values()},
         )
 
-    def _score_film(self, slot: Slot, path: Path) -> FilmResult:
+    def _score_film(self, slot: Slot, path: Path, name: str) -> FilmResult:
         try:
             film = read_radiograph(path)
         except ValueError as error:
-            return _failed(path.name, slot, Reason.FILM_UNREADABLE, str(error))
-        return self.examine(slot, film)
+            return _failed(name, slot, Reason.FILM_UNREADABLE, str(error))
+        return self.examine(slot, film if film.name == name else replace(film, name=name))
 
     def examine(self, slot: Slot, film: Radiograph) -> FilmResult:
-        """Locate the joints of one film and score their patches."""
-        locator = self._stages.locators[slot.limb]
-        found = locator.locate(film.pixels, slot.side)
+        """Locate the joints of one film and score their patches.
+
+        Args:
+            slot: what the film is given as.
+            film: read.
+
+        Returns:
+            The patch scores; a failed record with the reason ``NOT_FOUND`` if the film does not
+            show such a limb.
+        """
+        found = self.locate(film, slot.limb, slot.side)
         record = FilmRecord(
             name=film.name, side=slot.side, limb=slot.limb, status=Status.SCORED,
             sha256=film.sha256, width=film.width, height=film.height, spacing_mm=film.spacing_mm,
             remarks=(*film.remarks, *_doubts(slot, film, found)),
         )  # fmt: skip
         lost = {p.name: r for p, r in zip(POINTS[slot.limb], found.reasons, strict=True) if r}
-        if len(POINTS[slot.limb]) - len(lost) < MIN_FOUND:
+        if len(lost) == len(POINTS[slot.limb]):
             return _nothing_found(record, film, found)
         mirrored = found.view is Side.RIGHT
-        unit_px = limb_unit(
-            found.points, found.confidence, locator.template, mirrored=mirrored
-        )
+        unit_px = self._unit_px(found)
         boxes = {
             i: patch_box(slot.limb, i, xy, unit_px, self._stages.half_window)
             for i, xy in enumerate(found.points)
@@ -271,15 +326,25 @@ class Pipeline:
         return FilmResult(record, film, found, evidence, scores, lost)
 
 
+def _own_name(name: str, slot: Slot, taken: Collection[str]) -> str:
+    """A name that no other film of the study has, and that is text."""
+    # bytes that are no text in a file name would break every JSON file downstream
+    text = name.encode("utf-8", "replace").decode()
+    return f"{slot.code}-{text}" if text in taken else text
+
+
 def _nothing_found(record: FilmRecord, film: Radiograph, found: FoundPoints) -> FilmResult:
+    # what contradicts the name is no news on a film that shows nothing
+    record = record.model_copy(update={"remarks": film.remarks})
     slot = Slot(record.side, record.limb)
+    digits = "fingers" if slot.limb is Limb.HAND else "toes"
     detail = (
-        f"no {slot.limb} was found on {film.name}; check that it shows one {slot.title}, "
-        "fingers or toes up, bright bone"
+        f"no {slot.limb} was found on the film; check that it shows one {slot.title}, {digits} "
+        "up, bright bone"
     )
-    failed = _failed(film.name, slot, Reason.NOT_FOUND, detail)
     outcome = {"status": Status.FAILED, "reason": Reason.NOT_FOUND, "detail": detail}
-    return FilmResult(record.model_copy(update=outcome), film, found, reasons=failed.reasons)
+    reasons = {p.name: Reason.NOT_FOUND for p in POINTS[slot.limb]}
+    return FilmResult(record.model_copy(update=outcome), film, found, reasons=reasons)
 
 
 def _failed(name: str, slot: Slot, reason: Reason, detail: str) -> FilmResult:
@@ -347,7 +412,15 @@ def _locations(part: FilmResult) -> list[JointLocation]:
 
 
 def location(film: str, limb: Limb, side: Side, index: int, found: FoundPoints) -> JointLocation:
-    """One point of a film as a record."""
+    """One point of a film as a record.
+
+    Args:
+        film: its name.
+        limb: hand or foot.
+        side: the patient's side.
+        index: of the point in ``anatomy.POINTS[limb]``.
+        found: the film's points.
+    """
     x, y = found.points[index]
     placed = bool(np.isfinite(x) and np.isfinite(y))
     return JointLocation(
@@ -362,6 +435,12 @@ def totals(scores: tuple[JointScore, ...]) -> tuple[Total, ...]:
 
     A total with missing joints is pro-rated by the maximum of the joints that were scored if
     these make up at least 80 % of it; otherwise it is missing.
+
+    Args:
+        scores: all 86.
+
+    Returns:
+        One for each of ``anatomy.RA2_TOTALS``, in that order.
     """
     made = []
     for name, kinds in RA2_TOTALS.items():

@@ -127,9 +127,7 @@ class JointScore(Record):
             if self.score is None or self.grade is None:
                 raise ValueError(f"{self.target} is marked scored but has no score")
             if not 0 <= self.score <= self.maximum:
-                raise ValueError(
-                    f"{self.target} has score {self.score}, outside 0…{self.maximum}"
-                )
+                raise ValueError(f"{self.target} has score {self.score}, outside 0…{self.maximum}")
         elif self.reason is None or self.score is not None:
             raise ValueError(f"{self.target} is {self.status}: it needs a reason and no score")
         return self
@@ -170,13 +168,20 @@ class StudyResult(Record):
     totals: tuple[Total, ...]
     model: ModelInfo
 
-    @model_validator(mode="after")
-    def _whole(self) -> StudyResult:
-        if self.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+    @model_validator(mode="before")
+    @classmethod
+    def _same_schema(cls, data: Any) -> Any:
+        # before the fields: another schema would only give a list of puzzling field names
+        found = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(found, str) and found.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
             raise ValueError(
-                f"the record has schema {self.schema_version}, this version reads "
+                f"the record has schema {found}, this version reads "
                 f"{SCHEMA_VERSION}; read it with the version that wrote it"
             )
+        return data
+
+    @model_validator(mode="after")
+    def _whole(self) -> StudyResult:
         if [s.target for s in self.scores] != [t.key for t in TARGETS]:
             raise ValueError("a study result holds all 86 targets, in the order of anatomy")
         return self

@@ -29,7 +29,7 @@ class Settings(BaseModel):
         """
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not valid TOML: {error}") from error
         except ValidationError as error:
             problems = "; ".join(
@@ -99,23 +99,23 @@ class SymmetrySettings(Settings):
 class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
-    films: int = Field(3000, ge=8, description="simulated films of each limb")
+    films: int = Field(2600, ge=8, description="simulated films of each limb")
     network: LocateSettings = LocateSettings()
-    loop: LoopSettings = LoopSettings(epochs=14, batch_size=16, learning_rate=3e-3)
+    loop: LoopSettings = LoopSettings(epochs=8, batch_size=16, learning_rate=3e-3)
 
 
 class TrainDamageSettings(Settings):
     """Training of the damage network."""
 
-    patients: int = Field(900, ge=2, description="simulated patients, one hand and foot of each")
+    patients: int = Field(600, ge=2, description="simulated patients, one hand and foot of each")
     network: DamageSettings = DamageSettings()
-    loop: LoopSettings = LoopSettings(epochs=14, batch_size=32, learning_rate=2e-3)
+    loop: LoopSettings = LoopSettings(epochs=8, batch_size=32, learning_rate=2e-3)
 
 
 class TrainSymmetrySettings(Settings):
     """Training of the trees; their patients are others than the networks'."""
 
-    patients: int = Field(300, ge=2, description="simulated patients, four films of each")
+    patients: int = Field(240, ge=2, description="simulated patients, four films of each")
     cohort_seed: int = Field(7_000, ge=0, description="seed of the simulated patients")
     pixels_per_mm: float = Field(5.0, gt=0.5, description="resolution of their films")
     forest: SymmetrySettings = SymmetrySettings()

@@ -16,16 +16,17 @@ from mandora.settings import DamageSettings
 
 def point_maxima() -> Tensor:
     """(27, 2) float32: highest narrowing and erosion at each point; 0 where none is scored."""
-    rows = []
-    for limb in (Limb.HAND, Limb.FOOT):
-        for point in POINTS[limb]:
-            rows.append(
-                [
-                    max((s.maximum for s in FAMILIES[limb, kind] if s.point_name == point.name), default=0)
-                    for kind in (Damage.NARROWING, Damage.EROSION)
-                ]
-            )  # fmt: skip
+    kinds = (Damage.NARROWING, Damage.EROSION)
+    rows = [
+        [_maximum(limb, kind, point.name) for kind in kinds]
+        for limb in (Limb.HAND, Limb.FOOT)
+        for point in POINTS[limb]
+    ]
     return torch.tensor(rows, dtype=torch.float32)
+
+
+def _maximum(limb: Limb, kind: Damage, point: str) -> int:
+    return max((s.maximum for s in FAMILIES[limb, kind] if s.point_name == point), default=0)
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -56,9 +57,7 @@ class DamageNet(nn.Module):
         previous = 4
         for level, width in enumerate(widths):
             stride = 1 if level == 0 else 2
-            self.encoder.append(
-                nn.Sequential(conv(previous, width, stride), conv(width, width))
-            )
+            self.encoder.append(nn.Sequential(conv(previous, width, stride), conv(width, width)))
             previous = width
         self.decoder = nn.ModuleList(
             conv(deep + shallow, shallow)

@@ -38,9 +38,7 @@ class Patch:
     mirrored: bool
 
 
-def limb_unit(
-    points: Points, confidence: ArrayLike, template: Points, *, mirrored: bool
-) -> float:
+def limb_unit(points: Points, confidence: ArrayLike, template: Points, *, mirrored: bool) -> float:
     """Size of the limb on the film, from all points at once.
 
     Args:

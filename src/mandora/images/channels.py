@@ -40,7 +40,10 @@ def sample_box(
     x0, y0, x1, y1 = box.x0 + 0.5, box.y0 + 0.5, box.x1 + 0.5, box.y1 + 0.5
     left, top = int(np.floor(x0)), int(np.floor(y0))
     right, bottom = int(np.ceil(x1)), int(np.ceil(y1))
-    inside = pixels[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    # an end below 0 would count from the far edge
+    rows = slice(max(top, 0), max(min(bottom, height), 0))
+    cols = slice(max(left, 0), max(min(right, width), 0))
+    inside = pixels[rows, cols]
     if inside.size == 0:
         return np.full((size_px, size_px), fill, np.float32)
     part = inside

@@ -10,9 +10,7 @@ from mandora.geometry import Points
 _REACH = 2  # the centroid is taken over (2·reach + 1)² heat-map px around the peak
 
 
-def decode(
-    maps: NDArray[np.float32], stride: int
-) -> tuple[Points, NDArray[np.float64]]:
+def decode(maps: NDArray[np.float32], stride: int) -> tuple[Points, NDArray[np.float64]]:
     """The peak of each map, refined to the centroid of its neighbourhood.
 
     Args:
@@ -23,7 +21,7 @@ def decode(
         (N, 2) float64 px of the network's input, and (N,) float64 the height of the peak,
         0..1. Every map gives a point; the caller decides which peaks are too low.
     """
-    n, height, width = maps.shape
+    n, _, width = maps.shape
     peak = maps.reshape(n, -1).argmax(axis=1)
     py, px = np.divmod(peak, width)
     padded = np.pad(maps, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)))

@@ -15,7 +15,7 @@ from mandora.inference import Network
 from mandora.locate.decode import decode
 from mandora.records import Reason
 
-GROSS_ERROR = 0.5  # a point this far from where the rest of the limb puts it is wrong, in units
+GROSS_ERROR = 0.7  # a point this far from where the rest of the limb puts it is wrong, in units
 MIRROR_FACTOR = 1.5  # so much better must the mirrored view fit before a known side is doubted
 TYPICAL_SPREAD = 0.15  # s.d. of a point around the mean shape, in units of the limb's size
 
@@ -92,9 +92,7 @@ class Locator:
         found = []
         for side, heat, (_, to_network) in zip(sides, maps, views, strict=True):
             points, confidence = decode(heat, self._stride)
-            found.append(
-                self._judge(to_network.inverse(points), confidence, side, pixels.shape)
-            )
+            found.append(self._judge(to_network.inverse(points), confidence, side, pixels.shape))
         return found
 
     def _judge(
@@ -102,18 +100,14 @@ class Locator:
     ) -> FoundPoints:
         """Drop what is too faint, outside the film or grossly out of place."""
         mean = self.template * ([-1.0, 1.0] if side is Side.RIGHT else [1.0, 1.0])
-        sure = confidence >= self._threshold
+        sure = _without_gross_errors(mean, points, confidence, confidence >= self._threshold)
         away = np.full(len(points), np.inf)
-        for _ in range(2):  # the second fit leaves out what the first one showed to be wrong
-            if sure.sum() < 2:
-                break
-            matrix = fit_similarity(mean[sure], points[sure], confidence[sure])
-            size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
-            expected = mean @ matrix[:, :2].T + matrix[:, 2]
-            away = np.linalg.norm(points - expected, axis=1) / size
-            sure = sure & (away < GROSS_ERROR)
+        if sure.sum() >= 2:
+            away = _distances(mean, points, confidence, sure)
         height, width = shape[:2]
-        inside = ((points >= -0.5) & (points < [width - 0.5, height - 0.5])).all(axis=1)
+        inside: NDArray[np.bool_] = np.all(
+            (points >= -0.5) & (points < [width - 0.5, height - 0.5]), axis=1
+        )
         reasons = tuple(
             None if ok and within else (Reason.OUTSIDE_FILM if ok else Reason.NOT_FOUND)
             for ok, within in zip(sure, inside, strict=True)
@@ -122,6 +116,41 @@ class Locator:
         likeness = np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)
         fit = float((confidence * likeness).mean())
         return FoundPoints(self.limb, side, kept, confidence, reasons, fit)
+
+
+def _distances(
+    mean: Points, points: Points, weights: NDArray[np.float64], used: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How far each point lies from where the used ones put it, in units of the limb."""
+    matrix = fit_similarity(mean[used], points[used], weights[used])
+    size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
+    expected = mean @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(np.linalg.norm(points - expected, axis=1) / size, np.float64)
+
+
+def _without_gross_errors(
+    mean: Points, points: Points, weights: NDArray[np.float64], sure: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Drop wrong points, one by one, until the rest agree.
+
+    The suspect is the point without which the others fit best, and it is judged by them alone:
+    in a foot with six points, a wrong one would draw a common fit to itself, and right ones
+    would be thrown out.
+    """
+    sure = sure.copy()
+    while sure.sum() > 3:  # of three points nobody can say which one is wrong
+        best, suspect, away = np.inf, -1, 0.0
+        for i in np.flatnonzero(sure):
+            others = sure.copy()
+            others[i] = False
+            distances = _distances(mean, points, weights, others)
+            rest = float((distances[others] ** 2).sum())
+            if rest < best:
+                best, suspect, away = rest, int(i), float(distances[i])
+        if away < GROSS_ERROR:
+            break
+        sure[suspect] = False
+    return sure
 
 
 def names(limb: Limb) -> tuple[str, ...]:

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from mandora.geometry import Points
 
 
-def heat_maps(
-    points: Points, size_px: int, stride: int, sigma_px: float
-) -> NDArray[np.float32]:
+def heat_maps(points: Points, size_px: int, stride: int, sigma_px: float) -> NDArray[np.float32]:
     """One Gaussian per point.
 
     Args:

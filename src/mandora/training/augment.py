@@ -60,7 +60,10 @@ class PatchAugmenter:
         )  # fmt: skip
 
     def __call__(self, patches: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, T, T) patches and masks with a margin → (B, 1, S, S) standardised patches
-        and masks 0..1, both changed alike."""
+        """(B, 1, T, T) patches and masks → (B, 1, S, S), both changed alike.
+
+        T has a margin around S, so that nothing empty turns into view. The patches come back
+        standardised, the masks as 0..1.
+        """
         patches, masks = self._space(patches, masks)
         return standardise_batch(change_exposure(patches)), masks.clamp(0, 1)

@@ -91,9 +91,7 @@ def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSe
     )
 
 
-def simulate_patches(
-    patients: int, seed: int, settings: DamageSettings, workers: int
-) -> PatchSet:
+def simulate_patches(patients: int, seed: int, settings: DamageSettings, workers: int) -> PatchSet:
     """The patches of one hand and one foot of every patient."""
     parts: list[PatchSet] = []
     for limb in Limb:

@@ -43,16 +43,17 @@ def export_locator(network: nn.Module, settings: LocateSettings, path: Path) -> 
 
 
 def export_damage(network: nn.Module, settings: DamageSettings, path: Path) -> float:
-    """Write a damage network: inputs ``patches`` (B, 1, S, S) and ``points`` (B,) int64,
-    outputs masks 0..1 and scores (B, 2). Returns and raises as :func:`export_locator`."""
+    """Write a damage network.
+
+    Inputs are ``patches`` (B, 1, S, S) and ``points`` (B,) int64, outputs masks 0..1 and
+    scores (B, 2). Returns and raises as :func:`export_locator`.
+    """
     patches = torch.randn(3, 1, settings.patch_px, settings.patch_px)
     points = torch.tensor([0, 15, 22])
     return _export(network, {"patches": patches, "points": points}, ["masks", "scores"], path)
 
 
-def _export(
-    network: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path
-) -> float:
+def _export(network: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path) -> float:
     module = _WithProbabilities(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     batch = torch.export.Dim("batch", min=1, max=4096)
     with warnings.catch_warnings(), torch.no_grad():

@@ -101,7 +101,10 @@ def train_locator(
                 inside = ((truth > 0) & (truth < settings.input_px)).all(axis=1)
                 errors.append(np.linalg.norm(found - truth, axis=1)[inside] / settings.input_px)
         distance = np.concatenate(errors)
-        return {"median": float(np.median(distance)), "within_0.02": float((distance < 0.02).mean())}
+        return {
+            "median": float(np.median(distance)),
+            "within_0.02": float((distance < 0.02).mean()),
+        }
 
     fit(network, loop, films, loss_of, validate, folder, report)
     return network

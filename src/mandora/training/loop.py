@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from mandora.settings import LoopSettings
 
@@ -54,6 +56,7 @@ def fit(
         optimiser, settings.learning_rate, total_steps=settings.epochs * steps, pct_start=0.15
     )
     start = _resume(network, optimiser, schedule, folder)
+    _trim_history(folder / "history.jsonl", start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     half = has_bfloat16()
     began = time.monotonic()
@@ -98,13 +101,9 @@ def has_bfloat16() -> bool:
     return bool(supported and supported())
 
 
-_Schedule = torch.optim.lr_scheduler.LRScheduler
-
-
 def _save(
-    network: nn.Module, optimiser: torch.optim.Optimizer, schedule: _Schedule, epoch: int,
-    folder: Path,
-) -> None:  # fmt: skip
+    network: nn.Module, optimiser: Optimizer, schedule: LRScheduler, epoch: int, folder: Path
+) -> None:
     """Write the checkpoint whole or not at all: tensors, then the small state beside them."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
     state = optimiser.state_dict()
@@ -114,12 +113,10 @@ def _save(
     tensors["epoch"] = torch.tensor(epoch)
     part = folder / "last.safetensors.part"
     save_file({k: v.contiguous() for k, v in tensors.items()}, part)
-    os.replace(part, folder / "last.safetensors")
+    part.replace(folder / "last.safetensors")
 
 
-def _resume(
-    network: nn.Module, optimiser: torch.optim.Optimizer, schedule: _Schedule, folder: Path
-) -> int:
+def _resume(network: nn.Module, optimiser: Optimizer, schedule: LRScheduler, folder: Path) -> int:
     """Load the last checkpoint if there is one; the number of epochs that are done."""
     path = folder / "last.safetensors"
     if not path.exists():
@@ -135,8 +132,18 @@ def _resume(
     epoch = int(tensors["epoch"])
     # a one-cycle schedule has no state but its step; the rates follow from it
     schedule.last_epoch = int(tensors["schedule.last"]) - 1
-    schedule.step()
+    with warnings.catch_warnings():
+        # rightly no step of the optimiser comes before this one
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+        schedule.step()
     return epoch
+
+
+def _trim_history(path: Path, epochs: int) -> None:
+    """Forget what was logged of epochs after the checkpoint: they are done once more."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(lines[:epochs]), encoding="utf-8")
 
 
 def load_network(network: nn.Module, path: Path) -> None:

@@ -58,9 +58,7 @@ HELD_SHARE = 0.2  # of the symmetry stage's patients, for the numbers in the car
 def run_locate(limb: Limb, settings: TrainLocateSettings, run: Path, report: Report) -> None:
     """Train and export one limb's localiser."""
     folder = _open(run / f"locate-{limb}", settings)
-    network = train_locator(
-        limb, settings.network, settings.loop, settings.films, folder, report
-    )
+    network = train_locator(limb, settings.network, settings.loop, settings.films, folder, report)
     worst = export_locator(network, settings.network, run / LOCATE_FILES[limb])
     report(f"{run / LOCATE_FILES[limb]} (export differs by at most {worst:.1g})")
 
@@ -161,11 +159,25 @@ def make_bundle(run: Path, out: Path, name: str, version_: str) -> Bundle:
 
 
 def contract_of(run: Path) -> Contract:
-    """How the run's files are to be used, from the settings they were trained with."""
-    locate = TrainLocateSettings.from_toml(run / "locate-hand" / "settings.toml").network
+    """How the run's files are to be used, from the settings they were trained with.
+
+    Raises:
+        ValueError: if the two localisers were trained with networks of other settings: a
+            contract states one input for both.
+    """
+    locators = {
+        limb: TrainLocateSettings.from_toml(run / f"locate-{limb}" / "settings.toml").network
+        for limb in Limb
+    }
+    locate = locators[Limb.HAND]
+    if locators[Limb.FOOT] != locate:
+        raise ValueError(
+            f"the localisers of hand and foot in {run} were trained with other network settings; "
+            "train one of them again"
+        )
     damage = TrainDamageSettings.from_toml(run / "damage" / "settings.toml").network
     trees = run / "symmetry" / "settings.toml"
-    forest = (TrainSymmetrySettings.from_toml(trees) if trees.exists() else TrainSymmetrySettings()).forest  # fmt: skip
+    symmetry = TrainSymmetrySettings.from_toml(trees) if trees.exists() else TrainSymmetrySettings()
     template = {
         limb: tuple((round(float(x), 4), round(float(y), 4)) for x, y in mean_shape(limb))
         for limb in Limb
@@ -173,7 +185,7 @@ def contract_of(run: Path) -> Contract:
     return Contract(
         locate=LocateContract.of(locate, template),
         damage=DamageContract.of(damage),
-        symmetry=SymmetryContract.of(forest),
+        symmetry=SymmetryContract.of(symmetry.forest),
     )
 
 
@@ -220,7 +232,8 @@ def _card(run: Path, info: BundleInfo) -> str:
     lines = [
         f"# {info.name} {info.version}", "",
         "For research use only. Not a medical device.", "",
-        f"Preset `{info.preset}`. Trained on {info.training_data}. Weights: {info.licence.spdx}.", "",
+        f"Preset `{info.preset}`. Trained on {info.training_data}. Weights: {info.licence.spdx}.",
+        "",
         "## Measured on held-out simulated films", "",
         "| stage | numbers |", "|---|---|",
     ]  # fmt: skip
@@ -229,7 +242,9 @@ def _card(run: Path, info: BundleInfo) -> str:
         if history.exists():
             last = json.loads(history.read_text(encoding="utf-8").splitlines()[-1])
             kept = {k: v for k, v in last.items() if k not in ("epoch", "loss", "minutes")}
-            lines.append(f"| {stage} | " + ", ".join(f"{k} {v:.3f}" for k, v in kept.items()) + " |")
+            lines.append(
+                f"| {stage} | " + ", ".join(f"{k} {v:.3f}" for k, v in kept.items()) + " |"
+            )
     metrics = run / "symmetry" / "metrics.json"
     if metrics.exists():
         numbers = json.loads(metrics.read_text(encoding="utf-8"))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mandora.anatomy import POINT_INDEX, POINTS, Limb
+from mandora.damage.patches import MIN_FOUND, cut_patches, limb_unit, patch_box
+from mandora.geometry import Box, mirror_x
+
+FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
+MTP1, IP = POINT_INDEX[Limb.FOOT]["mtp1"], POINT_INDEX[Limb.FOOT]["ip"]
+SURE = np.ones(6)
+
+
+def film(height: int = 240, width: int = 180) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    coarse = rng.random((height // 10, width // 10)).astype(np.float32)
+    return np.kron(coarse, np.ones((10, 10), np.float32))
+
+
+# ── size of the limb ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("unit", [12.0, 200.0])
+@pytest.mark.parametrize("angle", [0.0, 0.4, np.pi])
+def test_the_unit_is_the_size_of_the_limb_wherever_it_lies(unit: float, angle: float) -> None:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = FOOT @ turn.T * unit + [300, 900]
+    assert limb_unit(points, SURE, FOOT, mirrored=False) == pytest.approx(unit)
+
+
+def test_a_right_limb_has_the_same_unit_as_its_mirror_image() -> None:
+    points = FOOT * 50 + [80, 80]
+    right = mirror_x(180, "film")(points)
+    assert limb_unit(right, SURE, FOOT, mirrored=True) == pytest.approx(50)
+    # taken for a left one it would look smaller
+    assert limb_unit(right, SURE, FOOT, mirrored=False) < 45
+
+
+def test_points_that_were_not_found_do_not_change_the_unit() -> None:
+    points = FOOT * 50 + [80, 80]
+    points[2] = np.nan
+    assert limb_unit(points, SURE, FOOT, mirrored=False) == pytest.approx(50)
+
+
+def test_too_few_points_are_refused_with_their_number() -> None:
+    points = np.full((6, 2), np.nan)
+    points[: MIN_FOUND - 1] = FOOT[: MIN_FOUND - 1] * 50
+    with pytest.raises(ValueError, match=r"only 3 of 6 points were found, 4 are needed"):
+        limb_unit(points, SURE, FOOT, mirrored=False)
+
+
+# ── windows ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_window_follows_the_limb_and_the_great_toe_has_a_larger_one() -> None:
+    small = patch_box(Limb.FOOT, 3, (50, 60), 40, 0.2)
+    large = patch_box(Limb.FOOT, 3, (50, 60), 80, 0.2)
+    assert small.centre == (50, 60)
+    assert (small.width, small.height) == pytest.approx((16, 16))
+    assert large.width == pytest.approx(2 * small.width)
+    assert patch_box(Limb.FOOT, MTP1, (50, 60), 40, 0.2).width == pytest.approx(16 * 1.5)
+    assert patch_box(Limb.FOOT, IP, (50, 60), 40, 0.2).width == pytest.approx(16 * 1.4)
+    hand = {patch_box(Limb.HAND, i, (0, 0), 40, 0.2).width for i in range(len(POINTS[Limb.HAND]))}
+    assert len(hand) == 1
+
+
+def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
+    one = film()
+    sheet = np.full((600, 700), 0.1, np.float32)
+    sheet[100:340, 200:380] = one
+    points = FOOT * 60 + [90, 120]
+    seen = []
+    for pixels, shift in ((one, [0, 0]), (sheet, [200, 100])):
+        unit = limb_unit(points + shift, SURE, FOOT, mirrored=False)
+        boxes = {i: patch_box(Limb.FOOT, i, points[i] + shift, unit, 0.2) for i in range(6)}
+        seen.append(cut_patches(pixels, Limb.FOOT, boxes, 32, mirrored=False))
+    for alone, among in zip(*seen, strict=True):
+        np.testing.assert_allclose(alone.pixels, among.pixels, atol=1e-4)
+
+
+def test_a_joint_looks_the_same_on_a_finer_film() -> None:
+    coarse = film()
+    fine = np.kron(coarse, np.ones((2, 2), np.float32))
+    points = FOOT * 60 + [90, 120]
+    seen = []
+    for pixels, places in ((coarse, points), (fine, points * 2 + 0.5)):
+        unit = limb_unit(places, SURE, FOOT, mirrored=False)
+        box = patch_box(Limb.FOOT, MTP1, places[MTP1], unit, 0.3)
+        seen.append(cut_patches(pixels, Limb.FOOT, {MTP1: box}, 32, mirrored=False)[0].pixels)
+    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.99
+
+
+# ── patches ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_right_joint_looks_like_the_left_one_on_the_mirrored_film() -> None:
+    pixels, flip = film(), mirror_x(180, "film")
+    places = {0: (40.3, 50.1), 4: (120.0, 200.7)}
+    left = cut_patches(
+        pixels, Limb.FOOT, {i: Box.around(p, 20) for i, p in places.items()}, 48, mirrored=False
+    )
+    right = cut_patches(
+        np.ascontiguousarray(pixels[:, ::-1]), Limb.FOOT,
+        {i: Box.around(flip(p), 20) for i, p in places.items()}, 48, mirrored=True,
+    )  # fmt: skip
+    for usual, mirrored in zip(left, right, strict=True):
+        assert (usual.mirrored, mirrored.mirrored) == (False, True)
+        np.testing.assert_allclose(mirrored.pixels, usual.pixels, atol=1e-4)
+
+
+def test_patches_know_where_they_came_from_and_are_standardised() -> None:
+    boxes = {5: Box.around((60, 60), 15), 2: Box.around((100, 150), 15)}
+    patches = cut_patches(film(), Limb.HAND, boxes, 24, mirrored=False)
+    assert [(p.limb, p.point, p.box) for p in patches] == [
+        (Limb.HAND, i, box) for i, box in boxes.items()
+    ]
+    for patch in patches:
+        assert patch.pixels.shape == (24, 24)
+        assert patch.pixels.dtype == np.float32
+        assert float(patch.pixels.mean()) == pytest.approx(0, abs=1e-4)
+        assert float(patch.pixels.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_patch_over_the_edge_of_the_film_is_whole() -> None:
+    (patch,) = cut_patches(film(), Limb.HAND, {0: Box.around((2, 3), 20)}, 32, mirrored=False)
+    assert patch.pixels.shape == (32, 32)
+    assert np.isfinite(patch.pixels).all()
+    assert np.ptp(patch.pixels[:12]) == pytest.approx(0, abs=1e-5)  # beyond the film
+
+
+def test_no_boxes_give_no_patches() -> None:
+    assert cut_patches(film(), Limb.HAND, {}, 32, mirrored=True) == []

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mandora.geometry import mirror_x
+from mandora.locate.decode import decode
+from mandora.locate.targets import heat_maps
+
+SIZE, SIGMA = 128, 1.6
+# away from the border, where the neighbourhood of a peak is whole
+inner = st.floats(10, SIZE - 10)
+
+
+@given(st.lists(st.tuples(inner, inner), min_size=1, max_size=21), st.sampled_from([1, 2, 4]))
+def test_points_are_read_back_to_a_third_of_a_heat_map_pixel(
+    places: list[tuple[float, float]], stride: int
+) -> None:
+    points = np.array(places)
+    found, confidence = decode(heat_maps(points, SIZE, stride, SIGMA), stride)
+    assert np.abs(found - points).max() < 0.3 * stride
+    assert (confidence > 0.8).all()
+
+
+def test_each_map_gives_its_own_point() -> None:
+    points = np.array([[20.0, 100], [64, 31], [90, 90]])
+    maps = heat_maps(points, SIZE, 2, SIGMA)
+    together, _ = decode(maps, 2)
+    for i in range(3):
+        alone, _ = decode(maps[i : i + 1], 2)
+        np.testing.assert_array_equal(alone[0], together[i])
+
+
+def test_confidence_is_the_height_of_the_peak() -> None:
+    maps = heat_maps(np.array([[64.5, 64.5]] * 2), SIZE, 2, SIGMA)
+    _, confidence = decode(maps * np.array([1, 0.3], np.float32)[:, None, None], 2)
+    assert confidence[1] == pytest.approx(0.3 * confidence[0], rel=1e-5)
+
+
+def test_the_higher_of_two_peaks_wins_and_is_not_drawn_to_the_other() -> None:
+    high = heat_maps(np.array([[30.0, 30]]), SIZE, 2, SIGMA)
+    low = heat_maps(np.array([[100.0, 90]]), SIZE, 2, SIGMA)
+    alone, _ = decode(high, 2)
+    both, _ = decode(np.maximum(high, 0.8 * low), 2)
+    np.testing.assert_allclose(both, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("corner", [(0.0, 0.0), (127.0, 0.0), (0.0, 127.0), (127.0, 127.0)])
+def test_a_point_in_the_corner_stays_there(corner: tuple[float, float]) -> None:
+    found, _ = decode(heat_maps(np.array([corner]), SIZE, 2, SIGMA), 2)
+    assert np.abs(found[0] - corner).max() < 4
+
+
+def test_empty_maps_have_no_confidence() -> None:
+    _, confidence = decode(np.zeros((2, 64, 64), np.float32), 2)
+    assert confidence.tolist() == [0, 0]
+
+
+def test_mirrored_maps_give_mirrored_points() -> None:
+    points = np.array([[20.3, 100.1], [64.7, 31.2]])
+    maps = heat_maps(points, SIZE, 2, SIGMA)
+    found, _ = decode(maps, 2)
+    flipped, _ = decode(np.ascontiguousarray(maps[:, :, ::-1]), 2)
+    np.testing.assert_allclose(mirror_x(SIZE, "network")(flipped), found, atol=1e-5)

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mandora.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.bundle import BundleError, default_bundle, open_bundle
+from mandora.damage.scorer import PatchScore
+from mandora.images.radiograph import Radiograph
+from mandora.locate.locator import FoundPoints
+from mandora.phantom.cohort import draw_patient, mean_shape, simulate_film
+from mandora.pipeline import FilmResult, Pipeline, Rejected, Stages
+from mandora.records import ModelInfo, Reason, Status, StudyResult
+
+LH, RH, LF, RF = SLOTS
+MODEL = ModelInfo(
+    bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}
+)
+SIZE_PX = 200
+
+shape_of = cache(mean_shape)
+
+
+@dataclass
+class FakeLocator:
+    """Finds the mean shape in the middle of any film, but for what it is told to lose."""
+
+    limb: Limb
+    unit_px: float = 40.0
+    fit: float = 0.9
+    lost: dict[str, Reason] = field(default_factory=dict)
+    view: Side | None = None
+    template: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.template = shape_of(self.limb)
+
+    def locate(self, pixels: NDArray[np.float32], side: Side | None = None) -> FoundPoints:
+        view = self.view or side or Side.LEFT
+        mirror = -1.0 if view is Side.RIGHT else 1.0
+        points = self.template * [mirror * self.unit_px, self.unit_px] + SIZE_PX / 2
+        names = [p.name for p in POINTS[self.limb]]
+        for name in self.lost:
+            points[names.index(name)] = np.nan
+        reasons = tuple(self.lost.get(name) for name in names)
+        return FoundPoints(self.limb, view, points, np.full(len(names), 0.9), reasons, self.fit)
+
+
+class FakeScorer:
+    """Narrowing 1.5 and erosion 2.25 everywhere."""
+
+    def score(self, patches: list[object]) -> list[PatchScore]:
+        return [PatchScore(1.5, 2.25, np.zeros((8, 8), np.float32)) for _ in patches]
+
+
+def pipeline(hand: FakeLocator | None = None, foot: FakeLocator | None = None) -> Pipeline:
+    locators = {
+        Limb.HAND: hand or FakeLocator(Limb.HAND),
+        Limb.FOOT: foot or FakeLocator(Limb.FOOT),
+    }
+    return Pipeline(Stages(locators, FakeScorer(), None, 16, 0.17, 0.5), MODEL)  # type: ignore[arg-type]
+
+
+def film(name: str = "P1-LH.png", **tags: object) -> Radiograph:
+    pixels = np.linspace(0, 1, SIZE_PX**2, dtype=np.float32).reshape(SIZE_PX, SIZE_PX)
+    return Radiograph(pixels, name, "0" * 64, **tags)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> dict[Slot, Path]:
+    grey = Image.fromarray((film().pixels * 255).astype(np.uint8))
+    paths = {slot: tmp_path / f"P1-{slot.code}.png" for slot in SLOTS}
+    for path in paths.values():
+        grey.save(path)
+    return paths
+
+
+def of(result: StudyResult, slot: Slot) -> dict[str, object]:
+    """What became of one film's scores: target → score, or reason."""
+    return {
+        s.target: s.score if s.score is not None else (s.status, s.reason)
+        for s in result.scores
+        if (s.side, s.limb) == (slot.side, slot.limb)
+    }
+
+
+def test_four_films_give_86_scores_and_three_totals(films: dict[Slot, Path]) -> None:
+    scored = pipeline().score("P1", films)
+    assert [s.target for s in scored.result.scores] == [t.key for t in TARGETS]
+    assert all(s.status is Status.SCORED for s in scored.result.scores)
+    assert {s.grade for s in scored.result.scores} == {2}, "1.5 and 2.25 are both grade 2"
+    assert [t.value for t in scored.result.totals] == [44 * 2.25 + 42 * 1.5, 44 * 2.25, 42 * 1.5]
+    assert {t.method for t in scored.result.totals} == {"complete"}
+    assert set(scored.radiographs) == set(scored.evidence) == {p.name for p in films.values()}
+    assert len(scored.result.locations) == 2 * 27
+    assert scored.result.complete
+
+
+def test_films_that_were_not_given_are_missing_and_no_failure(films: dict[Slot, Path]) -> None:
+    result = pipeline().score("P1", {LH: films[LH], RH: films[RH], LF: films[LF]}).result
+    assert set(of(result, RF).values()) == {(Status.MISSING, Reason.FILM_MISSING)}
+    assert result.complete
+    total, erosion, narrowing = result.totals
+    # a foot holds 84 of 448 points, 60 of the 280 of erosion and 24 of the 168 of narrowing
+    assert (total.method, narrowing.method) == ("pro-rated", "pro-rated")
+    assert narrowing.value == pytest.approx(36 * 1.5 * 168 / 144)
+    assert (erosion.value, erosion.reason) == (None, Reason.TOO_FEW_JOINTS)
+    assert erosion.observed == pytest.approx(38 * 2.25)
+
+
+def test_no_film_at_all_still_gives_86_reasons() -> None:
+    result = pipeline().score("P1", {}).result
+    assert {(s.status, s.reason) for s in result.scores} == {(Status.MISSING, Reason.FILM_MISSING)}
+    assert {t.value for t in result.totals} == {None}
+
+
+def test_a_film_that_cannot_be_read_costs_that_film_only(films: dict[Slot, Path]) -> None:
+    films[LH].write_bytes(b"no picture")
+    scored = pipeline().score("P1", films)
+    assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.FILM_UNREADABLE)}
+    assert all(isinstance(v, float) for v in of(scored.result, RH).values())
+    assert "not a PNG" in str(scored.result.films[0].detail)
+    assert "P1-LH.png" not in scored.radiographs
+    assert not scored.result.complete
+
+
+def test_rejected_films_are_not_opened(films: dict[Slot, Path]) -> None:
+    bad = Rejected("P1-LH.jpg", Reason.DUPLICATE_FILM, "two films, none was used")
+    result = pipeline().score("P1", films, {LH: bad}).result
+    assert set(of(result, LH).values()) == {(Status.FAILED, Reason.DUPLICATE_FILM)}
+    assert (result.films[0].name, result.films[0].detail) == (bad.name, bad.detail)
+    assert [f.name for f in result.films[1:]] == ["P1-RH.png", "P1-LF.png", "P1-RF.png"]
+
+
+def test_a_lost_point_costs_the_scores_that_are_read_there() -> None:
+    hand = FakeLocator(Limb.HAND, lost={"radcar": Reason.NOT_FOUND, "pip2": Reason.OUTSIDE_FILM})
+    part = pipeline(hand).examine(LH, film())
+    # the navicular is read at the radiocarpal joint
+    lost = {"LH-radcar:narrowing", "LH-nav:erosion", "LH-pip2:narrowing", "LH-pip2:erosion"}
+    assert set(part.scores) == {t.key for t in TARGETS if t.slot == LH} - lost
+    assert part.record.status is Status.SCORED
+    assert set(part.evidence) == {p.name for p in POINTS[Limb.HAND]} - {"radcar", "pip2"}
+
+
+def test_scores_that_were_not_found_say_why(films: dict[Slot, Path]) -> None:
+    hand = FakeLocator(Limb.HAND, lost={"radcar": Reason.OUTSIDE_FILM})
+    result = pipeline(hand).score("P1", {LH: films[LH]}).result
+    failed = {s.target: s.reason for s in result.scores if s.status is Status.FAILED}
+    assert failed == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
+    (place,) = [p for p in result.locations if p.x is None]
+    assert (place.site, place.reason) == ("radcar", Reason.OUTSIDE_FILM)
+
+
+def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
+    return {p.name: Reason.NOT_FOUND for p in POINTS[limb][n:]}
+
+
+@pytest.mark.parametrize(
+    "locator",
+    [
+        FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 0)),
+        FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 6)),
+        FakeLocator(Limb.HAND, fit=0.1),
+        FakeLocator(Limb.HAND, unit_px=2.0),
+        FakeLocator(Limb.HAND, unit_px=500.0),
+    ],
+    ids=[
+        "no point",
+        "a few points",
+        "points at odds",
+        "a tiny limb",
+        "a limb larger than the film",
+    ],
+)
+def test_points_that_are_no_limb_are_refused(locator: FakeLocator, films: dict[Slot, Path]) -> None:
+    scored = pipeline(locator).score("P1", films)
+    assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}
+    record = scored.result.films[0]
+    assert (record.status, record.reason) == (Status.FAILED, Reason.NOT_FOUND)
+    assert "one left hand, fingers up" in str(record.detail)
+    hands = [p for p in scored.result.locations if p.limb is Limb.HAND]
+    assert {(p.x, p.reason) for p in hands} == {(None, Reason.NOT_FOUND)}
+    assert scored.evidence["P1-LH.png"] == {}
+    assert "P1-LH.png" in scored.radiographs, "a reader wants to see what was refused"
+    assert all(isinstance(v, float) for v in of(scored.result, LF).values())
+
+
+def test_most_of_a_hand_is_a_hand() -> None:
+    part = pipeline(FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 9))).examine(LH, film())
+    assert part.record.status is Status.SCORED
+
+
+@pytest.mark.parametrize("better", Limb)
+def test_an_unknown_limb_is_the_one_that_fits_better(better: Limb) -> None:
+    fits = {limb: 0.6 if limb is better else 0.5 for limb in Limb}
+    locators = [FakeLocator(limb, fit=fits[limb]) for limb in (Limb.HAND, Limb.FOOT)]
+    assert pipeline(*locators).locate(film()).limb is better
+    assert pipeline(*locators).locate(film(), better.other).limb is better.other
+
+
+def test_a_mirrored_film_is_scored_and_remarked_upon() -> None:
+    part = pipeline(FakeLocator(Limb.HAND, view=Side.RIGHT)).examine(LH, film())
+    assert part.record.side is Side.LEFT
+    assert len(part.scores) == 31
+    assert "mirrored" in part.record.remarks[0]
+
+
+def test_tags_that_contradict_the_name_are_remarked_upon() -> None:
+    part = pipeline().examine(LH, film(side=Side.RIGHT, limb=Limb.HAND))
+    assert "tags do not say left hand" in part.record.remarks[0]
+    assert pipeline().examine(LH, film(side=Side.LEFT)).record.remarks == ()
+
+
+def test_two_films_of_one_name_are_told_apart(tmp_path: Path, films: dict[Slot, Path]) -> None:
+    again = tmp_path / "b" / "P1-LH.png"
+    again.parent.mkdir()
+    again.write_bytes(films[RH].read_bytes())
+    scored = pipeline().score("P1", {LH: films[LH], RH: again})
+    assert [f.name for f in scored.result.films] == ["P1-LH.png", "RH-P1-LH.png"]
+    assert set(scored.radiographs) == set(scored.evidence) == {"P1-LH.png", "RH-P1-LH.png"}
+    assert {s.film for s in scored.result.scores if s.side == "R" and s.film} == {"RH-P1-LH.png"}
+
+
+def test_a_bundle_is_used_as_its_contract_says(tiny_bundle: Path, small_films: Path) -> None:
+    chosen = {slot: small_films / f"P1-{slot.code}.png" for slot in SLOTS}
+    bundle = open_bundle(tiny_bundle)
+    result = Pipeline.from_bundle(bundle, 1).score("P1", chosen).result
+    assert result.model.bundle_sha256 == bundle.sha256
+    for score in result.scores:
+        assert score.patch_score is not None
+        assert score.tree_score is not None
+        mean = (score.patch_score + score.tree_score) / 2
+        assert score.score == pytest.approx(mean)
+    assert len({s.score for s in result.scores}) > 80
+
+
+# --- the packaged model ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def packaged() -> Pipeline:
+    try:
+        return Pipeline.from_bundle(open_bundle(default_bundle()), 1)
+    except BundleError as error:
+        pytest.skip(f"no packaged model: {error}")
+
+
+def noise() -> NDArray[np.float32]:
+    return np.random.default_rng(1).random((900, 700)).astype(np.float32)
+
+
+def smooth_noise() -> NDArray[np.float32]:
+    small = np.random.default_rng(2).random((24, 18)).astype(np.float32)
+    return np.asarray(Image.fromarray(small).resize((720, 960), Image.Resampling.BICUBIC)).clip(
+        0, 1
+    )
+
+
+def text_page() -> NDArray[np.float32]:
+    page = Image.new("L", (827, 1169), 255)
+    draw = ImageDraw.Draw(page)
+    for line in range(70):
+        draw.text(
+            (80, 60 + 15 * line), f"{line:02d} The quick brown fox jumps over the lazy dog. " * 2
+        )
+    return np.asarray(page, np.float32) / 255
+
+
+def gradient() -> NDArray[np.float32]:
+    return np.tile(np.linspace(0, 1, 700, dtype=np.float32), (900, 1))
+
+
+@pytest.mark.parametrize("slot", [LH, RF], ids=lambda slot: slot.code)
+@pytest.mark.parametrize("picture", [noise, smooth_noise, text_page, gradient])
+def test_the_packaged_model_scores_no_film_that_shows_nothing(
+    packaged: Pipeline, picture: Callable[[], NDArray[np.float32]], slot: Slot
+) -> None:
+    part: FilmResult = packaged.examine(slot, Radiograph(picture(), "P1.png", "0" * 64))
+    assert part.record.reason is Reason.NOT_FOUND
+    assert part.scores == {}
+
+
+@pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.code)
+def test_the_packaged_model_scores_a_simulated_film(packaged: Pipeline, slot: Slot) -> None:
+    shown = simulate_film(draw_patient(99, 0), slot, pixels_per_mm=4)
+    part = packaged.examine(slot, Radiograph(shown.pixels, "P1.png", "0" * 64))
+    assert set(part.scores) == {t.key for t in TARGETS if t.slot == slot}
+    assert part.found is not None
+    away = np.linalg.norm(part.found.points - shown.points, axis=1) / max(shown.pixels.shape)
+    assert np.median(away) < 0.02
