@@ -110,7 +110,9 @@ def score(
         Path | None, typer.Option(help="CSV whose columns scores.csv shall have, in its order.")
     ] = None,
     bundle: BundleOption = None,
-    example: Annotated[bool, typer.Option(help="Score the packaged example patient.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Score the packaged example patient.")
+    ] = False,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -179,7 +181,9 @@ def simulate(
     patients: Annotated[int, typer.Option(help="Number of patients, four films each.")] = 10,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     workers: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processes.")] = 1,
-    force: Annotated[bool, typer.Option(help="Write into a folder that is not empty.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that is not empty.")
+    ] = False,
 ) -> None:
     """Write simulated patients in RA2 layout, with the truth about every joint."""
     from pydantic import ValidationError

@@ -46,7 +46,7 @@ from mandora.symmetry.forest import JointForest, blend
 
 ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
 ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for accidents
-MIN_FIT = 0.2  # hands reach 0.6 to 0.9; noise, text and films upside down up to 0.12
+MIN_FIT = 0.2  # one hand reaches 0.6 to 0.9, two 0.3; noise, text, what is upside down 0.12
 UNIT_SHARE = (0.03, 0.9)  # |MCP2-MCP5| or |MTP1-MTP5| / longer side of a film that shows a limb
 
 

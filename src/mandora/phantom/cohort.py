@@ -281,4 +281,8 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
         rng = np.random.default_rng([index, _SHAPE])
         skeleton = build(Traits(), {}, np.random.default_rng([index]), rng)
         shapes.append((skeleton.points - skeleton.points.mean(axis=0)) / skeleton.unit)
-    return np.asarray(np.mean(shapes, axis=0))
+    mean = np.mean(shapes, axis=0)
+    # the mean of shapes of size 1 is a little smaller
+    names = [p.name for p in POINTS[limb]]
+    first, last = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
+    return np.asarray(mean / np.linalg.norm(mean[names.index(first)] - mean[names.index(last)]))

@@ -72,8 +72,8 @@ def train_locator(
     report(f"simulating {films} films of a {limb}")
     train = simulate_films(limb, films, loop.seed, settings, loop.threads)
     held = simulate_films(limb, max(films // 10, 8), loop.seed + 1, settings, loop.threads)
+    torch.manual_seed(loop.seed)  # before the network: its first weights are random
     network = LocateNet(len(POINTS[limb]), settings)
-    torch.manual_seed(loop.seed)
     augment = FilmAugmenter()
 
     def loss_of(net: nn.Module, chosen: Sequence[int]) -> Tensor:
