@@ -160,7 +160,7 @@ def simulate_film(
     build = build_hand if slot.limb is Limb.HAND else build_foot
     skeleton = build(patient.traits, patient.states[slot], shape, film)
     placement = Placement.draw(
-        slot.limb, skeleton.unit, slot.side, film, wide=wide, pixels_per_mm=pixels_per_mm
+        skeleton, slot.side, film, wide=wide, pixels_per_mm=pixels_per_mm
     )
     return render(skeleton, placement, Imaging.draw(film, wide=wide), film)
 

@@ -46,37 +46,71 @@ class Placement:
 
     @staticmethod
     def draw(
-        limb: Limb, unit_mm: float, side: Side, rng: np.random.Generator, *,
-        wide: bool, pixels_per_mm: float | None = None,
-    ) -> Placement:  # fmt: skip
-        """At random, like real cohorts; ``wide`` covers poorly framed films as well."""
-        hand = limb is Limb.HAND
+        skeleton: Skeleton,
+        side: Side,
+        rng: np.random.Generator,
+        *,
+        wide: bool,
+        pixels_per_mm: float | None = None,
+    ) -> Placement:
+        """At random.
+
+        Args:
+            skeleton: what lies on the film.
+            side: the patient's side.
+            rng: source of randomness.
+            wide: cover poorly framed films as well; else the whole limb lies on the film, as
+                in real cohorts.
+            pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+        """
+        hand = skeleton.limb is Limb.HAND
         aspect = float(np.clip(rng.normal(1.35 if hand else 1.47, 0.08), 1.1, 1.75))
         if wide:
             share = rng.uniform(0.19, 0.42) if hand else rng.uniform(0.22, 0.62)
-            angle = np.clip(rng.normal(0, 0.16), -0.5, 0.5)
+            angle = float(np.clip(rng.normal(0, 0.16), -0.5, 0.5))
             if rng.random() < 0.3:
                 aspect = rng.uniform(0.85, 1.3)
         else:
             share = np.clip(rng.normal(0.36 if hand else 0.55, 0.03 if hand else 0.06), 0.25, 0.68)
-            angle = np.clip(rng.normal(0, 0.07), -0.2, 0.2)
-        width_mm = unit_mm / share
+            angle = float(np.clip(rng.normal(0, 0.07), -0.2, 0.2))
+        (left, top), (right, _) = _extent(skeleton, angle)
+        width_mm = skeleton.unit / share
+        if not wide:
+            width_mm = max(width_mm, 1.06 * (right - left))
         if pixels_per_mm is None:
             median = 1104 if hand else 832
             width = int(np.clip(rng.lognormal(np.log(median), 0.22), 0.55 * median, 1.9 * median))
         else:
             width = round(width_mm * pixels_per_mm)
-        ppmm = width / width_mm
-        spread = 0.055 if wide else 0.025
+        spread = 0.025 if not wide else 0.09 if share < 0.3 else 0.055
         middle = (0.50, 0.60) if hand else (0.51, 0.37)
-        if wide and share < 0.3:
-            spread = 0.09
-        height = round(width * aspect)
         x = float(np.clip(rng.normal(middle[0], spread), 0.33, 0.67))
         y = float(np.clip(rng.normal(middle[1], spread), 0.2, 0.75))
-        # fingertips and toes stay on the film
-        reach = (2.15 if hand else 1.2) * unit_mm * ppmm / height
-        return Placement(width, height, ppmm, float(angle), (x, max(y, reach + 0.02)), side)
+        if not wide:
+            x = float(np.clip(x, 0.02 - left / width_mm, 0.98 - right / width_mm))
+        y = max(y, 0.015 - top / (width_mm * aspect))  # fingertips and toes stay on the film
+        centre = (x if side is Side.LEFT else 1 - x, y)
+        return Placement(width, round(width * aspect), width / width_mm, angle, centre, side)
+
+
+def _turn(angle: float) -> Array:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def _extent(skeleton: Skeleton, angle: float) -> Array:
+    """How far the turned limb reaches around the middle of its points, without what runs off
+    the lower edge: (2, 2) mm, lower and upper bounds of (x, y)."""
+    lowest = skeleton.points[:, 1].max()
+    ends = [
+        (place, radius)
+        for rod in skeleton.flesh
+        if rod.end[1] < lowest
+        for place, radius in zip((rod.start, rod.end), rod.radius, strict=True)
+    ]
+    places = (np.array([p for p, _ in ends]) - skeleton.points.mean(axis=0)) @ _turn(angle).T
+    radii = np.array([r for _, r in ends])[:, None]
+    return np.stack([(places - radii).min(axis=0), (places + radii).max(axis=0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +168,7 @@ class _Stage:
 
     def __init__(self, skeleton: Skeleton, placement: Placement) -> None:
         self.skeleton, self.placement = skeleton, placement
-        c, s = np.cos(placement.angle), np.sin(placement.angle)
-        self._turn = np.array([[c, -s], [s, c]])
+        self._turn = _turn(placement.angle)
         self._ppmm = placement.pixels_per_mm
         size_mm = np.array([placement.width, placement.height]) / self._ppmm
         centre_x = placement.centre[0]
