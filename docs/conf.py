@@ -48,6 +48,10 @@ def settings_table(model: type[settings.Settings]) -> str:
         default = "required" if field.default is PydanticUndefined else f"`{field.default}`"
         if field.default is None:
             default = "none"
+        elif isinstance(field.default, settings.Settings):
+            # only what this stage sets otherwise than the class that is listed by itself
+            own = field.default.model_dump(exclude_defaults=True).items()
+            default = ", ".join(f"`{k} = {v}`" for k, v in own) or "see below"
         rows.append(f"| `{name}` | {default} | {field.description or ''} |")
     return "\n".join(rows)
 

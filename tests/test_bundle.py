@@ -14,17 +14,14 @@ from mandora.bundle import (
     STANDARD_FILES,
     BundleError,
     BundleInfo,
-    Contract,
-    DamageContract,
     Licence,
-    LocateContract,
-    SymmetryContract,
     default_bundle,
     describe,
     open_bundle,
     verify_bundle,
     write_bundle,
 )
+from mandora.contract import Contract, DamageContract, LocateContract, SymmetryContract
 from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
 
 FILES = {name: f"content of {name}".encode() for name in STANDARD_FILES}

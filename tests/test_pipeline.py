@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mandora.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.assembly import FilmResult, Rejected
 from mandora.bundle import BundleError, default_bundle, open_bundle
 from mandora.damage.scorer import PatchScore
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.phantom.cohort import draw_patient, mean_shape, simulate_film
-from mandora.pipeline import FilmResult, Pipeline, Rejected, Stages
+from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo, Reason, Status, StudyResult
 
 LH, RH, LF, RF = SLOTS

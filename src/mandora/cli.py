@@ -119,7 +119,8 @@ def score(
     """Score every joint of one or many patients.
 
     Writes scores.csv, joints.csv, results/, overlays/ and reports/. Exit code 0: all scored;
-    1: some items failed, each with its reason; 2: the call cannot be used.
+    1: some files, films or joints failed, each with its reason; 2: the call cannot be used;
+    130: stopped by Ctrl-C.
     """
     from mandora.batch import example_films, score_films
     from mandora.outputs.files import OutputError
@@ -147,7 +148,9 @@ def score(
 
 @app.command()
 def locate(
-    films: Annotated[list[Path], typer.Argument(help="Films, each of one hand or foot.")],
+    films: Annotated[
+        list[Path], typer.Argument(help="Films, each of one hand or foot, or folders of them.")
+    ],
     out: Annotated[Path, typer.Option(help="CSV file for the points.")],
     limb: Annotated[str | None, typer.Option(help="hand or foot; found out if absent.")] = None,
     side: Annotated[str | None, typer.Option(help="L or R; found out if absent.")] = None,

@@ -45,13 +45,13 @@ class Settings(BaseModel):
 class LoopSettings(Settings):
     """The training loop, shared by both networks."""
 
-    epochs: int = Field(24, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    epochs: int = Field(24, ge=1, description="passes over the training items")
+    batch_size: int = Field(32, ge=1, description="items per step")
+    learning_rate: float = Field(2e-3, gt=0, description="highest rate of the one-cycle schedule")
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     clip_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
-    seed: int = 1
-    threads: int = Field(2, ge=1)
+    seed: int = Field(1, description="of the simulated items, their order and the first weights")
+    threads: int = Field(2, ge=1, description="processor threads; processes that simulate")
     minutes: float | None = Field(None, gt=0, description="stop after the epoch that passes this")
 
 
@@ -59,8 +59,10 @@ class LocateSettings(Settings):
     """The ``fast`` localiser: one U-Net per limb, all points in one pass."""
 
     input_px: int = Field(256, ge=64, multiple_of=32, description="side of the square input")
-    widths: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
-    heatmap_stride: int = Field(2, ge=1)
+    widths: tuple[int, ...] = Field(
+        (16, 32, 48, 64, 96, 128), description="channels of each level, the finest first"
+    )
+    heatmap_stride: int = Field(2, ge=1, description="input px per heat-map px")
     sigma_px: float = Field(1.6, gt=0, description="target spread, heat-map px")
     found_threshold: float = Field(
         0.25, ge=0, le=1, description="peak below which a point counts as not found"
@@ -74,7 +76,9 @@ class DamageSettings(Settings):
     half_window: float = Field(
         0.17, gt=0, le=1, description="half side of a patch / size of the limb"
     )
-    widths: tuple[int, ...] = (20, 40, 72, 112)
+    widths: tuple[int, ...] = Field(
+        (20, 40, 72, 112), description="channels of each level, the finest first"
+    )
     condition_width: int = Field(24, ge=1, description="width of the joint's embedding")
     mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
 
@@ -82,34 +86,42 @@ class DamageSettings(Settings):
 class SymmetrySettings(Settings):
     """The trees over the 86 patch scores, as published."""
 
-    trees: int = Field(500, ge=1)
-    depth: int = Field(4, ge=1, le=8)
+    trees: int = Field(500, ge=1, description="per site")
+    depth: int = Field(4, ge=1, le=8, description="questions from the root to a leaf, at most")
     blend: float = Field(0.5, ge=0, le=1, description="share of the trees in the final score")
-    max_features: float = Field(1.0, gt=0, le=1)
+    max_features: float = Field(
+        1.0, gt=0, le=1, description="share of the features that are tried at each split"
+    )
     drop_extremity: float = Field(
         0.25,
         ge=0,
         lt=1,
         description="share of training rows that lose the other extremity, the other side or both",
     )
-    seed: int = 1
-    threads: int = Field(2, ge=1)
+    seed: int = Field(1, description="of the trees and of the rows that lose films")
+    threads: int = Field(
+        2, ge=1, description="processor threads; processes that score the simulated patients"
+    )
 
 
 class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
     films: int = Field(2600, ge=8, description="simulated films of each limb")
-    network: LocateSettings = LocateSettings()
-    loop: LoopSettings = LoopSettings(epochs=8, batch_size=16, learning_rate=3e-3)
+    network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
+    loop: LoopSettings = Field(
+        LoopSettings(epochs=8, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
+    )
 
 
 class TrainDamageSettings(Settings):
     """Training of the damage network."""
 
     patients: int = Field(600, ge=2, description="simulated patients, one hand and foot of each")
-    network: DamageSettings = DamageSettings()
-    loop: LoopSettings = LoopSettings(epochs=8, batch_size=32, learning_rate=2e-3)
+    network: DamageSettings = Field(DamageSettings(), description="table `[network]`")
+    loop: LoopSettings = Field(
+        LoopSettings(epochs=8, batch_size=32, learning_rate=2e-3), description="table `[loop]`"
+    )
 
 
 class TrainSymmetrySettings(Settings):
@@ -118,15 +130,15 @@ class TrainSymmetrySettings(Settings):
     patients: int = Field(240, ge=2, description="simulated patients, four films of each")
     cohort_seed: int = Field(7_000, ge=0, description="seed of the simulated patients")
     pixels_per_mm: float = Field(5.0, gt=0.5, description="resolution of their films")
-    forest: SymmetrySettings = SymmetrySettings()
+    forest: SymmetrySettings = Field(SymmetrySettings(), description="table `[forest]`")
 
 
 class SimulateSettings(Settings):
     """A simulated cohort."""
 
-    patients: int = Field(ge=1, le=100_000)
-    seed: int = Field(0, ge=0)
+    patients: int = Field(ge=1, le=100_000, description="four films of each")
+    seed: int = Field(0, ge=0, description="same seed, same films")
     pixels_per_mm: float | None = Field(
         None, gt=0.5, le=20, description="fixed resolution; drawn like real cohorts if absent"
     )
-    workers: int = Field(1, ge=1)
+    workers: int = Field(1, ge=1, description="processes")

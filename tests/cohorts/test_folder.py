@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandora.anatomy import SLOTS, Slot
-from mandora.cohorts.folder import find_studies, natural_key, study_id_fault
+from mandora.cohorts.folder import find_films, find_studies, natural_key, study_id_fault
 from mandora.records import Reason
 
 LH, RH, LF, RF = SLOTS
@@ -174,6 +174,61 @@ def test_odd_things_in_a_folder(tmp_path: Path) -> None:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert find_studies([tmp_path]).studies == ()
+
+
+def test_a_pipe_that_is_named_is_no_film(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes here")
+    os.mkfifo(tmp_path / "scan")  # opening it would wait for ever
+    (problem,) = find_studies([tmp_path / "scan"]).problems
+    assert problem.reason is Reason.FILM_UNREADABLE
+    assert "no regular file" in problem.detail
+
+
+@pytest.mark.parametrize("place", [".", "a", "a/b"])
+def test_what_an_earlier_run_wrote_is_passed_over(tmp_path: Path, place: str) -> None:
+    touch(tmp_path, "P1-LH.jpg", "a/P2-LH.jpg")
+    run = tmp_path / place
+    touch(run, "scores.csv", "joints.csv", "results/P1.json", "overlays/P1-RH.png")
+    touch(run, "reports/P1.html", "overlays/deep/P1-RF.png")
+    found = find_studies([tmp_path])
+    assert [(s.study, list(s.films)) for s in found.studies] == [("P1", [LH]), ("P2", [LH])]
+    assert found.problems == ()
+
+
+def test_the_truth_of_a_simulated_cohort_is_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "P1-LH.jpg", "truth/cohort.json", "truth/spaces/P1-LH.png")
+    assert find_studies([tmp_path]).problems == ()
+
+
+@pytest.mark.parametrize("name", ["results", "overlays", "reports", "truth"])
+def test_a_folder_is_not_passed_over_for_its_name_alone(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, f"{name}/P1-LH.jpg")
+    assert [s.study for s in find_studies([tmp_path]).studies] == ["P1"]
+
+
+# --- films that belong to no study ----------------------------------------------------------
+
+
+def test_single_films_need_no_name_that_says_what_they_show(tmp_path: Path) -> None:
+    touch(tmp_path, "P1-RF.png", "scan.png", "sub/P1-RF.jpg", "notes.txt", "sub/deep/P1-LH.png")
+    found = find_films([tmp_path])
+    assert [(film.name, film.slot) for film in found.films] == [
+        ("P1-RF.png", RF), ("scan.png", None), ("P1-RF.jpg", RF),
+    ]  # fmt: skip
+    assert [p.path_name for p in found.problems] == ["deep"]
+
+
+def test_single_films_of_one_name_are_named_by_their_paths(tmp_path: Path) -> None:
+    paths = touch(tmp_path, "a/x-LH.png", "b/x-LH.png", "b/y-LH.png")
+    names = [film.name for film in find_films(paths).films]
+    assert names == [str(paths[0]), str(paths[1]), "y-LH.png"]
+
+
+def test_a_single_dicom_film_is_what_its_tags_say(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "IM1", "R", "FOOT")
+    write_dicom(tmp_path / "IM2", "R")
+    assert [film.slot for film in find_films([tmp_path]).films] == [RF, None]
 
 
 # --- DICOM ------------------------------------------------------------------------------------

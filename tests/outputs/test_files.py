@@ -6,7 +6,9 @@ import pytest
 
 from mandora.outputs.files import (
     OutputError,
+    RowFile,
     check_file_stem,
+    csv_text,
     make_output_folder,
     write_atomically,
 )
@@ -59,3 +61,32 @@ def test_harmless_names_pass(name: str) -> None:
 def test_names_that_leave_the_folder_or_break_it_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a file"):
         check_file_stem(name)
+
+
+def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("an older table\n", encoding="utf-8")
+    rows = RowFile(path, ("name", "x"))
+    assert path.read_bytes() == b"name,x\n"
+    rows.append(csv_text([["a, b", "1"], ["é", ""]]))
+    assert path.read_bytes() == 'name,x\n"a, b",1\né,\n'.encode()
+    assert rows.size == path.stat().st_size
+    rows.close()
+    rows.close()
+    assert rows.closed
+
+
+def test_rows_can_be_taken_back(tmp_path) -> None:
+    rows = RowFile(tmp_path / "a.csv", ("x",))
+    before = rows.size
+    rows.append("1\n2\n")
+    rows.cut(before)
+    rows.append("3\n")
+    rows.close()
+    assert (tmp_path / "a.csv").read_bytes() == b"x\n3\n"
+
+
+def test_a_row_file_that_cannot_be_made_is_named(tmp_path) -> None:
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(OutputError, match=r"a\.csv"):
+        RowFile(tmp_path / "a.csv", ("x",))

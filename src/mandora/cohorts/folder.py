@@ -3,13 +3,16 @@
 ``<patient>-LH.jpg`` (RH, LF, RF; any image format) names patient and film. A DICOM file with
 another name is placed by its laterality and body part; its study is then the folder that it
 lies in, never a patient's name or number from the header. No pixels are read here.
+
+Folders are searched two levels deep: their own files, and the files of the folders in them.
+What an earlier run or a simulated cohort left there is passed over.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +35,8 @@ _NAMED = re.compile(
     rf"(?P<study>.*)-(?P<slot>{'|'.join(slot.code for slot in SLOTS)})(?P<suffix>\.[^.]*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_RUN_FOLDERS = frozenset({"results", "overlays", "reports"})
+_RUN_TABLES = ("scores.csv", "joints.csv")
 _RESERVED = re.compile(r'[<>:"/\\|?*]')
 
 
@@ -77,11 +82,35 @@ class FoundStudies:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class FilmFile:
+    """A film by itself, not yet opened.
+
+    Attributes:
+        path: the file.
+        name: its name without folder, or its path where two films have the same name.
+        slot: what its name, else its DICOM tags, say that it shows; None if neither does.
+    """
+
+    path: Path
+    name: str
+    slot: Slot | None
+
+
+@dataclass(frozen=True)
+class FoundFilms:
+    """Films that belong to no study, and what was found and cannot be a film."""
+
+    films: tuple[FilmFile, ...]
+    problems: tuple[Problem, ...]
+
+
 def find_studies(inputs: Sequence[Path]) -> FoundStudies:
     """Sort files, and the files of folders and of the folders in them, into studies.
 
     In a folder, hidden files and files that are no films (tables, texts) are passed over; a
-    file that is named itself is used or reported.
+    file that is named itself is used or reported. A link to nothing counts as the film that its
+    name says; reading it will fail.
 
     Args:
         inputs: files and folders, in any order and number.
@@ -116,6 +145,28 @@ def find_studies(inputs: Sequence[Path]) -> FoundStudies:
     )
 
 
+def find_films(inputs: Sequence[Path]) -> FoundFilms:
+    """List files, and the files of folders and of the folders in them, each as a film.
+
+    Folders are searched as by :func:`find_studies`, but a film needs no name that says whose it
+    is, and two films may show the same limb.
+
+    Args:
+        inputs: files and folders, in any order and number.
+
+    Raises:
+        ValueError: if an input does not exist or a folder cannot be listed.
+    """
+    files, problems = _gather(inputs)
+    count = Counter(_shown(path) for path in files)
+    films = []
+    for path in files:
+        placed, name = _place(path), _shown(path)
+        slot = placed.slot if isinstance(placed, Problem) else placed[1]
+        films.append(FilmFile(path, name if count[name] == 1 else _text(str(path)), slot))
+    return FoundFilms(tuple(films), tuple(problems))
+
+
 def natural_key(text: str) -> tuple[list[str | int], str]:
     """Sort key that puts ``P2`` before ``P10`` and does not depend on letter case first."""
     parts = re.split(r"([0-9]+)", text.casefold())
@@ -140,28 +191,42 @@ def study_id_fault(study: str) -> str | None:
 
 
 def _shown(path: Path) -> str:
-    # bytes that are no text in a file name would break every JSON file downstream
-    return path.name.encode("utf-8", "replace").decode()
+    return _text(path.name)
+
+
+def _text(name: str) -> str:
+    # bytes that are no text in a file name would break every file that quotes it
+    return name.encode("utf-8", "replace").decode()
 
 
 def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
-    """Files to place, each once, and folders that lie too deep."""
+    """Files to place, each once, and what cannot be looked into."""
     files: dict[Path, Path] = {}  # by absolute path: a file may be given twice
     problems: list[Problem] = []
     for given in inputs:
         if given.is_dir():
-            for path in _children(given):
-                inner = _children(path) if path.is_dir() else [path]
-                for child in inner:
-                    if child.is_dir():
-                        problems.append(_too_deep(child))
-                    elif child.is_file() or not child.exists():  # a broken link is reported
-                        files.setdefault(child.absolute(), child)
+            for path in _inside(given):
+                if path.is_dir():
+                    problems += [] if _is_output(path) or _is_run(path) else [_too_deep(path)]
+                elif path.is_file() or not path.exists():  # a broken link is reported
+                    files.setdefault(path.absolute(), path)
         elif given.is_file():
             files.setdefault(given.absolute(), given)
+        elif given.exists():
+            detail = "this is no regular file; name an image file"
+            problems.append(Problem(_shown(given), Reason.FILM_UNREADABLE, detail))
         else:
             raise ValueError(f"{given}: there is no such file or folder; check the path")
     return list(files.values()), problems
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """What lies in a folder and in the folders in it, without what a run wrote there."""
+    for path in _children(folder):
+        if not path.is_dir():
+            yield path
+        elif not _is_output(path):
+            yield from _children(path)
 
 
 def _children(folder: Path) -> list[Path]:
@@ -184,6 +249,20 @@ def _film(path: Path) -> bool:
     return path.is_dir() or not (
         _OTHER_SUFFIXES.fullmatch(path.suffix) or path.name.lower() in _OTHER_NAMES
     )
+
+
+def _is_output(folder: Path) -> bool:
+    """Whether the folder was written by an earlier run or holds a simulated cohort's truth.
+
+    Its pictures are named like films, and are none.
+    """
+    if folder.name in _RUN_FOLDERS:
+        return _is_run(folder.parent)
+    return folder.name == "truth" and (folder / "cohort.json").is_file()
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _RUN_TABLES)
 
 
 def _place(path: Path) -> tuple[str, Slot] | Problem:

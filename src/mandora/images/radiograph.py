@@ -23,8 +23,9 @@ FILM_EXTENT_MM = (60.0, 1000.0)
 """Longer side of a film of a hand or foot; a pixel spacing that gives less or more is wrong."""
 
 AGAIN = "export the film again from the archive"
+DAMAGED = f"the file is damaged or truncated and cannot be decoded; {AGAIN}"
+SEVERAL_PICTURES = "the file holds more than one picture; save each film as a file of its own"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
 
 _LIMB_WORDS = {
     Limb.HAND: {"HAND", "HANDS", "WRIST", "WRISTS"},
@@ -37,6 +38,22 @@ class FilmTags(NamedTuple):
 
     side: Side | None = None
     limb: Limb | None = None
+
+
+class Picture(NamedTuple):
+    """What a reader of one format gets from a file.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1, bright bone.
+        remarks: as in :class:`Radiograph`.
+        tags: limb and side, as far as the file's tags say.
+        spacing_mm: mm per px, or None.
+    """
+
+    pixels: Pixels
+    remarks: tuple[str, ...]
+    tags: FilmTags = FilmTags()
+    spacing_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

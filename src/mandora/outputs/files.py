@@ -1,8 +1,11 @@
-"""Files that are either whole or not there, and file names that are safe."""
+"""Files that are whole or not there, tables that grow by whole rows, safe file names."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -47,6 +50,75 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise OutputError(path, error) from error
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as CSV, each with a line end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+class RowFile:
+    """A CSV file that grows by whole rows, which are on the disk as soon as they are appended.
+
+    Args:
+        path: the file; an older one is replaced.
+        header: names of the columns.
+
+    Attributes:
+        path: the file.
+        size: its length in bytes.
+
+    Raises:
+        OutputError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self.path = path
+        # the header replaces an older table in one step; a reader never sees an empty file
+        write_atomically(path, csv_text([header]).encode())
+        try:
+            self._file = path.open("r+b", buffering=0)
+            self.size = self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise OutputError(path, error) from error
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._file.closed
+
+    def append(self, text: str) -> None:
+        """Append whole rows, see :func:`csv_text`.
+
+        Raises:
+            OutputError: if the disk refuses; the file then holds what it held before.
+        """
+        data = memoryview(text.encode())
+        try:
+            try:
+                while data:
+                    data = data[self._file.write(data) or 0 :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                self.cut(self.size)
+                raise
+        except OSError as error:
+            raise OutputError(self.path, error) from error
+        self.size = self._file.tell()
+
+    def cut(self, size: int) -> None:
+        """Take rows back: shorten the file to what it held at an earlier ``size``."""
+        # giving space back does not fail for want of space; anything else leaves a torn row
+        with suppress(OSError):
+            self._file.truncate(size)
+            self._file.seek(size)
+        self.size = size
+
+    def close(self) -> None:
+        """Close the file as it is; calling it twice does no harm."""
+        self._file.close()
 
 
 def check_file_stem(name: str) -> None:

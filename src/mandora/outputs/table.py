@@ -7,18 +7,13 @@ started anew.
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from mandora.anatomy import RA2_COLUMNS
 from mandora.cohorts.ra2 import Template, format_row
-from mandora.outputs.files import OutputError, write_atomically
+from mandora.outputs.files import RowFile, csv_text, write_atomically
 from mandora.records import JointScore, Reason, Status, StudyResult
 
 JOINT_COLUMNS: tuple[str, ...] = (
@@ -46,9 +41,9 @@ class TableWriter:
         self._columns = tuple(template.columns) if template else RA2_COLUMNS
         self._order = tuple(template.patients) if template else ()
         self._rows: dict[str, str] = {}
-        self._scores = _Appender(folder / "scores.csv", self._columns)
+        self._scores = RowFile(folder / "scores.csv", self._columns)
         try:
-            self._joints = _Appender(folder / "joints.csv", JOINT_COLUMNS)
+            self._joints = RowFile(folder / "joints.csv", JOINT_COLUMNS)
         except BaseException:
             self._scores.close()
             raise
@@ -71,7 +66,7 @@ class TableWriter:
             )
         row = self._score_row(result)
         before = self._joints.size
-        self._joints.append(_csv(_joint_row(result.study, s) for s in result.scores))
+        self._joints.append(csv_text(_joint_row(result.study, s) for s in result.scores))
         try:
             self._scores.append(row)
         except BaseException:
@@ -88,7 +83,7 @@ class TableWriter:
         row = dict.fromkeys(JOINT_COLUMNS, "")
         row |= {"patient": patient, "film": film, "side": side}
         row |= {"status": Status.FAILED.value, "reason": reason.value}
-        self._joints.append(_csv([list(row.values())]))
+        self._joints.append(csv_text([list(row.values())]))
 
     def close(self) -> None:
         """Finish both tables; with a template that lists patients, bring rows into its order.
@@ -107,7 +102,7 @@ class TableWriter:
         listed = dict.fromkeys(self._order)
         rows = [self._rows.get(p) or self._blank_row(p) for p in listed]
         rows += [row for patient, row in self._rows.items() if patient not in listed]
-        text = _csv([self._columns]) + "".join(rows)
+        text = csv_text([self._columns]) + "".join(rows)
         write_atomically(self._scores.path, text.encode())
 
     def abandon(self) -> None:
@@ -133,10 +128,10 @@ class TableWriter:
     def _score_row(self, result: StudyResult) -> str:
         scores = {s.target: s.score for s in result.scores}
         totals = {t.name: t.value for t in result.totals}
-        return _csv([format_row(self._columns, result.study, scores, totals)])
+        return csv_text([format_row(self._columns, result.study, scores, totals)])
 
     def _blank_row(self, patient: str) -> str:
-        return _csv([format_row(self._columns, patient, {}, {})])
+        return csv_text([format_row(self._columns, patient, {}, {})])
 
 
 def _joint_row(patient: str, score: JointScore) -> list[str]:
@@ -157,51 +152,3 @@ def _joint_row(patient: str, score: JointScore) -> list[str]:
 
 def _number(value: float | None, decimals: int) -> str:
     return "" if value is None else f"{value:.{decimals}f}"
-
-
-def _csv(rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-class _Appender:
-    """A text file that grows by whole pieces."""
-
-    def __init__(self, path: Path, header: Sequence[str]) -> None:
-        self.path = path
-        # the header replaces an older table in one step; a reader never sees an empty file
-        write_atomically(path, _csv([header]).encode())
-        try:
-            self._file = path.open("r+b", buffering=0)
-            self.size = self._file.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise OutputError(path, error) from error
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
-
-    def append(self, text: str) -> None:
-        data = memoryview(text.encode())
-        try:
-            try:
-                while data:
-                    data = data[self._file.write(data) or 0 :]
-                os.fsync(self._file.fileno())
-            except BaseException:
-                self.cut(self.size)
-                raise
-        except OSError as error:
-            raise OutputError(self.path, error) from error
-        self.size = self._file.tell()
-
-    def cut(self, size: int) -> None:
-        # giving space back does not fail for want of space; anything else leaves a torn row
-        with suppress(OSError):
-            self._file.truncate(size)
-            self._file.seek(size)
-        self.size = size
-
-    def close(self) -> None:
-        self._file.close()

@@ -159,9 +159,7 @@ def simulate_film(
     film = np.random.default_rng([patient.seed, patient.index, _FILM, place])
     build = build_hand if slot.limb is Limb.HAND else build_foot
     skeleton = build(patient.traits, patient.states[slot], shape, film)
-    placement = Placement.draw(
-        skeleton, slot.side, film, wide=wide, pixels_per_mm=pixels_per_mm
-    )
+    placement = Placement.draw(skeleton, slot.side, film, wide=wide, pixels_per_mm=pixels_per_mm)
     return render(skeleton, placement, Imaging.draw(film, wide=wide), film)
 
 

@@ -100,7 +100,8 @@ def _turn(angle: float) -> Array:
 
 def _extent(skeleton: Skeleton, angle: float) -> Array:
     """How far the turned limb reaches around the middle of its points, without what runs off
-    the lower edge: (2, 2) mm, lower and upper bounds of (x, y)."""
+    the lower edge: (2, 2) mm, lower and upper bounds of (x, y).
+    """
     lowest = skeleton.points[:, 1].max()
     ends = [
         (place, radius)

@@ -392,7 +392,7 @@ def test_unknown_compression(tmp_path: Path) -> None:
 
 def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, compressed(dataset(), JPEG2000Lossless))
-    monkeypatch.setattr("mandora.images.read.find_spec", lambda name: None)
+    monkeypatch.setattr("mandora.images.dicom.find_spec", lambda name: None)
     message = refusal(path)
     assert "JPEG 2000" in message
     assert "pip install mandora[dicom]" in message

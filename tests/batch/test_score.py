@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -10,33 +9,14 @@ from typing import Any
 
 import pytest
 
-import mandora.batch as module
-from mandora.anatomy import POINTS, SLOTS, Limb, Side
-from mandora.batch import POINT_COLUMNS, example_films, locate_films, score_films
-from mandora.bundle import Bundle, open_bundle
+from mandora.anatomy import SLOTS
+from mandora.batch import example_films, score_films
+from mandora.batch import score as module
+from mandora.bundle import Bundle
 from mandora.outputs.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
 from mandora.records import Reason, read_result
-
-
-@pytest.fixture(scope="session")
-def bundle(tiny_bundle: Path) -> Bundle:
-    return open_bundle(tiny_bundle)
-
-
-@pytest.fixture
-def give(tmp_path: Path, small_films: Path) -> Callable[..., Path]:
-    """Put copies of the small films into the folder ``films``: name → slot that it shows."""
-
-    def put(**shows: str) -> Path:
-        for name, code in shows.items():
-            target = tmp_path / "films" / name.replace("__", "/").replace("_", "-")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(small_films / f"P1-{code}.png", target.with_suffix(".png"))
-        return tmp_path / "films"
-
-    return put
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -212,85 +192,15 @@ def test_an_installation_without_the_example_says_so(
         example_films()
 
 
-# --- locate ---------------------------------------------------------------------------------
-
-
-def test_points_of_a_folder_of_films(
+def test_a_link_to_nothing_costs_its_own_film(
     bundle: Bundle, give: Callable[..., Path], tmp_path: Path
 ) -> None:
-    films = give(P1_LH="LH", P1_RF="RF", sub__unnamed="LF")
-    steps: list[tuple[int, int]] = []
-    out = tmp_path / "deep" / "points.csv"
-    failed = locate_films([films], out, bundle=bundle, progress=lambda *s: steps.append(s))
-    assert failed == 0
-    table = rows(out)
-    assert tuple(table[0]) == POINT_COLUMNS
-    hand = [r for r in table if r["film"] == "P1-LH.png"]
-    assert [(r["limb"], r["side"], r["site"]) for r in hand] == [
-        ("hand", "L", p.name) for p in POINTS[Limb.HAND]
-    ]
-    assert {(r["limb"], r["side"]) for r in table if r["film"] == "P1-RF.png"} == {("foot", "R")}
-    assert any(r["film"] == "unnamed.png" for r in table)
-    assert all(0 <= float(r["x"]) < 1000 and 0 < float(r["confidence"]) <= 1 for r in table)
-    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
-
-
-def test_what_is_said_comes_before_the_name(
-    bundle: Bundle, give: Callable[..., Path], tmp_path: Path
-) -> None:
-    films, out = give(P1_LF="LH"), tmp_path / "points.csv"
-    locate_films([films], out, bundle=bundle, limb=Limb.HAND)
-    assert {(r["limb"], r["side"]) for r in rows(out)} == {("hand", "L")}
-    locate_films([films], out, bundle=bundle, side=Side.RIGHT)
-    assert {(r["limb"], r["side"]) for r in rows(out)} == {("foot", "R")}
-
-
-def test_films_of_one_name_are_told_apart_by_their_folders(
-    bundle: Bundle, give: Callable[..., Path], tmp_path: Path
-) -> None:
-    films, out = give(a__P1_LF="LF", b__P1_LF="LF"), tmp_path / "points.csv"
-    locate_films([films], out, bundle=bundle)
-    assert {r["film"] for r in rows(out)} == {
-        str(films / "a" / "P1-LF.png"), str(films / "b" / "P1-LF.png")
-    }  # fmt: skip
-
-
-def test_a_film_without_a_limb_has_points_without_places(
-    bundle: Bundle, give: Callable[..., Path], tmp_path: Path, noise_film: Callable[[Path], Path]
-) -> None:
-    films, out = give(P1_LF="LF"), tmp_path / "points.csv"
-    noise_film(films / "P2-RF.png")
-    noise_film(films / "unnamed.png")
-    (films / "P3-LF.png").write_bytes(b"")
+    films = give(P1_LF="LF", P2_RF="RF")
+    (films / "P1-RF.png").symlink_to(tmp_path / "absent.png")
+    (films / "scan.png").symlink_to(tmp_path / "absent.png")
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 3
-    blank = [r for r in rows(out) if r["film"] == "P2-RF.png"]
-    assert len(blank) == len(POINTS[Limb.FOOT])
-    assert {(r["x"], r["y"]) for r in blank} == {("", "")}
-    assert {r["film"] for r in rows(out)} == {"P1-LF.png", "P2-RF.png"}
-    assert [line.split(":")[0] for line in lines] == ["P2-RF.png", "P3-LF.png", "unnamed.png"]
-    assert "no foot was found" in lines[0]
-    assert "0 bytes" in lines[1]
-
-
-def test_an_interrupted_search_keeps_what_it_found(
-    bundle: Bundle, give: Callable[..., Path], tmp_path: Path
-) -> None:
-    def stop(done: int, total: int) -> None:
-        if done == 1:
-            raise KeyboardInterrupt
-
-    films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "points.csv"
-    with pytest.raises(KeyboardInterrupt):
-        locate_films([films], out, bundle=bundle, progress=stop)
-    assert {r["film"] for r in rows(out)} == {"P1-LF.png"}
-    assert len(rows(out)) == len(POINTS[Limb.FOOT])
-
-
-def test_an_output_that_is_a_folder_is_refused(
-    bundle: Bundle, give: Callable[..., Path], tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match="is a folder"):
-        locate_films([give(P1_LF="LF")], tmp_path, bundle=bundle)
-    with pytest.raises(ValueError, match="threads"):
-        locate_films([give(P1_LF="LF")], tmp_path / "x.csv", bundle=bundle, threads=0)
+    summary = score_films([films], tmp_path / "out", bundle=bundle, complain=lines.append)
+    assert [r.patient for r in summary.results] == ["P1", "P2"]
+    assert [(r.scored, r.failed) for r in summary.results] == [(12, 12), (12, 0)]
+    assert [line.partition(":")[0] for line in lines] == ["scan.png", "P1-RF.png"]
+    assert all("mend or remove the link" in line for line in lines)

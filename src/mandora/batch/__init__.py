@@ -1,0 +1,21 @@
+"""Whole runs: many films in, tables and files out, one item after the other.
+
+What fails belongs to its item: it is told of at once, noted in the output and in the summary,
+and the run goes on. Memory does not grow with the pixels of the run: a patient's films are let
+go of before the next one's are read.
+"""
+
+from mandora.batch.locate import POINT_COLUMNS, locate_films
+from mandora.batch.score import example_films, score_films
+from mandora.batch.summary import Complain, PatientSummary, Progress, Summary
+
+__all__ = [
+    "POINT_COLUMNS",
+    "Complain",
+    "PatientSummary",
+    "Progress",
+    "Summary",
+    "example_films",
+    "locate_films",
+    "score_films",
+]
