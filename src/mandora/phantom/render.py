@@ -99,8 +99,12 @@ def _turn(angle: float) -> Array:
 
 
 def _extent(skeleton: Skeleton, angle: float) -> Array:
-    """How far the turned limb reaches around the middle of its points, without what runs off
-    the lower edge: (2, 2) mm, lower and upper bounds of (x, y).
+    """How far the turned limb reaches around the middle of its points.
+
+    What runs off the lower edge does not count.
+
+    Returns:
+        (2, 2) mm, lower and upper bounds of (x, y).
     """
     lowest = skeleton.points[:, 1].max()
     ends = [
