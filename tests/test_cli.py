@@ -435,9 +435,11 @@ def test_simulate_writes_into_no_folder_that_is_in_use(films: Path) -> None:
 
 
 def start(code: str, *words: object) -> subprocess.Popen[str]:
+    # a test run in the background of a shell ignores Ctrl-C, and so would its children
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

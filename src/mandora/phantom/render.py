@@ -21,6 +21,7 @@ from mandora.phantom.shapes import Array, Grid, resample, signed_distance
 from mandora.phantom.skeleton import Bite, Bone, Skeleton
 
 STEP_MM = 0.5  # distances are computed on this grid and interpolated: they are smooth
+BEYOND_MM = 25.0  # of forearm or midfoot that a film shows below the lowest point
 MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
 
 
@@ -73,10 +74,12 @@ class Placement:
         else:
             share = np.clip(rng.normal(0.36 if hand else 0.55, 0.03 if hand else 0.06), 0.25, 0.68)
             angle = float(np.clip(rng.normal(0, 0.07), -0.2, 0.2))
-        (left, top), (right, _) = _extent(skeleton, angle)
+        (left, top), (right, bottom) = _extent(skeleton, angle)
         width_mm = skeleton.unit / share
         if not wide:
-            width_mm = max(width_mm, 1.06 * (right - left))
+            width_mm = max(width_mm, 1.06 * (right - left), (bottom - top) / 1.55)
+            aspect = max(aspect, 1.02 * (bottom - top) / width_mm)
+        height_mm = width_mm * aspect
         if pixels_per_mm is None:
             median = 1104 if hand else 832
             width = int(np.clip(rng.lognormal(np.log(median), 0.22), 0.55 * median, 1.9 * median))
@@ -88,7 +91,8 @@ class Placement:
         y = float(np.clip(rng.normal(middle[1], spread), 0.2, 0.75))
         if not wide:
             x = float(np.clip(x, 0.02 - left / width_mm, 0.98 - right / width_mm))
-        y = max(y, 0.015 - top / (width_mm * aspect))  # fingertips and toes stay on the film
+            y = min(y, 0.995 - bottom / height_mm)
+        y = max(y, 0.015 - top / height_mm)  # fingertips and toes stay on the film
         centre = (x if side is Side.LEFT else 1 - x, y)
         return Placement(width, round(width * aspect), width / width_mm, angle, centre, side)
 
@@ -101,7 +105,7 @@ def _turn(angle: float) -> Array:
 def _extent(skeleton: Skeleton, angle: float) -> Array:
     """How far the turned limb reaches around the middle of its points.
 
-    What runs off the lower edge does not count.
+    Forearm and hindfoot run off the lower edge; a few centimetres beyond the lowest point count.
 
     Returns:
         (2, 2) mm, lower and upper bounds of (x, y).
@@ -115,7 +119,10 @@ def _extent(skeleton: Skeleton, angle: float) -> Array:
     ]
     places = (np.array([p for p, _ in ends]) - skeleton.points.mean(axis=0)) @ _turn(angle).T
     radii = np.array([r for _, r in ends])[:, None]
-    return np.stack([(places - radii).min(axis=0), (places + radii).max(axis=0)])
+    lower, upper = (places - radii).min(axis=0), (places + radii).max(axis=0)
+    turned = (skeleton.points - skeleton.points.mean(axis=0)) @ _turn(angle).T
+    upper[1] = turned[:, 1].max() + BEYOND_MM
+    return np.stack([lower, upper])
 
 
 @dataclass(frozen=True, eq=False)
