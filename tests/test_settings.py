@@ -15,6 +15,7 @@ from mandora.settings import (
     TrainDamageSettings,
     TrainLocateSettings,
     TrainSymmetrySettings,
+    preset,
 )
 
 EXAMPLES: list[Settings] = [
@@ -90,3 +91,22 @@ def test_values_that_cannot_work_are_refused(
 def test_settings_do_not_change_under_a_run() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         LoopSettings().epochs = 3  # type: ignore[misc]
+
+
+def test_a_file_changes_only_its_own_keys_of_a_preset(tmp_path: Path) -> None:
+    path = write(tmp_path, "[loop]\nepochs = 3\n")
+    base = preset("fast", TrainLocateSettings)
+    changed = TrainLocateSettings.from_toml(path, base)
+    assert changed.loop == base.loop.model_copy(update={"epochs": 3})
+    assert changed.network == base.network
+
+
+def test_an_unknown_key_is_refused_on_top_of_a_preset_too(tmp_path: Path) -> None:
+    path = write(tmp_path, "[loop]\nepoch = 3\n")
+    with pytest.raises(ValueError, match=r"loop\.epoch"):
+        TrainDamageSettings.from_toml(path, preset("fast", TrainDamageSettings))
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="'slow'; use fast"):
+        preset("slow", TrainDamageSettings)

@@ -45,6 +45,7 @@ BundleOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 RunOption = Annotated[Path, typer.Option(help="Folder of the training run.")]
+PresetOption = Annotated[str, typer.Option(help="Named set of settings; so far only fast.")]
 SettingsOption = Annotated[
     Path | None, typer.Option(help="TOML file with settings; what it leaves out is default.")
 ]
@@ -205,9 +206,12 @@ def simulate(
     typer.echo(f"{patients} patients: {out}")
 
 
-def _load_settings(kind: type[Any], path: Path | None) -> Any:
+def _load_settings(kind: type[Any], name: str, path: Path | None) -> Any:
+    from mandora.settings import preset
+
     with _faults_end_the_call():
-        return kind.from_toml(path) if path else kind()
+        base = preset(name, kind)
+        return kind.from_toml(path, base) if path else base
 
 
 def _training(name: str) -> Any:
@@ -224,6 +228,7 @@ def _training(name: str) -> Any:
 def train_locate(
     out: RunOption,
     limb: Annotated[str | None, typer.Option(help="hand or foot; both if absent.")] = None,
+    preset: PresetOption = "fast",
     settings: SettingsOption = None,
 ) -> None:
     """Train the localisers; writes locate-hand.onnx and locate-foot.onnx."""
@@ -231,7 +236,7 @@ def train_locate(
     from mandora.settings import TrainLocateSettings
 
     wanted = _one_of("--limb", Limb, limb)
-    chosen = _load_settings(TrainLocateSettings, settings)
+    chosen = _load_settings(TrainLocateSettings, preset, settings)
     runs = _training("runs")
     with _faults_end_the_call():
         for kind in (wanted,) if wanted else tuple(Limb):
@@ -239,22 +244,26 @@ def train_locate(
 
 
 @train_app.command("damage")
-def train_damage(out: RunOption, settings: SettingsOption = None) -> None:
+def train_damage(
+    out: RunOption, preset: PresetOption = "fast", settings: SettingsOption = None
+) -> None:
     """Train the damage network; writes damage.onnx."""
     from mandora.settings import TrainDamageSettings
 
-    chosen = _load_settings(TrainDamageSettings, settings)
+    chosen = _load_settings(TrainDamageSettings, preset, settings)
     runs = _training("runs")
     with _faults_end_the_call():
         runs.run_damage(chosen, out, typer.echo)
 
 
 @train_app.command("symmetry")
-def train_symmetry(out: RunOption, settings: SettingsOption = None) -> None:
+def train_symmetry(
+    out: RunOption, preset: PresetOption = "fast", settings: SettingsOption = None
+) -> None:
     """Train the trees on what the run's networks see; writes symmetry.npz."""
     from mandora.settings import TrainSymmetrySettings
 
-    chosen = _load_settings(TrainSymmetrySettings, settings)
+    chosen = _load_settings(TrainSymmetrySettings, preset, settings)
     runs = _training("runs")
     with _faults_end_the_call():
         runs.run_symmetry(chosen, out, typer.echo)

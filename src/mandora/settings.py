@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,14 +21,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def from_toml(cls, path: Path) -> Self:
-        """Read settings from a file; keys that are absent keep their defaults.
+    def from_toml(cls, path: Path, base: Self | None = None) -> Self:
+        """Read settings from a file.
+
+        Args:
+            path: the file.
+            base: what keys that are absent keep, in tables as well; without it, each table
+                has the defaults of its own class.
 
         Raises:
             ValueError: naming the file and every key that is wrong.
         """
         try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = _merged(base.model_dump(exclude_none=True), given) if base else given
+            return cls.model_validate(values)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not valid TOML: {error}") from error
         except ValidationError as error:
@@ -40,6 +47,30 @@ class Settings(BaseModel):
     def to_toml(self) -> str:
         """The settings as TOML; keys without a value are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def preset(name: str, kind: type[S]) -> S:
+    """The settings of a preset.
+
+    Raises:
+        ValueError: if there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; use {' or '.join(PRESETS)}")
+    return kind()  # the defaults are those of ``fast``
+
+
+def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``given``, table by table."""
+    merged = dict(base)
+    for key, value in given.items():
+        known = base.get(key)
+        both = isinstance(value, dict) and isinstance(known, dict)
+        merged[key] = _merged(known, value) if both and known is not None else value
+    return merged
 
 
 class LoopSettings(Settings):

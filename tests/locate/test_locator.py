@@ -9,7 +9,7 @@ import pytest
 
 from mandora.anatomy import POINT_INDEX, POINTS, Limb, Side
 from mandora.images.channels import whole_film
-from mandora.locate.locator import Locator, names
+from mandora.locate.locator import Locator
 from mandora.locate.targets import heat_maps
 from mandora.records import Reason
 
@@ -115,7 +115,9 @@ def test_a_point_beyond_the_edge_of_the_film_has_no_position(locator) -> None:  
     pixels, points = film(400, 150), placed(Limb.FOOT, unit=40, centre=(72, 60))
     found = locator(Limb.FOOT, points).locate(pixels, Side.LEFT)
     beyond = {"ip", "mtp1"}  # at column 92
-    assert {n for n, r in zip(names(Limb.FOOT), found.reasons, strict=True) if r} == beyond
+    assert {
+        n for n, r in zip(tuple(POINT_INDEX[Limb.FOOT]), found.reasons, strict=True) if r
+    } == beyond
     assert set(found.reasons) == {None, Reason.OUTSIDE_FILM}
     assert np.isnan(found.points[:2]).all()
     assert np.isfinite(found.points[2:]).all()
@@ -152,7 +154,7 @@ def test_an_odd_shape_fits_worse_than_the_usual_one(locator) -> None:  # type: i
 
 
 def test_a_film_with_no_limb_gives_no_points_and_no_error(locator) -> None:  # type: ignore[no-untyped-def]
-    none = dict.fromkeys(names(Limb.FOOT), 0.0)
+    none = dict.fromkeys(tuple(POINT_INDEX[Limb.FOOT]), 0.0)
     found = locator(Limb.FOOT, placed(Limb.FOOT), peaks=none).locate(film())
     assert set(found.reasons) == {Reason.NOT_FOUND}
     assert np.isnan(found.points).all()
@@ -160,4 +162,4 @@ def test_a_film_with_no_limb_gives_no_points_and_no_error(locator) -> None:  # t
 
 
 def test_names_follow_the_points() -> None:
-    assert names(Limb.FOOT) == ("ip", "mtp1", "mtp2", "mtp3", "mtp4", "mtp5")
+    assert tuple(POINT_INDEX[Limb.FOOT]) == ("ip", "mtp1", "mtp2", "mtp3", "mtp4", "mtp5")

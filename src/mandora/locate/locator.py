@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, Limb, Side
+from mandora.anatomy import Limb, Side
 from mandora.geometry import Points, fit_similarity, mirror_x
 from mandora.images.channels import whole_film
 from mandora.inference import Network
@@ -151,8 +151,3 @@ def _without_gross_errors(
             break
         sure[suspect] = False
     return sure
-
-
-def names(limb: Limb) -> tuple[str, ...]:
-    """The points' names, in the order of every array of this stage."""
-    return tuple(p.name for p in POINTS[limb])

@@ -107,7 +107,6 @@ class Traits:
         size: 1 is an average adult.
         robust: bone width relative to length.
         cortex: thickness of the shell, 1 average; small with osteopenia.
-        mineral: density of the spongy bone, 1 average.
         space: width of healthy joint spaces, 1 average.
         flesh: thickness of the soft tissue, 1 average.
         immature: growth plates are open.
@@ -116,7 +115,6 @@ class Traits:
     size: float = 1.0
     robust: float = 1.0
     cortex: float = 1.0
-    mineral: float = 1.0
     space: float = 1.0
     flesh: float = 1.0
     immature: bool = False
@@ -130,7 +128,6 @@ class Traits:
             size=float(np.clip(n(0.92 if immature else 1.0, 0.07), 0.7, 1.2)),
             robust=float(np.clip(n(1.0, 0.07), 0.82, 1.2)),
             cortex=float(np.clip(n(0.95, 0.18), 0.5, 1.4)),
-            mineral=float(np.clip(n(1.0, 0.15), 0.55, 1.4)),
             space=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
             flesh=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
             immature=immature,

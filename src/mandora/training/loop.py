@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mandora.settings import LoopSettings
 
-Batch = Mapping[str, Tensor]
 Report = Callable[[str], None]
 
 
