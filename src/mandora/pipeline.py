@@ -125,7 +125,7 @@ class Pipeline:
         paths = {name: bundle.path(name) for name in manifest.files}
         model = ModelInfo(
             bundle=manifest.name, bundle_version=manifest.version, bundle_sha256=bundle.sha256,
-            preset=manifest.preset, software=_software(),
+            preset=manifest.preset, trained_on=manifest.training_data, software=_software(),
         )  # fmt: skip
         return Pipeline(Stages.load(manifest.contract, paths, threads), model)
 

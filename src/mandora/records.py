@@ -153,6 +153,7 @@ class ModelInfo(Record):
     bundle_version: str
     bundle_sha256: str
     preset: str
+    trained_on: str = Field("", description="what the model learnt from, in words")
     software: dict[str, str] = Field(description="versions of the packages that computed")
 
 

@@ -137,6 +137,7 @@ def make_patient(study: str = "P001", film_names: dict[str, str] | None = None) 
             bundle_version="3.2.1",
             bundle_sha256="c0ffee" * 8,
             preset="fast",
+            trained_on="drawings of hands",
             software={"numpy": "2.4.0"},
         ),
     )

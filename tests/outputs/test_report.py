@@ -125,6 +125,12 @@ def test_notice_model_films_and_date_are_named(patient) -> None:
     assert "2026" not in _Page(_render(patient)).text
 
 
+def test_what_the_model_was_trained_on_stands_beside_the_notice(patient) -> None:
+    html = _render(patient)
+    notice = html[html.index('class="notice"') :]
+    assert "The model was trained on drawings of hands." in notice[: notice.index("</p>")]
+
+
 def test_names_cannot_inject_markup(new_patient) -> None:
     evil = new_patient("P<script>alert(1)</script>", {"LH": 'x" onload="y<b>.png'})
     page = _Page(_render(evil))
