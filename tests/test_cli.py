@@ -431,6 +431,22 @@ def test_simulate_writes_into_no_folder_that_is_in_use(films: Path) -> None:
     assert files(films) == before
 
 
+def test_describe_tells_what_a_cohort_holds(tmp_path: Path) -> None:
+    simulate_cohort(SimulateSettings(patients=3, pixels_per_mm=2.0), tmp_path / "cohort")
+    done = mandora("describe", tmp_path / "cohort")
+    assert done.exit_code == 0, done.output
+    assert "3 patients" in done.stdout
+    for words in ("Overall_narrowing", "left-right", "RMSE", "ef"):
+        assert words in done.stdout
+    told = json.loads(mandora("describe", tmp_path / "cohort", "--json").stdout)
+    assert told["patients"] == 3
+    assert set(told["readers"]) == {"nh", "nf", "eh", "ef", "narrowing", "erosion"}
+
+
+def test_describe_refuses_what_is_no_simulated_cohort(films: Path) -> None:
+    assert f"{films} is no simulated cohort" in unusable(mandora("describe", films))
+
+
 # --- trouble on the way -----------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from mandora import __version__
 
 if TYPE_CHECKING:
     from mandora.batch import Summary
+    from mandora.phantom.statistics import CohortSummary
     from mandora.records import StudyResult
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -54,7 +55,8 @@ ThreadsOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Proces
 
 def _fail(message: object) -> NoReturn:
     """An unusable call: say why and leave."""
-    typer.echo(f"mandora: {message}", err=True)
+    number = getattr(message, "errno", None)
+    typer.echo(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
     raise typer.Exit(EXIT_UNUSABLE)
 
 
@@ -204,6 +206,22 @@ def simulate(
             settings, out, force=force, progress=lambda done: progress.step(done, patients)
         )
     typer.echo(f"{patients} patients: {out}")
+
+
+@app.command("describe")
+def describe_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder of a simulated cohort.", metavar="DIR")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print what a simulated cohort holds."""
+    from mandora.phantom.statistics import describe_cohort
+
+    with _faults_end_the_call():
+        summary = describe_cohort(folder)
+    if as_json:
+        typer.echo(summary.to_json())
+    else:
+        _print_cohort(summary)
 
 
 def _load_settings(kind: type[Any], name: str, path: Path | None) -> Any:
@@ -375,6 +393,34 @@ def _print_summary(summary: Summary) -> None:
     if summary.problems:
         items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
         console.print(f"{items} failed; joints.csv says why.")
+
+
+def _print_cohort(summary: CohortSummary) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left")
+        made.add_column("")
+        for column in columns:
+            made.add_column(column, justify="right")
+        return made
+
+    def cell(r: float | None, reason: str | None) -> str:
+        return f"– ({reason})" if r is None else f"{r:.3f}"
+
+    typer.echo(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
+    totals = table("True totals", *next(iter(summary.totals.values())))
+    for name, quantiles in summary.totals.items():
+        totals.add_row(name, *(f"{value:.1f}" for value in quantiles.values()))
+    pairs = table("Correlations of true totals", "r")
+    for name, found in summary.correlations.items():
+        pairs.add_row(name, cell(found.r, found.reason))
+    readers = table("The two readers", "r", "RMSE")
+    for name, agreement in summary.readers.items():
+        readers.add_row(name, cell(agreement.r, agreement.reason), f"{agreement.rmse:.3f}")
+    for made in (totals, pairs, readers):
+        Console(highlight=False).print(made)
 
 
 def _joint_table(result: StudyResult) -> Any:

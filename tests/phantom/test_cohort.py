@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mandora.anatomy import POINTS, RA2_COLUMNS, SLOTS, TARGETS, Damage, Limb, Side
+from mandora.cohorts.folder import find_studies
+from mandora.cohorts.polygons import Outline, read_coco, read_labelme, site_name
 from mandora.cohorts.ra2 import read_scores
 from mandora.phantom.cohort import draw_patient, mean_shape, simulate_cohort
 from mandora.settings import SimulateSettings
@@ -98,13 +101,52 @@ def test_every_film_has_its_points_and_masks(cohort: Path) -> None:
                 assert size_of(cohort / "truth" / kind / f"{name}.png") == size
 
 
+def filled(outlines: tuple[Outline, ...], site: str, size: tuple[int, int]) -> np.ndarray:
+    image = Image.new("1", size)
+    for outline in outlines:
+        if outline.site == site:
+            ImageDraw.Draw(image).polygon([(x + 0.5, y + 0.5) for x, y in outline.points], fill=1)
+    return np.array(image)
+
+
+def test_the_polygons_of_annotation_tools_are_the_masks_and_points(cohort: Path) -> None:
+    coco = read_coco(cohort / "truth" / "coco.json")
+    assert list(coco) == [f"SIM{i:04d}-{slot.code}.jpg" for i in (1, 2) for slot in SLOTS]
+    with (cohort / "truth" / "joints.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name, outlines in coco.items():
+        path = cohort / "truth" / "labelme" / name.replace(".jpg", ".json")
+        film = read_labelme(path)
+        assert film.image_name == name
+        assert (path.parent / json.loads(path.read_text("utf-8"))["imagePath"]).is_file()
+        mine = [r for r in rows if r["film"] == name]
+        assert list(film.points) == [f"{r['limb']}-{r['site']}" for r in mine]
+        places = [[float(r["x"]), float(r["y"])] for r in mine]
+        np.testing.assert_allclose(list(film.points.values()), places, atol=0.011)
+        spaces = np.array(Image.open(cohort / "truth" / "spaces" / name.replace(".jpg", ".png")))
+        assert film.size == spaces.shape[::-1]
+        for label, point in enumerate(POINTS[Limb(mine[0]["limb"])], start=1):
+            region = spaces == label
+            for read in (film.outlines, outlines):
+                drawn = filled(read, site_name(point), film.size)
+                # specks have no outline
+                assert (drawn ^ region).sum() <= max(3, 0.1 * region.sum()), (name, point.name)
+
+
+def test_the_truth_is_not_taken_for_films(cohort: Path) -> None:
+    found = find_studies([cohort])
+    assert not found.problems
+    assert [len(study.films) for study in found.studies] == [4, 4]
+
+
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(
     cohort: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again"
     settings = SimulateSettings(patients=2, seed=5, pixels_per_mm=2.0, workers=2)
     simulate_cohort(settings, again)
-    for path in [*sorted(cohort.rglob("*.jpg")), cohort / "training.csv"]:
+    texts = [cohort / "training.csv", *sorted(cohort.glob("truth/**/*.json"))]
+    for path in [*sorted(cohort.rglob("*.jpg")), *(p for p in texts if p.name != "cohort.json")]:
         twin = again / path.relative_to(cohort)
         assert (
             hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(twin.read_bytes()).digest()

@@ -35,15 +35,24 @@ from mandora.anatomy import (
     Slot,
     Target,
 )
+from mandora.cohorts.polygons import (
+    Film,
+    labelme_document,
+    outlines_of,
+    read_labelme,
+    site_name,
+    write_coco,
+)
 from mandora.phantom.damage import JointState, draw_state
 from mandora.phantom.exposure import Imaging
 from mandora.phantom.foot import build_foot
 from mandora.phantom.hand import WRIST_ANCHORS, build_hand
+from mandora.phantom.readers import READER_COLUMNS, READERS_CSV, reading_rows
 from mandora.phantom.render import Placement, SimulatedFilm, render
 from mandora.phantom.skeleton import Traits
 from mandora.settings import SimulateSettings
 
-# purposes of a random stream
+# purposes of a random stream; readers.py has the next one
 _TRAITS, _GRADES, _SHAPE, _FILM = range(4)
 
 # Share of joints that reach at least grade 1, 2, … in a cohort of average severity. Most
@@ -114,7 +123,7 @@ def draw_patient(
             for name, kinds in by_name.items()
         }  # fmt: skip
     return Patient(
-        f"SIM{index + 1:04d}", seed, index, traits, states,
+        _name(index), seed, index, traits, states,
         {t.key: g for t, g in grades.items()},
     )  # fmt: skip
 
@@ -185,7 +194,9 @@ def simulate_cohort(
     """Write a cohort in RA2 layout with its truth.
 
     ``<id>-LH.jpg`` …, ``training.csv``, ``template.csv`` and ``truth/`` with ``joints.csv``
-    (every point, px), ``spaces/`` and ``erosions/`` (PNG label maps: 1 + index of the point)
+    (every point, px), ``readers.csv`` (two readers' grades of every target), ``spaces/`` and
+    ``erosions/`` (PNG label maps: 1 + index of the point),
+    ``labelme/`` and ``coco.json`` (the joint spaces as polygons of annotation tools)
     and ``cohort.json`` (settings and version).
 
     Args:
@@ -202,8 +213,8 @@ def simulate_cohort(
         raise ValueError(f"{out} is a file; give a folder for the cohort")
     if out.exists() and any(out.iterdir()) and not force:
         raise ValueError(f"{out} is not empty; give another folder or use --force to overwrite")
-    for folder in (out, out / "truth" / "spaces", out / "truth" / "erosions"):
-        folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("spaces", "erosions", "labelme"):
+        (out / "truth" / kind).mkdir(parents=True, exist_ok=True)
     need, free = settings.patients * BYTES_PER_PATIENT, shutil.disk_usage(out).free
     if need > free:
         raise ValueError(
@@ -214,23 +225,28 @@ def simulate_cohort(
         (out / "training.csv").open("w", newline="", encoding="utf-8") as scores_file,
         (out / "template.csv").open("w", newline="", encoding="utf-8") as template_file,
         (out / "truth" / "joints.csv").open("w", newline="", encoding="utf-8") as joints_file,
+        (out / READERS_CSV).open("w", newline="", encoding="utf-8") as readers_file,
     ):
         scores = csv.DictWriter(scores_file, RA2_COLUMNS)
         template = csv.DictWriter(template_file, RA2_COLUMNS)
         joints = csv.writer(joints_file)
+        readers = csv.writer(readers_file)
         scores.writeheader()
         template.writeheader()
         joints.writerow(["film", "limb", "side", "site", "x", "y"])
-        for done, (row, places) in enumerate(_made(settings, out), start=1):
+        readers.writerow(READER_COLUMNS)
+        for done, (row, places, readings) in enumerate(_made(settings, out), start=1):
             scores.writerow(row)
             template.writerow({RA2_ID: row[RA2_ID]})
             joints.writerows(places)
+            readers.writerows(readings)
             progress(done)
+    write_coco(out / "truth" / "coco.json", _outlined(settings, out))
     about = {"software": f"mandora {__version__}", "settings": settings.model_dump(mode="json")}
     (out / "truth" / "cohort.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
-Made = tuple[dict[str, str], list[list[str]]]
+Made = tuple[dict[str, str], list[list[str]], list[list[str]]]
 
 
 def _made(settings: SimulateSettings, out: Path) -> Iterator[Made]:
@@ -244,6 +260,18 @@ def _made(settings: SimulateSettings, out: Path) -> Iterator[Made]:
             yield from pool.map(make, range(start, min(start + 64, settings.patients)))
 
 
+def _outlined(settings: SimulateSettings, out: Path) -> Iterator[Film]:
+    """The outlines of every film, one film at a time: a large cohort's would fill the memory."""
+    for index in range(settings.patients):
+        for slot in SLOTS:
+            film = read_labelme(out / "truth" / "labelme" / f"{_name(index)}-{slot.code}.json")
+            yield film.image_name, film.size, film.outlines
+
+
+def _name(index: int) -> str:
+    return f"SIM{index + 1:04d}"
+
+
 def _write_patient(settings: SimulateSettings, out: Path, index: int) -> Made:
     patient = draw_patient(settings.seed, index)
     places = []
@@ -254,11 +282,12 @@ def _write_patient(settings: SimulateSettings, out: Path, index: int) -> Made:
         _save(grey, out / f"{name}.jpg", quality=92)
         _save(Image.fromarray(film.spaces), out / "truth" / "spaces" / f"{name}.png")
         _save(Image.fromarray(film.erosions), out / "truth" / "erosions" / f"{name}.png")
+        _save_outlines(film, out, name)
         places += [
             [f"{name}.jpg", slot.limb, slot.side, p.name, f"{x:.2f}", f"{y:.2f}"]
             for p, (x, y) in zip(POINTS[slot.limb], film.points, strict=True)
         ]
-    return true_row(patient), places
+    return true_row(patient), places, reading_rows(patient)
 
 
 def _save(image: Image.Image, path: Path, **options: int) -> None:
@@ -269,6 +298,20 @@ def _save(image: Image.Image, path: Path, **options: int) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _save_outlines(film: SimulatedFilm, out: Path, name: str) -> None:
+    """Write the film's joint spaces and points as a LabelMe file."""
+    height, width = film.spaces.shape
+    points = {
+        site_name(p): (float(x), float(y))
+        for p, (x, y) in zip(POINTS[film.limb], film.points, strict=True)
+    }
+    document = labelme_document(
+        outlines_of(film.spaces, film.limb), f"../../{name}.jpg", (width, height), points
+    )
+    path = out / "truth" / "labelme" / f"{name}.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def mean_shape(limb: Limb) -> NDArray[np.float64]:
