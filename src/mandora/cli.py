@@ -10,22 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from mandora import __version__
-
-if TYPE_CHECKING:
-    from mandora.batch import Summary
-    from mandora.phantom.statistics import CohortSummary
-    from mandora.records import StudyResult
+from mandora.console import NOTICE, Progress, print_cohort, print_summary
 
 Word = TypeVar("Word", bound=StrEnum)
 
-NOTICE = "For research use only; not a medical device."
 EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
-MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
 MAX_THREADS = 256
 
 app = typer.Typer(
@@ -134,7 +128,7 @@ def score(
         chosen = [*(inputs or []), *(example_films() if example else [])]
         model = _open_bundle(bundle)
         try:
-            with _Progress(show=not as_json) as progress:
+            with Progress(show=not as_json) as progress:
                 summary = score_films(
                     chosen, out, bundle=model, template=template, threads=threads,
                     progress=progress.step, complain=progress.complain,
@@ -144,7 +138,7 @@ def score(
     if as_json:
         typer.echo(summary.to_json())
     else:
-        _print_summary(summary)
+        print_summary(summary)
     if summary.problems:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -171,7 +165,7 @@ def locate(
     known_limb, known_side = _one_of("--limb", Limb, limb), _one_of("--side", Side, side)
     with _faults_end_the_call():
         model = _open_bundle(bundle)
-        with _Progress(show=True) as progress:
+        with Progress(show=True) as progress:
             failed = locate_films(
                 films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
                 progress=progress.step, complain=progress.complain,
@@ -201,7 +195,7 @@ def simulate(
         settings = SimulateSettings(patients=patients, seed=seed, workers=workers)
     except ValidationError as error:
         _fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
-    with _faults_end_the_call(), _Progress(show=True) as progress:
+    with _faults_end_the_call(), Progress(show=True) as progress:
         simulate_cohort(
             settings, out, force=force, progress=lambda done: progress.step(done, patients)
         )
@@ -221,7 +215,7 @@ def describe_folder(
     if as_json:
         typer.echo(summary.to_json())
     else:
-        _print_cohort(summary)
+        print_cohort(summary)
 
 
 def _load_settings(kind: type[Any], name: str, path: Path | None) -> Any:
@@ -328,124 +322,6 @@ def bundle_show(
 
     with _faults_end_the_call():
         typer.echo(describe(_open_bundle(path)))
-
-
-class _Progress:
-    """A bar on standard error, and complaints that do not break it."""
-
-    def __init__(self, *, show: bool) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.total = 0
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, disable=not (show and console.is_terminal))
-        self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def step(self, done: int, total: int) -> None:
-        self.total = total
-        self._bar.update(self._task, completed=done, total=total)
-
-    def complain(self, text: str) -> None:
-        if self._bar.disable:
-            typer.echo(text, err=True)
-        else:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_summary(summary: Summary) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    if summary.only is not None:
-        console.print(_joint_table(summary.only))
-    table = Table(title="Totals", title_justify="left")
-    table.add_column("patient")
-    table.add_column("joints scored", justify="right")
-    for title in ("narrowing /168", "erosion /280", "total /448"):
-        table.add_column(title, justify="right")
-    shown = summary.results[:MAX_SHOWN]
-    for patient in shown:
-        totals = {total.name: total for total in patient.totals}
-        cells = []
-        for name in ("Overall_narrowing", "Overall_erosion", "Overall_Tol"):
-            total = totals[name]
-            mark = "*" if total.method == "pro-rated" else ""
-            cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
-        table.add_row(Text(patient.patient), str(patient.scored), *cells)
-    if shown:
-        console.print(table)
-    if len(summary.results) > len(shown):
-        console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
-    if any(t.method == "pro-rated" for r in shown for t in r.totals):
-        console.print("* pro-rated: some joints are missing", style="dim")
-    typer.echo(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
-    console.print(NOTICE, style="dim")
-    if summary.problems:
-        items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
-        console.print(f"{items} failed; joints.csv says why.")
-
-
-def _print_cohort(summary: CohortSummary) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    def table(title: str, *columns: str) -> Table:
-        made = Table(title=title, title_justify="left")
-        made.add_column("")
-        for column in columns:
-            made.add_column(column, justify="right")
-        return made
-
-    def cell(r: float | None, reason: str | None) -> str:
-        return f"– ({reason})" if r is None else f"{r:.3f}"
-
-    typer.echo(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
-    totals = table("True totals", *next(iter(summary.totals.values())))
-    for name, quantiles in summary.totals.items():
-        totals.add_row(name, *(f"{value:.1f}" for value in quantiles.values()))
-    pairs = table("Correlations of true totals", "r")
-    for name, found in summary.correlations.items():
-        pairs.add_row(name, cell(found.r, found.reason))
-    readers = table("The two readers", "r", "RMSE")
-    for name, agreement in summary.readers.items():
-        readers.add_row(name, cell(agreement.r, agreement.reason), f"{agreement.rmse:.3f}")
-    for made in (totals, pairs, readers):
-        Console(highlight=False).print(made)
-
-
-def _joint_table(result: StudyResult) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    from mandora.anatomy import SITES, Damage, Limb, Side
-
-    table = Table(title=Text(f"Scores of {result.study}"), title_justify="left")
-    table.add_column("joint")
-    for side in ("left", "right"):
-        for kind in Damage:
-            table.add_column(f"{side} {kind}", justify="right")
-    by_key = {(s.limb, s.site, s.side, s.kind): s for s in result.scores}
-    for limb in Limb:
-        for name in dict.fromkeys(s.name for s in SITES if s.limb is limb):
-            cells = []
-            for side in Side:
-                for kind in Damage:
-                    found = by_key.get((limb, name, side, kind))
-                    value = None if found is None else found.score
-                    cells.append("" if found is None else "–" if value is None else f"{value:.1f}")
-            table.add_row(f"{limb} {name}", *cells)
-        table.add_section()
-    return table
 
 
 def main() -> None:
