@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mandora.anatomy import POINT_INDEX, POINTS, Limb, point
+from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, point
 from mandora.bundle import default_bundle, open_bundle
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline
 
-ENDS = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
 NOT_FOUND = np.inf
 
 
@@ -51,7 +50,7 @@ def main() -> None:
         limb = Limb(film["body_part"])
         radiograph = read_radiograph(args.folder / film["file"])
         found = pipeline.locate(radiograph, limb)
-        a, b = (np.array(joints[n]) for n in ENDS[limb])
+        a, b = (np.array(joints[n]) for n in UNIT_ENDS[limb])
         size = float(np.linalg.norm(a - b))
         groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for site, (x, y) in joints.items():

@@ -167,6 +167,9 @@ POINT_INDEX: dict[Limb, dict[str, int]] = {
     limb: {p.name: i for i, p in enumerate(points)} for limb, points in POINTS.items()
 }
 
+UNIT_ENDS: dict[Limb, tuple[str, str]] = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
+"""The two points whose distance is the size of a limb."""
+
 N_POINTS = sum(len(points) for points in POINTS.values())
 
 

@@ -23,12 +23,14 @@ from scipy.special import ndtri
 
 from mandora import __version__
 from mandora.anatomy import (
+    POINT_INDEX,
     POINTS,
     RA2_COLUMNS,
     RA2_ID,
     RA2_TOTALS,
     SLOTS,
     TARGETS,
+    UNIT_ENDS,
     Damage,
     JointGroup,
     Limb,
@@ -324,6 +326,5 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
         shapes.append((skeleton.points - skeleton.points.mean(axis=0)) / skeleton.unit)
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
-    names = [p.name for p in POINTS[limb]]
-    first, last = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
-    return np.asarray(mean / np.linalg.norm(mean[names.index(first)] - mean[names.index(last)]))
+    first, last = (mean[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    return np.asarray(mean / np.linalg.norm(first - last))

@@ -14,7 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, POINTS, Damage, Limb, Side, Slot
+from mandora.anatomy import (
+    FAMILIES,
+    POINT_INDEX,
+    POINTS,
+    UNIT_ENDS,
+    Damage,
+    Limb,
+    Side,
+    Slot,
+    Target,
+)
 from mandora.damage.network import DamageNet, point_maxima
 from mandora.damage.patches import patch_box
 from mandora.images.channels import sample_box
@@ -65,8 +75,8 @@ def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSe
     )
     height, width = film.pixels.shape
     size_px = round(settings.patch_px * MARGIN / 2) * 2
-    ends = film.points[[1, -1]] if limb is Limb.FOOT else film.points[[6, 9]]
-    unit_px = float(np.linalg.norm(ends[0] - ends[1]))
+    first, last = (film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    unit_px = float(np.linalg.norm(first - last))
     fill = float(np.percentile(film.pixels[::8, ::8], 5))
     pixels, masks, points, scores = [], [], [], []
     for i, point in enumerate(POINTS[limb]):
@@ -84,7 +94,7 @@ def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSe
         for k, kind in enumerate((Damage.NARROWING, Damage.EROSION)):
             for site in FAMILIES[limb, kind]:
                 if site.point_name == point.name:
-                    row[k] = patient.grades[f"L{limb[0].upper()}-{site.name}:{kind}"]
+                    row[k] = patient.grades[Target(Side.LEFT, site).key]
         scores.append(row)
     return PatchSet(
         np.array(pixels), np.array(masks), np.array(points, np.int64), np.array(scores, np.float32)
