@@ -106,7 +106,7 @@ def _lip(name: str, base: Array, up: Array, tube: Tube, reach: float) -> Bone:
     side = across(up) * v * tube.base / 2
     surface = base + side - up * tube.cup * v**2 + up * 0.6
     edge = base + side - up * (tube.cup * v**2 + reach * (1 - 0.7 * v**2) + 0.05)
-    return Bone(name, np.concatenate([surface, edge[::-1]]), 0.9, (0.4, 0.4, 0.4))
+    return Bone(name, np.concatenate([surface, edge[::-1]]), 0.9, (0.4,) * 3, anatomical=False)
 
 
 def _growth_plate(chain: Chain, i: int) -> float:

@@ -7,6 +7,7 @@ and the display make of it is in :mod:`mandora.phantom.exposure`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +135,7 @@ class SimulatedFilm:
         points: (n, 2) float64, (x, y), px of this film, order of ``anatomy.POINTS``.
         spaces: (H, W) uint8, joint spaces: 1 + index of the point, 0 elsewhere.
         erosions: (H, W) uint8, eroded bone: 1 + index of the point, 0 elsewhere.
+        bones: (N, 2) float64 outline of each bone before erosion, px of this film, by name.
         spacing_mm: mm per px.
         limb: hand or foot.
         side: the patient's side.
@@ -143,6 +145,7 @@ class SimulatedFilm:
     points: Array
     spaces: NDArray[np.uint8]
     erosions: NDArray[np.uint8]
+    bones: Mapping[str, Array]
     spacing_mm: float
     limb: Limb
     side: Side
@@ -157,6 +160,7 @@ def render(
     soft = stage.project_flesh()
     spaces, erosions = stage.spaces(), stage.eroded
     points = stage.to_px(skeleton.points)
+    bones = {b.name: stage.to_px(b.outline) for b in skeleton.bones if b.anatomical}
     if imaging.ring:
         dense += stage.ring(imaging.ring)
     attenuation = MU_COMPACT * dense + MU_SPONGY * spongy + MU_SOFT * imaging.soft * soft
@@ -165,12 +169,14 @@ def render(
         pixels = np.ascontiguousarray(pixels[:, ::-1])
         spaces = np.ascontiguousarray(spaces[:, ::-1])
         erosions = np.ascontiguousarray(erosions[:, ::-1])
-        points = np.column_stack([placement.width - 1 - points[:, 0], points[:, 1]])
+        last = placement.width - 1
+        points = points * [-1, 1] + [last, 0]
+        bones = {name: outline * [-1, 1] + [last, 0] for name, outline in bones.items()}
     pixels = collimate(pixels, imaging)
     if imaging.marker:
         pixels = mark(pixels, placement.pixels_per_mm, placement.side, skeleton.limb, rng)
     return SimulatedFilm(
-        np.clip(pixels, 0, 1).astype(np.float32), points, spaces, erosions,
+        np.clip(pixels, 0, 1).astype(np.float32), points, spaces, erosions, bones,
         1 / placement.pixels_per_mm, skeleton.limb, placement.side,
     )  # fmt: skip
 

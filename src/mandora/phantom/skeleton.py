@@ -33,6 +33,7 @@ class Bone:
         axis: (2, 2) mm, proximal and distal end; None for short bones.
         plate: place of an open growth plate on the axis, 0..1; None if closed.
         yields: short bones keep their joint space by giving way to others.
+        anatomical: a bone of its own, not a part of another one that needs its own shadow.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Bone:
     axis: Array | None = None
     plate: float | None = None
     yields: bool = False
+    anatomical: bool = True
 
 
 @dataclass(frozen=True)
