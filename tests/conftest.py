@@ -99,7 +99,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_bundle,
     )
     from mandora.damage.network import DamageNet
-    from mandora.phantom.cohort import mean_shape
+    from mandora.phantom.patients import mean_shape
     from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
     from mandora.training.export import export_damage, export_locator
     from mandora.training.symmetry import train_forest
@@ -167,7 +167,7 @@ def small_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from PIL import Image
 
     from mandora.anatomy import SLOTS
-    from mandora.phantom.cohort import draw_patient, simulate_film
+    from mandora.phantom.patients import draw_patient, simulate_film
 
     folder = tmp_path_factory.mktemp("films")
     patient = draw_patient(3, 0)

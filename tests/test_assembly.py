@@ -16,7 +16,7 @@ from mandora.assembly import (
     unit_px,
 )
 from mandora.locate.locator import FoundPoints
-from mandora.phantom.cohort import mean_shape
+from mandora.phantom.patients import mean_shape
 from mandora.records import JointScore, ModelInfo, Reason, Status
 
 LH, RH, LF, RF = SLOTS

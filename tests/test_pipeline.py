@@ -16,7 +16,7 @@ from mandora.bundle import BundleError, default_bundle, open_bundle
 from mandora.damage.scorer import PatchScore
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundPoints
-from mandora.phantom.cohort import draw_patient, mean_shape, simulate_film
+from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo, Reason, Status, StudyResult
 

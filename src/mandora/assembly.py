@@ -39,10 +39,10 @@ from mandora.records import (
 
 ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
 ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for accidents
-# Fit of real films: hands 0.6 to 0.8, feet taken for hands up to 0.38, other body parts up to 0.17;
-# feet 0.6 to 0.9 where the points are right. Six points fit by chance far more easily: smooth
-# noise reaches 0.43 as a foot and 0.17 as a hand.
-MIN_FIT = {Limb.HAND: 0.3, Limb.FOOT: 0.45}
+# Best fit over all views of real films: hands 0.45 to 0.8, hands from the side and other body parts
+# up to 0.32, feet taken for hands up to 0.43; feet 0.7 to 0.9. Six points fit by chance far more
+# easily: other body parts and smooth noise reach 0.58 as a foot.
+MIN_FIT = {Limb.HAND: 0.35, Limb.FOOT: 0.6}
 UNIT_SHARE = (0.03, 0.9)  # |MCP2-MCP5| or |MTP1-MTP5| / longer side of a film that shows a limb
 
 
@@ -107,7 +107,7 @@ def unit_px(found: FoundPoints, template: Points) -> float:
     Raises:
         ValueError: if too few points were found, see :func:`mandora.damage.patches.limb_unit`.
     """
-    mirrored = found.view is Side.RIGHT
+    mirrored = found.view.mirrored
     return limb_unit(found.points, found.confidence, template, mirrored=mirrored)
 
 
@@ -147,10 +147,9 @@ def nothing_found(slot: Slot, film: Radiograph, found: FoundPoints) -> FilmResul
         film: read.
         found: its points, none with a position.
     """
-    digits = "fingers" if slot.limb is Limb.HAND else "toes"
     detail = (
-        f"no {slot.limb} was found on the film; check that it shows one {slot.title}, {digits} "
-        "up, bright bone"
+        f"no {slot.limb} was found on the film; check that it shows the {slot.title}, not from "
+        "the side, with all its fingers or toes"
     )
     outcome = {"status": Status.FAILED, "reason": Reason.NOT_FOUND, "detail": detail}
     # what contradicts the name is no news on a film that shows nothing
@@ -199,11 +198,18 @@ def doubts_about(slot: Slot, film: Radiograph, found: FoundPoints) -> tuple[str,
         found: its points.
     """
     doubts = []
-    if found.view is not slot.side:
+    view = found.view
+    if view.side is not slot.side:
         doubts.append(
-            f"the limb looks like a {'left' if found.view is Side.LEFT else 'right'} one: the "
+            f"the limb looks like a {'right' if view.mirrored else 'left'} one: the "
             f"film is displayed mirrored or is not the {slot.title}; scored as the {slot.title}"
         )
+    if view.turns:
+        digits = "fingers" if slot.limb is Limb.HAND else "toes"
+        where = ("up", "right", "down", "left")[view.turns]
+        doubts.append(f"the {digits} point {where}: the limb was scored as if the film was upright")
+    if view.inverted:
+        doubts.append("bone is dark on the film: the limb was scored with inverted grey values")
     if film.side not in (None, slot.side) or film.limb not in (None, slot.limb):
         doubts.append(f"the file's tags do not say {slot.title}; the name was believed")
     return tuple(doubts)

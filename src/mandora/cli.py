@@ -181,6 +181,12 @@ def simulate(
     patients: Annotated[int, typer.Option(help="Number of patients, four films each.")] = 10,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     workers: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processes.")] = 1,
+    visits: Annotated[
+        int, typer.Option(help="Visits of each patient, about a year apart; damage goes on.")
+    ] = 1,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Poor framing and exposure too, as in training.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
     ] = False,
@@ -188,18 +194,23 @@ def simulate(
     """Write simulated patients in RA2 layout, with the truth about every joint."""
     from pydantic import ValidationError
 
-    from mandora.phantom.cohort import simulate_cohort
+    from mandora.phantom.cohort import LARGE_BYTES, estimate, simulate_cohort
     from mandora.settings import SimulateSettings
 
     try:
-        settings = SimulateSettings(patients=patients, seed=seed, workers=workers)
+        settings = SimulateSettings(
+            patients=patients, visits=visits, seed=seed, wide=wide, workers=workers
+        )
     except ValidationError as error:
         _fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
     with _faults_end_the_call(), Progress(show=True) as progress:
+        needed = estimate(settings)
+        if needed.size_bytes > LARGE_BYTES:
+            progress.complain(f"{patients} patients, visits: {visits}: this needs {needed}")
         simulate_cohort(
             settings, out, force=force, progress=lambda done: progress.step(done, patients)
         )
-    typer.echo(f"{patients} patients: {out}")
+    typer.echo(f"{patients} patients, visits: {visits}: {out}")
 
 
 @app.command("describe")

@@ -5,7 +5,7 @@ This is the only place where the three stages meet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from mandora import __version__
 from mandora.anatomy import POINTS, SLOTS, TARGET_INDEX, TARGETS, Limb, Side, Slot, targets_of
 from mandora.assembly import (
+    MIN_FIT,
     FilmResult,
     Rejected,
     ScoredStudy,
@@ -34,7 +35,7 @@ from mandora.damage.patches import cut_patches, patch_box
 from mandora.damage.scorer import PatchScorer
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.locate.locator import FoundPoints, Locator
+from mandora.locate.locator import CLEAR_FIT, FoundPoints, Locator
 from mandora.records import ModelInfo, Reason
 from mandora.symmetry.forest import JointForest, blend
 
@@ -132,7 +133,7 @@ class Pipeline:
     def locate(
         self, radiograph: Radiograph, limb: Limb | None = None, side: Side | None = None
     ) -> FoundPoints:
-        """Find the points of the one limb on a film.
+        """Find the points of one limb on a film, whichever way it lies there.
 
         Args:
             radiograph: the film.
@@ -143,14 +144,33 @@ class Pipeline:
             The points. On a film that does not show a limb, none has a position and all have
             the reason ``NOT_FOUND``: a few peaks at random places are no hand.
         """
-        limbs = (limb,) if limb else tuple(Limb)
-        locators = self._stages.locators
-        sought = [locators[kind].locate(radiograph.pixels, side) for kind in limbs]
-        found = max(sought, key=lambda f: f.fit)
+        locators, pixels = self._stages.locators, radiograph.pixels
+        if limb is None:
+            found = _likelier(
+                locators[kind].locate(pixels, side, upright_only=True) for kind in Limb
+            )
+            if found.fit < CLEAR_FIT[found.limb]:
+                found = _likelier(locators[kind].locate(pixels, side) for kind in Limb)
+        else:
+            found = locators[limb].locate(pixels, side)
         if shows_limb(found, locators[found.limb].template, radiograph.shape):
             return found
         nowhere = np.full_like(found.points, np.nan)
         return replace(found, points=nowhere, reasons=(Reason.NOT_FOUND,) * len(nowhere))
+
+    def locate_all(self, radiograph: Radiograph, limb: Limb) -> list[FoundPoints]:
+        """Find the points of all limbs of one kind on a film, as both hands.
+
+        Args:
+            radiograph: the film.
+            limb: hand or foot.
+
+        Returns:
+            Up to two, the one that fits best first. Two views of one limb count as two.
+        """
+        locator = self._stages.locators[limb]
+        found = locator.locate_all(radiograph.pixels)
+        return [f for f in found if shows_limb(f, locator.template, radiograph.shape)]
 
     def score(
         self,
@@ -219,26 +239,36 @@ class Pipeline:
         lost = {p.name: r for p, r in zip(POINTS[slot.limb], found.reasons, strict=True) if r}
         if len(lost) == len(POINTS[slot.limb]):
             return nothing_found(slot, film, found)
-        mirrored = found.view is Side.RIGHT
+        view = found.view
         size_px = unit_px(found, self._stages.locators[found.limb].template)
-        boxes = {
-            i: patch_box(slot.limb, i, xy, size_px, self._stages.half_window)
-            for i, xy in enumerate(found.points)
-            if np.isfinite(xy).all()
-        }
-        patches = cut_patches(
-            film.pixels, slot.limb, boxes, self._stages.patch_px, mirrored=mirrored
+        boxes, upright_boxes = (
+            {
+                i: patch_box(slot.limb, i, xy, size_px, self._stages.half_window)
+                for i, xy in enumerate(points)
+                if np.isfinite(xy).all()
+            }
+            for points in (found.points, view.to_upright(film.shape)(found.points))
         )
+        patches = cut_patches(
+            view.upright(film.pixels), slot.limb, upright_boxes, self._stages.patch_px,
+            mirrored=view.mirrored,
+        )  # fmt: skip
         evidence, scores = {}, {}
         for patch, seen in zip(patches, self._stages.scorer.score(patches), strict=True):
             name = POINTS[slot.limb][patch.point].name
-            evidence[name] = PatchEvidence(name, patch.box, seen.mask)
+            mask = view.as_given(seen.mask)
+            evidence[name] = PatchEvidence(name, boxes[patch.point], mask)
             for target in targets_of(slot):
                 value = seen.of(target.damage)
                 if target.site.point_name == name and value is not None:
                     scores[target.key] = value
         record = film_record(slot, film, doubts_about(slot, film, found))
         return FilmResult(record, film, found, evidence, scores, lost)
+
+
+def _likelier(sought: Iterable[FoundPoints]) -> FoundPoints:
+    """The limb that fits best, measured by what is asked of its kind: six points fit easily."""
+    return max(sought, key=lambda found: found.fit / MIN_FIT[found.limb])
 
 
 def _software() -> dict[str, str]:

@@ -167,9 +167,11 @@ class TrainSymmetrySettings(Settings):
 class SimulateSettings(Settings):
     """A simulated cohort."""
 
-    patients: int = Field(ge=1, le=100_000, description="four films of each")
+    patients: int = Field(ge=1, description="four films of each at each visit")
+    visits: int = Field(1, ge=1, le=50, description="about a year apart; damage goes on")
     seed: int = Field(0, ge=0, description="same seed, same films")
     pixels_per_mm: float | None = Field(
         None, gt=0.5, le=20, description="fixed resolution; drawn like real cohorts if absent"
     )
+    wide: bool = Field(False, description="poor framing and exposure too, as in training")
     workers: int = Field(1, ge=1, description="processes")

@@ -13,15 +13,13 @@ from PIL import Image, ImageDraw
 from mandora.anatomy import POINTS, SLOTS, Limb
 from mandora.cohorts.polygons import (
     Outline,
-    coco_document,
     labelme_document,
     outlines_of,
     read_coco,
     read_labelme,
     site_name,
-    write_coco,
 )
-from mandora.phantom.cohort import draw_patient, simulate_film
+from mandora.phantom.patients import draw_patient, simulate_film
 
 
 def filled(outlines: list[Outline], shape: tuple[int, int], scale: int = 1) -> np.ndarray:
@@ -108,32 +106,6 @@ def test_labelme_round_trip(film: tuple[Limb, np.ndarray], tmp_path: Path) -> No
     assert same(read.outlines, outlines)
 
 
-def test_coco_round_trip(tmp_path: Path) -> None:
-    outlines = outlines_of(blobs(), Limb.FOOT)
-    hand = outlines_of(blobs(), Limb.HAND)
-    films = [
-        ("P1-LF.jpg", (30, 20), outlines), ("P1-RF.jpg", (30, 20), ()),
-        ("P1-LH.jpg", (30, 20), hand),
-    ]  # fmt: skip
-    path = tmp_path / "coco.json"
-    write_coco(path, iter(films))
-    assert json.loads(path.read_text("utf-8")) == coco_document(films)
-    read = read_coco(path)
-    assert list(read) == [name for name, _, _ in films]
-    assert all(same(read[name], made) for name, _, made in films)
-
-
-def test_coco_annotations_say_where_and_how_large_a_joint_space_is() -> None:
-    document = coco_document([("P1-LF.jpg", (30, 20), outlines_of(blobs(), Limb.FOOT))])
-    names = {c["id"]: c["name"] for c in document["categories"]}
-    first = document["annotations"][0]
-    assert names[first["category_id"]] == "foot-ip"
-    assert len(first["segmentation"]) == 2
-    assert first["bbox"] == pytest.approx([3, 2, 6, 12], abs=0.03)
-    assert first["area"] == pytest.approx(48, rel=0.1)
-    assert len({a["id"] for a in document["annotations"]}) == len(document["annotations"]) == 3
-
-
 def polygon(label: str = "hand-mcp2", **changes: Any) -> dict[str, Any]:
     return {"label": label, "points": [[0, 0], [4, 0], [4, 4]], "shape_type": "polygon"} | changes
 
@@ -198,6 +170,13 @@ def test_coco_files_that_cannot_be_used_are_refused(
     path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(ValueError, match=rf"coco\.json: .*{says}"):
         read_coco(path)
+
+
+def test_coco_files_of_other_labels_are_read_if_these_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(coco(category_id=2)), encoding="utf-8")
+    (outline,) = read_coco(path, ["knee"])["a.jpg"]
+    assert outline.site == "knee"
 
 
 @pytest.mark.parametrize("read", [read_labelme, read_coco])

@@ -12,19 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mandora.anatomy import POINTS, RA2_COLUMNS, SLOTS, TARGETS, Damage, Limb, Side
+from mandora.anatomy import POINTS, RA2_COLUMNS, SLOTS, Limb
 from mandora.cohorts.folder import find_studies
 from mandora.cohorts.polygons import Outline, read_coco, read_labelme, site_name
 from mandora.cohorts.ra2 import read_scores
-from mandora.phantom.cohort import draw_patient, mean_shape, simulate_cohort
+from mandora.phantom.cohort import simulate_cohort
+from mandora.phantom.patients import draw_patient
 from mandora.settings import SimulateSettings
-
-
-@pytest.fixture(scope="module")
-def grades() -> np.ndarray:
-    """(300, 86) true grades."""
-    patients = [draw_patient(11, i) for i in range(300)]
-    return np.array([[p.grades[t.key] for t in TARGETS] for p in patients])
 
 
 @pytest.fixture(scope="module")
@@ -34,49 +28,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def columns(**wanted: object) -> list[int]:
-    return [i for i, t in enumerate(TARGETS) if all(getattr(t, k) == v for k, v in wanted.items())]
-
-
 def size_of(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         return image.size
-
-
-def test_most_joints_are_healthy_and_totals_are_skewed(grades: np.ndarray) -> None:
-    totals = grades.sum(axis=1)
-    assert 0.6 < (grades == 0).mean() < 0.85
-    assert totals.mean() > 1.3 * np.median(totals)
-
-
-def test_no_grade_exceeds_its_maximum(grades: np.ndarray) -> None:
-    assert (grades <= [t.maximum for t in TARGETS]).all()
-    assert (grades >= 0).all()
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"side": Side.LEFT}, {"side": Side.RIGHT}),
-        ({"damage": Damage.NARROWING}, {"damage": Damage.EROSION}),
-        ({"limb": Limb.HAND}, {"limb": Limb.FOOT}),
-    ],
-)
-def test_damage_of_a_patient_goes_together(
-    grades: np.ndarray, first: dict[str, object], second: dict[str, object]
-) -> None:
-    a, b = (grades[:, columns(**w)].sum(axis=1) for w in (first, second))
-    assert np.corrcoef(a, b)[0, 1] > 0.5
-
-
-def test_the_states_of_a_patient_have_the_patients_grades() -> None:
-    for index in range(30):
-        patient = draw_patient(3, index, severity=1.0)
-        for t in TARGETS:
-            state = patient.states[t.slot][t.site.name]
-            narrowing = t.damage is Damage.NARROWING
-            seen = state.narrowing_grade if narrowing else state.erosion_grade(t.limb)
-            assert seen == patient.grades[t.key], t.key
 
 
 def test_the_cohort_reads_back_as_ra2_with_the_true_grades(cohort: Path) -> None:
@@ -166,15 +120,3 @@ def test_a_cohort_that_cannot_fit_on_the_disk_is_refused_before_it_starts(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ValueError, match="GB"):
         simulate_cohort(SimulateSettings(patients=1000), tmp_path / "big")
-
-
-@pytest.mark.parametrize("limb", list(Limb))
-def test_the_mean_shape_is_centred_and_of_unit_size(limb: Limb) -> None:
-    shape = mean_shape(limb)
-    assert shape.shape == (len(POINTS[limb]), 2)
-    np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-9)
-    names = [p.name for p in POINTS[limb]]
-    ends = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
-    a, b = (shape[names.index(n)] for n in ends)
-    assert np.linalg.norm(a - b) == pytest.approx(1.0)
-    assert a[0] > b[0]  # index finger and great toe to the right of the little one

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mandora.anatomy import TARGETS, Damage
-from mandora.phantom.cohort import Patient, draw_patient, simulate_cohort
+from mandora.phantom.cohort import simulate_cohort
+from mandora.phantom.patients import Patient, draw_patient
 from mandora.phantom.readers import READERS, read_grades
 from mandora.settings import SimulateSettings
 

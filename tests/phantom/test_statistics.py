@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mandora.anatomy import RA2_COLUMNS, TARGETS, Damage, Limb, Side
-from mandora.phantom.cohort import Patient, draw_patient, true_row
+from mandora.phantom.patients import Patient, draw_patient, true_row
 from mandora.phantom.readers import READER_COLUMNS, reading_rows
 from mandora.phantom.statistics import describe_cohort
 

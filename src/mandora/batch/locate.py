@@ -98,10 +98,10 @@ def _locate_film(
     except Exception as error:  # one film must not cost the others theirs
         return "", Problem(film.name, Reason.STAGE_FAILED, f"{type(error).__name__}: {error}")
     if np.isfinite(found.points).any():
-        return _point_rows(film.name, side or found.view, found), None
-    detail = f"no {limb or 'hand or foot'} was found; it must be upright, with bright bone"
+        return _point_rows(film.name, side or found.view.side, found), None
+    detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
     # rows without places need a limb that they are rows of
-    rows = _point_rows(film.name, side or found.view, found) if limb else ""
+    rows = _point_rows(film.name, side or found.view.side, found) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
 
 

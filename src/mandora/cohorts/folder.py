@@ -36,6 +36,7 @@ _NAMED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _RUN_FOLDERS = frozenset({"results", "overlays", "reports"})
+_VISIT = re.compile(r"visit-\d+")
 _RUN_TABLES = ("scores.csv", "joints.csv")
 _RESERVED = re.compile(r'[<>:"/\\|?*]')
 
@@ -252,12 +253,15 @@ def _film(path: Path) -> bool:
 
 
 def _is_output(folder: Path) -> bool:
-    """Whether the folder was written by an earlier run or holds a simulated cohort's truth.
+    """Whether the folder was written by an earlier run, or belongs to a simulated cohort.
 
-    Its pictures are named like films, and are none.
+    The pictures of a run and of a cohort's truth are named like films, and are none. The films
+    of a cohort's later visit have the names of the first one's; name its folder to use them.
     """
     if folder.name in _RUN_FOLDERS:
         return _is_run(folder.parent)
+    if _VISIT.fullmatch(folder.name):
+        return all((f / "truth" / "cohort.json").is_file() for f in (folder, folder.parent))
     return folder.name == "truth" and (folder / "cohort.json").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Joint spaces as polygons, in the files of annotation tools: LabelMe and COCO.
+"""Joint spaces as polygons, in the files of annotation tools: LabelMe, and COCO to read.
 
 In a file the corner of the first pixel is (0, 0), as those tools have it; in the program, as in
 :mod:`mandora.geometry`, its centre is. Writers add half a pixel and readers take it off.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -35,7 +35,7 @@ class Outline:
     """The border of one region.
 
     Attributes:
-        site: limb and point, e.g. ``hand-mcp2``; see :func:`site_name`.
+        site: limb and point, e.g. ``hand-mcp2``, see :func:`site_name`; or limb and bone.
         points: (N, 2) float64, N ≥ 3, (x, y), px of the film, pixel centres at whole numbers.
             The last point is not the first one again.
     """
@@ -67,7 +67,7 @@ def site_name(point: Point) -> str:
 
 
 SITE_NAMES: tuple[str, ...] = tuple(site_name(p) for limb in Limb for p in POINTS[limb])
-"""The 27 labels that are written and read; a COCO category's id is 1 + its index."""
+"""The 27 labels of joint spaces."""
 
 
 def outlines_of(labels: NDArray[np.uint8], limb: Limb) -> tuple[Outline, ...]:
@@ -130,6 +130,36 @@ def _trace(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(path[~straight])
 
 
+def clipped(points: NDArray[np.float64], size_wh: tuple[int, int]) -> NDArray[np.float64]:
+    """The part of a polygon that lies on the film (Sutherland and Hodgman 1974).
+
+    Args:
+        points: (N, 2), (x, y), px of the film, pixel centres at whole numbers.
+        size_wh: of the film, px.
+
+    Returns:
+        (M, 2); empty if nothing of it lies there. Parts that the film's edge separates stay
+        connected along the edge.
+    """
+    for axis, sign, edge in (
+        (0, 1, -0.5), (0, -1, size_wh[0] - 0.5), (1, 1, -0.5), (1, -1, size_wh[1] - 0.5),
+    ):  # fmt: skip
+        inside = sign * (points[:, axis] - edge) >= 0
+        if inside.all():
+            continue
+        kept = []
+        for here, there, in_here, in_there in zip(
+            points, np.roll(points, -1, axis=0), inside, np.roll(inside, -1), strict=True
+        ):
+            if in_here:
+                kept.append(here)
+            if in_here != in_there:
+                share = (edge - here[axis]) / (there[axis] - here[axis])
+                kept.append(here + share * (there - here))
+        points = np.array(kept, dtype=np.float64).reshape(-1, 2)
+    return points
+
+
 def labelme_document(
     outlines: Iterable[Outline],
     image_name: str,
@@ -144,9 +174,9 @@ def labelme_document(
         size_wh: of the film, px.
         points: (x, y) by site name, px of the film.
     """
-    shapes = [_shape(o.site, "polygon", _pairs(o.points)) for o in outlines]
+    shapes = [_shape(o.site, "polygon", file_pairs(o.points)) for o in outlines]
     for site, place in (points or {}).items():
-        shapes.append(_shape(site, "point", _pairs(np.array([place], dtype=np.float64))))
+        shapes.append(_shape(site, "point", file_pairs(np.array([place], dtype=np.float64))))
     return {
         "version": _LABELME_VERSION, "flags": {}, "shapes": shapes, "imagePath": image_name,
         "imageData": None, "imageHeight": size_wh[1], "imageWidth": size_wh[0],
@@ -157,75 +187,9 @@ def _shape(label: str, kind: str, pairs: list[list[float]]) -> dict[str, Any]:
     return {"label": label, "points": pairs, "group_id": None, "shape_type": kind, "flags": {}}
 
 
-def _pairs(points: NDArray[np.float64]) -> list[list[float]]:
+def file_pairs(points: NDArray[np.float64]) -> list[list[float]]:
+    """(N, 2) px of the film as [x, y], … of a file."""
     return [[round(float(x) + 0.5, 2), round(float(y) + 0.5, 2)] for x, y in points]
-
-
-def coco_document(films: Iterable[Film]) -> dict[str, Any]:
-    """The content of a COCO file: the regions of one site of one film are one annotation."""
-    document: dict[str, Any] = {"images": [], "annotations": [], "categories": _categories()}
-    for image, regions in _coco(films):
-        document["images"].append(image)
-        document["annotations"] += regions
-    return document
-
-
-def write_coco(path: Path, films: Iterable[Film]) -> None:
-    """Write a COCO file film by film, so that memory hardly grows with their number.
-
-    Args:
-        path: the file; replaced whole or not at all.
-        films: as for :func:`coco_document`; may be a generator.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    images, separator = [], ""
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write('{"annotations": [')
-            for image, regions in _coco(films):
-                images.append(image)
-                for annotation in regions:
-                    file.write(f"{separator}\n{json.dumps(annotation)}")
-                    separator = ","
-            rest = json.dumps({"images": images, "categories": _categories()})
-            file.write(f"],\n{rest[1:]}\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _categories() -> list[dict[str, Any]]:
-    return [
-        {"id": i, "name": name, "supercategory": name.partition("-")[0]}
-        for i, name in enumerate(SITE_NAMES, start=1)
-    ]
-
-
-def _coco(films: Iterable[Film]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each film's image and annotations."""
-    number = 0
-    for image_id, (name, (width, height), outlines) in enumerate(films, start=1):
-        annotations = []
-        for site in dict.fromkeys(o.site for o in outlines):
-            number += 1
-            parts = [np.array(_pairs(o.points)) for o in outlines if o.site == site]
-            lower = np.min([p.min(axis=0) for p in parts], axis=0)
-            upper = np.max([p.max(axis=0) for p in parts], axis=0)
-            annotations.append({
-                "id": number, "image_id": image_id, "category_id": SITE_NAMES.index(site) + 1,
-                "segmentation": [p.ravel().tolist() for p in parts],
-                "bbox": np.round([*lower, *(upper - lower)], 2).tolist(),
-                "area": round(sum(_area(p) for p in parts), 2), "iscrowd": 0,
-            })  # fmt: skip
-        yield {"id": image_id, "file_name": name, "width": width, "height": height}, annotations
-
-
-def _area(points: NDArray[np.float64]) -> float:
-    x, y = points.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def read_labelme(path: Path) -> LabelledFilm:
@@ -258,8 +222,12 @@ def read_labelme(path: Path) -> LabelledFilm:
     return LabelledFilm(PureWindowsPath(name).name, (width, height), tuple(outlines), points)
 
 
-def read_coco(path: Path) -> dict[str, tuple[Outline, ...]]:
+def read_coco(path: Path, labels: Collection[str] = SITE_NAMES) -> dict[str, tuple[Outline, ...]]:
     """Read the polygons of a COCO file.
+
+    Args:
+        path: the file.
+        labels: names of the categories that its annotations may have.
 
     Returns:
         The outlines of each image by its ``file_name``, in the file's order; none for images
@@ -267,7 +235,7 @@ def read_coco(path: Path) -> dict[str, tuple[Outline, ...]]:
 
     Raises:
         ValueError: if it is no COCO file, or has annotations whose image or category is
-            unknown, whose category is no site, or that are no polygons.
+            unknown, whose category is none of the labels, or that are no polygons.
     """
     data = _load(path, "COCO")
     kinds = ("images", "categories", "annotations")
@@ -282,7 +250,7 @@ def read_coco(path: Path) -> dict[str, tuple[Outline, ...]]:
             if _get(path, annotation, key, int, what) not in known:
                 raise ValueError(f"{path}: {what} has an unknown {key}; export the file again")
         used.append(categories[annotation["category_id"]])
-    _check_labels(path, used)
+    _check_labels(path, used, labels)
     for i, (site, annotation) in enumerate(zip(used, lists["annotations"], strict=True), start=1):
         what = f"annotation {i} ({site})"
         for flat in _get(path, annotation, "segmentation", list, what):
@@ -322,12 +290,10 @@ def _by_id(path: Path, records: list[Any], key: str, kind: str) -> dict[int, str
     }
 
 
-def _check_labels(path: Path, labels: Iterable[str]) -> None:
-    unknown = sorted(set(labels) - set(SITE_NAMES))
+def _check_labels(path: Path, labels: Iterable[str], known: Collection[str] = SITE_NAMES) -> None:
+    unknown = sorted(set(labels) - set(known))
     if unknown:
-        raise ValueError(
-            f"{path}: unknown labels: {', '.join(unknown)}; use {', '.join(SITE_NAMES)}"
-        )
+        raise ValueError(f"{path}: unknown labels: {', '.join(unknown)}; use {', '.join(known)}")
 
 
 def _polygon(path: Path, pairs: list[Any], what: str) -> NDArray[np.float64]:

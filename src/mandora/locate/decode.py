@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mandora.geometry import Points
 
 _FLOOR = 1e-6  # heat below this says nothing about the shape of a peak
+_APART_PX = 6  # heat-map px around a peak where no other is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """The highest peaks of each of N heat maps, the highest first.
+
+    Attributes:
+        places: (N, K, 2) float64, (x, y), px of the network's input.
+        heights: (N, K) float64, 0..1; 0 where a map has fewer peaks.
+    """
+
+    places: NDArray[np.float64]
+    heights: NDArray[np.float64]
 
 
 def decode(maps: NDArray[np.float32], stride: int) -> tuple[Points, NDArray[np.float64]]:
-    """The peak of each map, to a fraction of a pixel.
-
-    The logarithm of a Gaussian is a parabola: three values across the peak give its summit
-    exactly, in each direction.
+    """The highest peak of each map, to a fraction of a pixel.
 
     Args:
         maps: (N, h, w) float32, 0..1.
@@ -24,17 +37,38 @@ def decode(maps: NDArray[np.float32], stride: int) -> tuple[Points, NDArray[np.f
         (N, 2) float64 px of the network's input, and (N,) float64 the height of the peak,
         0..1. Every map gives a point; the caller decides which peaks are too low.
     """
-    n, _, width = maps.shape
-    peak = maps.reshape(n, -1).argmax(axis=1)
-    py, px = np.divmod(peak, width)
+    found = find_peaks(maps, stride, 1)
+    return found.places[:, 0], found.heights[:, 0]
+
+
+def find_peaks(maps: NDArray[np.float32], stride: int, count: int) -> Peaks:
+    """The highest peaks of each map, to a fraction of a pixel.
+
+    The logarithm of a Gaussian is a parabola: three values across the peak give its summit
+    exactly, in each direction.
+
+    Args:
+        maps: (N, h, w) float32, 0..1.
+        stride: input px per heat-map px.
+        count: K, peaks per map.
+    """
+    n, height, width = maps.shape
     # beyond the border the heat goes on as at the border
     logs = np.log(np.maximum(np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge"), _FLOOR))
-    every = np.arange(n)
-    row = [logs[every, py + 1, px + i].astype(np.float64) for i in range(3)]
-    column = [logs[every, py + i, px + 1].astype(np.float64) for i in range(3)]
-    points = np.column_stack([px + _summit(*row), py + _summit(*column)])
-    confidence = maps.reshape(n, -1).max(axis=1).astype(np.float64)
-    return (points + 0.5) * stride - 0.5, np.clip(confidence, 0, 1)
+    rest, every = maps.copy(), np.arange(n)
+    rows, columns = np.arange(height)[None, :, None], np.arange(width)[None, None, :]
+    places, heights = np.empty((n, count, 2)), np.empty((n, count))
+    for k in range(count):
+        peak = rest.reshape(n, -1).argmax(axis=1)
+        py, px = np.divmod(peak, width)
+        row = [logs[every, py + 1, px + i].astype(np.float64) for i in range(3)]
+        column = [logs[every, py + i, px + 1].astype(np.float64) for i in range(3)]
+        places[:, k] = np.column_stack([px + _summit(*row), py + _summit(*column)])
+        heights[:, k] = rest[every, py, px]
+        if k + 1 < count:
+            near = (rows - py[:, None, None]) ** 2 + (columns - px[:, None, None]) ** 2
+            rest[near <= _APART_PX**2] = 0
+    return Peaks((places + 0.5) * stride - 0.5, np.clip(heights, 0, 1))
 
 
 def _summit(

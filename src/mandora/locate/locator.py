@@ -1,23 +1,44 @@
-"""Finding all points of one limb on one film."""
+"""Finding all points of a limb on a film, whichever way the limb lies there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mandora.anatomy import Limb, Side
-from mandora.geometry import Points, fit_similarity, mirror_x
-from mandora.images.channels import whole_film
+from mandora.geometry import Affine, Box, Points, box_to_grid
 from mandora.inference import Network
-from mandora.locate.decode import decode
+from mandora.locate.decode import find_peaks
+from mandora.locate.shape import ShapeFit, fit_shapes, judge
+from mandora.locate.views import (
+    Look,
+    Pixels,
+    View,
+    halves,
+    view_of,
+    views,
+    whole_looks,
+    zoomed_look,
+)
 from mandora.records import Reason
 
-GROSS_ERROR = 0.7  # a point this far from where the rest of the limb puts it is wrong, in units
-MIRROR_FACTOR = 1.5  # so much better must the mirrored view fit before a known side is doubted
-TYPICAL_SPREAD = 0.15  # s.d. of a point around the mean shape, in units of the limb's size
+CLEAR_FIT = {Limb.HAND: 0.5, Limb.FOOT: 0.7}
+"""Fit from which a limb is beyond doubt, so that no other view of the film is tried."""
+
+MIRROR_FACTOR = 1.5  # so much better must the other side fit before a known side is doubted
+MOST_LIMBS = 2  # on one film
+
+_LONG_SIDE_PX = 1024  # larger films are made smaller: 256 px see no more of them
+_PEAKS = 4  # per heat map
+_BATCH = 16  # looks at a time; more only cost memory
+_MOST_ZOOMED = 6
+_SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in units
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +47,43 @@ class FoundPoints:
 
     Attributes:
         limb: hand or foot.
-        view: the side whose usual display the limb was found in; differs from the patient's
-            side where a film is displayed mirrored.
-        points: (N, 2) float64, (x, y), px of the film, order of ``anatomy.POINTS[limb]``; NaN
-            where a point was not found.
+        view: how the limb lies on the film.
+        points: (N, 2) float64, (x, y), px of the film as it was given, order of
+            ``anatomy.POINTS[limb]``; NaN where a point was not found.
         confidence: (N,) float64, 0..1: height of the heat map's peak.
         reasons: why a point has no position; None where it has one.
         fit: 0..1, how well peaks and shape fit a limb of this kind and side.
     """
 
     limb: Limb
-    view: Side
+    view: View
     points: Points
     confidence: NDArray[np.float64]
     reasons: tuple[Reason | None, ...]
     fit: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """A limb that one look at a film shows: where its template lies, and its points."""
+
+    to_film: Affine
+    look: Look
+    shape: ShapeFit
+
+    @property
+    def fit(self) -> float:
+        return self.shape.fit
+
+    @property
+    def mirrored(self) -> bool:
+        return bool(np.linalg.det(self.to_film.matrix[:, :2]) < 0)
+
+    def same_place(self, other: _Guess) -> bool:
+        """Whether both are the same limb. A template is centred on its origin."""
+        apart = self.to_film([0.0, 0.0]) - other.to_film([0.0, 0.0])
+        size = max(self.to_film.scale, other.to_film.scale)
+        return float(np.linalg.norm(apart)) < _SAME_PLACE * size
 
 
 class Locator:
@@ -65,89 +108,144 @@ class Locator:
         self._network = Network(path, threads)
         self._input_px, self._stride, self._threshold = input_px, stride, found_threshold
 
-    def locate(self, pixels: NDArray[np.float32], side: Side | None = None) -> FoundPoints:
-        """Find the points of a limb.
+    def locate(
+        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+    ) -> FoundPoints:
+        """Find the points of the limb that fits best, or of the one of the given side.
 
-        The film is read as shown and in the mirror; a known side is believed unless the other
-        one fits far better, as it does where an archive displays its films mirrored.
+        The film is read as shown and in the mirror, and where that shows no clear limb, turned,
+        inverted and in halves. A known side is believed unless a limb of the other one fits far
+        better, as it does where an archive displays its films mirrored.
 
         Args:
-            pixels: (H, W) float32, 0..1, bright bone, fingers or toes up.
+            pixels: (H, W) float32, 0..1.
             side: the patient's side, if known.
+            upright_only: spare the time that it takes to look for a limb that is not clear.
+
+        Returns:
+            The points; none has a position where nothing was found. A poor fit is for the
+            caller to judge.
         """
-        found = {f.view: f for f in self._search(pixels)}
-        left, right = found[Side.LEFT], found[Side.RIGHT]
-        if side is None:
-            return left if left.fit >= right.fit else right
-        usual, other = found[side], found[side.other]
-        return other if other.fit > MIRROR_FACTOR * usual.fit else usual
+        small, to_small = _reduced(pixels)
 
-    def _search(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
-        sides = tuple(Side)
-        square, to_network = whole_film(pixels, self._input_px, mirror=False)
-        flip = mirror_x(self._input_px, "network")
-        views = [(square, to_network), (square[:, ::-1], flip @ to_network)]
-        batch = np.stack([square for square, _ in views])[:, None]
-        (maps,) = self._network(film=batch)
-        found = []
-        for side, heat, (_, to_network) in zip(sides, maps, views, strict=True):
-            points, confidence = decode(heat, self._stride)
-            found.append(self._judge(to_network.inverse(points), confidence, side, pixels.shape))
-        return found
+        def worth(guess: _Guess) -> float:
+            usual = side is None or guess.mirrored == (side is Side.RIGHT)
+            return guess.fit if usual else guess.fit / MIRROR_FACTOR
 
-    def _judge(
-        self, points: Points, confidence: NDArray[np.float64], side: Side, shape: tuple[int, ...]
-    ) -> FoundPoints:
-        """Drop what is too faint, outside the film or grossly out of place."""
-        mean = self.template * ([-1.0, 1.0] if side is Side.RIGHT else [1.0, 1.0])
-        sure = _without_gross_errors(mean, points, confidence, confidence >= self._threshold)
-        away = np.full(len(points), np.inf)
-        if sure.sum() >= 2:
-            away = _distances(mean, points, confidence, sure)
+        guesses = self._search(small, rivals_only=True, stages=1 if upright_only else None)
+        if not guesses:
+            return self._nothing()
+        return self._found(max(guesses, key=worth), to_small, pixels.shape)
+
+    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+        """Find all limbs of this kind on a film, as both hands or two views of one.
+
+        Args:
+            pixels: (H, W) float32, 0..1.
+
+        Returns:
+            Up to ``MOST_LIMBS``, the one that fits best first. The caller decides which of
+            them fit too poorly to be a limb.
+        """
+        small, to_small = _reduced(pixels)
+        limbs: list[_Guess] = []
+        for guess in self._search(small, rivals_only=False, stages=None):
+            if not any(guess.same_place(limb) for limb in limbs):
+                limbs.append(guess)
+        return [self._found(limb, to_small, pixels.shape) for limb in limbs[:MOST_LIMBS]]
+
+    def _search(self, pixels: Pixels, *, rivals_only: bool, stages: int | None) -> list[_Guess]:
+        """Guesses from a look at each limb alone, the best first.
+
+        Args:
+            pixels: (H, W) the film.
+            rivals_only: leave out what fits far worse than the best in the same looks.
+            stages: how many to try at most, see :meth:`_looks`.
+        """
+        zoomed: list[_Guess] = []
+        for looks in islice(self._looks(pixels.shape), stages):
+            seeds = _apart(self._guess(pixels, looks, MOST_LIMBS))
+            if rivals_only:
+                seeds = [s for s in seeds if s.fit * MIRROR_FACTOR >= seeds[0].fit]
+            closer = [
+                zoomed_look(self.template, s.to_film, self.limb, self._input_px, s.look.inverted)
+                for s in seeds[:_MOST_ZOOMED]
+            ]
+            zoomed += self._guess(pixels, closer, 1)
+            zoomed.sort(key=lambda guess: -guess.fit)
+            if zoomed and zoomed[0].fit >= CLEAR_FIT[self.limb]:
+                break
+        return zoomed
+
+    def _looks(self, shape: tuple[int, ...]) -> Iterator[list[Look]]:
+        """What is tried, until a limb is clear: the likely first."""
         height, width = shape[:2]
+        upright, others = views(turns=(0,)), views(turns=(1, 2, 3))
+        inverted = views(inverted=True)
+        whole = (0, 0, width, height)
+        yield whole_looks(whole, self._input_px, upright)
+        yield whole_looks(whole, self._input_px, others + inverted)
+        for tried in (upright, others, inverted):
+            yield [
+                look
+                for part in halves(width, height)
+                for look in whole_looks(part, self._input_px, tried)
+            ]
+
+    def _guess(self, pixels: Pixels, looks: Sequence[Look], most: int) -> list[_Guess]:
+        guesses = []
+        for start in range(0, len(looks), _BATCH):
+            part = looks[start : start + _BATCH]
+            seen = [look.sample(pixels, self._input_px) for look in part]
+            (maps,) = self._network(film=np.stack(seen)[:, None])
+            for look, heat in zip(part, maps, strict=True):
+                peaks = find_peaks(heat, self._stride, _PEAKS)
+                for shape in fit_shapes(self.template, peaks, most):
+                    to_network = Affine(shape.matrix, "template", "network")
+                    guesses.append(_Guess(look.to_film @ to_network, look, shape))
+        return guesses
+
+    def _found(self, guess: _Guess, to_small: Affine, shape: tuple[int, ...]) -> FoundPoints:
+        """Drop what is too faint, outside the film or grossly out of place."""
+        height, width = shape[:2]
+        points, heights = guess.shape.points, guess.shape.heights
+        sure, fit = judge(self.template, points, heights, self._threshold)
+        on_film = to_small.inverse(guess.look.to_film(points))
         inside: NDArray[np.bool_] = np.all(
-            (points >= -0.5) & (points < [width - 0.5, height - 0.5]), axis=1
+            (on_film >= -0.5) & (on_film < [width - 0.5, height - 0.5]), axis=1
         )
         reasons = tuple(
             None if ok and within else (Reason.OUTSIDE_FILM if ok else Reason.NOT_FOUND)
             for ok, within in zip(sure, inside, strict=True)
         )
-        kept = np.where((sure & inside)[:, None], points, np.nan)
-        likeness = np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)
-        fit = float((confidence * likeness).mean())
-        return FoundPoints(self.limb, side, kept, confidence, reasons, fit)
+        kept = np.where((sure & inside)[:, None], on_film, np.nan)
+        view = view_of(guess.to_film, guess.look.inverted)
+        return FoundPoints(self.limb, view, kept, heights, reasons, fit)
+
+    def _nothing(self) -> FoundPoints:
+        count = len(self.template)
+        nowhere = np.full((count, 2), np.nan)
+        reasons = (Reason.NOT_FOUND,) * count
+        return FoundPoints(self.limb, View(), nowhere, np.zeros(count), reasons, 0.0)
 
 
-def _distances(
-    mean: Points, points: Points, weights: NDArray[np.float64], used: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """How far each point lies from where the used ones put it, in units of the limb."""
-    matrix = fit_similarity(mean[used], points[used], weights[used])
-    size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
-    expected = mean @ matrix[:, :2].T + matrix[:, 2]
-    return np.asarray(np.linalg.norm(points - expected, axis=1) / size, np.float64)
+def _apart(guesses: Sequence[_Guess]) -> list[_Guess]:
+    """The best guess of each limb and side, the best first."""
+    kept: list[_Guess] = []
+    for guess in sorted(guesses, key=lambda guess: -guess.fit):
+        if not any(g.mirrored == guess.mirrored and g.same_place(guess) for g in kept):
+            kept.append(guess)
+    return kept
 
 
-def _without_gross_errors(
-    mean: Points, points: Points, weights: NDArray[np.float64], sure: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Drop wrong points, one by one, until the rest agree.
-
-    The suspect is the point without which the others fit best, and it is judged by them alone:
-    in a foot with six points, a wrong one would draw a common fit to itself, and right ones
-    would be thrown out.
-    """
-    sure = sure.copy()
-    while sure.sum() > 3:  # of three points nobody can say which one is wrong
-        best, suspect, away = np.inf, -1, 0.0
-        for i in np.flatnonzero(sure):
-            others = sure.copy()
-            others[i] = False
-            distances = _distances(mean, points, weights, others)
-            rest = float((distances[others] ** 2).sum())
-            if rest < best:
-                best, suspect, away = rest, int(i), float(distances[i])
-        if away < GROSS_ERROR:
-            break
-        sure[suspect] = False
-    return sure
+def _reduced(pixels: Pixels) -> tuple[Pixels, Affine]:
+    """The film at no more than ``_LONG_SIDE_PX``, and the map to it."""
+    height, width = pixels.shape
+    share = min(1.0, _LONG_SIDE_PX / max(height, width))
+    size = max(1, round(width * share)), max(1, round(height * share))
+    box = Box(-0.5, -0.5, width - 0.5, height - 0.5, "given")
+    to_small = box_to_grid(box, size, "film")
+    if share == 1.0:
+        return pixels, to_small
+    small = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(small, np.float32), to_small

@@ -68,6 +68,11 @@ class JointState:
             return 0
         return 1 if self.focal else 2
 
+    @property
+    def osteopenia(self) -> float:
+        """Share of the bone around the joint that has gone with the damage, 0..0.45."""
+        return min(0.22 * self.loss + 0.05 * sum(e.weight for e in self.erosions), 0.45)
+
     def erosion_grade(self, limb: Limb) -> int:
         """SvH erosion: 0-5 in the hand, 0-10 in the foot."""
         sides = [sum(e.weight for e in self.erosions if e.anchor % 2 == s) for s in (0, 1)]

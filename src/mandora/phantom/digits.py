@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mandora.anatomy import Limb
 from mandora.phantom.damage import JointState
-from mandora.phantom.shapes import Array, Tube, across, tube_outline, unit
+from mandora.phantom.shapes import (
+    Array,
+    Tube,
+    across,
+    base_profile,
+    head_profile,
+    tube_outline,
+    unit,
+)
 from mandora.phantom.skeleton import Bite, Bone, Strip, Traits, label_of, state_of
+from mandora.phantom.tubular import Lie
 
-LUXATION_OVERLAP_MM = 3.0
+LUXATION_OVERLAP = 0.5  # of the joint's width
+FUSED_OVERLAP_MM = 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +37,9 @@ class Chain:
         joints: names of the joints between the bones; a name that is no point of the limb
             (``dip2``) is simulated but neither located nor scored.
         spaces: width of each healthy joint space, mm.
+        pitches: rotation of each bone out of the film's plane, rad.
+        slope: of the first bone's base; positive where its side towards the thumb lies further
+            out.
     """
 
     bones: Sequence[str]
@@ -33,6 +47,8 @@ class Chain:
     tubes: Sequence[Tube]
     joints: Sequence[str]
     spaces: Sequence[float]
+    pitches: Sequence[float]
+    slope: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +71,10 @@ def build_digit(
     n = len(chain.bones)
     ends = [[chain.nodes[i], chain.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
-    tilts = [0.0] * n
+    tilts, skews = [chain.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
+    porosity, endplates = [[0.0, 0.0] for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     bites: list[Bite] = []
-    lips: list[Bone] = []
     for j, name in enumerate(chain.joints):
         state = state_of(states, name)
         proximal, distal = chain.tubes[j], chain.tubes[j + 1]
@@ -70,43 +86,45 @@ def build_digit(
         width = min(proximal.head, distal.base)
         if state.focal:
             tilts[j + 1] = lost / distal.base * (1 if state.loss * 1000 % 2 < 1 else -1)
+        if state.fused:
+            # the joint surfaces are gone and struts run from bone to bone
+            gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
+        porosity[j][1] = porosity[j + 1][0] = state.osteopenia
         offset = across(up_d) * state.shift * width
         if state.shift >= 0.9:
-            offset = offset - up_d * LUXATION_OVERLAP_MM
+            # a luxated base slides to the palm or sole and back over the head, and less aside
+            offset = 0.4 * offset - up_d * LUXATION_OVERLAP * width
         ends[j][1] = centre - up_p * gap / 2
         ends[j + 1][0] = centre + up_d * gap / 2 + offset
         label = label_of(limb, name)
         if label and state.shift < 0.9:
-            polygon = _space(ends[j][1], up_p, proximal, ends[j + 1][0], up_d, distal)
-            strips.append(Strip(polygon, label, state.fused))
+            low = _surface(ends[j][1], up_p, proximal.head, width, partial(
+                head_profile, proximal, skew=skews[j]
+            ), -1)  # fmt: skip
+            high = _surface(ends[j + 1][0], up_d, distal.base, width, partial(
+                base_profile, distal, tilt=tilts[j + 1]
+            ), 1)  # fmt: skip
+            strips.append(Strip(np.concatenate([low, high[::-1]]), label, state.fused))
         bites += _bites(chain, j, ends, directions, state, label)
-        reach = float(np.clip(rng.normal(0.13, 0.07), 0.0, 0.3)) * distal.base
-        lips.append(_lip(f"{chain.bones[j + 1]}-lip", ends[j + 1][0], up_d, distal, reach))
-    bones = tuple(
-        Bone(
-            name=chain.bones[i],
-            outline=tube_outline(ends[i][0], ends[i][1], chain.tubes[i], tilt=tilts[i]),
-            radius=chain.tubes[i].shaft * 0.52,
-            cortex=(
-                (0.6 + 0.05 * chain.tubes[i].base) * traits.cortex,
-                0.19 * chain.tubes[i].shaft * traits.cortex,
-                0.55 * traits.cortex,
-            ),
-            axis=np.array(ends[i]),
-            plate=_growth_plate(chain, i) if traits.immature else None,
+    bones = []
+    for i, tube in enumerate(chain.tubes):
+        cortex = (0.42 * traits.cortex, 0.19 * tube.shaft * traits.cortex, 0.40 * traits.cortex)
+        dense = 0.5 + 0.5 * traits.cortex
+        base_plate = dense * endplates[i][0] * (0.18 if i == 0 else 0.03 * tube.base + 0.25)
+        plate = _growth_plate(chain, i) if traits.immature else None
+        lie = Lie(
+            pitch=chain.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
+            cortex=cortex, endplate=(base_plate, 0.45 * dense * endplates[i][1]),
+            plate=plate, porosity=(porosity[i][0], porosity[i][1]),
+        )  # fmt: skip
+        outline = tube_outline(
+            ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=lie.bow, skew=skews[i]
         )
-        for i in range(n)
-    )
-    return Digit((*bones, *lips), tuple(strips), tuple(bites))
-
-
-def _lip(name: str, base: Array, up: Array, tube: Tube, reach: float) -> Bone:
-    """The rim of a base that lies in front of or behind the head, and veils the joint space."""
-    v = np.linspace(-0.9, 0.9, 11)[:, None]
-    side = across(up) * v * tube.base / 2
-    surface = base + side - up * tube.cup * v**2 + up * 0.6
-    edge = base + side - up * (tube.cup * v**2 + reach * (1 - 0.7 * v**2) + 0.05)
-    return Bone(name, np.concatenate([surface, edge[::-1]]), 0.9, (0.4,) * 3, anatomical=False)
+        bones.append(Bone(
+            chain.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
+            tube=tube, lie=lie,
+        ))  # fmt: skip
+    return Digit(tuple(bones), tuple(strips), tuple(bites))
 
 
 def _growth_plate(chain: Chain, i: int) -> float:
@@ -117,16 +135,23 @@ def _growth_plate(chain: Chain, i: int) -> float:
     return 1 - inset if at_head else inset
 
 
-def _space(
-    head: Array, up_p: Array, proximal: Tube, base: Array, up_d: Array, distal: Tube
+def _surface(
+    end: Array, up: Array, whole: float, width: float, profile: Callable[[Array], Array], sign: int
 ) -> Array:
-    """Polygon between the arc of a head and the arc of the base beyond it."""
-    v = np.linspace(-0.95, 0.95, 13)[:, None]
-    width = min(proximal.head, distal.base) / 2
-    share_p, share_d = v * width / (proximal.head / 2), v * width / (distal.base / 2)
-    low = head + across(up_p) * v * width - up_p * proximal.dome * np.abs(share_p) ** 2.4
-    high = base + across(up_d) * v * width - up_d * distal.cup * share_d**2
-    return np.concatenate([low, high[::-1]])
+    """A joint surface over the width that both bones share, (N, 2) mm.
+
+    Args:
+        end: (2,) mm, middle of the surface.
+        up: (2,) unit vector from base to head.
+        whole: width of the bone there, mm.
+        width: of the joint, mm.
+        profile: of the surface, mm by share of half the bone's width.
+        sign: 1 if the profile counts towards the head, -1 if towards the base.
+    """
+    share = np.linspace(-0.95, 0.95, 13) * width / whole
+    return np.asarray(
+        end + across(up) * (share * whole / 2)[:, None] + sign * up * profile(share)[:, None]
+    )
 
 
 def _bites(

@@ -137,6 +137,7 @@ def _ray(
         return Chain(
             ("mt1", "pp1", "dp1"), np.array([base, mtp, ip, tip]), tubes, ("mtp1", "ip"),
             [_SPACE_MM[1] * width, 1.4 * width],
+            rng.normal([0.25, -0.10, 0.05], [0.08, 0.12, 0.12]).tolist(),
         )  # fmt: skip
     shaft = unit(mtp - base)
     lean = _LEAN[n] + rng.normal(0, 0.10)
@@ -152,6 +153,7 @@ def _ray(
         (f"mt{n}", f"pp{n}", f"mp{n}", f"dp{n}"), np.array(nodes), tubes,
         (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
         [_SPACE_MM[n] * width, 0.9 * width, 0.7 * width],
+        rng.normal([0.25, -0.25, 0.15, 0.2], [0.08, 0.15, 0.2, 0.2]).tolist(),
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 A reader's grade is the true one plus an error that grows with the damage: readers agree on a
 healthy joint and quarrel over how bad a bad one is. A part of the error is the reader's leniency
-with this patient, which all joints share; the rest is each joint's own.
+with this patient, which all joints share; the rest is each joint's own. Readers have the films
+of all visits before them: most of a joint's error stays from visit to visit.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import numpy as np
 from mandora.anatomy import TARGETS, Damage
 
 if TYPE_CHECKING:
-    from mandora.phantom.cohort import Patient
+    from mandora.phantom.patients import Patient
 
 READERS = (1, 2)
 READERS_CSV = "truth/readers.csv"
 READER_COLUMNS = ("patient", "target", "true_grade", *(f"reader_{r}" for r in READERS))
 
-# Purpose of the random stream; 0 to 3 are those of the truth and the films, in cohort.py.
+# Purpose of the random stream; 0 to 3 are those of the truth and the films, in patients.py.
 _READING = 4
 
 _LENIENCY = 0.15  # share of the error's variance that is the reader's leniency with the patient
+
+# Correlation of a joint's own error at a later visit with that at the first. Chosen so that the
+# smallest detectable change of an ordinary cohort is about 3 points, as in trials.
+_PERSISTENCE = 0.97
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,15 @@ class _Spread:
 # Chosen so that the two readers' grades in an ordinary cohort correlate with r = 0.88 for
 # narrowing and 0.78 for erosion, over all patients and joints.
 _SPREAD = {
-    Damage.NARROWING: _Spread(0.33, 0.10),
-    Damage.EROSION: _Spread(0.40, 0.365),
+    Damage.NARROWING: _Spread(0.315, 0.105),
+    Damage.EROSION: _Spread(0.38, 0.39),
 }
 
 
 def read_grades(patient: Patient, reader: int) -> dict[str, int]:
-    """What a reader makes of a patient.
+    """What a reader makes of a patient at a visit.
 
-    The errors are drawn from (seed, patient, purpose, reader): they do not depend on what other
+    The errors are drawn from (seed, patient, purpose, reader, visit): they do not depend on what other
     readers say or on whether anyone else reads at all.
 
     Args:
@@ -63,7 +68,12 @@ def read_grades(patient: Patient, reader: int) -> dict[str, int]:
         raise ValueError(f"there is no reader {reader}; the first is 1")
     rng = np.random.default_rng([patient.seed, patient.index, _READING, reader])
     leniency = float(np.sqrt(_LENIENCY)) * float(rng.standard_normal())
-    own = np.sqrt(1 - _LENIENCY) * rng.standard_normal(len(TARGETS))
+    own = rng.standard_normal(len(TARGETS))
+    if patient.visit > 1:
+        rng = np.random.default_rng([patient.seed, patient.index, _READING, reader, patient.visit])
+        new = rng.standard_normal(len(TARGETS))
+        own = _PERSISTENCE * own + np.sqrt(1 - _PERSISTENCE**2) * new
+    own = np.sqrt(1 - _LENIENCY) * own
     grades = {}
     for target, error in zip(TARGETS, own, strict=True):
         true, spread = patient.grades[target.key], _SPREAD[target.damage]

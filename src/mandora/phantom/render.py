@@ -7,7 +7,7 @@ and the display make of it is in :mod:`mandora.phantom.exposure`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,112 +18,18 @@ from scipy.special import expit
 
 from mandora.anatomy import Limb, Side
 from mandora.phantom.exposure import Field, Imaging, collimate, expose, mark
-from mandora.phantom.shapes import Array, Grid, resample, signed_distance
+from mandora.phantom.placement import Placement
+from mandora.phantom.shapes import Array, Grid, resample, signed_distance, turn
 from mandora.phantom.skeleton import Bite, Bone, Skeleton
+from mandora.phantom.tubular import cast, growth_plate, lay
 
 STEP_MM = 0.5  # distances are computed on this grid and interpolated: they are smooth
-BEYOND_MM = 25.0  # of forearm or midfoot that a film shows below the lowest point
+FLESH_STEP_MM = 1.5
+STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
 MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
 
-
-@dataclass(frozen=True)
-class Placement:
-    """How a limb lies on its film.
-
-    Attributes:
-        width: px.
-        height: px.
-        pixels_per_mm: resolution.
-        angle: clockwise turn, rad.
-        centre: where the middle of the localisation points lies, as fractions of the film.
-        side: a right limb is the mirror image of a left one.
-    """
-
-    width: int
-    height: int
-    pixels_per_mm: float
-    angle: float
-    centre: tuple[float, float]
-    side: Side
-
-    @staticmethod
-    def draw(
-        skeleton: Skeleton,
-        side: Side,
-        rng: np.random.Generator,
-        *,
-        wide: bool,
-        pixels_per_mm: float | None = None,
-    ) -> Placement:
-        """At random.
-
-        Args:
-            skeleton: what lies on the film.
-            side: the patient's side.
-            rng: source of randomness.
-            wide: cover poorly framed films as well; else the whole limb lies on the film, as
-                in real cohorts.
-            pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
-        """
-        hand = skeleton.limb is Limb.HAND
-        aspect = float(np.clip(rng.normal(1.35 if hand else 1.47, 0.08), 1.1, 1.75))
-        if wide:
-            share = rng.uniform(0.19, 0.42) if hand else rng.uniform(0.22, 0.62)
-            angle = float(np.clip(rng.normal(0, 0.16), -0.5, 0.5))
-            if rng.random() < 0.3:
-                aspect = rng.uniform(0.85, 1.3)
-        else:
-            share = np.clip(rng.normal(0.36 if hand else 0.55, 0.03 if hand else 0.06), 0.25, 0.68)
-            angle = float(np.clip(rng.normal(0, 0.07), -0.2, 0.2))
-        (left, top), (right, bottom) = _extent(skeleton, angle)
-        width_mm = skeleton.unit / share
-        if not wide:
-            width_mm = max(width_mm, 1.06 * (right - left), (bottom - top) / 1.55)
-            aspect = max(aspect, 1.02 * (bottom - top) / width_mm)
-        height_mm = width_mm * aspect
-        if pixels_per_mm is None:
-            median = 1104 if hand else 832
-            width = int(np.clip(rng.lognormal(np.log(median), 0.22), 0.55 * median, 1.9 * median))
-        else:
-            width = round(width_mm * pixels_per_mm)
-        spread = 0.025 if not wide else 0.09 if share < 0.3 else 0.055
-        middle = (0.50, 0.60) if hand else (0.51, 0.37)
-        x = float(np.clip(rng.normal(middle[0], spread), 0.33, 0.67))
-        y = float(np.clip(rng.normal(middle[1], spread), 0.2, 0.75))
-        if not wide:
-            x = float(np.clip(x, 0.02 - left / width_mm, 0.98 - right / width_mm))
-            y = min(y, 0.995 - bottom / height_mm)
-        y = max(y, 0.015 - top / height_mm)  # fingertips and toes stay on the film
-        centre = (x if side is Side.LEFT else 1 - x, y)
-        return Placement(width, round(width * aspect), width / width_mm, angle, centre, side)
-
-
-def _turn(angle: float) -> Array:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s], [s, c]])
-
-
-def _extent(skeleton: Skeleton, angle: float) -> Array:
-    """How far the turned limb reaches around the middle of its points.
-
-    Forearm and hindfoot run off the lower edge; a few centimetres beyond the lowest point count.
-
-    Returns:
-        (2, 2) mm, lower and upper bounds of (x, y).
-    """
-    lowest = skeleton.points[:, 1].max()
-    ends = [
-        (place, radius)
-        for rod in skeleton.flesh
-        if rod.end[1] < lowest
-        for place, radius in zip((rod.start, rod.end), rod.radius, strict=True)
-    ]
-    places = (np.array([p for p, _ in ends]) - skeleton.points.mean(axis=0)) @ _turn(angle).T
-    radii = np.array([r for _, r in ends])[:, None]
-    lower, upper = (places - radii).min(axis=0), (places + radii).max(axis=0)
-    turned = (skeleton.points - skeleton.points.mean(axis=0)) @ _turn(angle).T
-    upper[1] = turned[:, 1].max() + BEYOND_MM
-    return np.stack([lower, upper])
+Projection = tuple[Field, Field, slice, slice]
+"""Path through compact and spongy bone over a window of the film, mm; its rows and columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,30 +61,100 @@ def render(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
 ) -> SimulatedFilm:
     """Project a limb and expose the film."""
+    (film,) = _develop([_project(skeleton, placement, imaging, rng)], imaging, rng)
+    return film
+
+
+def render_pair(
+    skeletons: tuple[Skeleton, Skeleton],
+    placements: tuple[Placement, Placement],
+    imaging: Imaging,
+    rng: np.random.Generator,
+) -> tuple[SimulatedFilm, SimulatedFilm]:
+    """Project two limbs side by side on one film: both hands or both feet.
+
+    Args:
+        skeletons: the limb that lies on the left of the film, and the one on its right.
+        placements: of each on its own half; of one height and resolution.
+        imaging: of the whole film.
+        rng: source of randomness.
+
+    Returns:
+        The film with the truth of the first limb, and the same film with that of the second.
+
+    Raises:
+        ValueError: if the halves do not fit together.
+    """
+    first, second = placements
+    if (first.height, first.pixels_per_mm) != (second.height, second.pixels_per_mm):
+        raise ValueError(
+            "both halves of a film need one height and one resolution, got "
+            f"{first.height} px at {first.pixels_per_mm}/mm and {second.height} px at "
+            f"{second.pixels_per_mm}/mm"
+        )
+    halves = [_project(s, p, imaging, rng) for s, p in zip(skeletons, placements, strict=True)]
+    one, other = _develop(halves, imaging, rng)
+    return one, other
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """One limb's shadow and truth, as it will lie on the film."""
+
+    attenuation: Field
+    points: Array
+    spaces: NDArray[np.uint8]
+    erosions: NDArray[np.uint8]
+    bones: Mapping[str, Array]
+    placement: Placement
+    limb: Limb
+
+
+def _project(
+    skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
+) -> _Half:
     stage = _Stage(skeleton, placement)
     dense, spongy = stage.project_bones(rng)
     soft = stage.project_flesh()
-    spaces, erosions = stage.spaces(), stage.eroded
-    points = stage.to_px(skeleton.points)
-    bones = {b.name: stage.to_px(b.outline) for b in skeleton.bones if b.anatomical}
     if imaging.ring:
         dense += stage.ring(imaging.ring)
     attenuation = MU_COMPACT * dense + MU_SPONGY * spongy + MU_SOFT * imaging.soft * soft
-    pixels = expose(attenuation, placement.pixels_per_mm, imaging, rng)
+    pictures = [attenuation, stage.spaces(), stage.eroded]
+    places = {b.name: b.outline for b in skeleton.bones if b.anatomical}
+    outlines = {name: stage.to_px(outline) for name, outline in places.items()}
+    points = stage.to_px(skeleton.points)
     if placement.side is Side.RIGHT:
-        pixels = np.ascontiguousarray(pixels[:, ::-1])
-        spaces = np.ascontiguousarray(spaces[:, ::-1])
-        erosions = np.ascontiguousarray(erosions[:, ::-1])
         last = placement.width - 1
+        pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
         points = points * [-1, 1] + [last, 0]
-        bones = {name: outline * [-1, 1] + [last, 0] for name, outline in bones.items()}
+        outlines = {name: outline * [-1, 1] + [last, 0] for name, outline in outlines.items()}
+    return _Half(
+        pictures[0], points, pictures[1], pictures[2], outlines, placement, skeleton.limb
+    )  # fmt: skip
+
+
+def _develop(
+    halves: Sequence[_Half], imaging: Imaging, rng: np.random.Generator
+) -> list[SimulatedFilm]:
+    """Expose one film of all halves, from left to right."""
+    ppmm = halves[0].placement.pixels_per_mm
+    pixels = expose(np.concatenate([h.attenuation for h in halves], axis=1), ppmm, imaging, rng)
     pixels = collimate(pixels, imaging)
     if imaging.marker:
-        pixels = mark(pixels, placement.pixels_per_mm, placement.side, skeleton.limb, rng)
-    return SimulatedFilm(
-        np.clip(pixels, 0, 1).astype(np.float32), points, spaces, erosions, bones,
-        1 / placement.pixels_per_mm, skeleton.limb, placement.side,
-    )  # fmt: skip
+        pixels = mark(pixels, ppmm, halves[0].placement.side, halves[0].limb, rng)
+    pixels = np.clip(pixels, 0, 1).astype(np.float32)
+    films, left = [], 0
+    for half in halves:
+        right = pixels.shape[1] - left - half.placement.width
+        beside, shift = ((0, 0), (left, right)), np.array([left, 0.0])
+        films.append(SimulatedFilm(
+            pixels, half.points + shift, np.pad(half.spaces, beside),
+            np.pad(half.erosions, beside),
+            {name: outline + shift for name, outline in half.bones.items()},
+            1 / ppmm, half.limb, half.placement.side,
+        ))  # fmt: skip
+        left += half.placement.width
+    return films
 
 
 class _Stage:
@@ -186,7 +162,7 @@ class _Stage:
 
     def __init__(self, skeleton: Skeleton, placement: Placement) -> None:
         self.skeleton, self.placement = skeleton, placement
-        self._turn = _turn(placement.angle)
+        self._turn = turn(placement.angle)
         self._ppmm = placement.pixels_per_mm
         size_mm = np.array([placement.width, placement.height]) / self._ppmm
         centre_x = placement.centre[0]
@@ -240,42 +216,61 @@ class _Stage:
         dense, spongy = np.zeros(self._shape, np.float32), np.zeros(self._shape, np.float32)
         weave = self._trabeculae(rng)
         for bone in self.skeleton.bones:
-            window = self._window(self._outlines[bone.name], 1.0)
-            if window is None:
+            found = self._tubular(bone, rng) if bone.tube else self._short(bone, weave)
+            if found is None:
                 continue
-            grid, rows, cols = window
-            depth = -resample(self._distance(bone, grid), grid, self._x[cols], self._y[rows])
-            shell: Field | np.float32 = np.float32(bone.cortex[0])
-            light: Field | float = 1.0
-            if bone.axis is not None:
-                u = self._along(bone.axis, rows, cols)
-                # compact bone is thick in the shaft and thin towards the joints
-                middle = np.clip(np.minimum(u, 1 - u) / 0.22, 0, 1) ** 1.3
-                end = np.where(u < 0.5, bone.cortex[0], bone.cortex[2]).astype(np.float32)
-                shell = (end + (bone.cortex[1] - end) * middle).astype(np.float32)
-                if bone.plate is not None:
-                    length = float(np.linalg.norm(bone.axis[1] - bone.axis[0]))
-                    light = 1 - 0.45 * np.exp(-(((u - bone.plate) * length / 0.6) ** 2))
-            whole = _chord(depth, np.float32(bone.radius))
-            core = _chord(depth - shell, np.maximum(bone.radius - shell, 0.1).astype(np.float32))
-            core = np.minimum(core, whole)
+            compact, inner, rows, cols = found
             for bite in self.skeleton.bites:
                 if bite.bone == bone.name:
-                    light = light * self._bitten(bite, depth, rows, cols)
-            dense[rows, cols] += (whole - core) * light
-            spongy[rows, cols] += core * light * weave[rows, cols]
+                    left = self._bitten(bite, compact + inner > 0.3, rows, cols)
+                    compact, inner = compact * left, inner * left
+            dense[rows, cols] += compact
+            spongy[rows, cols] += inner
         return dense, spongy
 
-    def _along(self, axis: Array, rows: slice, cols: slice) -> Field:
-        """Place along a bone's axis, 0 at its proximal end and 1 at its distal end."""
-        start, end = self.to_mm(axis)
-        d = end - start
-        d = d / (d @ d)
-        x = (self._x[cols] - start[0]) * d[0]
-        y = (self._y[rows] - start[1]) * d[1]
-        return np.asarray(x[None, :] + y[:, None], dtype=np.float32)
+    def _tubular(self, bone: Bone, rng: np.random.Generator) -> Projection | None:
+        """A tubular bone's shadow on the film."""
+        if bone.tube is None or bone.axis is None:
+            return None
+        base, head = self.to_mm(bone.axis)
+        length = float(np.linalg.norm(head - base))
+        step = float(np.clip(0.9 / self._ppmm, *STEPS_MM))
+        shadow = cast(bone.tube, length, bone.lie, step, rng)
+        return lay(shadow, base, (head - base) / length, self._ppmm, self._shape)
 
-    def _bitten(self, bite: Bite, depth: Field, rows: slice, cols: slice) -> Field:
+    def _short(self, bone: Bone, weave: Field) -> Projection | None:
+        """The shadow of a bone that is as thick as its distance from the outline makes it."""
+        window = self._window(self._outlines[bone.name], 1.0)
+        if window is None:
+            return None
+        grid, rows, cols = window
+        depth = -resample(self._distance(bone, grid), grid, self._x[cols], self._y[rows])
+        shell: Field | np.float32 = np.float32(bone.cortex[0])
+        light: Field | float = 1.0
+        if bone.axis is not None:
+            u, side = self._frame(bone.axis, rows, cols)
+            # compact bone is thick in the shaft and thin towards the joints
+            middle = np.clip(np.minimum(u, 1 - u) / 0.22, 0, 1) ** 1.3
+            end = np.where(u < 0.5, bone.cortex[0], bone.cortex[2]).astype(np.float32)
+            shell = (end + (bone.cortex[1] - end) * middle).astype(np.float32)
+            if bone.plate is not None:
+                length = float(np.linalg.norm(bone.axis[1] - bone.axis[0]))
+                light = growth_plate((u - bone.plate) * length, side, 1.2 * bone.radius)
+        whole = _chord(depth, np.float32(bone.radius))
+        core = _chord(depth - shell, np.maximum(bone.radius - shell, 0.1).astype(np.float32))
+        core = np.minimum(core, whole)
+        return (whole - core) * light, core * light * weave[rows, cols], rows, cols
+
+    def _frame(self, axis: Array, rows: slice, cols: slice) -> tuple[Field, Field]:
+        """Place along a bone's axis (0 proximal end, 1 distal end), and across it, mm."""
+        start, end = self.to_mm(axis)
+        length = float(np.linalg.norm(end - start))
+        d = (end - start) / length
+        x, y = self._x[cols][None, :] - start[0], self._y[rows][:, None] - start[1]
+        along, across = (x * d[0] + y * d[1]) / length, y * d[0] - x * d[1]
+        return along.astype(np.float32), across.astype(np.float32)
+
+    def _bitten(self, bite: Bite, bone: NDArray[np.bool_], rows: slice, cols: slice) -> Field:
         """Share of the bone that an erosion leaves; marks it in the truth."""
         cx, cy = self.to_mm(bite.centre[None])[0]
         x, y = self._x[cols][None, :] - cx, self._y[rows][:, None] - cy
@@ -286,22 +281,22 @@ class _Stage:
         rim = bite.radius * (1 + lobes)
         inside = expit((rim - np.hypot(x, y)) / 0.22)
         if bite.label:
-            self.eroded[rows, cols][(inside > 0.5) & (depth > 0)] = bite.label
+            self.eroded[rows, cols][(inside > 0.5) & bone] = bite.label
         return np.asarray(1 - bite.depth * inside, dtype=np.float32)
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
         """The weave of spongy bone: mean 1, (H, W) float32."""
         noise = rng.standard_normal(self._shape, dtype=np.float32)
-        fine, coarse = 0.22 * self._ppmm, 1.1 * self._ppmm
+        fine, coarse = 0.15 * self._ppmm, 0.8 * self._ppmm
         weave = ndimage.gaussian_filter(noise, fine, truncate=2.5)
         weave -= ndimage.gaussian_filter(noise, coarse, truncate=2.5)
         spread = float(weave[::7, ::7].std())
-        return np.asarray(np.clip(1 + 0.12 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
+        return np.asarray(np.clip(1 + 0.09 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
 
     def project_flesh(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
         size = np.array([self._x[-1], self._y[-1]])
-        grid = Grid.around(np.array([[0.0, 0.0], size]), 2.0, 2.0)
+        grid = Grid.around(np.array([[0.0, 0.0], size]), FLESH_STEP_MM, FLESH_STEP_MM)
         best = np.full(grid.shape, 1e3, np.float32)
         px, py = grid.x[None, :], grid.y[:, None]
         for rod in self.skeleton.flesh:
@@ -313,8 +308,14 @@ class _Stage:
             # a smooth union, so that skin spans the angle between two rods
             h = np.clip(0.5 + 0.5 * (best - away) / 4.0, 0, 1)
             best = best * (1 - h) + away * h - 4.0 * h * (1 - h)
-        depth = -resample(best, grid, self._x, self._y)
-        thickest = 13.0 if self.skeleton.limb is Limb.HAND else 22.0
+        # near the skin the rods know the way to it; deep inside only the whole body does
+        body = ndimage.binary_fill_holes(best < 0)
+        to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * FLESH_STEP_MM
+        deep = np.clip((to_skin - 1.5) / 4.0, 0, 1)
+        inner = np.maximum(ndimage.gaussian_filter(to_skin, 1.0), -best)
+        outer = np.where(body & (best > 0), to_skin, -best)
+        depth = resample((1 - deep) * outer + deep * inner, grid, self._x, self._y)
+        thickest = 17.0 if self.skeleton.limb is Limb.HAND else 22.0
         return 0.85 * _chord(depth, np.float32(thickest))
 
     def spaces(self) -> NDArray[np.uint8]:
@@ -354,11 +355,9 @@ class _Stage:
         if window is None:
             return shadow
         _, rows, cols = window
-        start, end = self.to_mm(bone.axis)
-        d = (end - start) / np.linalg.norm(end - start)
-        x, y = self._x[cols][None, :] - start[0], self._y[rows][:, None] - start[1]
-        band = np.abs(self._along(bone.axis, rows, cols) - 0.42) < 0.05
-        shadow[rows, cols][band & (np.abs(y * d[0] - x * d[1]) < 10.0)] = 25.0
+        along, across = self._frame(bone.axis, rows, cols)
+        band = np.abs(along - 0.42) < 0.05
+        shadow[rows, cols][band & (np.abs(across) < 10.0)] = 25.0
         return shadow
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from mandora.anatomy import POINTS, Limb
 from mandora.phantom.damage import HEALTHY, JointState
-from mandora.phantom.shapes import Array
+from mandora.phantom.shapes import Array, Tube
+from mandora.phantom.tubular import Lie
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,14 @@ class Bone:
 
     Attributes:
         name: for people.
-        outline: (N, 2) mm.
-        radius: half thickness along the beam, mm.
-        cortex: thickness of the shell at the base, in the shaft and at the head, mm; at a
-            joint surface it is the subchondral plate.
+        outline: (N, 2) mm, in the middle of its thickness.
+        radius: half thickness along the beam, mm; tubular bones have their own.
+        cortex: thickness of the shell at the base, in the shaft and at the head, mm.
         axis: (2, 2) mm, proximal and distal end; None for short bones.
         plate: place of an open growth plate on the axis, 0..1; None if closed.
+        tube: proportions of a tubular bone; None for the others, which are as thick as their
+            distance from the outline makes them.
+        lie: how a tubular bone lies.
         yields: short bones keep their joint space by giving way to others.
         anatomical: a bone of its own, not a part of another one that needs its own shadow.
     """
@@ -42,6 +45,8 @@ class Bone:
     cortex: tuple[float, float, float]
     axis: Array | None = None
     plate: float | None = None
+    tube: Tube | None = None
+    lie: Lie = field(default_factory=Lie)
     yields: bool = False
     anatomical: bool = True
 

@@ -13,7 +13,7 @@ class FilmAugmenter:
     def __init__(self) -> None:
         self._space = K.AugmentationSequential(
             K.RandomAffine(
-                degrees=18.0, translate=(0.07, 0.07), scale=(0.75, 1.2), p=0.9,
+                degrees=30.0, translate=(0.08, 0.08), scale=(0.7, 1.25), p=0.9,
                 padding_mode="border",
             ),
             data_keys=["input", "keypoints"],

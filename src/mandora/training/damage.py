@@ -28,7 +28,7 @@ from mandora.anatomy import (
 from mandora.damage.network import DamageNet, point_maxima
 from mandora.damage.patches import patch_box
 from mandora.images.channels import sample_box
-from mandora.phantom.cohort import draw_patient, simulate_film
+from mandora.phantom.patients import draw_patient, simulate_film
 from mandora.settings import DamageSettings, LoopSettings
 from mandora.training.augment import PatchAugmenter, standardise_batch
 from mandora.training.loop import fit

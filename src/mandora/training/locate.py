@@ -18,22 +18,26 @@ from mandora.images.channels import whole_film
 from mandora.locate.decode import decode
 from mandora.locate.network import LocateNet
 from mandora.locate.targets import heat_maps
-from mandora.phantom.cohort import draw_patient, simulate_film
+from mandora.phantom.patients import draw_patient, simulate_film, simulate_pair
 from mandora.settings import LocateSettings, LoopSettings
 from mandora.training.augment import FilmAugmenter
 from mandora.training.loop import fit
 
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px network need no more
 IMMATURE_SHARE = 0.2
+PAIR_SHARE = 0.15  # films that show the other hand or foot as well
 Films = tuple[NDArray[np.float16], NDArray[np.float32]]
 
 
 def _one(limb: Limb, size_px: int, seed: int, index: int) -> Films:
     # damage is drawn more severe than in a cohort: the diseased are the hard ones
     patient = draw_patient(seed, index, severity=0.5, immature_share=IMMATURE_SHARE)
-    film = simulate_film(
-        patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
-    )
+    if np.random.default_rng([seed, index]).random() < PAIR_SHARE:
+        film, _ = simulate_pair(patient, limb, wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM)
+    else:
+        film = simulate_film(
+            patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
+        )
     square, to_network = whole_film(film.pixels, size_px, mirror=False)
     return square.astype(np.float16), to_network(film.points).astype(np.float32)
 

@@ -36,7 +36,7 @@ from mandora.bundle import (
     write_bundle,
 )
 from mandora.images.radiograph import Radiograph
-from mandora.phantom.cohort import draw_patient, mean_shape, simulate_film
+from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo
 from mandora.settings import (

@@ -1,0 +1,184 @@
+"""Choosing, of many peaks, those that make up a limb, and judging how well they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.geometry import Points, fit_similarity
+from mandora.locate.decode import Peaks
+
+GROSS_ERROR = 0.7  # a point this far from where the rest of the limb puts it is wrong, in units
+TYPICAL_SPREAD = 0.15  # s.d. of a point around the mean shape, in units of the limb's size
+
+_LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
+_LOWEST_PEAK = 0.1  # a lower one is noise
+_APART = 0.4  # two points nearer than this in the template say little of the limb's turn, in units
+_MOST_PAIRS = 400
+_MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another view
+_ROUNDS = 4
+_SMALLEST_PX = 8.0  # peaks of a smaller limb cannot be told apart
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeFit:
+    """A limb that was put together from peaks.
+
+    Attributes:
+        points: (N, 2) float64, the peak that was chosen for each point, px of the network.
+        heights: (N,) float64, 0..1, the heights of these peaks.
+        matrix: (2, 3) float64, the similarity that lays the template on the points.
+        fit: 0..1, mean height of the peaks, each weighted by how well it is in place.
+    """
+
+    points: Points
+    heights: Floats
+    matrix: Floats
+    fit: float
+
+
+def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
+    """Limbs that the peaks agree on, the best first.
+
+    Every pair of peaks of different points says where the whole limb would lie; the pair that
+    finds the highest peaks in place wins, and the peaks that it chose are fitted anew. Peaks of
+    a limb are used up: what is left may make up a second one.
+
+    Args:
+        template: (N, 2) mean shape of an upright left limb, in units.
+        peaks: of the N heat maps.
+        most: limbs that are looked for.
+    """
+    shape = _complex(template)
+    places, heights = (
+        _complex(peaks.places),
+        np.where(peaks.heights < _LOWEST_PEAK, 0.0, peaks.heights),
+    )
+    found: list[ShapeFit] = []
+    while len(found) < most:
+        start = _best_pair(shape, places, heights)
+        if start is None:
+            break
+        zoom, shift = start
+        for _ in range(_ROUNDS):
+            away = np.abs(zoom * shape[:, None] + shift - places) / abs(zoom)
+            worth = heights * np.exp(-0.5 * (away / _LOOSE_SPREAD) ** 2)
+            chosen = worth.argmax(axis=1)
+            every = np.arange(len(shape))
+            weights = worth[every, chosen]
+            matrix = fit_similarity(template, peaks.places[every, chosen], weights)
+            zoom, shift = complex(matrix[0, 0], matrix[1, 0]), complex(*matrix[:, 2])
+            if abs(zoom) < _SMALLEST_PX:
+                return found
+        points, kept = peaks.places[every, chosen], peaks.heights[every, chosen]
+        fit = goodness(kept, distances(matrix, template, points))
+        found.append(ShapeFit(points, kept, matrix, fit))
+        used = np.abs(places[:, :, None] - _complex(points)[None, None, :]).min(axis=2)
+        heights = np.where(used < 0.5 * _APART * abs(zoom), 0.0, heights)
+    return found
+
+
+def _best_pair(
+    shape: NDArray[np.complex128], places: NDArray[np.complex128], heights: Floats
+) -> tuple[complex, complex] | None:
+    """Zoom (with turn) and shift from the pair of peaks that most other peaks agree with."""
+    point, rank = np.nonzero(heights)
+    at, height = places[point, rank], heights[point, rank]
+    i, j = np.triu_indices(len(point), 1)
+    across = shape[point[i]] - shape[point[j]]
+    useful = np.abs(across) >= _APART
+    i, j, across = i[useful], j[useful], across[useful]
+    zoom = (at[i] - at[j]) / across
+    upright = (np.abs(np.angle(zoom)) < _MOST_TURN) & (np.abs(zoom) > _SMALLEST_PX)
+    i, j, zoom = i[upright], j[upright], zoom[upright]
+    if not len(i):
+        return None
+    best = np.argsort(-height[i] * height[j], kind="stable")[:_MOST_PAIRS]
+    zoom, shift = zoom[best], at[i[best]] - zoom[best] * shape[point[i[best]]]
+    expected = zoom[:, None] * shape + shift[:, None]
+    away = np.abs(expected[:, :, None] - places) / np.abs(zoom)[:, None, None]
+    gain = (heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)).max(axis=2).sum(axis=1)
+    winner = int(gain.argmax())
+    return complex(zoom[winner]), complex(shift[winner])
+
+
+def distances(matrix: Floats, template: Points, points: Points) -> Floats:
+    """How far each point lies from its place in a fitted template, in units of the limb.
+
+    Args:
+        matrix: (2, 3) similarity from the template to the points.
+        template: (N, 2) in units.
+        points: (N, 2) px.
+    """
+    size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
+    expected = template @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(np.linalg.norm(points - expected, axis=1) / size, np.float64)
+
+
+def goodness(heights: Floats, away: Floats) -> float:
+    """Mean height of the peaks, each weighted by how well it is in place, 0..1."""
+    return float((heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)).mean())
+
+
+def judge(
+    template: Points, points: Points, heights: Floats, threshold: float
+) -> tuple[NDArray[np.bool_], float]:
+    """Which points hold, and how well they fit a limb.
+
+    Args:
+        template: (N, 2) mean shape, in units.
+        points: (N, 2) px, finite.
+        heights: (N,) of their peaks, 0..1.
+        threshold: peak below which a point does not hold.
+
+    Returns:
+        (N,) the points that are neither too faint nor grossly out of place, and the fit, 0..1.
+    """
+    sure = without_gross_errors(template, points, heights, heights >= threshold)
+    if sure.sum() < 2:
+        return sure, 0.0
+    matrix = fit_similarity(template[sure], points[sure], heights[sure])
+    return sure, goodness(heights, distances(matrix, template, points))
+
+
+def without_gross_errors(
+    template: Points, points: Points, weights: Floats, sure: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Drop wrong points, one by one, until the rest agree.
+
+    The suspect is the point without which the others fit best, and it is judged by them alone:
+    in a foot with six points, a wrong one would draw a common fit to itself, and right ones
+    would be thrown out.
+
+    Args:
+        template: (N, 2) mean shape, in units.
+        points: (N, 2) px, finite.
+        weights: (N,) not negative.
+        sure: (N,) points to judge; the others are not used.
+
+    Returns:
+        (N,) the sure points without those that lie ``GROSS_ERROR`` or more astray.
+    """
+    sure = sure.copy()
+    while sure.sum() > 3:  # of three points nobody can say which one is wrong
+        best, suspect, away = np.inf, -1, 0.0
+        for i in np.flatnonzero(sure):
+            others = sure.copy()
+            others[i] = False
+            matrix = fit_similarity(template[others], points[others], weights[others])
+            astray = distances(matrix, template, points)
+            rest = float((astray[others] ** 2).sum())
+            if rest < best:
+                best, suspect, away = rest, int(i), float(astray[i])
+        if away < GROSS_ERROR:
+            break
+        sure[suspect] = False
+    return sure
+
+
+def _complex(xy: Floats) -> NDArray[np.complex128]:
+    return np.asarray(xy[..., 0] + 1j * xy[..., 1], np.complex128)

@@ -1,0 +1,86 @@
+"""A film's own fine texture, made anew: noise with the spectrum of a piece of the film.
+
+White noise that is convolved with a piece of texture has that texture's spectrum (Galerne, Gousseau
+and Morel, IEEE Trans Image Process 2011;20:257). It serves where a change took the grain of the film away,
+and as trabeculae where bone is added.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, signal
+
+Array = NDArray[np.float64]
+
+FINE_PX = 1.0  # what is finer than this is grain
+LOCAL_PX = 5.0  # its strength is measured over about this radius
+
+
+def fine(pixels: Array, sigma: float = FINE_PX) -> Array:
+    """What a Gaussian of ``sigma`` px takes away."""
+    return np.asarray(pixels - ndimage.gaussian_filter(pixels, sigma))
+
+
+def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Array:
+    """Noise that looks like the fine texture of a patch.
+
+    Args:
+        patch: (h, w) grey.
+        shape: of the noise.
+        sigma: px; texture finer than this is imitated.
+        rng: source of randomness.
+
+    Returns:
+        ``shape``, mean about 0, the standard deviation of the patch's texture.
+    """
+    detail = fine(patch, sigma)
+    window = np.outer(np.hanning(patch.shape[0] + 2), np.hanning(patch.shape[1] + 2))[1:-1, 1:-1]
+    spread = float(np.sqrt((window * detail**2).sum() / window.sum()))
+    kernel = detail * np.sqrt(window)
+    kernel -= kernel.mean()
+    energy = float(np.sqrt((kernel**2).sum()))
+    if energy < 1e-9:
+        return np.zeros(shape)
+    white = rng.standard_normal((shape[0] + patch.shape[0] - 1, shape[1] + patch.shape[1] - 1))
+    return np.asarray(signal.fftconvolve(white, kernel, mode="valid")) * spread / energy
+
+
+def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
+    """The square that shows grain and as little else as possible.
+
+    Args:
+        pixels: (H, W) grey.
+        allowed: (H, W) where to look; anywhere if it holds no whole square.
+        side: px.
+    """
+    side = min(side, *pixels.shape)
+    smooth = ndimage.gaussian_filter(pixels, 2.0)
+    unrest = ndimage.uniform_filter(ndimage.gaussian_gradient_magnitude(smooth, 1.0), side)
+    inside = ndimage.uniform_filter(allowed.astype(np.float64), side)
+    height, width = pixels.shape
+    rows, columns = height - side + 1, width - side + 1
+    low = side // 2
+    unrest, inside = (a[low : low + rows, low : low + columns] for a in (unrest, inside))
+    whole = inside >= min(0.98, float(inside.max()))
+    y, x = np.unravel_index(int(np.where(whole, unrest, np.inf).argmin()), unrest.shape)
+    return pixels[y : y + side, x : x + side]
+
+
+def restored(changed: Array, wanted: Array, noise: Array) -> Array:
+    """Give back the grain that a change took, never more than the film's own.
+
+    Args:
+        changed: (H, W) grey after the change.
+        wanted: (H, W) variance of the fine texture that should be there.
+        noise: (H, W) grain of the film.
+    """
+    have = local_variance(changed)
+    own = max(float(fine(noise).var()), 1e-12)
+    missing = np.clip((wanted - have) / own, 0.0, 1.0)
+    return np.asarray(changed + np.sqrt(ndimage.gaussian_filter(missing, LOCAL_PX / 2)) * noise)
+
+
+def local_variance(pixels: Array) -> Array:
+    """(H, W) variance of the fine texture around each pixel."""
+    return np.asarray(ndimage.gaussian_filter(fine(pixels) ** 2, LOCAL_PX))
