@@ -1,11 +1,18 @@
 """How well the localiser finds joints on real films whose joint positions are known.
 
-    python benchmarks/locate_real_films.py FOLDER [--bundle DIR] [--overlays DIR]
+    python benchmarks/locate_real_films.py FOLDER [--bundle DIR] [--overlays DIR [--worst N]]
 
-FOLDER holds ``films.csv`` (film, file, set, body_part) and ``joints.csv`` (film, limb, site,
-x, y); only films with one limb and one set of joints count. Limb is given to the localiser,
-the side is not. Distances are shares of the film's width and height, as in the paper, and of
-|MCP2-MCP5| or |MTP1-MTP5|. The 95 % interval is a bootstrap over films.
+FOLDER holds ``films.csv`` (film, file, set, body_part), ``joints.csv`` (film, limb, site, x, y,
+source) and perhaps ``boxes.csv`` (film, label, x0, y0, x1, y1). All films with known joints
+count. Where one limb of a film is known, it is compared with the limb that is found first, and
+where several are, each with the nearest of all limbs that are found. The kind of limb is given to
+the localiser, its side is not. A row holds the joints of one set whose places come from one
+source: ``pseudo`` ones are another network's output and often wrong themselves; ``boxes`` are the
+middles of boxes drawn by people around PIP (with the thumb's IP) and MCP joints.
+
+Distances are shares of the film's width and height, as in the paper, and of |MCP2-MCP5| or
+|MTP1-MTP5|; a joint that was not found counts as a miss. The 95 % intervals are of the column
+before them, by a bootstrap over films.
 """
 
 from __future__ import annotations
@@ -14,6 +21,8 @@ import argparse
 import csv
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,65 +30,169 @@ from PIL import Image, ImageDraw
 
 from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, point
 from mandora.bundle import default_bundle, open_bundle
+from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline
 
-NOT_FOUND = np.inf
+Places = dict[str, tuple[float, float]]
+Key = tuple[str, str, str]  # set, source, group
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Distances of one film's joints, as shares of the film and of the limb; inf: not found."""
+
+    share: list[float]
+    unit: list[float]
+
+
+@dataclass
+class Film:
+    """One film, what is known of it and what was found on it."""
+
+    name: str
+    limb: Limb
+    set_name: str
+    file: Path
+    limbs: list[tuple[Places, dict[str, str]]]  # places and sources, each by site
+    found: list[np.ndarray]
+    error: float = 0.0  # mean over its joints, units, at most 1 each
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--bundle", type=Path, default=None)
-    parser.add_argument("--overlays", type=Path, default=None)
+    parser.add_argument("--bundle", type=Path, help="a model other than the packaged one")
+    parser.add_argument("--overlays", type=Path, help="draw the films into this folder")
+    parser.add_argument("--worst", type=int, help="draw only so many, those with most errors")
     args = parser.parse_args()
     pipeline = Pipeline.from_bundle(open_bundle(args.bundle or default_bundle()))
-    films = {row["film"]: row for row in _rows(args.folder / "films.csv")}
-    truth: dict[tuple[str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
-    for row in _rows(args.folder / "joints.csv"):
-        place = (float(row["x"]), float(row["y"]))
-        truth[row["film"], row["limb"]].setdefault(row["site"], place)
-    limbs_on = defaultdict(int)
-    for film, _ in truth:
-        limbs_on[film] += 1
-    errors: dict[tuple[str, str], list[list[tuple[float, float]]]] = defaultdict(list)
-    for (name, _), joints in truth.items():
-        film = films[name]
-        if limbs_on[name] > 1 or film["body_part"] not in tuple(Limb):
+    boxes = _boxes(args.folder / "boxes.csv")
+    errors: dict[Key, list[Errors]] = defaultdict(list)
+    films = list(_films(args.folder, boxes))
+    for film in films:
+        radiograph = read_radiograph(film.file)
+        film.found = _found(pipeline, radiograph, film)
+        known = list(zip(film.limbs, film.found, strict=False))
+        if film.name in boxes:
+            places = boxes[film.name]
+            known.append(((places, dict.fromkeys(places, "boxes")), film.found[0]))
+        of_film: dict[Key, Errors] = defaultdict(lambda: Errors([], []))
+        for (places, sources), found in known:
+            _compare(film, radiograph.shape, places, sources, found, of_film)
+        for key, pairs in of_film.items():
+            errors[key].append(pairs)
+        film.error = float(np.mean([min(u, 1) for e in of_film.values() for u in e.unit]))
+    _print(errors)
+    if args.overlays:
+        args.overlays.mkdir(parents=True, exist_ok=True)
+        for film in sorted(films, key=lambda film: -film.error)[: args.worst]:
+            _draw(film, args.overlays / f"{film.name}.png")
+            print(f"{film.name}: mean error {film.error:.2f} units")
+
+
+def _films(folder: Path, boxes: Collection[str]) -> Iterator[Film]:
+    """All films with known joints, and those with boxes."""
+    known: dict[str, dict[str, tuple[Places, dict[str, str]]]] = defaultdict(dict)
+    for row in _rows(folder / "joints.csv"):
+        places, sources = known[row["film"]].setdefault(row["limb"], ({}, {}))
+        places[row["site"]] = (float(row["x"]), float(row["y"]))
+        sources[row["site"]] = row["source"]
+    for row in _rows(folder / "films.csv"):
+        if (row["film"] in known or row["film"] in boxes) and row["body_part"] in tuple(Limb):
+            yield Film(
+                row["film"], Limb(row["body_part"]), row["set"], folder / row["file"],
+                list(known.get(row["film"], {}).values()), [],
+            )  # fmt: skip
+
+
+def _boxes(path: Path) -> dict[str, Places]:
+    """Middles of the PIP and MCP boxes as joints of a hand, by film.
+
+    From the wrist the fingers spread like a fan: in the order of the boxes' directions, clockwise,
+    a left hand's joints go from the little finger to the thumb.
+    """
+    if not path.exists():
+        return {}
+    rows: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for row in _rows(path):
+        x0, y0, x1, y1 = (float(row[key]) for key in ("x0", "y0", "x1", "y1"))
+        rows[row["film"]][row["label"]].append(((x0 + x1) / 2, (y0 + y1) / 2))
+    names = {
+        "PIP": ["pip5", "pip4", "pip3", "pip2", "ip"],
+        "MCP": [f"mcp{n}" for n in (5, 4, 3, 2, 1)],
+    }
+    boxes: dict[str, Places] = {}
+    for film, labels in rows.items():
+        ((wx, wy),) = labels["Wrist"]
+        boxes[film] = {}
+        for label, sites in names.items():
+            fan = sorted(labels[label], key=lambda xy: np.arctan2(xy[0] - wx, wy - xy[1]))
+            boxes[film] |= dict(zip(sites, fan, strict=True))
+    return boxes
+
+
+def _found(pipeline: Pipeline, radiograph: Radiograph, film: Film) -> list[np.ndarray]:
+    """For each known limb of a film, the points that it is compared with."""
+    if len(film.limbs) <= 1:
+        return [pipeline.locate(radiograph, film.limb).points]
+    limbs = [limb.points for limb in pipeline.locate_all(radiograph, film.limb)]
+    nowhere = np.full((len(POINTS[film.limb]), 2), np.nan)
+    return [
+        min(limbs, key=lambda points: _apart(places, points, film.limb), default=nowhere)
+        for places, _ in film.limbs
+    ]
+
+
+def _apart(places: Places, points: np.ndarray, limb: Limb) -> float:
+    steps = [
+        points[POINT_INDEX[limb][s]] - xy for s, xy in places.items() if s in POINT_INDEX[limb]
+    ]
+    return float(np.nanmedian(np.linalg.norm(steps, axis=1)))
+
+
+def _compare(
+    film: Film, shape_hw: tuple[int, int], places: Places, sources: dict[str, str],
+    found: np.ndarray, into: dict[Key, Errors],
+) -> None:  # fmt: skip
+    a, b = (np.array(places[end]) for end in UNIT_ENDS[film.limb])
+    size = float(np.linalg.norm(a - b))
+    for site, place in places.items():
+        if site not in POINT_INDEX[film.limb]:
             continue
-        limb = Limb(film["body_part"])
-        radiograph = read_radiograph(args.folder / film["file"])
-        found = pipeline.locate(radiograph, limb)
-        a, b = (np.array(joints[n]) for n in UNIT_ENDS[limb])
-        size = float(np.linalg.norm(a - b))
-        groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for site, (x, y) in joints.items():
-            if site not in POINT_INDEX[limb]:
-                continue
-            got = found.points[POINT_INDEX[limb][site]]
-            step = got - (x, y)
-            share = float(np.hypot(step[0] / radiograph.width, step[1] / radiograph.height))
-            pair = (share, float(np.hypot(*step)) / size)
-            lost = (NOT_FOUND, NOT_FOUND)
-            groups[point(limb, site).group].append(pair if np.isfinite(share) else lost)
-        for group, pairs in groups.items():
-            errors[film["set"], group].append(pairs)
-        if args.overlays:
-            args.overlays.mkdir(parents=True, exist_ok=True)
-            _draw(radiograph.pixels, found.points, joints, limb, args.overlays / f"{name}.png")
-    head = ("set", "group", "films", "joints", "<0.01", "<0.02", "95 % interval", "<0.05",
-            "<0.15 unit", "median", "lost")  # fmt: skip
-    print("{:<8} {:<7} {:>5} {:>6} {:>6} {:>6} {:>15} {:>6} {:>10} {:>7} {:>6}".format(*head))
-    for (name, group), per_film in sorted(errors.items()):
-        flat = np.array([pair for pairs in per_film for pair in pairs])
-        share, unit = flat.T
-        low, high = _interval(per_film)
-        print(
-            f"{name:<8} {group:<7} {len(per_film):>5} {len(flat):>6} {np.mean(share < 0.01):>6.3f} "
-            f"{np.mean(share < 0.02):>6.3f} {f'{low:.3f}-{high:.3f}':>15} "
-            f"{np.mean(share < 0.05):>6.3f} {np.mean(unit < 0.15):>10.3f} "
-            f"{np.median(share):>7.4f} {np.mean(~np.isfinite(share)):>6.3f}"
-        )
+        x, y = found[POINT_INDEX[film.limb][site]] - place
+        share = float(np.hypot(x / shape_hw[1], y / shape_hw[0]))
+        errors = into[film.set_name, sources[site], point(film.limb, site).group]
+        errors.share.append(share if np.isfinite(share) else np.inf)
+        errors.unit.append(float(np.hypot(x, y)) / size if np.isfinite(share) else np.inf)
+
+
+def _print(errors: dict[Key, list[Errors]]) -> None:
+    form = "{:<8} {:<7} {:<7} {:>5} {:>6} {:>6} {:>6} {:>13} {:>6} {:>10} {:>13} {:>7} {:>6}"
+    print(form.format(
+        "set", "source", "group", "films", "joints", "<0.01", "<0.02", "95 %", "<0.05",
+        "<0.15 unit", "95 %", "median", "lost",
+    ))  # fmt: skip
+    for key, films in sorted(errors.items()):
+        share = np.concatenate([e.share for e in films])
+        unit = np.concatenate([e.unit for e in films])
+        print(form.format(
+            *key, len(films), len(share), f"{np.mean(share < 0.01):.3f}",
+            f"{np.mean(share < 0.02):.3f}", _interval(films, lambda e: np.less(e.share, 0.02)),
+            f"{np.mean(share < 0.05):.3f}", f"{np.mean(unit < 0.15):.3f}",
+            _interval(films, lambda e: np.less(e.unit, 0.15)), f"{np.median(share):.4f}",
+            f"{np.mean(~np.isfinite(share)):.3f}",
+        ))  # fmt: skip
+
+
+def _interval(films: Sequence[Errors], hit: Callable[[Errors], np.ndarray]) -> str:
+    """Bootstrap interval of the share of hits, films drawn with replacement."""
+    rng = np.random.default_rng(0)
+    hits = np.array([hit(film).sum() for film in films])
+    sizes = np.array([len(film.share) for film in films])
+    draws = rng.integers(0, len(hits), (2000, len(hits)))
+    low, high = np.percentile(hits[draws].sum(1) / sizes[draws].sum(1), [2.5, 97.5])
+    return f"{low:.3f}-{high:.3f}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -90,31 +203,22 @@ def _rows(path: Path) -> list[dict[str, str]]:
         sys.exit(f"cannot read {path}: {error.strerror}")
 
 
-def _interval(per_film: list[list[tuple[float, float]]]) -> tuple[float, float]:
-    """Bootstrap interval of the share within 0.02, films drawn with replacement."""
-    rng = np.random.default_rng(0)
-    hits = np.array([sum(share < 0.02 for share, _ in pairs) for pairs in per_film])
-    sizes = np.array([len(pairs) for pairs in per_film])
-    draws = rng.integers(0, len(hits), (2000, len(hits)))
-    low, high = np.percentile(hits[draws].sum(1) / sizes[draws].sum(1), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _draw(
-    pixels: np.ndarray, found: np.ndarray, joints: dict[str, tuple[float, float]], limb: Limb,
-    path: Path,
-) -> None:  # fmt: skip
-    """Truth as green rings, what was found as red crosses."""
-    image = Image.fromarray((pixels * 255).astype(np.uint8)).convert("RGB")
+def _draw(film: Film, path: Path) -> None:
+    """Known places as green rings, what was found as red crosses."""
+    grey = Image.fromarray((read_radiograph(film.file).pixels * 255).astype(np.uint8))
+    enlarge = max(1.0, 1000 / max(grey.size))
+    image = grey.resize([round(side * enlarge) for side in grey.size]).convert("RGB")
     draw = ImageDraw.Draw(image)
-    r = max(3, image.height // 150)
-    for x, y in joints.values():
-        draw.ellipse([x - r, y - r, x + r, y + r], outline=(0, 255, 0), width=max(1, r // 2))
-    for known, (x, y) in zip(POINTS[limb], found, strict=True):
-        if np.isfinite(x):
-            draw.line([x - r, y - r, x + r, y + r], fill=(255, 0, 0), width=max(1, r // 2))
-            draw.line([x - r, y + r, x + r, y - r], fill=(255, 0, 0), width=max(1, r // 2))
-            draw.text((x + r, y - r), known.name, fill=(255, 255, 0), font_size=3 * r)
+    r = max(4, image.height // 150)
+    for places, _ in film.limbs:
+        for x, y in (np.array(xy) * enlarge for xy in places.values()):
+            draw.ellipse([x - r, y - r, x + r, y + r], outline=(0, 255, 0), width=max(1, r // 2))
+    for found in film.found:
+        for known, (x, y) in zip(POINTS[film.limb], found * enlarge, strict=True):
+            if np.isfinite(x):
+                draw.line([x - r, y - r, x + r, y + r], fill=(255, 0, 0), width=max(1, r // 2))
+                draw.line([x - r, y + r, x + r, y - r], fill=(255, 0, 0), width=max(1, r // 2))
+                draw.text((x + r, y - r), known.name, fill=(255, 255, 0), font_size=3 * r)
     image.save(path)
 
 

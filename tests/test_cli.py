@@ -418,11 +418,20 @@ def test_locate_counts_the_films_that_failed(
     assert "is a folder" in said
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "10000000"])
-def test_simulate_refuses_odd_numbers_of_patients(tmp_path: Path, number: str) -> None:
-    said = unusable(mandora("simulate", "--out", tmp_path / "c", "--patients", number))
-    assert f"--patients {number}" in said
+@pytest.mark.parametrize(
+    ("option", "number"),
+    [("--patients", "0"), ("--patients", "-1"), ("--patients", "10000000"), ("--visits", "0")],
+)
+def test_simulate_refuses_odd_numbers(tmp_path: Path, option: str, number: str) -> None:
+    said = unusable(mandora("simulate", "--out", tmp_path / "c", option, number))
+    assert f"{option} {number}" in said
     assert not (tmp_path / "c").exists()
+
+
+def test_simulate_says_what_a_large_cohort_needs(tmp_path: Path) -> None:
+    said = unusable(mandora("simulate", "--out", tmp_path / "c", "--patients", "10000000"))
+    assert "this needs about" in said
+    assert "TB free" in said or "GB free" in said
 
 
 def test_simulate_writes_into_no_folder_that_is_in_use(films: Path) -> None:

@@ -87,7 +87,7 @@ def print_summary(summary: Summary) -> None:
 
 
 def print_cohort(summary: CohortSummary) -> None:
-    """What a simulated cohort holds."""
+    """What a simulated cohort holds, next to what is published."""
     from rich.console import Console
     from rich.table import Table
 
@@ -101,17 +101,49 @@ def print_cohort(summary: CohortSummary) -> None:
     def cell(r: float | None, reason: str | None) -> str:
         return f"– ({reason})" if r is None else f"{r:.3f}"
 
+    def number(value: float | None, form: str) -> str:
+        return "–" if value is None else f"{value:{form}}"
+
     typer.echo(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
+    zeros = table("Share of true grades that are 0", *summary.zeros_by_family)
+    zeros.add_row("", *(f"{share:.3f}" for share in summary.zeros_by_family.values()))
     totals = table("True totals", *next(iter(summary.totals.values())))
     for name, quantiles in summary.totals.items():
         totals.add_row(name, *(f"{value:.1f}" for value in quantiles.values()))
-    pairs = table("Correlations of true totals", "r")
-    for name, found in summary.correlations.items():
-        pairs.add_row(name, cell(found.r, found.reason))
+    compared = table("Simulated and published", "simulated", "published")
+    rows = {
+        ("means", "mean of {}"): {k: f"{v:.1f}" for k, v in summary.means.items()},
+        ("damaged", "{} above 0"): {k: f"{v:.1%}" for k, v in summary.damaged.items()},
+        ("correlations", "r of totals, {}"): {
+            k: cell(v.r, v.reason) for k, v in summary.correlations.items()
+        },
+        ("pairs", "mean r of {}"): {k: cell(v.r, v.reason) for k, v in summary.pairs.items()},
+        ("readers", "r of the readers, {}"): {
+            k: cell(v.r, v.reason) for k, v in summary.readers.items()
+        },
+    }
+    for (group, words), values in rows.items():
+        known = summary.published[group]
+        for name in known:
+            compared.add_row(words.format(name), values[name], known[name])
+        compared.add_section()
     readers = table("The two readers", "r", "RMSE")
     for name, agreement in summary.readers.items():
         readers.add_row(name, cell(agreement.r, agreement.reason), f"{agreement.rmse:.3f}")
-    for made in (totals, pairs, readers):
+    shown = [zeros, totals, compared, readers]
+    if summary.changes:
+        changes = table(
+            "Change since the first visit (SDC: the smallest that the readers can detect)",
+            "years", "mean", "SD", "> 0", "SDC", "≥ SDC",
+        )  # fmt: skip
+        for c in summary.changes:
+            changes.add_row(
+                f"{c.visit}: {c.total}", f"{c.years:.1f}", f"{c.mean:.2f}",
+                number(c.sd, ".2f"), f"{c.progressed:.1%}", number(c.sdc, ".2f"),
+                number(c.detectable, ".1%"),
+            )  # fmt: skip
+        shown.append(changes)
+    for made in shown:
         Console(highlight=False).print(made)
 
 

@@ -11,25 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import RA2_COLUMNS, TARGETS, Damage, Limb, Side
-from mandora.phantom.patients import Patient, draw_patient, true_row
-from mandora.phantom.readers import READER_COLUMNS, reading_rows
-from mandora.phantom.statistics import describe_cohort
+from mandora.anatomy import TARGETS, Damage, Limb, Side
+from mandora.phantom.patients import Patient, draw_patient
+from mandora.phantom.progression import next_visit
+from mandora.phantom.readers import read_grades
+from mandora.phantom.statistics import PUBLISHED, describe_cohort
 
+FOOT_EROSION = {f"F-{s}:erosion" for s in ("ip", "mtp1", "mtp2", "mtp3", "mtp4", "mtp5")}
 
-def write(folder: Path, patients: Sequence[Patient]) -> Path:
-    """The tables of a cohort, without its films."""
-    (folder / "truth").mkdir(parents=True)
-    with (folder / "training.csv").open("w", newline="", encoding="utf-8") as file:
-        scores = csv.DictWriter(file, RA2_COLUMNS)
-        scores.writeheader()
-        scores.writerows(true_row(p) for p in patients)
-    with (folder / "truth" / "readers.csv").open("w", newline="", encoding="utf-8") as file:
-        readers = csv.writer(file)
-        readers.writerow(READER_COLUMNS)
-        for patient in patients:
-            readers.writerows(reading_rows(patient))
-    return folder
+WriteTables = Callable[[Path, Sequence[Patient]], Path]
 
 
 @pytest.fixture
@@ -38,8 +28,8 @@ def patients() -> list[Patient]:
 
 
 @pytest.fixture
-def cohort(tmp_path: Path, patients: list[Patient]) -> Path:
-    return write(tmp_path / "cohort", patients)
+def cohort(tmp_path: Path, patients: list[Patient], write_tables: WriteTables) -> Path:
+    return write_tables(tmp_path / "cohort", patients)
 
 
 def total(patients: Sequence[Patient], **wanted: object) -> list[int]:
@@ -54,6 +44,11 @@ def test_counts_and_quantiles_are_those_of_the_true_grades(
     assert seen.patients == 40
     grades = [g for p in patients for g in p.grades.values()]
     assert seen.zeros == pytest.approx(grades.count(0) / len(grades))
+    zero = [g == 0 for p in patients for k, g in p.grades.items() if k[1:] in FOOT_EROSION]
+    assert seen.zeros_by_family["ef"] == pytest.approx(sum(zero) / len(zero))
+    assert list(seen.zeros_by_family) == ["nh", "nf", "eh", "ef"]
+    assert seen.means["Overall_Tol"] == pytest.approx(np.mean(total(patients)))
+    assert seen.damaged["Overall_Tol"] == pytest.approx(np.mean(np.array(total(patients)) > 0))
     assert list(seen.totals) == ["Overall_narrowing", "Overall_erosion", "Overall_Tol"]
     assert list(seen.totals["Overall_Tol"]) == ["5 %", "25 %", "50 %", "75 %", "95 %"]
     assert seen.totals["Overall_Tol"]["50 %"] == np.median(total(patients))
@@ -94,13 +89,13 @@ def test_readers_are_compared_by_family_and_kind(cohort: Path) -> None:
 
 
 def test_a_cohort_without_erosion_has_reasons_instead_of_numbers(
-    tmp_path: Path, patients: list[Patient]
+    tmp_path: Path, patients: list[Patient], write_tables: WriteTables
 ) -> None:
     spared = [
         replace(p, grades={k: 0 if "erosion" in k else g for k, g in p.grades.items()})
         for p in patients
     ]
-    folder = write(tmp_path / "spared", spared)
+    folder = write_tables(tmp_path / "spared", spared)
     table = folder / "truth" / "readers.csv"
     lines = table.read_text().splitlines()
     lines = [k if "erosion" not in k else k.rsplit(",", 2)[0] + ",0,0" for k in lines]
@@ -116,37 +111,71 @@ def test_a_cohort_without_erosion_has_reasons_instead_of_numbers(
     assert seen["readers"]["nh"]["reason"] is None
 
 
-def test_two_patients_have_no_correlation(tmp_path: Path, patients: list[Patient]) -> None:
-    seen = describe_cohort(write(tmp_path / "two", patients[:2]))
-    for found in seen.correlations.values():
+def test_two_patients_have_no_correlation(
+    tmp_path: Path, patients: list[Patient], write_tables: WriteTables
+) -> None:
+    folder = write_tables(tmp_path / "two", patients[:2])
+    write_tables(folder / "visit-2", [next_visit(p) for p in patients[:2]])
+    seen = describe_cohort(folder)
+    for change in seen.changes:
+        assert (change.sd, change.sdc, change.detectable) == (None, None, None)
+        assert "fewer than 3 patients" in str(change.reason)
+    for found in (*seen.correlations.values(), *seen.pairs.values()):
         assert found.r is None
         assert "fewer than 3 patients" in str(found.reason)
 
 
-def test_what_is_no_simulated_cohort_is_refused(cohort: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no simulated cohort: it has no training\.csv"):
-        describe_cohort(tmp_path / "nowhere")
-    (cohort / "truth" / "readers.csv").unlink()
-    with pytest.raises(ValueError, match=r"it has no truth/readers\.csv"):
-        describe_cohort(cohort)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda lines: lines[:-1], "lines missing: 1;"),
-        (lambda lines: ["a,b", *lines[1:]], "header"),
-        (lambda lines: [*lines[:-1], "SIM9999,LH-ip:erosion,0,0,0"], "line 3441: is no reading"),
-        (lambda lines: [*lines[:-1], lines[-1].rsplit(",", 1)[0]], "line 3441: is no reading"),
-        (lambda lines: [*lines[:-1], lines[-1].rsplit(",", 1)[0] + ",99"], "outside 0…4"),
-        (lambda lines: [*lines, lines[-1]], "line 3442: is not the one reading"),
-    ],
-)
-def test_damaged_readings_are_named(
-    cohort: Path, change: Callable[[list[str]], list[str]], said: str
+def test_pairs_of_targets_are_averaged_by_what_they_have_in_common(
+    cohort: Path, patients: list[Patient]
 ) -> None:
-    table = cohort / "truth" / "readers.csv"
-    table.write_text("\n".join(change(table.read_text().splitlines())))
-    with pytest.raises(ValueError, match=said) as error:
-        describe_cohort(cohort)
-    assert "readers.csv" in str(error.value)
+    seen = describe_cohort(cohort).pairs
+    grades = np.array([[p.grades[t.key] for t in TARGETS] for p in patients])
+    index = {t.key: i for i, t in enumerate(TARGETS)}
+    both = []
+    for t in TARGETS:
+        if t.side is Side.LEFT:
+            first, second = grades[:, index[t.key]], grades[:, index[t.mirror.key]]
+            if np.ptp(first) and np.ptp(second):
+                both.append(np.corrcoef(first, second)[0, 1])
+    assert seen["same joint, left-right"].r == pytest.approx(np.mean(both))
+
+
+def test_damage_goes_together_as_published(tmp_path: Path, write_tables: WriteTables) -> None:
+    many = [draw_patient(9, i) for i in range(500)]
+    seen = describe_cohort(write_tables(tmp_path / "many", many))
+    r = {kind: found.r or 0.0 for kind, found in seen.pairs.items()}
+    assert list(r) == list(PUBLISHED["pairs"])
+    for kind, words in PUBLISHED["pairs"].items():
+        if words == "above other pairs":
+            assert r[kind] > r["other"] + 0.05
+        assert r[kind] > 0.2
+    for found in seen.correlations.values():
+        assert 0.6 < (found.r or 0.0) < 0.95  # medium to high
+
+
+def test_change_is_that_of_the_true_totals_and_the_readers_say_what_is_detectable(
+    cohort: Path, patients: list[Patient], write_tables: WriteTables
+) -> None:
+    assert describe_cohort(cohort).changes == ()
+    later = [next_visit(p) for p in patients]
+    last = [next_visit(p) for p in later]
+    write_tables(cohort / "visit-2", later)
+    write_tables(cohort / "visit-3", last)
+    seen = describe_cohort(cohort)
+    assert seen.visits == 3
+    names = ["Overall_narrowing", "Overall_erosion", "Overall_Tol"]
+    assert [(c.visit, c.total) for c in seen.changes] == [(v, n) for v in (2, 3) for n in names]
+    change = np.array(total(last)) - np.array(total(patients))
+    found = seen.changes[-1]
+    assert found.mean == pytest.approx(change.mean())
+    assert found.sd == pytest.approx(change.std(ddof=1))
+    assert found.progressed == pytest.approx((change > 0).mean())
+    assert found.years == pytest.approx(np.mean([p.years for p in last]), abs=1e-3)
+    read = [
+        [sum(read_grades(p, k).values()) - sum(read_grades(q, k).values())
+         for p, q in zip(last, patients, strict=True)]
+        for k in (1, 2)
+    ]  # fmt: skip
+    sdc = 1.96 * np.std(np.subtract(*read), ddof=1) / 2
+    assert found.sdc == pytest.approx(sdc)
+    assert found.detectable == pytest.approx((change >= max(sdc, 1)).mean())

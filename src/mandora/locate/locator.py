@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mandora.locate.views import (
     Look,
     Pixels,
     View,
-    halves,
+    parts,
     view_of,
     views,
     whole_looks,
@@ -75,9 +76,9 @@ class _Guess:
     def fit(self) -> float:
         return self.shape.fit
 
-    @property
-    def mirrored(self) -> bool:
-        return bool(np.linalg.det(self.to_film.matrix[:, :2]) < 0)
+    @cached_property
+    def view(self) -> View:
+        return view_of(self.to_film, self.look.inverted)
 
     def same_place(self, other: _Guess) -> bool:
         """Whether both are the same limb. A template is centred on its origin."""
@@ -129,13 +130,17 @@ class Locator:
         small, to_small = _reduced(pixels)
 
         def worth(guess: _Guess) -> float:
-            usual = side is None or guess.mirrored == (side is Side.RIGHT)
+            usual = side in (None, guess.view.side)
             return guess.fit if usual else guess.fit / MIRROR_FACTOR
 
         guesses = self._search(small, rivals_only=True, stages=1 if upright_only else None)
         if not guesses:
             return self._nothing()
-        return self._found(max(guesses, key=worth), to_small, pixels.shape)
+        best = max(guesses, key=worth)
+        if side is not None and best.view.side is not side and not upright_only:
+            beside = [g for g in self._beside(small, best) if g.view.side is side]
+            best = max(beside, key=worth, default=best)
+        return self._found(best, to_small, pixels.shape)
 
     def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
         """Find all limbs of this kind on a film, as both hands or two views of one.
@@ -148,14 +153,14 @@ class Locator:
             them fit too poorly to be a limb.
         """
         small, to_small = _reduced(pixels)
-        limbs: list[_Guess] = []
-        for guess in self._search(small, rivals_only=False, stages=None):
-            if not any(guess.same_place(limb) for limb in limbs):
-                limbs.append(guess)
+        guesses = self._search(small, rivals_only=False, stages=None)
+        limbs = _apart(guesses)
+        if limbs and not any(self._clear(limb) for limb in limbs[1:]):
+            limbs = _apart([*guesses, *self._beside(small, limbs[0])])
         return [self._found(limb, to_small, pixels.shape) for limb in limbs[:MOST_LIMBS]]
 
     def _search(self, pixels: Pixels, *, rivals_only: bool, stages: int | None) -> list[_Guess]:
-        """Guesses from a look at each limb alone, the best first.
+        """Guesses from a look at each limb alone.
 
         Args:
             pixels: (H, W) the film.
@@ -164,18 +169,32 @@ class Locator:
         """
         zoomed: list[_Guess] = []
         for looks in islice(self._looks(pixels.shape), stages):
-            seeds = _apart(self._guess(pixels, looks, MOST_LIMBS))
+            seeds = _apart(self._guess(pixels, looks, MOST_LIMBS), sides_too=True)
             if rivals_only:
                 seeds = [s for s in seeds if s.fit * MIRROR_FACTOR >= seeds[0].fit]
-            closer = [
-                zoomed_look(self.template, s.to_film, self.limb, self._input_px, s.look.inverted)
-                for s in seeds[:_MOST_ZOOMED]
-            ]
-            zoomed += self._guess(pixels, closer, 1)
-            zoomed.sort(key=lambda guess: -guess.fit)
-            if zoomed and zoomed[0].fit >= CLEAR_FIT[self.limb]:
+            zoomed += self._zoomed(pixels, seeds)
+            if any(self._clear(guess) for guess in zoomed):
                 break
         return zoomed
+
+    def _beside(self, pixels: Pixels, limb: _Guess) -> list[_Guess]:
+        """Clear limbs elsewhere on the film that lie in the same way, of either side."""
+        tried = views((limb.view.turns,), inverted=limb.view.inverted)
+        seeds = self._guess(pixels, self._looks_at_parts(pixels.shape, tried), MOST_LIMBS)
+        elsewhere = [s for s in _apart(seeds, sides_too=True) if not s.same_place(limb)]
+        found = self._zoomed(pixels, elsewhere)
+        return [g for g in found if self._clear(g) and not g.same_place(limb)]
+
+    def _zoomed(self, pixels: Pixels, seeds: Sequence[_Guess]) -> list[_Guess]:
+        """What a look at each of the best seeds alone shows."""
+        looks = [
+            zoomed_look(self.template, s.to_film, self.limb, self._input_px, s.look.inverted)
+            for s in seeds[:_MOST_ZOOMED]
+        ]
+        return self._guess(pixels, looks, 1)
+
+    def _clear(self, guess: _Guess) -> bool:
+        return guess.fit >= CLEAR_FIT[self.limb]
 
     def _looks(self, shape: tuple[int, ...]) -> Iterator[list[Look]]:
         """What is tried, until a limb is clear: the likely first."""
@@ -186,11 +205,15 @@ class Locator:
         yield whole_looks(whole, self._input_px, upright)
         yield whole_looks(whole, self._input_px, others + inverted)
         for tried in (upright, others, inverted):
-            yield [
-                look
-                for part in halves(width, height)
-                for look in whole_looks(part, self._input_px, tried)
-            ]
+            yield self._looks_at_parts(shape, tried)
+
+    def _looks_at_parts(self, shape: tuple[int, ...], tried: Sequence[View]) -> list[Look]:
+        height, width = shape[:2]
+        return [
+            look
+            for part in parts(width, height)
+            for look in whole_looks(part, self._input_px, tried)
+        ]
 
     def _guess(self, pixels: Pixels, looks: Sequence[Look], most: int) -> list[_Guess]:
         guesses = []
@@ -219,8 +242,7 @@ class Locator:
             for ok, within in zip(sure, inside, strict=True)
         )
         kept = np.where((sure & inside)[:, None], on_film, np.nan)
-        view = view_of(guess.to_film, guess.look.inverted)
-        return FoundPoints(self.limb, view, kept, heights, reasons, fit)
+        return FoundPoints(self.limb, guess.view, kept, heights, reasons, fit)
 
     def _nothing(self) -> FoundPoints:
         count = len(self.template)
@@ -229,11 +251,12 @@ class Locator:
         return FoundPoints(self.limb, View(), nowhere, np.zeros(count), reasons, 0.0)
 
 
-def _apart(guesses: Sequence[_Guess]) -> list[_Guess]:
-    """The best guess of each limb and side, the best first."""
+def _apart(guesses: Sequence[_Guess], *, sides_too: bool = False) -> list[_Guess]:
+    """The best guess at each place, or of each side at each place; the best first."""
     kept: list[_Guess] = []
     for guess in sorted(guesses, key=lambda guess: -guess.fit):
-        if not any(g.mirrored == guess.mirrored and g.same_place(guess) for g in kept):
+        rivals = [g for g in kept if not sides_too or g.view.side is guess.view.side]
+        if not any(guess.same_place(rival) for rival in rivals):
             kept.append(guess)
     return kept
 

@@ -17,7 +17,8 @@ from mandora.images.channels import sample_box, standardise
 ZOOM = {Limb.HAND: 0.30, Limb.FOOT: 0.45}
 """Size of a limb / side of the network's input, when it looks at that limb alone."""
 
-_HALF = 0.55  # share of a film that is taken for half of it: nobody halves a film exactly
+_HALF = 0.55  # share of a film's side that is taken for half of it: nobody halves a film exactly
+_CORNER = 0.6  # share of both sides that makes up a corner
 _BACKGROUND = 5.0  # percentile of a film's grey values that is taken for its background
 
 Pixels = NDArray[np.float32]
@@ -154,13 +155,13 @@ def whole_looks(part: Part, size_px: int, tried: Sequence[View]) -> list[Look]:
     return looks
 
 
-def halves(width: int, height: int) -> list[Part]:
-    """Left, right, upper and lower half of a film, each a little larger than a half."""
-    w, h = round(_HALF * width), round(_HALF * height)
-    return [
-        (0, 0, w, height), (width - w, 0, width, height),
-        (0, 0, width, h), (0, height - h, width, height),
-    ]  # fmt: skip
+def parts(width: int, height: int) -> list[Part]:
+    """Halves and corners of a film, each a little larger than its share."""
+    found: list[Part] = []
+    for share_x, share_y in ((_HALF, 1.0), (1.0, _HALF), (_CORNER, _CORNER)):
+        w, h = round(share_x * width), round(share_y * height)
+        found += [(x, y, x + w, y + h) for x, y in product((0, width - w), (0, height - h))]
+    return list(dict.fromkeys(found))
 
 
 def zoomed_look(

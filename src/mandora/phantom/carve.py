@@ -7,127 +7,18 @@ erosion's depth; the film's grain stays, and the bone around is a little denser.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mandora.phantom.bone_edges import Margin
 from mandora.phantom.damage import Erosion
-from mandora.phantom.grain import quiet_patch, restored, texture
-from mandora.phantom.joint_line import Array, JointLine
-from mandora.phantom.narrow import Window, step_down, surfaces
+from mandora.phantom.grain import fine, grain, quiet_patch, restored, tile_px
+from mandora.phantom.joint_line import Array
+from mandora.phantom.window import Window, step_down
 
 RIM = 0.10  # contrast of the denser rim, as a share of the bone's
-RAYS = 96  # on which the outline of a short bone is looked for
 LARGE = 5  # weight of an erosion that takes the joint surface
-
-
-@dataclass(frozen=True, eq=False)
-class Margin:
-    """A place on a bone's edge where an erosion can start.
-
-    Attributes:
-        place: (2,) ``u`` and ``v`` on the edge, px.
-        inward: (2,) unit vector into the bone, in the same frame.
-        territory: (h, w) 0..1: what of the window may be this bone.
-        width: of the bone there, px.
-    """
-
-    place: Array
-    inward: Array
-    territory: Array
-    width: float
-
-
-def joint_margin(film: Array, line: JointLine, window: Window, anchor: int) -> Margin:
-    """A corner of the head (even anchor) or the base (odd anchor) of a joint.
-
-    Args:
-        film: (h, w) the window of the film.
-        line: of the joint as it is on ``film``.
-        window: where it lies.
-        anchor: 0 and 1 at lower ``u``, 2 and 3 at higher ``u``, and so on.
-    """
-    distal, side = anchor % 2 == 1, -1.0 if (anchor // 2) % 2 == 0 else 1.0
-    width = line.width
-    end = line.extent[0] if side < 0 else line.extent[1]
-    near, far = surfaces(line, np.array([end]))
-    v = float(far[0]) + 0.07 * width if distal else float(near[0]) - 0.10 * width
-    out = np.linspace(0.2, 0.8, 61) * width
-    band = v + np.linspace(-0.05, 0.05, 7)[:, None] * width
-    profile = window.sample(film, side * out[None], band).mean(axis=0)
-    fall = np.maximum(-np.gradient(ndimage.gaussian_filter1d(profile, 2.0)), 0)
-    likely = np.exp(-(((out - abs(end) - 0.04 * width) / (0.14 * width)) ** 2) / 2)
-    edge = side * float(out[int((fall * likely + 1e-9 * likely).argmax())])
-
-    low, high = surfaces(line, window.u)
-    beyond = window.v - (low + high) / 2
-    soft = max(0.015 * width, 1.0)
-    own = step_down((soft - beyond if distal else beyond + soft) / (2 * soft))
-    lateral = step_down((side * (window.u - edge) / width - 0.05) / 0.06)
-    inward = np.array([-side, 0.55 if distal else -0.55]) / np.hypot(1, 0.55)
-    return Margin(np.array([edge, v]), inward, own * lateral, width)
-
-
-def outline(film: Array, window: Window, radius: float) -> Array:
-    """(RAYS,) px from a frame's origin to the edge of the bone around it, the first ray along
-    ``v``, turning towards ``u``.
-
-    Args:
-        film: (h, w) the window of the film.
-        window: where it lies; the origin of its frame is inside the bone.
-        radius: of the bone as expected, px.
-    """
-    angles = np.arange(RAYS) * 2 * np.pi / RAYS
-    radii = np.linspace(0.45, 1.7, 64) * radius
-    smooth = ndimage.gaussian_filter(film, 0.04 * radius)
-    seen = window.sample(
-        smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles)
-    )
-    fall = -np.gradient(seen, axis=0)
-    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
-    merit = np.clip(fall / scale, -1.0, 1.5) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
-    return radii[_closed_path(merit)]
-
-
-def _closed_path(merit: Array) -> NDArray[np.int64]:
-    """The row of each column of the best path that ends about where it starts."""
-    rows, columns = merit.shape
-    twice = np.concatenate([merit, merit], axis=1)
-    costs = {move: 0.12 * move * move for move in range(-3, 4)}
-    score, back = twice[:, 0], np.zeros((2 * columns, rows), np.int64)
-    for column in range(1, 2 * columns):
-        padded = np.pad(score, 3, constant_values=-np.inf)
-        options = np.stack([padded[3 - m : 3 - m + rows] - cost for m, cost in costs.items()])
-        back[column] = options.argmax(axis=0) - 3
-        score = options.max(axis=0) + twice[:, column]
-    path = np.empty(2 * columns, np.int64)
-    path[-1] = int(score.argmax())
-    for column in range(2 * columns - 1, 0, -1):
-        path[column - 1] = path[column] - back[column, path[column]]
-    # the middle of two turns knows nothing of the ends
-    half = columns // 2
-    return np.roll(path[half : half + columns], half)
-
-
-def bone_margin(edge: Array, window: Window, angle: float) -> Margin:
-    """A place on the outline of a short bone.
-
-    Args:
-        edge: (RAYS,) px, from :func:`outline`; the frame is the window's.
-        window: where the bone lies.
-        angle: rad, from ``v`` towards ``u``.
-    """
-    turns = np.arange(RAYS + 1) * 2 * np.pi / RAYS
-    closed = np.append(edge, edge[0])
-    r = float(np.interp(angle % (2 * np.pi), turns, closed))
-    direction = np.array([np.sin(angle), np.cos(angle)])
-    rho = np.hypot(window.u, window.v)
-    reach = np.interp(np.arctan2(window.u, window.v) % (2 * np.pi), turns, closed)
-    width = 2 * float(np.median(edge))
-    territory = step_down(((rho - reach) / width - 0.01) / 0.06)
-    return Margin(r * direction, -direction, territory, width)
 
 
 def carve(
@@ -147,32 +38,58 @@ def carve(
     """
     radius = erosion.radius * margin.width
     depth_in = 0.55 if erosion.weight >= LARGE else 0.2
-    u, v = margin.place + depth_in * radius * margin.inward
-    distance = _lobed(window.u - u, window.v - v, radius, rng)
-    soft = max(0.10 * radius, 0.9)
-    bite = step_down((distance + soft) / (2 * soft)) * margin.territory
+    centre = margin.place + depth_in * radius * margin.inward
+    part = _around(window, centre, 1.6 * radius + 0.45 * margin.width)
+    du, dv = window.u[part] - margin.place[0], window.v[part] - margin.place[1]
+    along = du * margin.inward[0] + dv * margin.inward[1]
+    aside = du * margin.inward[1] - dv * margin.inward[0]
+    whole, film, territory = film, film[part], margin.territory[part]
 
-    coarse = ndimage.gaussian_filter(film, max(0.02 * margin.width, 1.0))
-    level, bone = _levels(coarse, window, margin, radius)
-    flesh = _flesh(film, level, bone, margin.width)
+    # open towards the margin: there an erosion is deepest
+    past = along - depth_in * radius
+    distance = _lobed(np.where(past < 0, 0.4 * past, past), aside, radius, rng)
+    soft = max(0.12 * radius, 0.9)
+    edge = step_down((distance + soft) / (2 * soft))
+    bowl = step_down(1 + (distance - soft) / (0.75 * radius))
+    uneven = 1 + 0.12 * _blotches(film.shape, 0.2 * radius, rng)
+    share = np.clip(erosion.depth * (0.65 * edge + 0.35 * bowl) * uneven, 0.0, 1.0) * territory
+
+    coarse = ndimage.gaussian_filter(film, max(0.015 * margin.width, 0.8))
+    along, aside = along / margin.width, aside / margin.width
+    level, bone = _levels(coarse, along, aside, radius / margin.width, margin.flesh)
+    k = max(round(margin.width / 60), 1)  # flesh is smooth: a coarser grid tells as much
+    thin = (slice(None, None, k), slice(None, None, k))
+    own = territory[thin] > 0.1
+    flesh = _flesh(
+        coarse[thin], along[thin], aside[thin], own, margin.width / k, (level, bone)
+    )
+    flesh = _enlarged(flesh, coarse.shape, k)
     shadow = np.maximum(coarse - flesh, 0.0)
-    share = erosion.depth * bite
-    detail = (film - coarse) * (1 - 0.75 * share * (shadow > 0.2 * (bone - level)))
-    solid = np.clip(shadow / max(bone - level, 1e-6) * 1.6 - 0.5, 0.0, 1.0)
-    uneven = 0.6 + 0.4 * _blotches(film.shape, 0.5 * radius, rng)
+    detail = (film - coarse) * (1 - share)
     thickness = 0.12 * radius + 1.0
-    rim = np.exp(-(((distance - soft - 0.5 * thickness) / thickness) ** 2)) * (1 - bite)
-    rim *= RIM * (bone - level) * margin.territory * solid * np.clip(uneven, 0.0, 1.5)
+    rim = np.exp(-(((distance - soft - 0.3 * thickness) / thickness) ** 2)) * (1 - edge)
     rim[distance > 3 * thickness + soft] = 0.0
+    patchy = np.clip(0.5 + 0.5 * _blotches(film.shape, 0.4 * radius, rng), 0.0, 1.5)
+    rim *= RIM * patchy * np.clip(shadow - 0.3 * (bone - level), 0.0, None) * territory
     changed = coarse - share * shadow + detail + rim
     touched = (share > 0) | (rim > 0)
 
-    grain = texture(quiet_patch(film, np.abs(coarse - level) < 0.3 * (bone - level), 32),
-                    film.shape, 1.5, rng)  # fmt: skip
-    wanted = np.where(share > 0.02, float(np.var(grain - ndimage.gaussian_filter(grain, 1.0))), 0)
-    result = np.where(touched, restored(changed, wanted * (bite > 0.02), grain), film)
-    gone = (bite > 0.5) & (shadow > 0.25 * (bone - level))
+    quiet = quiet_patch(film, np.abs(coarse - level) < 0.3 * (bone - level), tile_px(margin.width))
+    noise = grain(quiet, film.shape, rng)
+    wanted = float(fine(noise).var()) * (share > 0.02)
+    result = whole.copy()
+    result[part] = np.where(touched, restored(changed, wanted, noise), film)
+    gone = np.zeros(whole.shape, np.bool_)
+    gone[part] = (edge * territory > 0.5) & (shadow > 0.25 * (bone - level))
     return result, gone
+
+
+def _around(window: Window, centre: Array, reach: float) -> tuple[slice, slice]:
+    """Rows and columns of a window within ``reach`` px of a place in its frame."""
+    x, y = window.frame.to_film(centre[:1], centre[1:])
+    row, column = int(y[0]) - window.rows.start, int(x[0]) - window.columns.start
+    r = int(reach) + 1
+    return slice(max(row - r, 0), row + r + 1), slice(max(column - r, 0), column + r + 1)
 
 
 def _lobed(u: Array, v: Array, radius: float, rng: np.random.Generator) -> Array:
@@ -180,7 +97,7 @@ def _lobed(u: Array, v: Array, radius: float, rng: np.random.Generator) -> Array
     angle = np.arctan2(v, u)
     edge = np.ones_like(angle)
     for k in range(2, 7):
-        size = rng.normal(0, 0.16 / np.sqrt(k))
+        size = rng.normal(0, 0.11 / np.sqrt(k))
         edge += size * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
     return np.asarray(np.hypot(u, v) - radius * np.maximum(edge, 0.55))
 
@@ -190,29 +107,75 @@ def _blotches(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) ->
     return np.asarray(noise / max(float(noise.std()), 1e-9))
 
 
-def _levels(coarse: Array, window: Window, margin: Margin, radius: float) -> tuple[float, float]:
-    """Grey of the flesh beside the margin, and of the bone behind it."""
-    along = (window.u - margin.place[0]) * margin.inward[0] + (
-        window.v - margin.place[1]
-    ) * margin.inward[1]
-    aside = np.abs(
-        (window.u - margin.place[0]) * margin.inward[1]
-        - (window.v - margin.place[1]) * margin.inward[0]
-    )
-    near = aside < max(radius, 3.0)
-    outside = near & (along < -0.02 * margin.width) & (along > -0.16 * margin.width)
-    inside = near & (along > 0.05 * margin.width) & (along < 0.3 * margin.width)
-    level = float(np.percentile(coarse[outside], 30)) if outside.any() else float(coarse.min())
+def _levels(
+    coarse: Array, along: Array, aside: Array, radius: float, flesh: tuple[float, float]
+) -> tuple[float, float]:
+    """Grey of the flesh beside a margin, and of the bone behind it; lengths in bone widths."""
+    quantile, reach = flesh
+    near = np.abs(aside) < max(radius, 0.05)
+    outside = near & (along < -0.03) & (along > -reach)
+    inside = near & (along > 0.05) & (along < 0.3)
+    level = float(np.quantile(coarse[outside], quantile)) if outside.any() else float(coarse.min())
     bone = float(np.median(coarse[inside])) if inside.any() else float(coarse.max())
     return level, max(bone, level + 1e-3)
 
 
-def _flesh(film: Array, level: float, bone: float, width: float) -> Array:
-    """(h, w) what the film would show without bone: the flesh around, carried under it."""
+def _flesh(
+    coarse: Array,
+    along: Array,
+    aside: Array,
+    own: NDArray[np.bool_],
+    px: float,
+    levels: tuple[float, float],
+) -> Array:
+    """(h, w) what the film would show without the bone: the flesh around, carried under it.
+
+    Args:
+        coarse: (h, w) grey without grain.
+        along: (h, w) bone widths from the margin inwards.
+        aside: (h, w) bone widths along the margin.
+        own: (h, w) where the bone lies.
+        px: width of the bone.
+        levels: grey of the flesh near by, and of the bone.
+    """
+    level, bone = levels
     contrast = bone - level
-    weight = np.clip(1.3 - np.abs(film - level) / (0.35 * contrast), 0.0, 1.0)
-    carried, total = np.full_like(film, level * 1e-4), np.full_like(film, 1e-4)
-    for sigma, part in ((0.08, 1.0), (0.25, 0.05)):
+    likely = np.clip(1.5 - np.abs(coarse - level) / (0.5 * contrast), 0.0, 1.0) * ~own
+    first = _carried(coarse, likely, level, px)
+    dense = _without_holes(own | (coarse > first + 0.5 * contrast), 0.3 * px)
+    beyond = ndimage.distance_transform_edt(~dense)
+    outside = (beyond > max(0.03 * px, 1.0)) & (coarse > first - 0.5 * contrast)
+    # the limb is thicker under the bone than beside it: its slope goes on for a little
+    slope = np.zeros_like(coarse)
+    near = outside & (np.hypot(along, aside) < 0.35)
+    if near.sum() > 20:
+        terms = np.column_stack([along[near], aside[near], np.ones(int(near.sum()))])
+        fit = np.linalg.lstsq(terms, coarse[near], rcond=None)[0]
+        limit = float(np.clip(fit[0], 0.0, 3.0 * contrast))
+        slope = limit * np.clip(along, -0.3, 0.2) + float(fit[1]) * np.clip(aside, -0.3, 0.3)
+    carried = slope + _carried(coarse - slope, outside.astype(np.float64), level, px)
+    return np.clip(carried, level - 0.05 * contrast, level + 0.3 * contrast)
+
+
+def _without_holes(dense: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:
+    """Bone with the dark specks filled that are smaller than ``size`` px squared."""
+    label, count = ndimage.label(~dense)
+    areas = np.bincount(label.ravel(), minlength=count + 1)
+    return np.asarray(dense | (areas < size * size)[label])
+
+
+def _enlarged(grid: Array, shape: tuple[int, ...], k: int) -> Array:
+    """A grid of every k-th pixel as an image of all of them."""
+    if k == 1:
+        return grid
+    at = np.meshgrid(*(np.arange(n) / k for n in shape), indexing="ij", sparse=False)
+    return np.asarray(ndimage.map_coordinates(grid, at, order=1, mode="nearest"))
+
+
+def _carried(grey: Array, weight: Array, level: float, width: float) -> Array:
+    """(h, w) the weighted mean of the grey around each pixel, of the nearest if possible."""
+    total, carried = np.full_like(grey, 1e-6), np.full_like(grey, 1e-6 * level)
+    for sigma, part in ((0.04, 1.0), (0.08, 0.1), (0.16, 0.01), (0.32, 0.001)):
         total += part * ndimage.gaussian_filter(weight, sigma * width)
-        carried += part * ndimage.gaussian_filter(weight * film, sigma * width)
+        carried += part * ndimage.gaussian_filter(weight * grey, sigma * width)
     return np.asarray(carried / total)

@@ -33,8 +33,8 @@ from mandora.settings import SimulateSettings
 
 # One film with its masks and polygons, at the resolution that is drawn and at 5 px/mm;
 # benchmarks/simulate.py measures them.
-BYTES_PER_FILM = 600_000
-SECONDS_PER_FILM = 1.0
+BYTES_PER_FILM = 350_000
+SECONDS_PER_FILM = 0.5
 LARGE_BYTES = 1_000_000_000  # from here on, people want to know what a cohort needs
 
 _IN_FLIGHT = 16  # patients per process that are made ahead of the tables
@@ -54,7 +54,10 @@ class Estimate:
 
     def __str__(self) -> str:
         hours = self.seconds / 3600
-        time = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.1f} h"
+        if hours < 1:
+            time = f"{max(60 * hours, 1):.0f} min"
+        else:
+            time = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.1f} h"
         return f"about {_size(self.size_bytes)} and {time}"
 
 

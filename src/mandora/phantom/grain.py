@@ -14,12 +14,33 @@ from scipy import ndimage, signal
 Array = NDArray[np.float64]
 
 FINE_PX = 1.0  # what is finer than this is grain
+GRAIN_PX = 1.5  # grain that is made anew is finer than this
 LOCAL_PX = 5.0  # its strength is measured over about this radius
 
 
 def fine(pixels: Array, sigma: float = FINE_PX) -> Array:
     """What a Gaussian of ``sigma`` px takes away."""
     return np.asarray(pixels - ndimage.gaussian_filter(pixels, sigma))
+
+
+def grain(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Noise like a film's grain: no direction, the strength and sizes of the patch's.
+
+    Args:
+        patch: (n, n) grey, a quiet part of the film.
+        shape: of the noise.
+        rng: source of randomness.
+
+    Returns:
+        ``shape``, mean about 0.
+    """
+    detail = fine(patch, GRAIN_PX)
+    window = np.outer(np.hanning(len(patch) + 2), np.hanning(len(patch) + 2))[1:-1, 1:-1]
+    power = np.abs(np.fft.fft2((detail - detail.mean()) * np.sqrt(window))) ** 2
+    flipped = np.roll(power[::-1], 1, axis=0)  # the frequency 0 stays in its place
+    even = (power + power.T + flipped + flipped.T) / 4
+    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(even)).real)
+    return _filtered(kernel, shape, _spread(detail, window), rng)
 
 
 def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Array:
@@ -36,14 +57,28 @@ def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.G
     """
     detail = fine(patch, sigma)
     window = np.outer(np.hanning(patch.shape[0] + 2), np.hanning(patch.shape[1] + 2))[1:-1, 1:-1]
-    spread = float(np.sqrt((window * detail**2).sum() / window.sum()))
     kernel = detail * np.sqrt(window)
-    kernel -= kernel.mean()
+    return _filtered(kernel - kernel.mean(), shape, _spread(detail, window), rng)
+
+
+def _spread(detail: Array, window: Array) -> float:
+    return float(np.sqrt((window * detail**2).sum() / window.sum()))
+
+
+def _filtered(
+    kernel: Array, shape: tuple[int, int], spread: float, rng: np.random.Generator
+) -> Array:
+    """White noise convolved with a kernel, with a standard deviation of ``spread``."""
     energy = float(np.sqrt((kernel**2).sum()))
     if energy < 1e-9:
         return np.zeros(shape)
-    white = rng.standard_normal((shape[0] + patch.shape[0] - 1, shape[1] + patch.shape[1] - 1))
+    white = rng.standard_normal((shape[0] + kernel.shape[0] - 1, shape[1] + kernel.shape[1] - 1))
     return np.asarray(signal.fftconvolve(white, kernel, mode="valid")) * spread / energy
+
+
+def tile_px(width: float) -> int:
+    """Side of a patch that shows a film's grain, for a joint or bone of some width, px."""
+    return int(np.clip(0.2 * width, 12, 32))
 
 
 def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
@@ -55,8 +90,7 @@ def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
         side: px.
     """
     side = min(side, *pixels.shape)
-    smooth = ndimage.gaussian_filter(pixels, 2.0)
-    unrest = ndimage.uniform_filter(ndimage.gaussian_gradient_magnitude(smooth, 1.0), side)
+    unrest = ndimage.uniform_filter(fine(pixels, GRAIN_PX) ** 2, side)
     inside = ndimage.uniform_filter(allowed.astype(np.float64), side)
     height, width = pixels.shape
     rows, columns = height - side + 1, width - side + 1

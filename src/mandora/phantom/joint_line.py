@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Array = NDArray[np.float64]
+from mandora.phantom.window import Array, Frame
 
 COLUMNS = 41  # lines along the axis that cross the joint, over its width
 SPAN = 0.9  # share of the width that they cover
@@ -23,44 +23,6 @@ GAP_SIGMA = 0.4  # spread of the joint space's logarithm
 DOUBT = 0.12  # weight of what is expected against what is seen
 MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
 MAX_TILT = 0.45  # rad, between the axis from the points and the joint
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A joint's own frame: ``u`` across, ``v`` along the limb, px of the film.
-
-    Attributes:
-        origin: (2,) px of the film.
-        axis: (2,) unit vector towards the fingertips or toes; the direction of ``v``.
-    """
-
-    origin: Array
-    axis: Array
-
-    @property
-    def across(self) -> Array:
-        """(2,) unit vector of ``u``: to the right if the axis points up."""
-        return np.array([-self.axis[1], self.axis[0]])
-
-    def to_film(self, u: Array, v: Array) -> tuple[Array, Array]:
-        """``x`` and ``y``, px of the film, of places in this frame."""
-        x, y = (
-            self.origin[i] + u * self.across[i] + v * self.axis[i] for i in (0, 1)
-        )  # fmt: skip
-        return np.asarray(x), np.asarray(y)
-
-    def from_film(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """``u`` and ``v``, px, of places on the film."""
-        dx, dy = x - self.origin[0], y - self.origin[1]
-        return (
-            dx * self.across[0] + dy * self.across[1],
-            dx * self.axis[0] + dy * self.axis[1],
-        )
-
-    def sample(self, pixels: NDArray[np.floating], u: Array, v: Array) -> Array:
-        """The film at places in this frame, bilinear; beyond the film its nearest pixel."""
-        x, y = self.to_film(u, v)
-        return np.asarray(ndimage.map_coordinates(pixels, [y, x], order=1, mode="nearest"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +59,13 @@ class JointLine:
         return np.column_stack(
             self.frame.to_film(self.u, (self.proximal + self.distal) / 2)
         )
+
+
+def surfaces(line: JointLine, u: Array) -> tuple[Array, Array]:
+    """``v`` of both surfaces at each ``u``; beyond the joint they go on level."""
+    left, right = line.extent
+    u = np.clip(u, left, right)
+    return np.interp(u, line.u, line.proximal), np.interp(u, line.u, line.distal)
 
 
 class NoJointLine(ValueError):

@@ -2,63 +2,31 @@
 
 The film is displaced along the limb. Each surface moves by half of what the space loses; the
 displacement fades out over about one width of the joint, so bone, skin and whatever else lies
-there move smoothly. The map has an inverse: along every line the order of the places is kept.
+there move smoothly. In a subluxation the distal bone moves sideways as well and comes back over
+its length. The map has an inverse: no two places of the film meet.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.phantom.damage import JointState
-from mandora.phantom.grain import local_variance, quiet_patch, restored, texture
-from mandora.phantom.joint_line import Array, Frame, JointLine
+from mandora.phantom.grain import grain, local_variance, quiet_patch, restored, texture, tile_px
+from mandora.phantom.joint_line import Array, JointLine, surfaces
+from mandora.phantom.window import Window, step_down
 
 FADE = 1.0  # along the limb, in joint widths
 SIDE_FADE = 0.35  # across, in joint widths
 MAX_LOSS = 0.92  # of the space, by displacement
 STEEPEST = 0.97  # share of the space's width that may vanish locally: below 1 the map has an inverse
 PLATE = 0.07  # thickness of the plate below a joint surface, in joint widths
-BRIDGED = 0.8  # share of the contrast that a bridge of bone takes from the old surfaces
-
-
-class Window:
-    """The part of a film around a joint that may change.
-
-    Attributes:
-        frame: of the joint or bone.
-        rows: of the film.
-        columns: of the film.
-        u: (h, w) px across the joint, of each pixel.
-        v: (h, w) px along the limb.
-    """
-
-    def __init__(self, frame: Frame, shape: tuple[int, int], reach: float) -> None:
-        self.frame = frame
-        x, y = frame.origin
-        self.rows = slice(max(int(y - reach), 0), min(int(y + reach) + 2, shape[0]))
-        self.columns = slice(max(int(x - reach), 0), min(int(x + reach) + 2, shape[1]))
-        grid = np.mgrid[self.rows, self.columns].astype(np.float64)
-        self.u, self.v = frame.from_film(grid[1], grid[0])
-
-    def cut(self, pixels: NDArray[np.floating]) -> Array:
-        """The film inside the window."""
-        return pixels[self.rows, self.columns].astype(np.float64)
-
-    def sample(self, film: Array, u: Array, v: Array) -> Array:
-        """A window's film at places in the frame, bilinear."""
-        x, y = self.frame.to_film(u, v)
-        at = [y - self.rows.start, x - self.columns.start]
-        return np.asarray(ndimage.map_coordinates(film, at, order=1, mode="nearest"))
-
-
-def step_down(t: Array) -> Array:
-    """1 up to 0, 0 from 1 on, and smooth (twice) in between."""
-    t = np.clip(t, 0.0, 1.0)
-    return np.asarray(1 - t**3 * (t * (6 * t - 15) + 10))
+SHIFTED = 2.4  # length over which a bone that has slipped sideways comes back, in joint widths
+SHIFT_FADE = (0.6, 1.0)  # to the sides: what moves as a whole, and where the rest fades out
+BRIDGED = 0.65  # share of the old plates that a bridge of bone replaces
 
 
 def loss_profile(line: JointLine, state: JointState, u: Array, side: float) -> Array:
@@ -71,13 +39,6 @@ def loss_profile(line: JointLine, state: JointState, u: Array, side: float) -> A
         middle = (left + right) / 2
         lateral = lateral * step_down(0.5 - side * (u - middle) / (0.3 * line.width))
     return np.asarray(min(loss, MAX_LOSS) * lateral)
-
-
-def surfaces(line: JointLine, u: Array) -> tuple[Array, Array]:
-    """``v`` of both surfaces at each ``u``; beyond the joint they go on level."""
-    left, right = line.extent
-    u = np.clip(u, left, right)
-    return np.interp(u, line.u, line.proximal), np.interp(u, line.u, line.distal)
 
 
 def moved_by(v: Array, proximal: Array, distal: Array, loss: Array, fade: float) -> Array:
@@ -96,19 +57,54 @@ class Displacement:
     """Where the film of the result comes from, in a joint's frame.
 
     Attributes:
+        line: of the joint before it is narrowed.
+        loss: (COLUMNS,) share of the space that vanishes at each ``u`` of the line.
         u: (m,) px, columns of ``table``, 1 px apart.
         v: (n,) px, rows of ``table``, half a px apart.
         table: (n, m) px along the limb, by which a place of the result lies beyond its source.
+        shift: px across the limb, by which the distal bone has slipped.
     """
 
+    line: JointLine
+    loss: Array
     u: Array
     v: Array
     table: Array
+    shift: float
 
-    def at(self, u: Array, v: Array) -> Array:
-        """The displacement at places of the result, px along the limb."""
+    @property
+    def closer(self) -> JointLine:
+        """The surfaces of the narrowed joint."""
+        near, far = surfaces(self.line, self.line.u)
+        half = self.loss * (far - near) / 2
+        return replace(self.line, proximal=near + half, distal=far - half)
+
+    def forward(self, u: Array, v: Array) -> Array:
+        """``v`` in the result of places of the film."""
+        near, far = surfaces(self.line, u)
+        loss = np.interp(u, self.line.u, self.loss)
+        return np.asarray(v + moved_by(v, near, far, loss, FADE * self.line.width))
+
+    def along(self, u: Array, v: Array) -> Array:
+        """The displacement along the limb, px, of places of the result that did not slip."""
         where = [(v - self.v[0]) * 2, u - self.u[0]]
         return np.asarray(ndimage.map_coordinates(self.table, where, order=1, mode="nearest"))
+
+    def across(self, u: Array, v: Array) -> Array:
+        """The displacement across the limb, px, of places of the result."""
+        if not self.shift:
+            return np.zeros_like(u)
+        near, far = surfaces(self.closer, u)
+        slipped = np.clip((v - near) / (far - near), 0.0, 1.0)
+        back = np.clip((v - far) / (SHIFTED * self.line.width), 0.0, 1.0)
+        whole, fade = SHIFT_FADE
+        aside = step_down((np.abs(u) / self.line.width - whole) / fade)
+        return np.asarray(self.shift * slipped * (1 - back) ** 1.3 * aside)
+
+    def source(self, u: Array, v: Array) -> tuple[Array, Array]:
+        """Where places of the result come from: ``u`` and ``v``, px."""
+        u = u - self.across(u, v)
+        return u, v - self.along(u, v)
 
 
 def displacement(line: JointLine, state: JointState, window: Window, side: float) -> Displacement:
@@ -118,7 +114,7 @@ def displacement(line: JointLine, state: JointState, window: Window, side: float
         line: of the joint.
         state: what the joint loses.
         window: where the result will be asked for.
-        side: of a focal loss: -1 or 1, the sign of ``u``.
+        side: of a focal loss and of a shift: -1 or 1, the sign of ``u``.
 
     Raises:
         ArithmeticError: if the map has no inverse.
@@ -135,17 +131,29 @@ def displacement(line: JointLine, state: JointState, window: Window, side: float
     back = np.zeros_like(moved)
     for column in np.flatnonzero(loss > 0):
         back[:, column] = np.interp(v, arrived[:, column], moved[:, column])
-    return Displacement(u, v, back)
+    own = loss_profile(line, state, line.u, side)
+    result = Displacement(line, own, u, v, back, side * state.shift * line.width)
+    if result.shift and (_stretch(result, window) <= 0).any():
+        raise ArithmeticError("the displacement of the slipped bone folds the film")
+    return result
+
+
+def _stretch(moved: Displacement, window: Window) -> Array:
+    """(h, w) area of the film that a pixel of the result shows, px; below 0 where it folds."""
+    u, v = moved.source(window.u, window.v)
+    return np.asarray(
+        np.gradient(u, axis=1) * np.gradient(v, axis=0)
+        - np.gradient(u, axis=0) * np.gradient(v, axis=1)
+    )
 
 
 def narrowed(
-    film: Array, line: JointLine, window: Window, moved: Displacement, rng: np.random.Generator
+    film: Array, window: Window, moved: Displacement, rng: np.random.Generator
 ) -> Array:
     """The window with its pixels displaced, as sharp and as grainy as before.
 
     Args:
         film: (h, w) the window of the film.
-        line: of the joint.
         window: where it lies.
         moved: the displacement.
         rng: for the grain.
@@ -153,48 +161,54 @@ def narrowed(
     Returns:
         (h, w) grey; where nothing moves, the very pixels of ``film``.
     """
-    shift = moved.at(window.u, window.v)
-    still = shift == 0
+    shown = moved.source(window.u, window.v)
+    still = (shown[0] == window.u) & (shown[1] == window.v)
     rows, columns = np.nonzero(~still)
     u, v = window.u[rows, columns], window.v[rows, columns]
     sharp = ndimage.spline_filter(film, order=5)
 
-    def taken(source: Array, order: int, these: NDArray[np.intp], s: float = 0.0) -> Array:
-        along = s - moved.at(u[these], v[these] + s)
-        dx, dy = line.frame.axis
-        at = [rows[these] + along * dy, columns[these] + along * dx]
+    def taken(image: Array, order: int, these: NDArray[np.intp], s: float = 0.0) -> Array:
+        x, y = window.frame.to_film(*moved.source(u[these], v[these] + s))
+        at = [y - window.rows.start, x - window.columns.start]
         return np.asarray(
-            ndimage.map_coordinates(source, at, order=order, mode="mirror", prefilter=False)
+            ndimage.map_coordinates(image, at, order=order, mode="mirror", prefilter=False)
         )
 
     everywhere = np.arange(len(rows))
     values = taken(sharp, 5, everywhere)
-    slope = moved.at(u, v + 0.5) - moved.at(u, v - 0.5)
-    tight = np.flatnonzero(slope < -0.4)  # such a pixel holds several of the film's
+    before, behind = (moved.source(u, v + s)[1] for s in (-0.5, 0.5))
+    tight = np.flatnonzero(behind - before > 1.4)  # such a pixel holds several of the film's
     parts = [taken(sharp, 5, tight, s) for s in (-0.4, -0.2, 0.0, 0.2, 0.4)]
     values[tight] = np.mean(parts, axis=0)
     result, wanted = film.copy(), local_variance(film)
     result[rows, columns] = values
     wanted[rows, columns] = taken(wanted, 1, everywhere)
-    grain = texture(quiet_patch(film, window.v == window.v, 32), film.shape, 1.5, rng)
-    return np.where(still, film, restored(result, wanted, grain))
+    quiet = quiet_patch(film, _flesh_like(film, window, moved.line), tile_px(moved.line.width))
+    return np.where(still, film, restored(result, wanted, grain(quiet, film.shape, rng)))
+
+
+def _flesh_like(film: Array, window: Window, line: JointLine) -> NDArray[np.bool_]:
+    """(h, w) where the film is about as dark as in the joint space: neither bone nor air."""
+    inner = np.abs(line.u) < 0.3 * line.width
+    u, near, far = line.u[inner], line.proximal[inner], line.distal[inner]
+    level = float(np.median(window.sample(film, u, (near + far) / 2)))
+    bone = float(np.median(window.sample(film, u, near - 0.1 * line.width)))
+    return np.asarray(np.abs(film - level) < max(0.5 * (bone - level), 0.02))
 
 
 def bridged(
-    film: Array, line: JointLine, window: Window, moved: Displacement, rng: np.random.Generator
+    film: Array, window: Window, moved: Displacement, rng: np.random.Generator
 ) -> Array:
     """The narrowed window with trabecular bone across what is left of the space.
 
     Args:
         film: (h, w) the window after :func:`narrowed`.
-        line: of the joint before it was narrowed.
         window: where it lies.
         moved: the displacement.
         rng: for the bone's texture and the bridge's edge.
     """
-    near, far = surfaces(line, line.u)
-    near = near + moved.at(line.u, near)
-    far = far + moved.at(line.u, far)
+    line = moved.closer
+    near, far = line.proximal, line.distal
     levels = []
     for surface, sign in ((near, -1.0), (far, 1.0)):
         depth = sign * np.linspace(PLATE, 3 * PLATE, 9)[:, None] * line.width
@@ -212,10 +226,9 @@ def bridged(
     beyond = np.maximum(left + margin - window.u, window.u - right + margin) / line.width
     lateral = step_down((beyond + 0.03 * rough) / 0.12)
     outside = np.maximum(low - window.v, window.v - high) / line.width
-    share = BRIDGED * lateral * step_down((outside + 0.015 * rough) / (1.6 * PLATE))
-    coarse = ndimage.gaussian_filter(film, 0.025 * line.width)
+    outside = outside + 0.015 * rough
+    share = lateral * (0.3 * step_down(outside / 0.05) + BRIDGED * step_down(outside / (2 * PLATE)))
     side = max(int(0.3 * line.width), 16)
-    spongy = lateral * (outside > PLATE) * (outside < 0.5)
-    pattern = texture(quiet_patch(film, spongy > 0.9, side), film.shape, 0.04 * line.width, rng)
-    return np.asarray(film + share * (bone - coarse + 0.8 * pattern - 0.5 * (film - coarse)))
-
+    spongy = (lateral > 0.9) & (outside > PLATE) & (outside < 0.5)
+    pattern = texture(quiet_patch(film, spongy, side), film.shape, 0.04 * line.width, rng)
+    return np.asarray(film + share * (bone + pattern - film))

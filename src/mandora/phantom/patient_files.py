@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -122,7 +122,8 @@ def _write_film(film: SimulatedFilm, folder: Path, name: str, rows: VisitRows) -
     height, width = film.spaces.shape
     image = f"{name}.jpg"
     _save(Image.fromarray((film.pixels * 255 + 0.5).astype(np.uint8)), folder / image, "JPEG")
-    masks = {"spaces": film.spaces, "erosions": film.erosions, "bones": _bone_map(film)}
+    bones = _bone_outlines(film)
+    masks = {"spaces": film.spaces, "erosions": film.erosions, "bones": _bone_map(film, bones)}
     for kind in MASKS:
         _save(Image.fromarray(masks[kind]), folder / "truth" / kind / f"{name}.png", "PNG")
     spaces = outlines_of(film.spaces, film.limb)
@@ -133,7 +134,7 @@ def _write_film(film: SimulatedFilm, folder: Path, name: str, rows: VisitRows) -
     document = labelme_document(spaces, f"../../{image}", (width, height), points)
     _write(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
     rows.spaces.append((image, (width, height), spaces))
-    rows.bones.append((image, (width, height), _bone_outlines(film)))
+    rows.bones.append((image, (width, height), bones))
     rows.tables["truth/films.csv"].append(
         [image, film.limb, film.side, ORIENTATION, str(width), str(height),
          f"{film.spacing_mm:.6f}"]
@@ -158,14 +159,14 @@ def _add_latent(patient: Patient, slot: Slot, rows: VisitRows) -> None:
         )
 
 
-def _bone_map(film: SimulatedFilm) -> NDArray[np.uint8]:
+def _bone_map(film: SimulatedFilm, bones: Sequence[Outline]) -> NDArray[np.uint8]:
     """(H, W) uint8, 1 + index of the bone in ``bone_names``; later ones cover earlier ones."""
     height, width = film.spaces.shape
     image = Image.new("L", (width, height), 0)
     canvas = ImageDraw.Draw(image)
-    for label, name in enumerate(bone_names(film.limb), start=1):
-        if name in film.bones:
-            canvas.polygon([tuple(p) for p in film.bones[name].tolist()], fill=label)
+    labels = {f"{film.limb}-{n}": i for i, n in enumerate(bone_names(film.limb), start=1)}
+    for bone in sorted(bones, key=lambda b: labels[b.site]):
+        canvas.polygon([tuple(p) for p in bone.points.tolist()], fill=labels[bone.site])
     return np.array(image)
 
 

@@ -31,10 +31,11 @@ from mandora.anatomy import (
 from mandora.phantom.damage import JointState, draw_state
 from mandora.phantom.exposure import Imaging
 from mandora.phantom.foot import build_foot
-from mandora.phantom.hand import WRIST_ANCHORS, build_hand
+from mandora.phantom.hand import build_hand
 from mandora.phantom.placement import Placement
 from mandora.phantom.render import SimulatedFilm, render, render_pair
 from mandora.phantom.skeleton import Skeleton, Traits
+from mandora.phantom.wrist import WRIST_ANCHORS
 
 # purposes of a random stream; readers.py has the next one, progression.py the one after that
 _TRAITS, _GRADES, _SHAPE, _FILM = range(4)

@@ -51,8 +51,8 @@ _SPREAD = {
 def read_grades(patient: Patient, reader: int) -> dict[str, int]:
     """What a reader makes of a patient at a visit.
 
-    The errors are drawn from (seed, patient, purpose, reader, visit): they do not depend on what other
-    readers say or on whether anyone else reads at all.
+    The errors are drawn from (seed, patient, purpose, reader, visit): they do not depend on what
+    other readers say or on whether anyone else reads at all.
 
     Args:
         patient: as drawn.

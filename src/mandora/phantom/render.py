@@ -23,8 +23,9 @@ from mandora.phantom.shapes import Array, Grid, resample, signed_distance, turn
 from mandora.phantom.skeleton import Bite, Bone, Skeleton
 from mandora.phantom.tubular import cast, growth_plate, lay
 
-STEP_MM = 0.5  # distances are computed on this grid and interpolated: they are smooth
+STEP_MM = 0.5  # distances are computed on a grid no finer and interpolated: they are smooth
 FLESH_STEP_MM = 1.5
+FUSED_MM = 0.6  # fused short bones grow into each other by this
 STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
 MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
 
@@ -172,6 +173,7 @@ class _Stage:
         self._shift = size_mm * [centre_x, placement.centre[1]] - self._turn @ middle
         self._x: Array = (np.arange(placement.width, dtype=np.float64) + 0.5) / self._ppmm
         self._y: Array = (np.arange(placement.height, dtype=np.float64) + 0.5) / self._ppmm
+        self._step = max(STEP_MM, 1.2 / self._ppmm)
         self._shape = (placement.height, placement.width)
         self._outlines = {b.name: self.to_mm(b.outline) for b in skeleton.bones}
         self.eroded = np.zeros(self._shape, dtype=np.uint8)
@@ -193,23 +195,26 @@ class _Stage:
             [[self._x[cols.start], self._y[rows.start]],
              [self._x[cols.stop - 1], self._y[rows.stop - 1]]]
         )  # fmt: skip
-        return Grid.around(corners, STEP_MM, STEP_MM), rows, cols
+        return Grid.around(corners, self._step, self._step), rows, cols
 
-    def _distance(self, bone: Bone, grid: Grid) -> Field:
-        """Signed distance of a bone; short bones leave their joint spaces open."""
+    def _distance(self, bone: Bone, grid: Grid) -> tuple[Field, Field | None]:
+        """Signed distance of a bone, whose joint spaces stay open, and of its bony bridges."""
         own = signed_distance(self._outlines[bone.name], grid)
         if not bone.yields:
-            return own
+            return own, None
         others = {b.name: b for b in self.skeleton.bones}
-        field = own
+        field, bridge = own, None
         for gap in self.skeleton.gaps:
             if bone.name not in (gap.first, gap.second):
                 continue
             other = others[gap.second if bone.name == gap.first else gap.first]
             far = signed_distance(self._outlines[other.name], grid)
-            width = np.float32(-0.4 if gap.fused else gap.width)
+            width = np.float32(-FUSED_MM if gap.fused else gap.width)
             field = np.maximum(field, (own - far + width) / 2 if other.yields else width - far)
-        return np.asarray(field, dtype=np.float32)
+            if gap.fused:
+                away = np.abs(own - far) if other.yields else np.abs(far)
+                bridge = away if bridge is None else np.minimum(bridge, away)
+        return np.asarray(field, dtype=np.float32), bridge
 
     def project_bones(self, rng: np.random.Generator) -> tuple[Field, Field]:
         """Path through compact and spongy bone, (H, W) float32 each, mm."""
@@ -244,9 +249,13 @@ class _Stage:
         if window is None:
             return None
         grid, rows, cols = window
-        depth = -resample(self._distance(bone, grid), grid, self._x[cols], self._y[rows])
+        distance, bridge = self._distance(bone, grid)
+        depth = -resample(distance, grid, self._x[cols], self._y[rows])
         shell: Field | np.float32 = np.float32(bone.cortex[0])
         light: Field | float = 1.0
+        if bridge is not None:  # no compact bone where struts run from bone to bone
+            away = resample(bridge, grid, self._x[cols], self._y[rows])
+            shell = shell * np.clip(away / (3 * FUSED_MM), 0, 1)
         if bone.axis is not None:
             u, side = self._frame(bone.axis, rows, cols)
             # compact bone is thick in the shaft and thin towards the joints
@@ -256,9 +265,16 @@ class _Stage:
             if bone.plate is not None:
                 length = float(np.linalg.norm(bone.axis[1] - bone.axis[0]))
                 light = growth_plate((u - bone.plate) * length, side, 1.2 * bone.radius)
-        whole = _chord(depth, np.float32(bone.radius))
-        core = _chord(depth - shell, np.maximum(bone.radius - shell, 0.1).astype(np.float32))
-        core = np.minimum(core, whole)
+        whole, core = _shelled(depth, shell, bone.radius)
+        if bone.veil:
+            own = signed_distance(self._outlines[bone.name], grid)
+            over = -resample(own, grid, self._x[cols], self._y[rows])
+            wide = _shelled(over, np.float32(bone.cortex[0]), bone.radius)
+            whole, core = (
+                (1 - bone.veil) * a + bone.veil * b
+                for a, b in zip((whole, core), wide, strict=True)
+            )
+        light = light * (1 - bone.porosity)
         return (whole - core) * light, core * light * weave[rows, cols], rows, cols
 
     def _frame(self, axis: Array, rows: slice, cols: slice) -> tuple[Field, Field]:
@@ -359,6 +375,13 @@ class _Stage:
         band = np.abs(along - 0.42) < 0.05
         shadow[rows, cols][band & (np.abs(across) < 10.0)] = 25.0
         return shadow
+
+
+def _shelled(depth: Field, shell: Field | np.float32, radius: float) -> tuple[Field, Field]:
+    """Path through a whole short bone, and through what its shell encloses, mm."""
+    whole = _chord(depth, np.float32(radius))
+    core = _chord(depth - shell, np.maximum(radius - shell, 0.1).astype(np.float32))
+    return whole, np.minimum(core, whole)
 
 
 def _chord(depth: Field, radius: Field | np.float32) -> Field:

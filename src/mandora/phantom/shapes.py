@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_CACHED = 120_000  # numbers of one array that are worked on at once
+
 AnyFloat = TypeVar("AnyFloat", NDArray[np.float32], NDArray[np.float64])
 
 
@@ -179,26 +181,31 @@ def signed_distance(outline: Array, grid: Grid) -> NDArray[np.float32]:
 
     Even-odd rule for the sign, distance to each edge segment for the size.
     """
-    px = np.broadcast_to(grid.x.astype(np.float32)[None, :], grid.shape)
-    py = np.broadcast_to(grid.y.astype(np.float32)[:, None], grid.shape)
+    start = outline.astype(np.float32)
+    edge = np.roll(start, -1, axis=0) - start
+    long = (edge**2).sum(axis=1) > 1e-12
+    start, edge = start[long], edge[long]
+    x, y = grid.x.astype(np.float32), grid.y.astype(np.float32)
     best = np.full(grid.shape, np.inf, dtype=np.float32)
-    inside = np.zeros(grid.shape, dtype=bool)
-    ends = np.roll(outline, -1, axis=0)
-    for (ax, ay), (bx, by) in zip(outline.tolist(), ends.tolist(), strict=True):
-        ex, ey = bx - ax, by - ay
+    crossings = np.zeros(grid.shape, dtype=np.int16)
+    at_once = max(1, _CACHED // best.size)  # edges whose fields fit into the cache together
+    for first in range(0, len(edge), at_once):
+        part = slice(first, first + at_once)
+        ax, ay = start[part].T[:, :, None]
+        ex, ey = edge[part].T[:, :, None]
+        wx, wy = (x - ax)[:, None, :], (y - ay)[:, :, None]
         norm = ex * ex + ey * ey
-        if norm < 1e-12:
-            continue
-        wx, wy = px - np.float32(ax), py - np.float32(ay)
-        t = np.clip((wx * np.float32(ex) + wy * np.float32(ey)) / np.float32(norm), 0, 1)
-        np.minimum(best, (wx - t * np.float32(ex)) ** 2 + (wy - t * np.float32(ey)) ** 2, out=best)
-        if ay != by:
-            # a ray to the right crosses this edge in the rows between its ends
-            rows = (grid.y >= min(ay, by)) & (grid.y < max(ay, by))
-            cross = ax + (grid.y[rows] - ay) * ex / ey
-            inside[rows] ^= grid.x[None, :] < cross[:, None]
+        t = wx * (ex / norm)[:, None] + wy * (ey / norm)[:, None]
+        np.clip(t, 0, 1, out=t)
+        away = (wx - t * ex[:, None]) ** 2 + (wy - t * ey[:, None]) ** 2
+        np.minimum(best, away.min(axis=0), out=best)
+        # a ray to the right crosses an edge in the rows between its ends
+        rows = (y >= np.minimum(ay, ay + ey)) & (y < np.maximum(ay, ay + ey))
+        slope = np.divide(ex, ey, out=np.zeros_like(ex), where=ey != 0)
+        cross = np.where(rows, ax + (y - ay) * slope, -np.inf)
+        crossings += (x < cross[:, :, None]).sum(axis=0, dtype=np.int16)
     distance = np.sqrt(best)
-    return np.where(inside, -distance, distance)
+    return np.where(crossings % 2 == 1, -distance, distance)
 
 
 def resample(values: NDArray[np.float32], grid: Grid, x: Array, y: Array) -> NDArray[np.float32]:

@@ -35,7 +35,10 @@ class Bone:
         tube: proportions of a tubular bone; None for the others, which are as thick as their
             distance from the outline makes them.
         lie: how a tubular bone lies.
+        porosity: share of a short bone's substance that is lost, 0..1.
         yields: short bones keep their joint space by giving way to others.
+        veil: share of a yielding bone's thickness that does not yield: its back or its front,
+            which hangs over the joint space.
         anatomical: a bone of its own, not a part of another one that needs its own shadow.
     """
 
@@ -47,7 +50,9 @@ class Bone:
     plate: float | None = None
     tube: Tube | None = None
     lie: Lie = field(default_factory=Lie)
+    porosity: float = 0.0
     yields: bool = False
+    veil: float = 0.0
     anatomical: bool = True
 
 

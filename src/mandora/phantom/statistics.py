@@ -1,35 +1,56 @@
-"""What a simulated cohort holds: totals, their correlations, and how well the readers agree."""
+"""What a simulated cohort holds, next to what is published about real ones.
+
+Totals, how damage goes together, how well the readers agree, and how scores change.
+"""
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mandora.anatomy import (
     FAMILIES,
     RA2_TOTALS,
-    TARGET_INDEX,
     TARGETS,
     Damage,
+    JointGroup,
     Limb,
     Side,
     Target,
 )
-from mandora.cohorts.ra2 import read_scores
-from mandora.phantom.readers import READER_COLUMNS, READERS, READERS_CSV
+from mandora.phantom.cohort_tables import Grades, VisitTables, read_visits
 
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 MIN_PATIENTS = 3  # two patients always correlate perfectly
 
-Grades = NDArray[np.float64]
+# Li & Guan 2022, doi:10.1002/aisy.202200184, in words where its text has no number; and the
+# cohort CLEAR II, whose films are part of that paper's data: Bridges et al. 2010,
+# doi:10.1002/acr.20040, 167 patients with RA of any duration.
+_ABOVE = "above other pairs"
+PUBLISHED: Mapping[str, Mapping[str, str]] = {
+    "damaged": {
+        "Overall_Tol": "74.8 % (CLEAR II)",
+        "Overall_narrowing": "65.3 % (CLEAR II)",
+        "Overall_erosion": "65.3 % (CLEAR II)",
+    },
+    "means": {"Overall_Tol": "33.4 (CLEAR II)"},
+    "correlations": dict.fromkeys(
+        ("narrowing-erosion", "left-right", "hand-foot"), "medium to high"
+    ),
+    "pairs": {
+        "same joint, narrowing-erosion": _ABOVE,
+        "same joint, left-right": _ABOVE,
+        "same wrist and kind": _ABOVE,
+        "hand-foot": "above 0",
+        "other": "above 0",
+    },
+    "readers": {"narrowing": "about 0.88", "erosion": "about 0.78"},
+}
 
 
 @dataclass(frozen=True)
@@ -61,23 +82,68 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How a total has changed since the first visit.
+
+    Attributes:
+        visit: 2 or more.
+        total: RA2's name of the total.
+        years: mean time since the first visit.
+        mean: of the true changes, points.
+        sd: of the true changes; None for fewer than :data:`MIN_PATIENTS` patients.
+        progressed: share of patients with more true damage, 0..1.
+        sdc: smallest change that the mean of the two readers can tell from error, points:
+            1.96 SD(difference of their change scores) / (√2 √2) (Bruynesteyn et al., Ann Rheum
+            Dis 2005;64:179); None for fewer than :data:`MIN_PATIENTS` patients.
+        detectable: share of patients with more true damage, by at least ``sdc``.
+        reason: in words, if something is None.
+    """
+
+    visit: int
+    total: str
+    years: float
+    mean: float
+    sd: float | None
+    progressed: float
+    sdc: float | None
+    detectable: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class CohortSummary:
-    """A simulated cohort in numbers; all of the true grades but for ``readers``.
+    """A simulated cohort in numbers; all of the true grades but for ``readers`` and SDCs.
+
+    All but ``changes`` is of the first visit.
 
     Attributes:
         patients: how many.
+        visits: how many.
         zeros: share of true grades that are 0, 0..1.
+        zeros_by_family: the same by family (``nh``, ``nf``, ``eh``, ``ef``).
         totals: RA2's name of a total → quantile (``5 %`` …) → points.
+        means: RA2's name of a total → mean over patients.
+        damaged: RA2's name of a total → share of patients in whom it is not 0.
         correlations: between totals of a patient: ``narrowing-erosion``, ``left-right``,
             ``hand-foot``.
-        readers: by family (``nh``, ``nf``, ``eh``, ``ef``), then by kind of damage.
+        pairs: mean correlation of pairs of targets over patients, by kind of pair.
+        readers: by family, then by kind of damage.
+        changes: by later visit and total; none if there is one visit.
+        published: by field and row, what is known of real cohorts, in words.
     """
 
     patients: int
+    visits: int
     zeros: float
+    zeros_by_family: Mapping[str, float]
     totals: Mapping[str, Mapping[str, float]]
+    means: Mapping[str, float]
+    damaged: Mapping[str, float]
     correlations: Mapping[str, Correlation]
+    pairs: Mapping[str, Correlation]
     readers: Mapping[str, Agreement]
+    changes: tuple[Change, ...]
+    published: Mapping[str, Mapping[str, str]]
 
     def to_json(self) -> str:
         """One JSON object; what is not defined is null, next to its reason."""
@@ -89,32 +155,40 @@ def describe_cohort(folder: Path) -> CohortSummary:
 
     Args:
         folder: as written by :func:`mandora.phantom.cohort.simulate_cohort`; only
-            ``training.csv`` and ``truth/readers.csv`` are read.
+            ``training.csv``, ``truth/readers.csv`` and ``truth/visits.csv`` of each visit are
+            read.
 
     Raises:
         ValueError: if the folder holds no simulated cohort, or its tables are damaged.
     """
-    for name in ("training.csv", READERS_CSV):
-        if not (folder / name).is_file():
-            raise ValueError(
-                f"{folder} is no simulated cohort: it has no {name}; "
-                "give a folder that mandora simulate has written"
-            )
-    patients, true = _read_truth(folder / "training.csv")
-    read = _read_readings(folder / READERS_CSV, patients, true)
-    totals = {name: _total(true, partial(_is_of, Limb, kinds)) for name, kinds in _totals()}
+    visits = read_visits(folder)
+    true = visits[0].true
+    totals = {name: _total(true, wanted) for name, wanted in _totals().items()}
     return CohortSummary(
-        patients=len(patients),
+        patients=len(true),
+        visits=len(visits),
         zeros=float((true == 0).mean()),
+        zeros_by_family={
+            name: float((true[:, columns] == 0).mean()) for name, columns in _families().items()
+        },
         totals={
             name: {f"{q:.0%}".replace("%", " %"): float(np.quantile(v, q)) for q in QUANTILES}
             for name, v in totals.items()
         },
+        means={name: float(v.mean()) for name, v in totals.items()},
+        damaged={name: float((v > 0).mean()) for name, v in totals.items()},
         correlations={
             name: _between_patients(name, _total(true, first), _total(true, second))
             for name, (first, second) in _HALVES.items()
         },
-        readers=_agreements(read),
+        pairs=_pairs(true),
+        readers=_agreements(visits[0].read),
+        changes=tuple(
+            _change(number, name, wanted, visits[0], later)
+            for number, later in enumerate(visits[1:], start=2)
+            for name, wanted in _totals().items()
+        ),
+        published=PUBLISHED,
     )
 
 
@@ -128,9 +202,21 @@ _HALVES: dict[str, tuple[Callable[[Target], bool], Callable[[Target], bool]]] = 
 }
 
 
-def _totals() -> list[tuple[str, tuple[Damage, ...]]]:
-    """RA2's totals, the sum of all last."""
-    return sorted(RA2_TOTALS.items(), key=lambda item: (len(item[1]), item[1][0] != "narrowing"))
+def _totals() -> dict[str, Callable[[Target], bool]]:
+    """The targets of each of RA2's totals, the sum of all last."""
+    names = sorted(RA2_TOTALS, key=lambda n: (len(RA2_TOTALS[n]), RA2_TOTALS[n][0] != "narrowing"))
+    return {name: partial(_is_of, Limb, RA2_TOTALS[name]) for name in names}
+
+
+def _families() -> dict[str, list[int]]:
+    """The columns of ``nh``, ``nf``, ``eh`` and ``ef``."""
+    return {
+        FAMILIES[limb, damage][0].code.rstrip("0123456789"): _columns(
+            partial(_is_of, (limb,), (damage,))
+        )
+        for damage in Damage
+        for limb in Limb
+    }
 
 
 def _is_of(limbs: Iterable[Limb], kinds: Iterable[Damage], target: Target) -> bool:
@@ -160,17 +246,51 @@ def _pearson(columns: Mapping[str, Grades]) -> Correlation:
     return Correlation(float(np.corrcoef([values.ravel() for values in columns.values()])[0, 1]))
 
 
+@cache
+def _kinds_of_pairs() -> dict[str, tuple[list[int], list[int]]]:
+    """The columns of the pairs of each kind."""
+    kinds: dict[str, tuple[list[int], list[int]]] = {k: ([], []) for k in PUBLISHED["pairs"]}
+    for i, a in enumerate(TARGETS):
+        for j, b in enumerate(TARGETS[:i]):
+            if a.joint == b.joint:
+                kind = "same joint, narrowing-erosion"
+            elif a.mirror == b:
+                kind = "same joint, left-right"
+            elif a.limb is not b.limb:
+                kind = "hand-foot"
+            elif (a.slot, a.damage) == (b.slot, b.damage) and (
+                a.site.group is b.site.group is JointGroup.WRIST
+            ):
+                kind = "same wrist and kind"
+            else:
+                kind = "other"
+            kinds[kind][0].append(i)
+            kinds[kind][1].append(j)
+    return kinds
+
+
+def _pairs(true: Grades) -> dict[str, Correlation]:
+    """The mean of the correlations that are defined, by kind of pair."""
+    if len(true) < MIN_PATIENTS:
+        few = Correlation(None, f"fewer than {MIN_PATIENTS} patients")
+        return dict.fromkeys(_kinds_of_pairs(), few)
+    spread = true.std(axis=0)
+    varies = spread > 0
+    z = (true - true.mean(axis=0)) / np.where(varies, spread, 1)
+    r = z.T @ z / len(true)
+    found = {}
+    for kind, (first, second) in _kinds_of_pairs().items():
+        values = r[first, second][varies[first] & varies[second]]
+        none = Correlation(None, "every grade is the same in all patients")
+        found[kind] = Correlation(float(values.mean())) if values.size else none
+    return found
+
+
 def _agreements(read: Grades) -> dict[str, Agreement]:
     """Families, then kinds of damage; ``read`` is (readers, patients, targets)."""
-    groups: dict[str, list[int]] = {}
-    for damage in Damage:
-        for limb in Limb:
-            code = FAMILIES[limb, damage][0].code.rstrip("0123456789")
-            groups[code] = _columns(partial(_is_of, (limb,), (damage,)))
-    for damage in Damage:
-        groups[str(damage)] = _columns(partial(_is_of, Limb, (damage,)))
+    kinds = {str(damage): _columns(partial(_is_of, Limb, (damage,))) for damage in Damage}
     agreements = {}
-    for name, columns in groups.items():
+    for name, columns in (_families() | kinds).items():
         first, second = read[0][:, columns], read[1][:, columns]
         found = _pearson({"reader 1": first, "reader 2": second})
         rmse = float(np.sqrt(((first - second) ** 2).mean()))
@@ -178,60 +298,23 @@ def _agreements(read: Grades) -> dict[str, Agreement]:
     return agreements
 
 
-def _read_truth(path: Path) -> tuple[dict[str, int], Grades]:
-    """Row by patient, and the (patients, 86) true grades."""
-    scores = read_scores(path)
-    if not scores:
-        raise ValueError(f"{path}: has no patients; make the cohort again")
-    for patient, row in scores.items():
-        missing = [key for key, grade in row.items() if math.isnan(grade)]
-        if missing:
-            raise ValueError(
-                f"{path}: patient {patient} has no grade for {missing[0]}; a simulated cohort "
-                "has all of them, make it again"
-            )
-    rows = {patient: i for i, patient in enumerate(scores)}
-    return rows, np.array([[row[t.key] for t in TARGETS] for row in scores.values()])
-
-
-def _read_readings(path: Path, patients: Mapping[str, int], true: Grades) -> Grades:
-    """(readers, patients, 86) grades of the readers, checked against the true ones."""
-    grades = np.full((len(READERS), *true.shape), np.nan)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file)
-            if tuple(next(lines, ())) != READER_COLUMNS:
-                raise ValueError(f"{path}: its header is not {','.join(READER_COLUMNS)}")
-            for line in lines:
-                where = f"{path}: line {lines.line_num}"
-                row, column, truth, read = _reading(line, where, patients)
-                if truth != true[row, column] or not np.isnan(grades[0, row, column]):
-                    raise ValueError(
-                        f"{where}: is not the one reading of a grade of training.csv; "
-                        "make the cohort again"
-                    )
-                grades[:, row, column] = read
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: is no CSV file ({error}); make the cohort again") from error
-    missing = int(np.isnan(grades[0]).sum())
-    if missing:
-        raise ValueError(f"{path}: lines missing: {missing}; make the cohort again")
-    return grades
-
-
-def _reading(
-    line: list[str], where: str, patients: Mapping[str, int]
-) -> tuple[int, int, int, tuple[int, int]]:
-    """Row, column, true grade and the readers' grades of one line."""
-    try:
-        patient, key, *cells = line
-        row, column = patients[patient], TARGET_INDEX[key]
-        truth, first, second = (int(cell) for cell in cells)
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"{where}: is no reading of a patient of training.csv; make the cohort again"
-        ) from None
-    maximum = TARGETS[column].maximum
-    if not (0 <= first <= maximum and 0 <= second <= maximum):
-        raise ValueError(f"{where}: a grade is outside 0…{maximum}; make the cohort again")
-    return row, column, truth, (first, second)
+def _change(
+    number: int,
+    name: str,
+    wanted: Callable[[Target], bool],
+    first: VisitTables,
+    later: VisitTables,
+) -> Change:
+    true = _total(later.true, wanted) - _total(first.true, wanted)
+    of_readers = [
+        _total(after, wanted) - _total(before, wanted)
+        for before, after in zip(first.read, later.read, strict=True)
+    ]
+    always = (number, name, float(later.years.mean()), float(true.mean()))
+    progressed = float((true > 0).mean())
+    if len(true) < MIN_PATIENTS:
+        reason = f"fewer than {MIN_PATIENTS} patients"
+        return Change(*always, None, progressed, None, None, reason)
+    sdc = float(1.96 * np.std(of_readers[0] - of_readers[1], ddof=1) / 2)
+    detectable = float(((true > 0) & (true >= sdc)).mean())
+    return Change(*always, float(true.std(ddof=1)), progressed, sdc, detectable)

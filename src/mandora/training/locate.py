@@ -24,7 +24,7 @@ from mandora.training.augment import FilmAugmenter
 from mandora.training.loop import fit
 
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px network need no more
-IMMATURE_SHARE = 0.2
+IMMATURE_SHARE = 0.3
 PAIR_SHARE = 0.15  # films that show the other hand or foot as well
 Films = tuple[NDArray[np.float16], NDArray[np.float32]]
 

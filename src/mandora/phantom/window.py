@@ -1,0 +1,85 @@
+"""The frame of a joint or bone on a film, and the part of the film around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A joint's own frame: ``u`` across, ``v`` along the limb, px of the film.
+
+    Attributes:
+        origin: (2,) px of the film.
+        axis: (2,) unit vector towards the fingertips or toes; the direction of ``v``.
+    """
+
+    origin: Array
+    axis: Array
+
+    @property
+    def across(self) -> Array:
+        """(2,) unit vector of ``u``: to the right if the axis points up."""
+        return np.array([-self.axis[1], self.axis[0]])
+
+    def to_film(self, u: Array, v: Array) -> tuple[Array, Array]:
+        """``x`` and ``y``, px of the film, of places in this frame."""
+        x, y = (
+            self.origin[i] + u * self.across[i] + v * self.axis[i] for i in (0, 1)
+        )  # fmt: skip
+        return np.asarray(x), np.asarray(y)
+
+    def from_film(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """``u`` and ``v``, px, of places on the film."""
+        dx, dy = x - self.origin[0], y - self.origin[1]
+        return (
+            dx * self.across[0] + dy * self.across[1],
+            dx * self.axis[0] + dy * self.axis[1],
+        )
+
+    def sample(self, pixels: NDArray[np.floating], u: Array, v: Array) -> Array:
+        """The film at places in this frame, bilinear; beyond the film its nearest pixel."""
+        x, y = self.to_film(u, v)
+        return np.asarray(ndimage.map_coordinates(pixels, [y, x], order=1, mode="nearest"))
+
+
+class Window:
+    """The part of a film around a joint that may change.
+
+    Attributes:
+        frame: of the joint or bone.
+        rows: of the film.
+        columns: of the film.
+        u: (h, w) px across the joint, of each pixel.
+        v: (h, w) px along the limb.
+    """
+
+    def __init__(self, frame: Frame, shape: tuple[int, int], reach: float) -> None:
+        self.frame = frame
+        x, y = frame.origin
+        self.rows = slice(max(int(y - reach), 0), min(int(y + reach) + 2, shape[0]))
+        self.columns = slice(max(int(x - reach), 0), min(int(x + reach) + 2, shape[1]))
+        grid = np.mgrid[self.rows, self.columns].astype(np.float64)
+        self.u, self.v = frame.from_film(grid[1], grid[0])
+
+    def cut(self, pixels: NDArray[np.floating]) -> Array:
+        """The film inside the window."""
+        return pixels[self.rows, self.columns].astype(np.float64)
+
+    def sample(self, film: Array, u: Array, v: Array) -> Array:
+        """A window's film at places in the frame, bilinear."""
+        x, y = self.frame.to_film(u, v)
+        at = [y - self.rows.start, x - self.columns.start]
+        return np.asarray(ndimage.map_coordinates(film, at, order=1, mode="nearest"))
+
+
+def step_down(t: Array) -> Array:
+    """1 up to 0, 0 from 1 on, and smooth (twice) in between."""
+    t = np.clip(t, 0.0, 1.0)
+    return np.asarray(1 - t**3 * (t * (6 * t - 15) + 10))
