@@ -72,7 +72,7 @@ def build_digit(
     ends = [[chain.nodes[i], chain.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
     tilts, skews = [chain.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
-    porosity, endplates = [[0.0, 0.0] for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
+    porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     bites: list[Bite] = []
     for j, name in enumerate(chain.joints):
@@ -89,7 +89,8 @@ def build_digit(
         if state.fused:
             # the joint surfaces are gone and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
-        porosity[j][1] = porosity[j + 1][0] = state.osteopenia
+        kept = (1 - traits.porosity) * (1 - state.osteopenia)
+        porosity[j][1] = porosity[j + 1][0] = 1 - kept
         offset = across(up_d) * state.shift * width
         if state.shift >= 0.9:
             # a luxated base slides to the palm or sole and back over the head, and less aside

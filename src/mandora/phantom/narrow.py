@@ -92,8 +92,6 @@ class Displacement:
 
     def across(self, u: Array, v: Array) -> Array:
         """The displacement across the limb, px, of places of the result."""
-        if not self.shift:
-            return np.zeros_like(u)
         near, far = surfaces(self.closer, u)
         slipped = np.clip((v - near) / (far - near), 0.0, 1.0)
         back = np.clip((v - far) / (SHIFTED * self.line.width), 0.0, 1.0)
@@ -103,7 +101,10 @@ class Displacement:
 
     def source(self, u: Array, v: Array) -> tuple[Array, Array]:
         """Where places of the result come from: ``u`` and ``v``, px."""
-        u = u - self.across(u, v)
+        if self.shift:  # the bone slides along the other one's surface
+            before = surfaces(self.closer, u)[0]
+            u = u - self.across(u, v)
+            v = v - before + surfaces(self.closer, u)[0]
         return u, v - self.along(u, v)
 
 
@@ -133,18 +134,24 @@ def displacement(line: JointLine, state: JointState, window: Window, side: float
         back[:, column] = np.interp(v, arrived[:, column], moved[:, column])
     own = loss_profile(line, state, line.u, side)
     result = Displacement(line, own, u, v, back, side * state.shift * line.width)
-    if result.shift and (_stretch(result, window) <= 0).any():
+    if result.shift and _folds(result, window.u[::3, ::3], window.v[::3, ::3]):
         raise ArithmeticError("the displacement of the slipped bone folds the film")
     return result
 
 
-def _stretch(moved: Displacement, window: Window) -> Array:
-    """(h, w) area of the film that a pixel of the result shows, px; below 0 where it folds."""
-    u, v = moved.source(window.u, window.v)
-    return np.asarray(
-        np.gradient(u, axis=1) * np.gradient(v, axis=0)
-        - np.gradient(u, axis=0) * np.gradient(v, axis=1)
-    )
+def _folds(moved: Displacement, u: Array, v: Array) -> bool:
+    """Whether places of the film meet, but for the joint space, where the bones slide."""
+    near, far = surfaces(moved.closer, u)
+    outside = (v < near - 1) | (v > far + 1)
+    return bool((_stretch(moved, u[outside], v[outside]) <= 0).any())
+
+
+def _stretch(moved: Displacement, u: Array, v: Array) -> Array:
+    """Area of the film that a pixel of the result shows, px; below 0 where the map folds."""
+    h = 0.05
+    (ua, va), (ub, vb) = moved.source(u - h, v), moved.source(u + h, v)
+    (uc, vc), (ud, vd) = moved.source(u, v - h), moved.source(u, v + h)
+    return np.asarray(((ub - ua) * (vd - vc) - (ud - uc) * (vb - va)) / (4 * h * h))
 
 
 def narrowed(

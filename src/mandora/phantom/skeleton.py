@@ -121,7 +121,10 @@ class Traits:
         cortex: thickness of the shell, 1 average; small with osteopenia.
         space: width of healthy joint spaces, 1 average.
         flesh: thickness of the soft tissue, 1 average.
+        porosity: share of the spongy bone that age has taken, 0..0.5.
         immature: growth plates are open.
+        female: women have smaller and more slender bones, and lose more of them.
+        age: years.
     """
 
     size: float = 1.0
@@ -129,20 +132,30 @@ class Traits:
     cortex: float = 1.0
     space: float = 1.0
     flesh: float = 1.0
+    porosity: float = 0.0
     immature: bool = False
+    female: bool = True
+    age: float = 50.0
 
     @staticmethod
     def draw(rng: np.random.Generator, immature_share: float = 0.0) -> Traits:
-        """A patient at random."""
+        """A patient at random; three of four are women, as with rheumatoid arthritis."""
         n = rng.normal
         immature = bool(rng.random() < immature_share)
+        female = bool(rng.random() < 0.75)
+        age = rng.uniform(11, 17) if immature else float(np.clip(n(57, 13), 18, 90))
+        lost = max(age - 50, 0.0) * (0.008 if female else 0.004)  # of the cortex, since fifty
+        mean = 0.92 if immature else 0.975 if female else 1.06
         return Traits(
-            size=float(np.clip(n(0.92 if immature else 1.0, 0.07), 0.7, 1.2)),
-            robust=float(np.clip(n(1.0, 0.07), 0.82, 1.2)),
-            cortex=float(np.clip(n(0.95, 0.18), 0.5, 1.4)),
+            size=float(np.clip(n(mean, 0.055), 0.7, 1.2)),
+            robust=float(np.clip(n(0.98 if female else 1.05, 0.06), 0.82, 1.2)),
+            cortex=float(np.clip(n(1.03 - lost, 0.16), 0.5, 1.4)),
             space=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
             flesh=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
+            porosity=float(np.clip(n(0.05 + lost, 0.06), 0.0, 0.5)),
             immature=immature,
+            female=female,
+            age=age,
         )
 
 

@@ -143,7 +143,8 @@ def wrist_bones(
         rng: of this hand.
     """
     sites = [site for site in PLACES if site in states]
-    lost = float(np.mean([states[site].osteopenia for site in sites])) if sites else 0.0
+    gone = float(np.mean([states[site].osteopenia for site in sites])) if sites else 0.0
+    lost = 1 - (1 - traits.porosity) * (1 - gone)
     width = traits.size * traits.robust
     thin = (0.38 * traits.cortex,) * 3
     bones = []
