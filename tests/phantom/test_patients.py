@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINTS, TARGETS, Damage, Limb, Side
-from mandora.phantom.patients import draw_patient, mean_shape
+from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Damage, Limb, Side
+from mandora.phantom.patients import draw_patient, mean_shape, simulate_pair
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,20 @@ def test_the_mean_shape_is_centred_and_of_unit_size(limb: Limb) -> None:
     a, b = (shape[names.index(n)] for n in ends)
     assert np.linalg.norm(a - b) == pytest.approx(1.0)
     assert a[0] > b[0]  # index finger and great toe to the right of the little one
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_both_hands_or_feet_share_one_film(limb: Limb) -> None:
+    left, right = simulate_pair(draw_patient(3, 1), limb, pixels_per_mm=1.5)
+    np.testing.assert_array_equal(left.pixels, right.pixels)
+    assert left.spaces.shape == right.spaces.shape == left.pixels.shape
+    assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
+    # the left one lies on the left, and thumbs or great toes point to the middle
+    assert left.points[:, 0].max() < right.points[:, 0].min()
+    index = POINT_INDEX[limb]["ip" if limb is Limb.HAND else "mtp1"]
+    assert left.points[index, 0] == left.points[:, 0].max()
+    assert right.points[index, 0] == right.points[:, 0].min()
+    assert not ((left.spaces > 0) & (right.spaces > 0)).any()
+    for made in (left, right):
+        for name, outline in made.bones.items():
+            assert np.isfinite(outline).all(), name
