@@ -86,9 +86,11 @@ def test_both_hands_or_feet_share_one_film(limb: Limb) -> None:
     assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
     # the left one lies on the left, and thumbs or great toes point to the middle
     assert left.points[:, 0].max() < right.points[:, 0].min()
-    index = POINT_INDEX[limb]["ip" if limb is Limb.HAND else "mtp1"]
-    assert left.points[index, 0] == left.points[:, 0].max()
-    assert right.points[index, 0] == right.points[:, 0].min()
+    inner, outer = (
+        POINT_INDEX[limb][f"{'mcp' if limb is Limb.HAND else 'mtp'}{n}"] for n in (1, 5)
+    )
+    assert left.points[inner, 0] > left.points[outer, 0]
+    assert right.points[inner, 0] < right.points[outer, 0]
     assert not ((left.spaces > 0) & (right.spaces > 0)).any()
     for made in (left, right):
         for name, outline in made.bones.items():

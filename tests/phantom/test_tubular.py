@@ -92,7 +92,7 @@ def test_laying_a_bone_keeps_its_bone(angle: float) -> None:
     assert volume == pytest.approx(made.dense.sum() * STEP**2, rel=0.02)
     y, x = np.indices(dense.shape)
     middle = np.array([(x * dense).sum(), (y * dense).sum()]) / dense.sum()
-    middle = (middle + [cols.start + 0.5, rows.start + 0.5]) / ppmm
+    middle = (middle + np.array([cols.start + 0.5, rows.start + 0.5])) / ppmm
     assert (middle - [60, 60]) @ up == pytest.approx(LENGTH / 2, abs=3.0)
     assert abs((middle - [60, 60]) @ [-up[1], up[0]]) < 0.3
 
