@@ -63,7 +63,8 @@ _COMMON = {
 }  # fmt: skip
 _WRIST = 0.08
 
-_BUILD = {Limb.HAND: build_hand, Limb.FOOT: build_foot}
+BUILD = {Limb.HAND: build_hand, Limb.FOOT: build_foot}
+"""What makes the skeleton of a limb."""
 _WRIST_PLACES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
 
 
@@ -221,7 +222,7 @@ def _skeleton(patient: Patient, slot: Slot) -> tuple[Skeleton, np.random.Generat
     place = SLOTS.index(slot)
     shape = np.random.default_rng([patient.seed, patient.index, _SHAPE, slot.limb is Limb.HAND])
     film = np.random.default_rng([patient.seed, patient.index, _FILM, place])
-    skeleton = _BUILD[slot.limb](patient.traits, patient.states[slot], shape, film)
+    skeleton = BUILD[slot.limb](patient.traits, patient.states[slot], shape, film)
     if patient.visit > 1:  # the bones of the first visit lie anew on another film
         film = np.random.default_rng([patient.seed, patient.index, _FILM, place, patient.visit])
     return skeleton, film
@@ -240,7 +241,7 @@ def true_row(patient: Patient) -> dict[str, str]:
 def bone_names(limb: Limb) -> tuple[str, ...]:
     """The bones of an adult's film, in the order in which they are drawn."""
     rng = np.random.default_rng(0)
-    skeleton = _BUILD[limb](Traits(), {}, rng, rng)
+    skeleton = BUILD[limb](Traits(), {}, rng, rng)
     return tuple(bone.name for bone in skeleton.bones if bone.anatomical)
 
 
@@ -249,7 +250,7 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
     shapes = []
     for index in range(200):
         rng = np.random.default_rng([index, _SHAPE])
-        skeleton = _BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
+        skeleton = BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
         shapes.append((skeleton.points - skeleton.points.mean(axis=0)) / skeleton.unit)
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
