@@ -185,8 +185,9 @@ def noise_film() -> Callable[[Path], Path]:
     from PIL import Image
 
     def write(path: Path) -> Path:
-        values = np.random.default_rng(1).integers(0, 256, (400, 400), dtype=np.uint8)
-        Image.fromarray(values).save(path)
+        # a few specks on black: no part of it is brighter than its surroundings
+        specks = np.random.default_rng(1).random((400, 400)) < 0.002
+        Image.fromarray(np.where(specks, 255, 0).astype(np.uint8)).save(path)
         return path
 
     return write

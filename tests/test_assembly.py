@@ -16,6 +16,7 @@ from mandora.assembly import (
     unit_px,
 )
 from mandora.locate.locator import FoundPoints
+from mandora.locate.views import View, views
 from mandora.phantom.patients import mean_shape
 from mandora.records import JointScore, ModelInfo, Reason, Status
 
@@ -28,9 +29,11 @@ NAN = np.full(len(TARGETS), np.nan)
 shape_of = cache(mean_shape)
 
 
-def found(limb: Limb, size_px: float = 40.0, fit: float = 0.9, view: Side = Side.LEFT):
-    mirror = -1.0 if view is Side.RIGHT else 1.0
-    points = shape_of(limb) * [mirror * size_px, size_px] + 100
+def found(limb: Limb, size_px: float = 40.0, fit: float = 0.9, view: View | None = None):
+    view = view or View()
+    mirror = -1.0 if view.mirrored else 1.0
+    upright = shape_of(limb) * [mirror * size_px, size_px] + 100
+    points = view.to_upright((200, 200)).inverse(upright)
     n = len(points)
     return FoundPoints(limb, view, points, np.full(n, 0.9), (None,) * n, fit)
 
@@ -51,9 +54,9 @@ def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointSc
     return tuple(made)
 
 
-@pytest.mark.parametrize("view", Side)
+@pytest.mark.parametrize("view", views(), ids=str)
 @pytest.mark.parametrize("limb", Limb)
-def test_the_size_of_a_limb_does_not_depend_on_its_side(limb: Limb, view: Side) -> None:
+def test_the_size_of_a_limb_does_not_depend_on_how_it_lies(limb: Limb, view: View) -> None:
     assert unit_px(found(limb, 37.0, view=view), shape_of(limb)) == pytest.approx(37)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from PIL import Image, ImageDraw
 from mandora.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.assembly import FilmResult, Rejected
 from mandora.bundle import BundleError, default_bundle, open_bundle
+from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchScore
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundPoints
+from mandora.locate.views import View, views
 from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo, Reason, Status, StudyResult
@@ -37,16 +39,19 @@ class FakeLocator:
     unit_px: float = 40.0
     fit: float = 0.9
     lost: dict[str, Reason] = field(default_factory=dict)
-    view: Side | None = None
+    view: View | None = None
     template: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.template = shape_of(self.limb)
 
-    def locate(self, pixels: NDArray[np.float32], side: Side | None = None) -> FoundPoints:
-        view = self.view or side or Side.LEFT
-        mirror = -1.0 if view is Side.RIGHT else 1.0
-        points = self.template * [mirror * self.unit_px, self.unit_px] + SIZE_PX / 2
+    def locate(
+        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+    ) -> FoundPoints:
+        view = self.view or View(mirrored=side is Side.RIGHT)
+        mirror = -1.0 if view.mirrored else 1.0
+        upright = self.template * [mirror * self.unit_px, self.unit_px] + SIZE_PX / 2
+        points = view.to_upright((SIZE_PX, SIZE_PX)).inverse(upright)
         names = [p.name for p in POINTS[self.limb]]
         for name in self.lost:
             points[names.index(name)] = np.nan
@@ -61,12 +66,17 @@ class FakeScorer:
         return [PatchScore(1.5, 2.25, np.zeros((8, 8), np.float32)) for _ in patches]
 
 
-def pipeline(hand: FakeLocator | None = None, foot: FakeLocator | None = None) -> Pipeline:
+def pipeline(
+    hand: FakeLocator | None = None,
+    foot: FakeLocator | None = None,
+    scorer: FakeScorer | None = None,
+) -> Pipeline:
     locators = {
         Limb.HAND: hand or FakeLocator(Limb.HAND),
         Limb.FOOT: foot or FakeLocator(Limb.FOOT),
     }
-    return Pipeline(Stages(locators, FakeScorer(), None, 16, 0.17, 0.5), MODEL)  # type: ignore[arg-type]
+    stages = Stages(locators, scorer or FakeScorer(), None, 16, 0.17, 0.5)  # type: ignore[arg-type]
+    return Pipeline(stages, MODEL)
 
 
 def film(name: str = "P1-LH.png", **tags: object) -> Radiograph:
@@ -185,7 +195,7 @@ def test_points_that_are_no_limb_are_refused(locator: FakeLocator, films: dict[S
     assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}
     record = scored.result.films[0]
     assert (record.status, record.reason) == (Status.FAILED, Reason.NOT_FOUND)
-    assert "one left hand, fingers up" in str(record.detail)
+    assert "shows the left hand, not from the side" in str(record.detail)
     hands = [p for p in scored.result.locations if p.limb is Limb.HAND]
     assert {(p.x, p.reason) for p in hands} == {(None, Reason.NOT_FOUND)}
     assert scored.evidence["P1-LH.png"] == {}
@@ -198,16 +208,82 @@ def test_most_of_a_hand_is_a_hand() -> None:
     assert part.record.status is Status.SCORED
 
 
-@pytest.mark.parametrize("better", Limb)
-def test_an_unknown_limb_is_the_one_that_fits_better(better: Limb) -> None:
-    fits = {limb: 0.6 if limb is better else 0.5 for limb in Limb}
-    locators = [FakeLocator(limb, fit=fits[limb]) for limb in (Limb.HAND, Limb.FOOT)]
+@pytest.mark.parametrize(
+    ("hand", "foot", "better"),
+    # six points fit more easily than 21
+    [(0.6, 0.7, Limb.HAND), (0.45, 0.9, Limb.FOOT), (0.5, 0.65, Limb.HAND)],
+)
+def test_an_unknown_limb_is_the_one_that_fits_better(
+    hand: float, foot: float, better: Limb
+) -> None:
+    locators = FakeLocator(Limb.HAND, fit=hand), FakeLocator(Limb.FOOT, fit=foot)
     assert pipeline(*locators).locate(film()).limb is better
     assert pipeline(*locators).locate(film(), better.other).limb is better.other
 
 
+def test_of_all_limbs_on_a_film_those_that_are_none_are_left_out() -> None:
+    class Two(FakeLocator):
+        def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+            return [self.locate(pixels), replace(self.locate(pixels), fit=0.1)]
+
+    (found,) = pipeline(Two(Limb.HAND)).locate_all(film(), Limb.HAND)
+    assert found.fit == 0.9
+
+
+class WatchingScorer(FakeScorer):
+    """Keeps the patches; its masks mark the side towards the little finger or toe."""
+
+    def score(self, patches: list[Patch]) -> list[PatchScore]:
+        self.patches = {patch.point: patch.pixels for patch in patches}
+        masks = []
+        for patch in patches:
+            mask = np.zeros((16, 16), np.float32)
+            mask[:, 12:] = patch.mirrored
+            mask[:, :4] = not patch.mirrored
+            masks.append(mask)
+        return [PatchScore(1.5, 2.25, mask) for mask in masks]
+
+
+@pytest.mark.parametrize("view", [*views(), *views(inverted=True)], ids=str)
+def test_patches_are_upright_with_bright_bone_and_masks_lie_on_the_film_as_given(
+    view: View,
+) -> None:
+    rng = np.random.default_rng(0)
+    upright = rng.random((SIZE_PX, SIZE_PX)).astype(np.float32)
+    # what it takes to turn it back is a turn the other way
+    given = View(-view.turns % 4, inverted=view.inverted).upright(upright)
+    seen, wanted = WatchingScorer(), WatchingScorer()
+    found = FakeLocator(Limb.HAND, view=view)
+    plain = FakeLocator(Limb.HAND, view=View(mirrored=view.mirrored))
+    part = pipeline(found, scorer=seen).examine(LH, Radiograph(given, "a.png", "0" * 64))
+    pipeline(plain, scorer=wanted).examine(LH, Radiograph(upright, "a.png", "0" * 64))
+    assert len(seen.patches) == 21
+    for point, pixels in wanted.patches.items():
+        np.testing.assert_allclose(seen.patches[point], pixels, atol=1e-4)
+    # from the thumb to the little finger on the film as given
+    index = {p.name: i for i, p in enumerate(POINTS[Limb.HAND])}
+    assert part.found is not None
+    across = part.found.points[index["mcp5"]] - part.found.points[index["mcp2"]]
+    for evidence in part.evidence.values():
+        np.testing.assert_allclose(
+            evidence.box.centre, part.found.points[index[evidence.point]], atol=1e-9
+        )
+        rows, columns = np.nonzero(evidence.mask)
+        towards = np.array([columns.mean() - 7.5, rows.mean() - 7.5])
+        assert towards @ across > 0.7 * np.linalg.norm(towards) * np.linalg.norm(across)
+
+
+def test_a_film_that_lies_otherwise_is_remarked_upon() -> None:
+    turned = pipeline(FakeLocator(Limb.FOOT), FakeLocator(Limb.FOOT, view=View(2)))
+    assert turned.examine(LF, film()).record.remarks == (
+        "the toes point down: the limb was scored as if the film was upright",
+    )
+    dark = pipeline(FakeLocator(Limb.HAND, view=View(inverted=True)))
+    assert "bone is dark" in dark.examine(LH, film()).record.remarks[0]
+
+
 def test_a_mirrored_film_is_scored_and_remarked_upon() -> None:
-    part = pipeline(FakeLocator(Limb.HAND, view=Side.RIGHT)).examine(LH, film())
+    part = pipeline(FakeLocator(Limb.HAND, view=View(mirrored=True))).examine(LH, film())
     assert part.record.side is Side.LEFT
     assert len(part.scores) == 31
     assert "mirrored" in part.record.remarks[0]
@@ -288,6 +364,13 @@ def test_the_packaged_model_scores_no_film_that_shows_nothing(
     assert part.scores == {}
 
 
+@pytest.mark.parametrize("limb", Limb)
+def test_the_packaged_model_finds_no_limb_among_the_best_two_of_noise(
+    packaged: Pipeline, limb: Limb
+) -> None:
+    assert packaged.locate_all(Radiograph(smooth_noise(), "P1.png", "0" * 64), limb) == []
+
+
 @pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.code)
 def test_the_packaged_model_scores_a_simulated_film(packaged: Pipeline, slot: Slot) -> None:
     shown = simulate_film(draw_patient(99, 0), slot, pixels_per_mm=4)
@@ -296,3 +379,52 @@ def test_the_packaged_model_scores_a_simulated_film(packaged: Pipeline, slot: Sl
     assert part.found is not None
     away = np.linalg.norm(part.found.points - shown.points, axis=1) / max(shown.pixels.shape)
     assert np.median(away) < 0.02
+
+
+@pytest.fixture(scope="module")
+def hand_film() -> NDArray[np.float32]:
+    return simulate_film(draw_patient(99, 0), LH, pixels_per_mm=3).pixels
+
+
+@pytest.fixture(scope="module")
+def hand_score(packaged: Pipeline, hand_film: NDArray[np.float32]) -> FilmResult:
+    return packaged.examine(LH, Radiograph(hand_film, "P1.png", "0" * 64))
+
+
+@pytest.mark.parametrize(
+    "view", [View(1), View(2), View(3), View(0, True), View(0, False, True), View(1, True, True)],
+    ids=str,
+)  # fmt: skip
+def test_the_packaged_model_scores_a_film_however_it_lies(
+    packaged: Pipeline, hand_film: NDArray[np.float32], hand_score: FilmResult, view: View
+) -> None:
+    shown = hand_film[:, ::-1] if view.mirrored else hand_film
+    given = View(-view.turns % 4, inverted=view.inverted).upright(shown)
+    part = packaged.examine(LH, Radiograph(given, "P1.png", "0" * 64))
+    assert part.found is not None
+    assert hand_score.found is not None
+    assert part.found.view == view
+    points = view.to_upright(given.shape)(part.found.points)
+    if view.mirrored:
+        points[:, 0] = hand_film.shape[1] - 1 - points[:, 0]
+    away = np.linalg.norm(points - hand_score.found.points, axis=1) / max(hand_film.shape)
+    assert np.nanmax(away) < 0.01
+    differences = [abs(part.scores[key] - score) for key, score in hand_score.scores.items()]
+    assert np.median(differences) < 0.1
+
+
+@pytest.mark.parametrize("limb", Limb)
+def test_the_packaged_model_finds_both_limbs_on_one_film(packaged: Pipeline, limb: Limb) -> None:
+    films = [simulate_film(draw_patient(99, 0), Slot(s, limb), pixels_per_mm=3) for s in Side]
+    height = max(film.pixels.shape[0] for film in films)
+    wide = [np.pad(f.pixels, ((0, height - len(f.pixels)), (0, 0)), mode="edge") for f in films]
+    both = Radiograph(np.hstack(wide), "P1.png", "0" * 64)
+    places = films[0].points, np.add(films[1].points, (films[0].pixels.shape[1], 0))
+    found = packaged.locate_all(both, limb)
+    assert {one.view.side for one in found} == set(Side)
+    for side, truth in zip(Side, places, strict=True):
+        (one,) = (f for f in found if f.view.side is side)
+        stated = packaged.locate(both, limb, side)
+        for points in (one.points, stated.points):
+            away = np.linalg.norm(points - truth, axis=1) / max(both.shape)
+            assert np.nanmedian(away) < 0.01

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandora.geometry import mirror_x
-from mandora.locate.decode import decode
+from mandora.locate.decode import decode, find_peaks
 from mandora.locate.targets import heat_maps
 
 SIZE, SIGMA = 128, 1.6
@@ -63,3 +63,20 @@ def test_mirrored_maps_give_mirrored_points() -> None:
     found, _ = decode(maps, 2)
     flipped, _ = decode(np.ascontiguousarray(maps[:, :, ::-1]), 2)
     np.testing.assert_allclose(mirror_x(SIZE, "network")(flipped), found, atol=1e-5)
+
+
+def test_peaks_come_in_the_order_of_their_heights() -> None:
+    high, low = np.array([[30.2, 31.7]]), np.array([[100.4, 90.1]])
+    maps = np.maximum(heat_maps(high, SIZE, 2, SIGMA), 0.6 * heat_maps(low, SIZE, 2, SIGMA))
+    found = find_peaks(maps, 2, 3)
+    np.testing.assert_allclose(found.places[0, :2], [high[0], low[0]], atol=0.05)
+    assert found.heights[0, 1] == pytest.approx(0.6 * found.heights[0, 0], rel=0.05)
+    assert found.heights[0, 2] < 0.01, "a peak is not found twice"
+
+
+def test_the_first_peak_is_the_decoded_point() -> None:
+    maps = heat_maps(np.array([[30.2, 31.7], [64.0, 101.0]]), SIZE, 2, SIGMA)
+    points, heights = decode(maps, 2)
+    found = find_peaks(maps, 2, 4)
+    np.testing.assert_array_equal(found.places[:, 0], points)
+    np.testing.assert_array_equal(found.heights[:, 0], heights)

@@ -1,164 +1,294 @@
-"""The locator around a network that is known: whatever it is shown, it knows where to point."""
+"""The locator around a network that knows where limbs lie, and sees upright left ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mandora.anatomy import POINT_INDEX, POINTS, Limb, Side
-from mandora.images.channels import whole_film
-from mandora.locate.locator import Locator
+from mandora.geometry import Affine
+from mandora.locate.locator import FoundPoints, Locator
 from mandora.locate.targets import heat_maps
+from mandora.locate.views import Look, View
 from mandora.records import Reason
 
 SIZE, STRIDE, SIGMA = 128, 2, 1.6
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
-RNG = np.random.default_rng(3)
-HAND = RNG.uniform(-1, 1, (21, 2)) * [0.9, 1.2]
-SHAPES = {Limb.FOOT: FOOT, Limb.HAND: HAND}
+HAND = np.random.default_rng(3).uniform(-1, 1, (21, 2)) * [0.9, 1.2]
+SHAPES = {Limb.FOOT: FOOT - FOOT.mean(axis=0), Limb.HAND: HAND - HAND.mean(axis=0)}
+UNSEEN = 0.03  # height of the peaks of a limb that the network does not recognise
+
+
+@dataclass
+class Shown:
+    """A limb on the film: where its points are, and how it lies there."""
+
+    points: np.ndarray
+    view: View = field(default_factory=View)
+    heights: np.ndarray | float = 0.9
+    angle: float = 0.0  # degrees that it is turned beyond its view
+    smallest_px: float = 0.0  # side of the film that may be seen at once
+
+
+def shown(
+    limb: Limb, *, view: View | None = None, unit: float = 60.0, angle: float = 0.0,
+    centre: tuple[float, float] = (150, 200), **more: object,
+) -> Shown:  # fmt: skip
+    """A limb of the mean shape."""
+    view = view or View()
+    points = SHAPES[limb] * ([-1.0, 1.0] if view.mirrored else [1.0, 1.0])
+    turn = np.radians(angle + 90 * view.turns)
+    points = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return Shown(points * unit + centre, view, angle=angle, **more)  # type: ignore[arg-type]
 
 
 class KnownNetwork:
-    """Sees a left limb where the left half of the picture is the brighter one.
+    """Gives the peaks of the limbs that a look shows as it wants to see them.
 
     Args:
-        points: (N, 2) px of the network's input, where a left limb's points are.
-        peaks: height of each peak in a left limb.
-        wrong: factor on the peaks where the limb looks like a right one.
+        limbs: what the film shows.
+        wrong: height of the peaks, as a share, where a limb looks like a right one.
+        guesses: see points beyond the film as well.
     """
 
-    def __init__(self, points: np.ndarray, peaks: np.ndarray, wrong: float) -> None:
-        self.points, self.peaks, self.wrong = points, peaks, wrong
+    def __init__(self, limbs: list[Shown], wrong: float, guesses: bool) -> None:
+        self.limbs, self.wrong, self.guesses = limbs, wrong, guesses
+        self.batches: list[int] = []
 
     def __call__(self, film: np.ndarray) -> list[np.ndarray]:
         assert film.shape[1:] == (1, SIZE, SIZE)
+        self.batches.append(len(film))
+        return [np.stack([self._maps(look[0, 0]) for look in film]).astype(np.float32)]
+
+    def _maps(self, told: np.ndarray) -> np.ndarray:
+        to_film = Affine(told[:6].reshape(2, 3).astype(float), "network", "film")
+        inverted, part = bool(told[6]), told[7:11]
         maps = []
-        for (view,) in film:
-            left = view[:, : SIZE // 2].mean() > view[:, SIZE // 2 :].mean()
-            here = heat_maps(self.points, SIZE, STRIDE, SIGMA) * self.peaks[:, None, None]
-            maps.append(here if left else here * np.float32(self.wrong))
-        return [np.stack(maps).astype(np.float32)]
+        for limb in self.limbs:
+            points = to_film.inverse(limb.points)
+            share = self._share(limb, to_film, inverted)
+            inside = ((limb.points >= part[:2]) & (limb.points <= part[2:])).all(axis=1)
+            heights = limb.heights * share * np.where(inside | self.guesses, 1, UNSEEN)
+            maps.append(heat_maps(points, SIZE, STRIDE, SIGMA) * heights[:, None, None])
+        return np.max(maps, axis=0)
+
+    def _share(self, limb: Shown, to_film: Affine, inverted: bool) -> float:
+        up = to_film.inverse.matrix[:, :2] @ limb_up(limb)
+        upright = np.degrees(abs(np.arctan2(up[0], -up[1]))) < 46
+        if not upright or inverted != limb.view.inverted:
+            return UNSEEN
+        if limb.smallest_px and to_film.scale * SIZE > limb.smallest_px:
+            return UNSEEN
+        mirrored = np.linalg.det(to_film.matrix[:, :2]) < 0
+        return 1.0 if mirrored == limb.view.mirrored else self.wrong
+
+
+def limb_up(limb: Shown) -> np.ndarray:
+    turn = np.radians(limb.angle + 90 * limb.view.turns)
+    return np.array([np.sin(turn), -np.cos(turn)])
+
+
+def tell(look: Look, pixels: np.ndarray, size_px: int) -> np.ndarray:
+    """Instead of pixels, how the look lies on the film."""
+    told = np.zeros((size_px, size_px), np.float32)
+    part = look.part or (0, 0, pixels.shape[1], pixels.shape[0])
+    told[0, :11] = [*look.to_film.matrix.ravel(), look.inverted, *part]
+    return told
+
+
+Make = Callable[..., Locator]
 
 
 @pytest.fixture
-def locator(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    def make(
-        limb: Limb, points: np.ndarray, *, peaks: dict[str, float] | None = None, wrong: float = 0.1
-    ) -> Locator:
-        heights = np.full(len(points), 0.9, np.float32)
-        for name, height in (peaks or {}).items():
-            heights[POINT_INDEX[limb][name]] = height
-        network = KnownNetwork(points, heights, wrong)
+def make(monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.setattr(Look, "sample", tell)
+
+    def locator(limb: Limb, *limbs: Shown, wrong: float = 0.1, guesses: bool = False) -> Locator:
+        network = KnownNetwork(list(limbs), wrong, guesses)
         monkeypatch.setattr("mandora.locate.locator.Network", lambda path, threads: network)
         return Locator(
             Path("unused.onnx"), limb, input_px=SIZE, stride=STRIDE, found_threshold=0.25,
             template=SHAPES[limb],
         )  # fmt: skip
 
-    return make
+    return locator
+
+
+def batches(locator: Locator) -> list[int]:
+    return locator._network.batches  # type: ignore[attr-defined, no-any-return]
 
 
 def film(height: int = 400, width: int = 300) -> np.ndarray:
-    """A film that the known network takes for a left limb; its mirror image for a right one."""
-    pixels = np.full((height, width), 0.2, np.float32)
-    pixels[:, : width // 2] = 0.8
-    return pixels
+    return np.zeros((height, width), np.float32)
 
 
-def placed(limb: Limb, unit: float = 25.0, centre: tuple[float, float] = (64, 62)) -> np.ndarray:
-    return SHAPES[limb] * unit + centre
-
-
-def on_film(points: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """What lies at these px of the network lies here on the film."""
-    return whole_film(pixels, SIZE, mirror=False)[1].inverse(points)
+def assert_found(found: FoundPoints, limb: Shown) -> None:
+    assert found.reasons == (None,) * len(limb.points)
+    # one px of this network is about 3 px of the film
+    np.testing.assert_allclose(found.points, limb.points, atol=2.5)
+    assert found.view == limb.view
 
 
 @pytest.mark.parametrize("limb", list(Limb))
 @pytest.mark.parametrize("side", [Side.LEFT, None])
-def test_points_come_back_in_px_of_the_film(locator, limb: Limb, side: Side | None) -> None:  # type: ignore[no-untyped-def]
-    pixels = film()
-    found = locator(limb, placed(limb)).locate(pixels, side)
+def test_an_upright_limb_costs_one_batch_of_two_looks_and_one_look_at_it_alone(
+    make: Make, limb: Limb, side: Side | None
+) -> None:
+    hand = shown(limb)
+    locator = make(limb, hand)
+    found = locator.locate(film(), side)
     assert found.limb is limb
-    assert found.view is Side.LEFT
-    assert found.reasons == (None,) * len(POINTS[limb])
-    # one px of this network is 3.1 px of the film
-    np.testing.assert_allclose(found.points, on_film(placed(limb), pixels), atol=2)
+    assert_found(found, hand)
     assert ((found.confidence > 0.7) & (found.confidence <= 0.9)).all()
     assert found.fit == pytest.approx(found.confidence.mean(), rel=0.02)
+    assert batches(locator) == [2, 1]
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_mirrored_film_of_a_right_limb_gives_mirrored_points(locator, known: bool) -> None:  # type: ignore[no-untyped-def]
-    finder, pixels = locator(Limb.HAND, placed(Limb.HAND)), film()
-    left = finder.locate(pixels, Side.LEFT if known else None)
-    right = finder.locate(np.ascontiguousarray(pixels[:, ::-1]), Side.RIGHT if known else None)
-    assert right.view is Side.RIGHT
-    np.testing.assert_allclose(right.points[:, 0], 299 - left.points[:, 0], atol=1e-6)
-    np.testing.assert_allclose(right.points[:, 1], left.points[:, 1], atol=1e-6)
-    np.testing.assert_allclose(right.confidence, left.confidence)
-    assert right.fit == pytest.approx(left.fit)
+@pytest.mark.parametrize("limb", list(Limb))
+@pytest.mark.parametrize(
+    "view", [View(*v) for v in product(range(4), (False, True), (False, True))], ids=str
+)
+def test_a_limb_is_found_however_it_lies(make: Make, limb: Limb, view: View) -> None:
+    lying = shown(limb, view=view)
+    assert_found(make(limb, lying).locate(film()), lying)
 
 
-def test_a_known_side_is_doubted_only_where_the_mirror_fits_far_better(locator) -> None:  # type: ignore[no-untyped-def]
-    pixels = film()  # looks like a left limb
-    points = placed(Limb.HAND)
-    assert locator(Limb.HAND, points, wrong=0.5).locate(pixels, Side.RIGHT).view is Side.LEFT
-    assert locator(Limb.HAND, points, wrong=0.8).locate(pixels, Side.RIGHT).view is Side.RIGHT
-    assert locator(Limb.HAND, points, wrong=0.8).locate(pixels, None).view is Side.LEFT
+@pytest.mark.parametrize("angle", [-40, -20, 20, 40])
+def test_a_slanting_limb_is_found_in_its_nearest_view(make: Make, angle: float) -> None:
+    hand = shown(Limb.HAND, view=View(turns=1), angle=angle)
+    assert_found(make(Limb.HAND, hand).locate(film()), hand)
 
 
-def test_a_point_beyond_the_edge_of_the_film_has_no_position(locator) -> None:  # type: ignore[no-untyped-def]
-    # a narrow film in the middle of the square: its right edge is column 64 + 24
-    pixels, points = film(400, 150), placed(Limb.FOOT, unit=40, centre=(72, 60))
-    found = locator(Limb.FOOT, points).locate(pixels, Side.LEFT)
-    beyond = {"ip", "mtp1"}  # at column 92
-    assert {
-        n for n, r in zip(tuple(POINT_INDEX[Limb.FOOT]), found.reasons, strict=True) if r
-    } == beyond
-    assert set(found.reasons) == {None, Reason.OUTSIDE_FILM}
-    assert np.isnan(found.points[:2]).all()
-    assert np.isfinite(found.points[2:]).all()
+def test_a_film_is_searched_no_longer_than_it_may(make: Make) -> None:
+    locator = make(Limb.HAND, shown(Limb.HAND, view=View(turns=2)))
+    assert np.isnan(locator.locate(film(), upright_only=True).points).all()
+    assert batches(locator) == [2]
 
 
-def test_a_faint_point_is_not_found(locator) -> None:  # type: ignore[no-untyped-def]
-    found = locator(Limb.HAND, placed(Limb.HAND), peaks={"mcp3": 0.2}).locate(film(), Side.LEFT)
+def test_a_known_side_is_doubted_only_where_the_mirror_fits_far_better(make: Make) -> None:
+    hand = shown(Limb.HAND)  # looks like a left one
+    wrong = make(Limb.HAND, hand, wrong=0.5).locate(film(), Side.RIGHT)
+    assert wrong.view.side is Side.LEFT
+
+
+def pair(limb: Limb) -> tuple[Shown, Shown]:
+    """A limb that looks like a left one beside its mirror image."""
+    left = shown(limb, centre=(160, 200))
+    return left, shown(limb, view=View(mirrored=True), centre=(440, 200))
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_two_limbs_on_a_film_are_found_as_two(make: Make, limb: Limb) -> None:
+    both = pair(limb)
+    found = make(limb, *both).locate_all(film(400, 600))
+    assert len(found) == 2
+    for one in found:
+        assert_found(one, both[one.view.mirrored])
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_of_two_limbs_the_one_of_the_stated_side_is_taken(make: Make, limb: Limb) -> None:
+    left, right = pair(limb)
+    locator = make(limb, left, right)
+    assert_found(locator.locate(film(400, 600), Side.LEFT), left)
+    assert_found(locator.locate(film(400, 600), Side.RIGHT), right)
+
+
+def test_two_views_of_one_hand_do_not_mix(make: Make) -> None:
+    better = shown(Limb.HAND, centre=(160, 200))
+    worse = shown(Limb.HAND, centre=(440, 200), heights=0.7)
+    # both hands' peaks lie in the same heat maps, and the worse one has the higher peak in one
+    better.heights = np.full(21, 0.9)
+    better.heights[4] = 0.6
+    locator = make(Limb.HAND, better, worse)
+    assert_found(locator.locate(film(400, 600)), better)
+    first, second = locator.locate_all(film(400, 600))
+    assert_found(first, better)
+    assert_found(second, worse)
+
+
+def test_a_limb_too_small_to_be_seen_beside_the_other_is_looked_for_in_parts_of_the_film(
+    make: Make,
+) -> None:
+    left, right = pair(Limb.FOOT)
+    right.smallest_px = 450  # not seen on the whole film, which is 600 px long
+    found = make(Limb.FOOT, left, right).locate_all(film(400, 600))
+    assert {one.view.side for one in found} == set(Side)
+    for one in found:
+        assert_found(one, right if one.view.mirrored else left)
+    assert_found(make(Limb.FOOT, left, right).locate(film(400, 600), Side.RIGHT), right)
+
+
+def test_one_limb_is_not_found_twice(make: Make) -> None:
+    hand = shown(Limb.HAND)
+    found, *others = make(Limb.HAND, hand, wrong=0.6).locate_all(film())
+    assert_found(found, hand)
+    assert all(other.fit < 0.2 for other in others)
+
+
+def test_a_point_beyond_the_edge_of_the_film_has_no_position(make: Make) -> None:
+    hand = shown(Limb.HAND, unit=140, centre=(150, 200))
+    beyond = (hand.points[:, 0] < -0.5) | (hand.points[:, 0] > 249.5)
+    assert 0 < beyond.sum() < 8
+    # the network guesses where a point lies that it cannot see
+    found = make(Limb.HAND, hand, guesses=True).locate(film(400, 250), Side.LEFT)
+    assert {r for r, out in zip(found.reasons, beyond, strict=True) if out} == {Reason.OUTSIDE_FILM}
+    assert np.isnan(found.points[beyond]).all()
+    assert np.isfinite(found.points[~beyond]).all()
+
+
+def test_a_faint_point_is_not_found(make: Make) -> None:
+    hand = shown(Limb.HAND)
     lost = POINT_INDEX[Limb.HAND]["mcp3"]
+    hand.heights = np.where(np.arange(21) == lost, 0.2, 0.9)
+    found = make(Limb.HAND, hand).locate(film(), Side.LEFT)
     assert found.reasons[lost] is Reason.NOT_FOUND
     assert np.isnan(found.points[lost]).all()
     assert [r for r in found.reasons if r] == [Reason.NOT_FOUND]
 
 
 @pytest.mark.parametrize("limb", list(Limb))
-@pytest.mark.parametrize("shift", [(45, 10), (-40, -25), (0, 45)])
-def test_only_the_point_that_is_grossly_out_of_place_is_dropped(  # type: ignore[no-untyped-def]
-    locator, limb: Limb, shift: tuple[int, int]
+@pytest.mark.parametrize("shift", [(75, 15), (-65, -40), (0, 75)])
+def test_only_the_point_that_is_grossly_out_of_place_is_dropped(
+    make: Make, limb: Limb, shift: tuple[int, int]
 ) -> None:
     for astray in range(len(POINTS[limb])):
-        points = placed(limb, unit=22)
-        points[astray] = np.clip(points[astray] + shift, 5, SIZE - 6)
-        if np.linalg.norm(points[astray] - placed(limb, unit=22)[astray]) < 25:
-            continue
-        found = locator(limb, points).locate(film(400, 400), Side.LEFT)
-        wanted = [Reason.NOT_FOUND if i == astray else None for i in range(len(points))]
+        lying = shown(limb)
+        lying.points[astray] += shift
+        found = make(limb, lying).locate(film(400, 400), Side.LEFT)
+        wanted = [Reason.NOT_FOUND if i == astray else None for i in range(len(lying.points))]
         assert list(found.reasons) == wanted
 
 
-def test_an_odd_shape_fits_worse_than_the_usual_one(locator) -> None:  # type: ignore[no-untyped-def]
-    usual = locator(Limb.HAND, placed(Limb.HAND)).locate(film(), Side.LEFT)
-    jitter = np.random.default_rng(0).normal(0, 5, HAND.shape)
-    odd = locator(Limb.HAND, placed(Limb.HAND) + jitter).locate(film(), Side.LEFT)
+def test_an_odd_shape_fits_worse_than_the_usual_one(make: Make) -> None:
+    usual = make(Limb.HAND, shown(Limb.HAND)).locate(film(), Side.LEFT)
+    hand = shown(Limb.HAND)
+    hand.points += np.random.default_rng(0).normal(0, 12, hand.points.shape)
+    odd = make(Limb.HAND, hand).locate(film(), Side.LEFT)
     assert odd.fit < 0.8 * usual.fit
 
 
-def test_a_film_with_no_limb_gives_no_points_and_no_error(locator) -> None:  # type: ignore[no-untyped-def]
-    none = dict.fromkeys(tuple(POINT_INDEX[Limb.FOOT]), 0.0)
-    found = locator(Limb.FOOT, placed(Limb.FOOT), peaks=none).locate(film())
+def test_a_film_with_no_limb_gives_no_points_and_no_error(make: Make) -> None:
+    locator = make(Limb.FOOT, shown(Limb.FOOT, heights=0.0))
+    found = locator.locate(film())
     assert set(found.reasons) == {Reason.NOT_FOUND}
     assert np.isnan(found.points).all()
     assert found.fit == 0
+    assert locator.locate_all(film()) == []
+
+
+def test_points_of_a_large_film_come_back_in_its_own_px(make: Make) -> None:
+    # it is looked at as 900 x 1024, in which the fake's limb lies
+    hand = shown(Limb.HAND, unit=120, centre=(450, 500))
+    found = make(Limb.HAND, hand).locate(film(3072, 2700))
+    np.testing.assert_allclose(found.points, 3 * hand.points + 1, atol=20)
+    # less than a px of the network astray
+    assert np.abs(found.points - 3 * hand.points - 1).mean() < 6
 
 
 def test_names_follow_the_points() -> None:

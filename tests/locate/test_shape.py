@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mandora.locate.decode import Peaks
+from mandora.locate.shape import fit_shapes, judge
+
+HAND = np.random.default_rng(3).uniform(-1, 1, (21, 2)) * [0.9, 1.2]
+COUNT = 4
+
+
+def peaks(*limbs: np.ndarray, heights: tuple[float, ...] = (0.9, 0.8)) -> Peaks:
+    """One peak of each limb in each map, in random order, and noise."""
+    rng = np.random.default_rng(1)
+    places = rng.uniform(0, 255, (len(HAND), COUNT, 2))
+    tall = rng.uniform(0.1, 0.2, (len(HAND), COUNT))
+    for i in range(len(HAND)):
+        for slot, limb, height in zip(rng.permutation(COUNT), limbs, heights, strict=False):
+            places[i, slot], tall[i, slot] = limb[i], height
+    return Peaks(places, tall)
+
+
+def laid(size: float, degrees: float, x: float, y: float) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)) * size, np.sin(np.radians(degrees)) * size
+    return HAND @ np.array([[c, s], [-s, c]]) + (x, y)
+
+
+@given(st.floats(25, 90), st.floats(-45, 45), st.floats(60, 200), st.floats(60, 200))
+def test_a_limb_is_put_together_from_its_peaks_among_noise(
+    size: float, degrees: float, x: float, y: float
+) -> None:
+    limb = laid(size, degrees, x, y)
+    (found,) = fit_shapes(HAND, peaks(limb))
+    np.testing.assert_allclose(found.points, limb)
+    np.testing.assert_allclose(np.hypot(*found.matrix[:, 0]), size, rtol=1e-6)
+    assert found.fit == pytest.approx(0.9, rel=1e-6)
+
+
+def test_the_peaks_of_two_limbs_do_not_mix() -> None:
+    one, other = laid(35, 8, 70, 120), laid(33, -10, 190, 130)
+    first, second = fit_shapes(HAND, peaks(one, other), 2)
+    np.testing.assert_allclose(first.points, one)
+    np.testing.assert_allclose(second.points, other)
+    assert first.fit > second.fit
+
+
+def test_a_deformed_limb_keeps_its_own_peaks() -> None:
+    limb = laid(60, 0, 128, 128)
+    limb[[1, 2, 3]] += (25, 8)  # fingers that drift by 0.4 units
+    found = fit_shapes(HAND, peaks(limb))[0]
+    np.testing.assert_allclose(found.points, limb)
+
+
+def test_an_upside_down_limb_is_none() -> None:
+    shapes = fit_shapes(HAND, peaks(laid(60, 180, 128, 128)))
+    assert all(shape.fit < 0.2 for shape in shapes)
+
+
+def test_empty_heat_maps_make_up_no_limb() -> None:
+    assert fit_shapes(HAND, Peaks(np.zeros((21, COUNT, 2)), np.zeros((21, COUNT))), 2) == []
+
+
+def test_peaks_of_one_place_make_up_no_limb() -> None:
+    assert fit_shapes(HAND, Peaks(np.full((21, COUNT, 2), 9.0), np.full((21, COUNT), 0.9)), 2) == []
+
+
+def test_what_is_faint_or_astray_does_not_hold() -> None:
+    points, heights = laid(60, 5, 128, 128), np.full(21, 0.9)
+    points[4] += (60, 0)
+    heights[9] = 0.2
+    sure, fit = judge(HAND, points, heights, 0.25)
+    assert np.flatnonzero(~sure).tolist() == [4, 9]
+    assert fit == pytest.approx((19 * 0.9 + 0.2) / 21, rel=0.01)
+
+
+def test_one_sure_point_is_no_limb() -> None:
+    heights = np.where(np.arange(21) == 0, 0.9, 0.1)
+    assert judge(HAND, laid(60, 5, 128, 128), heights, 0.25)[1] == 0
