@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from mandora.anatomy import Limb, Side
-from mandora.phantom.exposure import Field, Imaging, collimate, expose, mark
+from mandora.phantom.exposure import Field, Imaging, collimate, deliver, expose, mark
 from mandora.phantom.placement import Placement
 from mandora.phantom.shapes import Array, Grid, resample, signed_distance, turn
 from mandora.phantom.skeleton import Bite, Bone, Skeleton
@@ -38,7 +38,7 @@ class SimulatedFilm:
     """A film and its truth.
 
     Attributes:
-        pixels: (H, W) float32, 0..1, bright bone.
+        pixels: (H, W) float32, 0..1; bone is bright unless ``inverted``.
         points: (n, 2) float64, (x, y), px of this film, order of ``anatomy.POINTS``.
         spaces: (H, W) uint8, joint spaces: 1 + index of the point, 0 elsewhere.
         erosions: (H, W) uint8, eroded bone: 1 + index of the point, 0 elsewhere.
@@ -46,6 +46,7 @@ class SimulatedFilm:
         spacing_mm: mm per px.
         limb: hand or foot.
         side: the patient's side.
+        inverted: bone is dark.
     """
 
     pixels: Field
@@ -56,6 +57,12 @@ class SimulatedFilm:
     spacing_mm: float
     limb: Limb
     side: Side
+    inverted: bool = False
+
+    @property
+    def bright(self) -> Field:
+        """(H, W) float32, 0..1, the film with bright bone, as networks see it."""
+        return 1 - self.pixels if self.inverted else self.pixels
 
 
 def render(
@@ -143,7 +150,7 @@ def _develop(
     pixels = collimate(pixels, imaging)
     if imaging.marker:
         pixels = mark(pixels, ppmm, halves[0].placement.side, halves[0].limb, rng)
-    pixels = np.clip(pixels, 0, 1).astype(np.float32)
+    pixels = deliver(pixels, imaging)
     films, left = [], 0
     for half in halves:
         right = pixels.shape[1] - left - half.placement.width
@@ -152,7 +159,7 @@ def _develop(
             pixels, half.points + shift, np.pad(half.spaces, beside),
             np.pad(half.erosions, beside),
             {name: outline + shift for name, outline in half.bones.items()},
-            1 / ppmm, half.limb, half.placement.side,
+            1 / ppmm, half.limb, half.placement.side, imaging.inverted,
         ))  # fmt: skip
         left += half.placement.width
     return films

@@ -73,11 +73,12 @@ def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSe
     film = simulate_film(
         patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=float(rng.uniform(*PIXELS_PER_MM))
     )
-    height, width = film.pixels.shape
+    bright = film.bright
+    height, width = bright.shape
     size_px = round(settings.patch_px * MARGIN / 2) * 2
     first, last = (film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
     unit_px = float(np.linalg.norm(first - last))
-    fill = float(np.percentile(film.pixels[::8, ::8], 5))
+    fill = float(np.percentile(bright[::8, ::8], 5))
     pixels, masks, points, scores = [], [], [], []
     for i, point in enumerate(POINTS[limb]):
         # the localiser errs by about this much
@@ -86,7 +87,7 @@ def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSe
             continue
         window = settings.half_window * MARGIN * float(rng.uniform(0.94, 1.06))
         box = patch_box(limb, i, centre, unit_px, window)
-        pixels.append((sample_box(film.pixels, box, size_px, fill) * 255 + 0.5).astype(np.uint8))
+        pixels.append((sample_box(bright, box, size_px, fill) * 255 + 0.5).astype(np.uint8))
         space = sample_box((film.spaces > 0).astype(np.float32), box, size_px, 0.0)
         masks.append((space * 255 + 0.5).astype(np.uint8))
         points.append(FIRST_POINT[limb] + i)

@@ -38,7 +38,7 @@ def _one(limb: Limb, size_px: int, seed: int, index: int) -> Films:
         film = simulate_film(
             patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
         )
-    square, to_network = whole_film(film.pixels, size_px, mirror=False)
+    square, to_network = whole_film(film.bright, size_px, mirror=False)
     return square.astype(np.float16), to_network(film.points).astype(np.float32)
 
 
