@@ -133,7 +133,7 @@ def print_cohort(summary: CohortSummary) -> None:
     shown = [zeros, totals, compared, readers]
     if summary.changes:
         changes = table(
-            "Change since the first visit (SDC: the smallest that the readers can detect)",
+            "Change since the first visit; SDC: smallest detectable change",
             "years", "mean", "SD", "> 0", "SDC", "≥ SDC",
         )  # fmt: skip
         for c in summary.changes:

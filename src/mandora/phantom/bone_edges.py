@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.phantom.joint_line import Array, JointLine, surfaces
-from mandora.phantom.window import Window, step_down
+from mandora.phantom.joint_line import JointLine, surfaces
+from mandora.phantom.window import Array, Window, step_down
 
 RAYS = 96  # on which the outline of a short bone is looked for
 LEVELS = 30  # at which the side of a tubular bone is looked for
@@ -67,7 +67,7 @@ def joint_margin(film: Array, line: JointLine, window: Window, anchor: int) -> M
     past = side * window.u - np.interp(window.v, levels, edge)
     inward = np.array([-side, 0.55 if distal else -0.55]) / np.hypot(1, 0.55)
     place = np.array([side * float(np.interp(start, levels, edge)), start])
-    return Margin(place, inward, own * step_down(past / (0.06 * width) - 0.3), width, (0.35, 0.12))
+    return Margin(place, inward, own * step_down(past / (0.06 * width) - 0.7), width, (0.35, 0.12))
 
 
 def _side(
@@ -93,24 +93,24 @@ def _side(
 
 
 def outline(film: Array, window: Window, radius: float) -> Array:
-    """(RAYS,) px from a frame's origin to the edge of the bone around it, the first ray along
-    ``v``, turning towards ``u``.
+    """Where the edge of a short bone lies around a place inside it.
 
     Args:
         film: (h, w) the window of the film.
         window: where it lies; the origin of its frame is inside the bone.
         radius: of the bone as expected, px.
+
+    Returns:
+        (RAYS,) px from the frame's origin, the first ray along ``v``, turning towards ``u``.
     """
     angles = np.arange(RAYS) * 2 * np.pi / RAYS
     radii = np.linspace(0.45, 1.7, 64) * radius
     smooth = ndimage.gaussian_filter(film, 0.04 * radius)
-    seen = window.sample(
-        smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles)
-    )
+    seen = window.sample(smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles))
     fall = -np.gradient(seen, axis=0)
     scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
     merit = np.clip(fall / scale, -1.0, 1.5) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
-        # twice around: the middle of two turns knows nothing of the ends
+    # twice around: the middle of two turns knows nothing of the ends
     path = _best_line(np.concatenate([merit, merit], axis=1))
     half = RAYS // 2
     return radii[np.roll(path[half : half + RAYS], half)]
@@ -133,13 +133,14 @@ def _best_line(merit: Array) -> NDArray[np.int64]:
     return path
 
 
-def bone_margin(edge: Array, window: Window, angle: float) -> Margin:
+def bone_margin(edge: Array, window: Window, angle: float, near_skin: bool) -> Margin:
     """A place on the outline of a short bone.
 
     Args:
         edge: (RAYS,) px, from :func:`outline`; the frame is the window's.
         window: where the bone lies.
         angle: rad, from ``v`` towards ``u``.
+        near_skin: flesh is beside it, not other bones.
     """
     turns = np.arange(RAYS + 1) * 2 * np.pi / RAYS
     closed = np.append(edge, edge[0])
@@ -149,4 +150,5 @@ def bone_margin(edge: Array, window: Window, angle: float) -> Margin:
     reach = np.interp(np.arctan2(window.u, window.v) % (2 * np.pi), turns, closed)
     width = 2 * float(np.median(edge))
     territory = step_down((rho - reach) / (0.06 * width))
-    return Margin(r * direction, -direction, territory, width, (0.1, 0.3))
+    flesh = (0.6, 0.12) if near_skin else (0.1, 0.3)
+    return Margin(r * direction, -direction, territory, width, flesh)

@@ -14,8 +14,7 @@ from scipy import ndimage
 from mandora.phantom.bone_edges import Margin
 from mandora.phantom.damage import Erosion
 from mandora.phantom.grain import fine, grain, quiet_patch, restored, tile_px
-from mandora.phantom.joint_line import Array
-from mandora.phantom.window import Window, step_down
+from mandora.phantom.window import Array, Window, step_down
 
 RIM = 0.10  # contrast of the denser rim, as a share of the bone's
 LARGE = 5  # weight of an erosion that takes the joint surface
@@ -37,51 +36,48 @@ def carve(
         (h, w) grey, and (h, w) where bone is gone.
     """
     radius = erosion.radius * margin.width
-    depth_in = 0.55 if erosion.weight >= LARGE else 0.2
-    centre = margin.place + depth_in * radius * margin.inward
-    part = _around(window, centre, 1.6 * radius + 0.45 * margin.width)
-    du, dv = window.u[part] - margin.place[0], window.v[part] - margin.place[1]
-    along = du * margin.inward[0] + dv * margin.inward[1]
-    aside = du * margin.inward[1] - dv * margin.inward[0]
+    inset = (0.55 if erosion.weight >= LARGE else 0.2) * radius
+    centre = margin.place + inset * margin.inward
+    part = _around(window, centre, 1.6 * radius + 4)
+    flesh, level, bone = _flesh_under(film, window, margin, radius, part)
     whole, film, territory = film, film[part], margin.territory[part]
 
-    # open towards the margin: there an erosion is deepest
-    past = along - depth_in * radius
-    distance = _lobed(np.where(past < 0, 0.4 * past, past), aside, radius, rng)
-    soft = max(0.12 * radius, 0.9)
+    distance = _lobed(*_seen_from(margin, window, part), inset, radius, rng)
+    soft = max(0.16 * radius, 0.9)
     edge = step_down((distance + soft) / (2 * soft))
     bowl = step_down(1 + (distance - soft) / (0.75 * radius))
     uneven = 1 + 0.12 * _blotches(film.shape, 0.2 * radius, rng)
-    share = np.clip(erosion.depth * (0.65 * edge + 0.35 * bowl) * uneven, 0.0, 1.0) * territory
+    share = np.clip(erosion.depth * (0.55 * edge + 0.45 * bowl) * uneven, 0.0, 1.0) * territory
 
-    coarse = ndimage.gaussian_filter(film, max(0.015 * margin.width, 0.8))
-    along, aside = along / margin.width, aside / margin.width
-    level, bone = _levels(coarse, along, aside, radius / margin.width, margin.flesh)
-    k = max(round(margin.width / 60), 1)  # flesh is smooth: a coarser grid tells as much
-    thin = (slice(None, None, k), slice(None, None, k))
-    own = territory[thin] > 0.1
-    flesh = _flesh(
-        coarse[thin], along[thin], aside[thin], own, margin.width / k, (level, bone)
-    )
-    flesh = _enlarged(flesh, coarse.shape, k)
+    coarse = ndimage.gaussian_filter(film, _coarseness(margin))
     shadow = np.maximum(coarse - flesh, 0.0)
-    detail = (film - coarse) * (1 - share)
     thickness = 0.12 * radius + 1.0
     rim = np.exp(-(((distance - soft - 0.3 * thickness) / thickness) ** 2)) * (1 - edge)
     rim[distance > 3 * thickness + soft] = 0.0
     patchy = np.clip(0.5 + 0.5 * _blotches(film.shape, 0.4 * radius, rng), 0.0, 1.5)
     rim *= RIM * patchy * np.clip(shadow - 0.3 * (bone - level), 0.0, None) * territory
-    changed = coarse - share * shadow + detail + rim
-    touched = (share > 0) | (rim > 0)
+    changed = coarse - share * shadow + (film - coarse) * (1 - share) + rim
 
-    quiet = quiet_patch(film, np.abs(coarse - level) < 0.3 * (bone - level), tile_px(margin.width))
+    quiet = quiet_patch(whole, np.abs(whole - level) < 0.4 * (bone - level), tile_px(margin.width))
     noise = grain(quiet, film.shape, rng)
-    wanted = float(fine(noise).var()) * (share > 0.02)
+    wanted = np.where(share > 0.02, float(fine(noise).var()), 0.0)
     result = whole.copy()
-    result[part] = np.where(touched, restored(changed, wanted, noise), film)
+    result[part] = np.where((share > 0) | (rim > 0), restored(changed, wanted, noise), film)
     gone = np.zeros(whole.shape, np.bool_)
     gone[part] = (edge * territory > 0.5) & (shadow > 0.25 * (bone - level))
     return result, gone
+
+
+def _coarseness(margin: Margin) -> float:
+    """What is finer than this is left out where a level of grey is asked for, px."""
+    return max(0.015 * margin.width, 0.8)
+
+
+def _seen_from(margin: Margin, window: Window, part: tuple[slice, slice]) -> tuple[Array, Array]:
+    """Px from the margin inwards, and along it, of the pixels of a part of the window."""
+    du, dv = window.u[part] - margin.place[0], window.v[part] - margin.place[1]
+    x, y = margin.inward
+    return du * x + dv * y, du * y - dv * x
 
 
 def _around(window: Window, centre: Array, reach: float) -> tuple[slice, slice]:
@@ -92,19 +88,60 @@ def _around(window: Window, centre: Array, reach: float) -> tuple[slice, slice]:
     return slice(max(row - r, 0), row + r + 1), slice(max(column - r, 0), column + r + 1)
 
 
-def _lobed(u: Array, v: Array, radius: float, rng: np.random.Generator) -> Array:
-    """(h, w) px from a lobed closed line, negative inside; its mean radius is ``radius``."""
-    angle = np.arctan2(v, u)
+def _lobed(
+    along: Array, aside: Array, inset: float, radius: float, rng: np.random.Generator
+) -> Array:
+    """Distance from the outline of an erosion.
+
+    Args:
+        along: (h, w) px from the margin inwards.
+        aside: (h, w) px along the margin.
+        inset: px from the margin to the middle.
+        radius: mean radius, px.
+        rng: for the lobes.
+
+    Returns:
+        (h, w) px, negative inside. The outline opens towards the margin: there an erosion is
+        deepest.
+    """
+    past = along - inset
+    past = np.where(past < 0, 0.4 * past, past)
+    angle = np.arctan2(aside, past)
     edge = np.ones_like(angle)
     for k in range(2, 7):
         size = rng.normal(0, 0.11 / np.sqrt(k))
         edge += size * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-    return np.asarray(np.hypot(u, v) - radius * np.maximum(edge, 0.55))
+    return np.asarray(np.hypot(past, aside) - radius * np.maximum(edge, 0.55))
 
 
 def _blotches(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Array:
     noise = ndimage.gaussian_filter(rng.standard_normal(shape), max(sigma, 1.0))
     return np.asarray(noise / max(float(noise.std()), 1e-9))
+
+
+def _flesh_under(
+    film: Array, window: Window, margin: Margin, radius: float, part: tuple[slice, slice]
+) -> tuple[Array, float, float]:
+    """What a part of the window would show without the bone.
+
+    Returns:
+        Grey of the flesh in that part; of the flesh beside the margin; and of the bone.
+    """
+    centre = margin.place + 0.3 * radius * margin.inward
+    wide = _around(window, centre, 1.6 * radius + 0.45 * margin.width)
+    coarse = ndimage.gaussian_filter(film[wide], _coarseness(margin))
+    along, aside = (a / margin.width for a in _seen_from(margin, window, wide))
+    level, bone = _levels(coarse, along, aside, radius / margin.width, margin.flesh)
+    k = max(round(margin.width / 60), 1)  # flesh is smooth: a coarser grid tells as much
+    thin = (slice(None, None, k), slice(None, None, k))
+    own = margin.territory[wide][thin] > 0.1
+    flesh = _flesh(coarse[thin], along[thin], aside[thin], own, margin.width / k, (level, bone))
+    rows, columns = (
+        (np.arange(p.start, min(p.stop, n)) - w.start) / k
+        for p, w, n in zip(part, wide, film.shape, strict=True)
+    )
+    at = np.meshgrid(rows, columns, indexing="ij")
+    return np.asarray(ndimage.map_coordinates(flesh, at, order=1, mode="nearest")), level, bone
 
 
 def _levels(
@@ -162,14 +199,6 @@ def _without_holes(dense: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:
     label, count = ndimage.label(~dense)
     areas = np.bincount(label.ravel(), minlength=count + 1)
     return np.asarray(dense | (areas < size * size)[label])
-
-
-def _enlarged(grid: Array, shape: tuple[int, ...], k: int) -> Array:
-    """A grid of every k-th pixel as an image of all of them."""
-    if k == 1:
-        return grid
-    at = np.meshgrid(*(np.arange(n) / k for n in shape), indexing="ij", sparse=False)
-    return np.asarray(ndimage.map_coordinates(grid, at, order=1, mode="nearest"))
 
 
 def _carried(grey: Array, weight: Array, level: float, width: float) -> Array:

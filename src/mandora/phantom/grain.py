@@ -1,8 +1,8 @@
 """A film's own fine texture, made anew: noise with the spectrum of a piece of the film.
 
-White noise that is convolved with a piece of texture has that texture's spectrum (Galerne, Gousseau
-and Morel, IEEE Trans Image Process 2011;20:257). It serves where a change took the grain of the film away,
-and as trabeculae where bone is added.
+White noise that is convolved with a piece of texture has that texture's spectrum (Galerne,
+Gousseau and Morel, IEEE Trans Image Process 2011;20:257). It serves where a change took the grain
+of the film away, and as trabeculae where bone is added.
 """
 
 from __future__ import annotations

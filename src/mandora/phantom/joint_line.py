@@ -56,9 +56,7 @@ class JointLine:
     @property
     def line(self) -> Array:
         """(COLUMNS, 2) middle of the joint space, px of the film."""
-        return np.column_stack(
-            self.frame.to_film(self.u, (self.proximal + self.distal) / 2)
-        )
+        return np.column_stack(self.frame.to_film(self.u, (self.proximal + self.distal) / 2))
 
 
 def surfaces(line: JointLine, u: Array) -> tuple[Array, Array]:
@@ -112,7 +110,7 @@ def _search(
     step = SPAN * width / (COLUMNS - 1)
     u = np.linspace(-SPAN / 2, SPAN / 2, COLUMNS) * width
     reach = int(np.ceil(REACH * width / step))
-    v = np.arange(-reach, reach + 1) * step
+    v = np.linspace(-reach, reach, 2 * reach + 1) * step
     patch = frame.sample(pixels, u[None, :], v[:, None])
     patch = ndimage.gaussian_filter(patch, (0.7, 1.0))
     low, high = np.percentile(patch, [5, 95])

@@ -2,8 +2,7 @@
 
 The film is displaced along the limb. Each surface moves by half of what the space loses; the
 displacement fades out over about one width of the joint, so bone, skin and whatever else lies
-there move smoothly. In a subluxation the distal bone moves sideways as well and comes back over
-its length. The map has an inverse: no two places of the film meet.
+there move smoothly. The map has an inverse: along every line the order of the places is kept.
 """
 
 from __future__ import annotations
@@ -16,17 +15,23 @@ from scipy import ndimage
 
 from mandora.phantom.damage import JointState
 from mandora.phantom.grain import grain, local_variance, quiet_patch, restored, texture, tile_px
-from mandora.phantom.joint_line import Array, JointLine, surfaces
-from mandora.phantom.window import Window, step_down
+from mandora.phantom.joint_line import JointLine, surfaces
+from mandora.phantom.window import Array, Window, step_down
 
-FADE = 1.0  # along the limb, in joint widths
+FADE = (1.0, 8.0)  # along the limb: joint widths or joint spaces, whatever is less
 SIDE_FADE = 0.35  # across, in joint widths
 MAX_LOSS = 0.92  # of the space, by displacement
-STEEPEST = 0.97  # share of the space's width that may vanish locally: below 1 the map has an inverse
+STEEPEST = (
+    0.97  # share of the space's width that may vanish locally: below 1 the map has an inverse
+)
 PLATE = 0.07  # thickness of the plate below a joint surface, in joint widths
-SHIFTED = 2.4  # length over which a bone that has slipped sideways comes back, in joint widths
-SHIFT_FADE = (0.6, 1.0)  # to the sides: what moves as a whole, and where the rest fades out
 BRIDGED = 0.65  # share of the old plates that a bridge of bone replaces
+
+
+def fade_px(line: JointLine) -> float:
+    """Px along the limb from a joint's surface to where nothing moves."""
+    widths, gaps = FADE
+    return min(widths * line.width, gaps * line.gap)
 
 
 def loss_profile(line: JointLine, state: JointState, u: Array, side: float) -> Array:
@@ -62,7 +67,6 @@ class Displacement:
         u: (m,) px, columns of ``table``, 1 px apart.
         v: (n,) px, rows of ``table``, half a px apart.
         table: (n, m) px along the limb, by which a place of the result lies beyond its source.
-        shift: px across the limb, by which the distal bone has slipped.
     """
 
     line: JointLine
@@ -70,7 +74,6 @@ class Displacement:
     u: Array
     v: Array
     table: Array
-    shift: float
 
     @property
     def closer(self) -> JointLine:
@@ -83,29 +86,13 @@ class Displacement:
         """``v`` in the result of places of the film."""
         near, far = surfaces(self.line, u)
         loss = np.interp(u, self.line.u, self.loss)
-        return np.asarray(v + moved_by(v, near, far, loss, FADE * self.line.width))
+        return np.asarray(v + moved_by(v, near, far, loss, fade_px(self.line)))
 
-    def along(self, u: Array, v: Array) -> Array:
-        """The displacement along the limb, px, of places of the result that did not slip."""
+    def source(self, u: Array, v: Array) -> Array:
+        """``v`` on the film of places of the result, px."""
         where = [(v - self.v[0]) * 2, u - self.u[0]]
-        return np.asarray(ndimage.map_coordinates(self.table, where, order=1, mode="nearest"))
-
-    def across(self, u: Array, v: Array) -> Array:
-        """The displacement across the limb, px, of places of the result."""
-        near, far = surfaces(self.closer, u)
-        slipped = np.clip((v - near) / (far - near), 0.0, 1.0)
-        back = np.clip((v - far) / (SHIFTED * self.line.width), 0.0, 1.0)
-        whole, fade = SHIFT_FADE
-        aside = step_down((np.abs(u) / self.line.width - whole) / fade)
-        return np.asarray(self.shift * slipped * (1 - back) ** 1.3 * aside)
-
-    def source(self, u: Array, v: Array) -> tuple[Array, Array]:
-        """Where places of the result come from: ``u`` and ``v``, px."""
-        if self.shift:  # the bone slides along the other one's surface
-            before = surfaces(self.closer, u)[0]
-            u = u - self.across(u, v)
-            v = v - before + surfaces(self.closer, u)[0]
-        return u, v - self.along(u, v)
+        moved = ndimage.map_coordinates(self.table, where, order=1, mode="nearest")
+        return np.asarray(v - moved)
 
 
 def displacement(line: JointLine, state: JointState, window: Window, side: float) -> Displacement:
@@ -115,12 +102,12 @@ def displacement(line: JointLine, state: JointState, window: Window, side: float
         line: of the joint.
         state: what the joint loses.
         window: where the result will be asked for.
-        side: of a focal loss and of a shift: -1 or 1, the sign of ``u``.
+        side: of a focal loss: -1 or 1, the sign of ``u``.
 
     Raises:
         ArithmeticError: if the map has no inverse.
     """
-    fade = FADE * line.width
+    fade = fade_px(line)
     u = np.arange(np.floor(window.u.min()), np.ceil(window.u.max()) + 1)
     v = np.arange(np.floor(window.v.min() * 2) - 2, np.ceil(window.v.max() * 2) + 3) / 2
     near, far = surfaces(line, u)
@@ -132,31 +119,10 @@ def displacement(line: JointLine, state: JointState, window: Window, side: float
     back = np.zeros_like(moved)
     for column in np.flatnonzero(loss > 0):
         back[:, column] = np.interp(v, arrived[:, column], moved[:, column])
-    own = loss_profile(line, state, line.u, side)
-    result = Displacement(line, own, u, v, back, side * state.shift * line.width)
-    if result.shift and _folds(result, window.u[::3, ::3], window.v[::3, ::3]):
-        raise ArithmeticError("the displacement of the slipped bone folds the film")
-    return result
+    return Displacement(line, loss_profile(line, state, line.u, side), u, v, back)
 
 
-def _folds(moved: Displacement, u: Array, v: Array) -> bool:
-    """Whether places of the film meet, but for the joint space, where the bones slide."""
-    near, far = surfaces(moved.closer, u)
-    outside = (v < near - 1) | (v > far + 1)
-    return bool((_stretch(moved, u[outside], v[outside]) <= 0).any())
-
-
-def _stretch(moved: Displacement, u: Array, v: Array) -> Array:
-    """Area of the film that a pixel of the result shows, px; below 0 where the map folds."""
-    h = 0.05
-    (ua, va), (ub, vb) = moved.source(u - h, v), moved.source(u + h, v)
-    (uc, vc), (ud, vd) = moved.source(u, v - h), moved.source(u, v + h)
-    return np.asarray(((ub - ua) * (vd - vc) - (ud - uc) * (vb - va)) / (4 * h * h))
-
-
-def narrowed(
-    film: Array, window: Window, moved: Displacement, rng: np.random.Generator
-) -> Array:
+def narrowed(film: Array, window: Window, moved: Displacement, rng: np.random.Generator) -> Array:
     """The window with its pixels displaced, as sharp and as grainy as before.
 
     Args:
@@ -168,14 +134,13 @@ def narrowed(
     Returns:
         (h, w) grey; where nothing moves, the very pixels of ``film``.
     """
-    shown = moved.source(window.u, window.v)
-    still = (shown[0] == window.u) & (shown[1] == window.v)
+    still = moved.source(window.u, window.v) == window.v
     rows, columns = np.nonzero(~still)
     u, v = window.u[rows, columns], window.v[rows, columns]
     sharp = ndimage.spline_filter(film, order=5)
 
     def taken(image: Array, order: int, these: NDArray[np.intp], s: float = 0.0) -> Array:
-        x, y = window.frame.to_film(*moved.source(u[these], v[these] + s))
+        x, y = window.frame.to_film(u[these], moved.source(u[these], v[these] + s))
         at = [y - window.rows.start, x - window.columns.start]
         return np.asarray(
             ndimage.map_coordinates(image, at, order=order, mode="mirror", prefilter=False)
@@ -183,7 +148,7 @@ def narrowed(
 
     everywhere = np.arange(len(rows))
     values = taken(sharp, 5, everywhere)
-    before, behind = (moved.source(u, v + s)[1] for s in (-0.5, 0.5))
+    before, behind = (moved.source(u, v + s) for s in (-0.5, 0.5))
     tight = np.flatnonzero(behind - before > 1.4)  # such a pixel holds several of the film's
     parts = [taken(sharp, 5, tight, s) for s in (-0.4, -0.2, 0.0, 0.2, 0.4)]
     values[tight] = np.mean(parts, axis=0)
@@ -203,9 +168,7 @@ def _flesh_like(film: Array, window: Window, line: JointLine) -> NDArray[np.bool
     return np.asarray(np.abs(film - level) < max(0.5 * (bone - level), 0.02))
 
 
-def bridged(
-    film: Array, window: Window, moved: Displacement, rng: np.random.Generator
-) -> Array:
+def bridged(film: Array, window: Window, moved: Displacement, rng: np.random.Generator) -> Array:
     """The narrowed window with trabecular bone across what is left of the space.
 
     Args:

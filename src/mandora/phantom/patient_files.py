@@ -101,6 +101,17 @@ def write_patient(settings: SimulateSettings, out: Path, index: int) -> list[Vis
 
 
 def _write_visit(settings: SimulateSettings, folder: Path, patient: Patient) -> VisitRows:
+    rows = rows_without_films(patient)
+    for slot in SLOTS:
+        film = simulate_film(
+            patient, slot, wide=settings.wide, pixels_per_mm=settings.pixels_per_mm
+        )
+        _write_film(film, folder, f"{patient.name}-{slot.code}", rows)
+    return rows
+
+
+def rows_without_films(patient: Patient) -> VisitRows:
+    """What a patient adds to the tables that say nothing of films; the others stay empty."""
     rows = VisitRows()
     row = true_row(patient)
     rows.tables["training.csv"].append([row[column] for column in RA2_COLUMNS])
@@ -110,10 +121,6 @@ def _write_visit(settings: SimulateSettings, folder: Path, patient: Patient) -> 
     )
     rows.tables[READERS_CSV].extend(reading_rows(patient))
     for slot in SLOTS:
-        film = simulate_film(
-            patient, slot, wide=settings.wide, pixels_per_mm=settings.pixels_per_mm
-        )
-        _write_film(film, folder, f"{patient.name}-{slot.code}", rows)
         _add_latent(patient, slot, rows)
     return rows
 

@@ -60,11 +60,20 @@ class Window:
         v: (h, w) px along the limb.
     """
 
-    def __init__(self, frame: Frame, shape: tuple[int, int], reach: float) -> None:
+    def __init__(self, frame: Frame, shape: tuple[int, int], across: float, along: float) -> None:
+        """Cut the smallest window that holds a rectangle of the frame.
+
+        Args:
+            frame: its origin is the middle.
+            shape: (height, width) of the film, px.
+            across: half the rectangle's width, px.
+            along: half its length, px.
+        """
         self.frame = frame
-        x, y = frame.origin
-        self.rows = slice(max(int(y - reach), 0), min(int(y + reach) + 2, shape[0]))
-        self.columns = slice(max(int(x - reach), 0), min(int(x + reach) + 2, shape[1]))
+        (x, y), (ax, ay) = frame.origin, np.abs(frame.axis)
+        wide, high = across * ay + along * ax, across * ax + along * ay
+        self.rows = slice(max(int(y - high), 0), min(int(y + high) + 2, shape[0]))
+        self.columns = slice(max(int(x - wide), 0), min(int(x + wide) + 2, shape[1]))
         grid = np.mgrid[self.rows, self.columns].astype(np.float64)
         self.u, self.v = frame.from_film(grid[1], grid[0])
 

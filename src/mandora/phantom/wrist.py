@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -205,10 +206,14 @@ def wrist_bites(
             elif name == "ulna":
                 start, stop, size = 0, 22, 13.0 * width
             else:
-                start, stop, size = 0, len(outline), 12.5 * width
-            at = start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))
+                start, stop, size = 0, len(outline), 13.5 * width
+            at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
+            if bones[name].yields:  # the rim itself gives way to the neighbour
+                at = at + 0.25 * (outline.mean(axis=0) - at)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
-            bites.append(Bite(name, outline[at], erosion.radius * size, erosion.depth, label))
+            bites.append(Bite(name, at, erosion.radius * size, erosion.depth, label))
+            if name == "radius":  # its rims go with it
+                bites.append(replace(bites[-1], bone="radius-rim", label=0))
     return bites
 
 
@@ -227,8 +232,12 @@ def wrist_gaps(
             gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
         else:
             state = state_of(states, name)
-            # a focal loss takes one of the two contacts, or part of the only one
-            lost = state.loss * (0.7 if state.focal else 1.0)
+            lost = state.loss
+            if state.focal:
+                # one of the two contacts, or part of the only one
+                contacts = [(a, b) for a, b, known in _GAPS if known == name]
+                taken = contacts[int(state.loss * 1000) % len(contacts)]
+                lost *= 0.7 if len(contacts) == 1 else float((first, second) == taken)
             gaps.append(
                 Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
             )

@@ -68,7 +68,7 @@ def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSe
     rng = np.random.default_rng([seed, index, limb is Limb.HAND])
     # from healthy to severe, so that every grade is seen often
     patient = draw_patient(
-        seed, index, severity=float(rng.uniform(-0.6, 1.6)), immature_share=IMMATURE_SHARE
+        seed, index, severity=float(rng.uniform(-0.35, 1.85)), immature_share=IMMATURE_SHARE
     )
     film = simulate_film(
         patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=float(rng.uniform(*PIXELS_PER_MM))

@@ -31,7 +31,7 @@ Films = tuple[NDArray[np.float16], NDArray[np.float32]]
 
 def _one(limb: Limb, size_px: int, seed: int, index: int) -> Films:
     # damage is drawn more severe than in a cohort: the diseased are the hard ones
-    patient = draw_patient(seed, index, severity=0.5, immature_share=IMMATURE_SHARE)
+    patient = draw_patient(seed, index, severity=0.75, immature_share=IMMATURE_SHARE)
     if np.random.default_rng([seed, index]).random() < PAIR_SHARE:
         film, _ = simulate_pair(patient, limb, wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM)
     else:

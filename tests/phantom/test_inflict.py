@@ -1,0 +1,256 @@
+"""Damage that is inflicted on a film is what it claims to be, and nothing else changes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, SLOTS, Damage, Limb, Site, Slot
+from mandora.images.read import read_radiograph
+from mandora.phantom.inflict import Inflicted, inflict
+from mandora.phantom.patients import draw_patient, simulate_film
+
+Film = tuple[np.ndarray, np.ndarray]
+UNIT = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
+
+
+@pytest.fixture(scope="module")
+def healthy() -> dict[str, Film]:
+    """Pixels and points of the four films of a patient without damage, by slot."""
+    patient = draw_patient(4, 0, severity=-8.0)
+    found = {}
+    for slot in SLOTS:
+        film = simulate_film(patient, slot, pixels_per_mm=5)
+        found[slot.code] = film.pixels, film.points
+    return found
+
+
+def place(points: np.ndarray, name: str) -> np.ndarray:
+    limb = next(limb for limb in Limb if len(POINTS[limb]) == len(points))
+    return points[POINT_INDEX[limb][name]]
+
+
+def size(points: np.ndarray) -> float:
+    limb = next(limb for limb in Limb if len(POINTS[limb]) == len(points))
+    first, last = (place(points, name) for name in UNIT[limb])
+    return float(np.hypot(*(first - last)))
+
+
+def darkness(pixels: np.ndarray, result: Inflicted) -> float:
+    """How much darker the middle of the joint space is than what is beside it."""
+    line = result.line[len(result.line) // 3 : -len(result.line) // 3]
+    step = np.gradient(line, axis=0)
+    normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.hypot(*step.T)[:, None]
+    reach = 0.2 * np.hypot(*(result.line[-1] - result.line[0]))
+    places = line + np.linspace(-reach, reach, 61)[:, None, None] * normal
+    x, y = np.rint(places).astype(int).transpose(2, 0, 1)
+    grey = pixels[y, x].mean(axis=1)
+    level = min(grey[:30].max(), grey[31:].max())
+    return float(np.clip(level - grey[15:46], 0, None).sum())
+
+
+@pytest.mark.parametrize(
+    ("code", "site"), [("LH", "pip3"), ("LH", "mcp2"), ("RH", "mcp5"), ("LF", "mtp2")]
+)
+def test_the_joint_space_vanishes_with_the_grade(
+    healthy: dict[str, Film], code: str, site: str
+) -> None:
+    pixels, points = healthy[code]
+    left = []
+    for grade in (2, 3, 4):
+        result = inflict(pixels, points, site, narrowing=grade, seed=2)
+        assert result.narrowing == result.state.narrowing_grade == grade
+        left.append(darkness(result.pixels, result))
+    assert darkness(pixels, result) > left[0] > left[1] > left[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "site"), [("LH", "pip3"), ("RH", "mcp2"), ("LH", "lunate"), ("RF", "mtp1")]
+)
+def test_erosions_take_bone_away_and_more_with_the_grade(
+    healthy: dict[str, Film], code: str, site: str
+) -> None:
+    pixels, points = healthy[code]
+    areas = []
+    for grade in (1, 3, 5):
+        result = inflict(pixels, points, site, erosion=grade, seed=1)
+        assert result.erosion == grade
+        eroded = result.eroded
+        assert result.pixels[eroded].mean() < pixels[eroded].mean() - 0.01
+        areas.append(int(eroded.sum()))
+    assert 0 < areas[0] < areas[2]
+
+
+@pytest.mark.parametrize("code", ["LH", "RF"])
+def test_every_site_can_be_damaged_by_every_grade(healthy: dict[str, Film], code: str) -> None:
+    pixels, points = healthy[code]
+    for damage in Damage:
+        for site in FAMILIES[Slot.parse(code).limb, damage]:
+            for grade in range(1, site.maximum + 1, 2):
+                result = inflict(pixels, points, site.name, **{str(damage): grade})
+                assert (result.pixels != pixels).any(), (site.name, damage, grade)
+                assert result.pixels.dtype == np.float32
+                assert result.pixels.min() >= 0
+                assert result.pixels.max() <= 1
+                check_locality(pixels, points, site, result)
+
+
+def check_locality(pixels: np.ndarray, points: np.ndarray, site: Site, result: Inflicted) -> None:
+    """Bit for bit the film it was, but for the neighbourhood of the site."""
+    y, x = np.nonzero(result.pixels != pixels)
+    away = np.hypot(x - result.point[0], y - result.point[1]).max()
+    assert away < 0.7 * size(points), site.name
+
+
+def test_no_grade_gives_back_the_very_pixels(healthy: dict[str, Film]) -> None:
+    for code in ("LH", "RH"):
+        pixels, points = healthy[code]
+        result = inflict(pixels, points, "mcp3", narrowing=0, erosion=None)
+        assert np.array_equal(result.pixels, pixels)
+        assert not result.eroded.any()
+        np.testing.assert_allclose(result.point, place(points, "mcp3"))
+
+
+def test_the_same_seed_gives_the_same_film_and_another_one_another(
+    healthy: dict[str, Film],
+) -> None:
+    pixels, points = healthy["LH"]
+    first, again, other = (
+        inflict(pixels, points, "mcp2", narrowing=2, erosion=3, seed=seed) for seed in (7, 7, 8)
+    )
+    assert np.array_equal(first.pixels, again.pixels)
+    assert first.state == again.state
+    assert not np.array_equal(first.pixels, other.pixels)
+
+
+def test_a_mirrored_film_gets_the_mirror_image(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    width = pixels.shape[1] - 1
+    mirrored = np.ascontiguousarray(pixels[:, ::-1])
+    for site, grades in (("mcp2", {"narrowing": 1, "erosion": 4}), ("nav", {"erosion": 3})):
+        result = inflict(pixels, points, site, **grades)
+        twin = inflict(mirrored, points * [-1, 1] + [width, 0], site, **grades)
+        assert np.array_equal(twin.pixels[:, ::-1], result.pixels)
+        assert np.array_equal(twin.eroded[:, ::-1], result.eroded)
+        np.testing.assert_allclose(twin.line * [-1, 1] + [width, 0], result.line)
+
+
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_turned_film_has_its_joint_where_the_upright_one_has(
+    healthy: dict[str, Film], quarter_turns: int
+) -> None:
+    pixels, points = healthy["LH"]
+    turned, places = pixels, points
+    for _ in range(quarter_turns):
+        turned = np.rot90(turned)
+        places = np.column_stack([places[:, 1], turned.shape[0] - 1 - places[:, 0]])
+    upright = inflict(pixels, points, "pip2", narrowing=3)
+    result = inflict(np.ascontiguousarray(turned), places, "pip2", narrowing=3)
+    line = upright.line
+    for turn in range(quarter_turns):
+        height = pixels.shape[1] if turn % 2 == 0 else pixels.shape[0]
+        line = np.column_stack([line[:, 1], height - 1 - line[:, 0]])
+    np.testing.assert_allclose(result.line, line, atol=0.5)
+
+
+def test_an_error_of_the_points_is_no_harm(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    rng = np.random.default_rng(0)
+    for site in ("pip3", "mcp2", "mcp4"):
+        middle = inflict(pixels, points, site, narrowing=2).line.mean(axis=0)
+        for _ in range(4):
+            shifted = points + rng.normal(0, 0.01 * size(points), points.shape)
+            found = inflict(pixels, shifted, site, narrowing=2).line.mean(axis=0)
+            # along the joint the line begins where the point says; across, where the space is
+            assert np.hypot(*(found - middle)) < 0.04 * size(points)
+
+
+def test_damage_adds_up_over_calls(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    first = inflict(pixels, points, "mcp2", narrowing=3)
+    both = inflict(first.pixels, points, "pip5", erosion=2)
+    alone = inflict(pixels, points, "pip5", erosion=2)
+    assert np.array_equal(both.eroded, alone.eroded)
+    assert (both.pixels != alone.pixels).any()
+
+
+def test_the_point_moves_with_the_film(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    result = inflict(pixels, points, "mcp2", narrowing=3)
+    moved = result.point - place(points, "mcp2")
+    assert np.hypot(*moved) < 0.03 * size(points)
+
+
+@pytest.mark.parametrize(
+    ("site", "grades", "message"),
+    [
+        ("mcp9", {"narrowing": 1}, "has no site 'mcp9'"),
+        ("mtp1", {"narrowing": 1}, "a hand has no site"),
+        ("mcp2", {"narrowing": 5}, "0 to 4, got 5"),
+        ("mcp2", {"erosion": -1}, "0 to 5, got -1"),
+        ("mcp2", {"erosion": 1.5}, "whole number"),
+        ("cmc3", {"erosion": 1}, "not scored there"),
+        ("ulna", {"narrowing": 1}, "not scored there"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(
+    healthy: dict[str, Film], site: str, grades: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        inflict(*healthy["LH"], site, **grades)
+
+
+def test_points_that_are_no_use_are_refused(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    with pytest.raises(ValueError, match="20 points"):
+        inflict(pixels, points[:20], "mcp2", narrowing=1)
+    lost = points.copy()
+    lost[POINT_INDEX[Limb.HAND]["pip3"]] = np.nan
+    with pytest.raises(ValueError, match="pip3 is unknown"):
+        inflict(pixels, lost, "pip3", narrowing=1)
+    lost[POINT_INDEX[Limb.HAND]["pip3"]] = (-5, 10)
+    with pytest.raises(ValueError, match="has to lie on the film"):
+        inflict(pixels, lost, "pip3", narrowing=1)
+    lost[POINT_INDEX[Limb.HAND]["mcp5"]] = np.nan
+    with pytest.raises(ValueError, match="give both points"):
+        inflict(pixels, lost, "mcp2", narrowing=1)
+    alone = np.full_like(points, np.nan)
+    for name in ("mcp2", "mcp5", "pip3"):
+        alone[POINT_INDEX[Limb.HAND][name]] = place(points, name)
+    with pytest.raises(ValueError, match="which way the hand lies"):
+        inflict(pixels, alone, "pip3", narrowing=1)
+
+
+def test_a_film_that_shows_no_joint_there_is_refused(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    with pytest.raises(ValueError, match=r"pip3: no joint line was found near .* correct"):
+        inflict(np.full_like(pixels, 0.5), points, "pip3", narrowing=2)
+    with pytest.raises(ValueError, match="give the film in full size"):
+        inflict(pixels[::4, ::4].copy(), points / 4, "pip3", narrowing=2)
+    with pytest.raises(ValueError, match="float32"):
+        inflict(pixels.astype(np.float64), points, "pip3", narrowing=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.films
+def test_real_films_keep_their_grain(films: Path) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    with (films / "films.csv").open(newline="") as file:
+        name, path = next(
+            (r["film"], films / r["file"]) for r in csv.DictReader(file) if r["set"] == "dha"
+        )
+    points = np.full((len(POINTS[Limb.HAND]), 2), np.nan)
+    with (films / "joints.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["film"] == name and row["site"] in POINT_INDEX[Limb.HAND]:
+                points[POINT_INDEX[Limb.HAND][row["site"]]] = float(row["x"]), float(row["y"])
+    film = read_radiograph(path)
+    for site in ("pip3", "mcp2", "mcp5"):
+        result = inflict(film, points, site, narrowing=2)
+        changed = film.pixels != result.pixels
+        fine = [p - gaussian_filter(p, 1.0) for p in (film.pixels, result.pixels)]
+        before, after = (f[changed].std() for f in fine)
+        assert after == pytest.approx(before, rel=0.15)
