@@ -184,6 +184,9 @@ def simulate(
     visits: Annotated[
         int, typer.Option(help="Visits of each patient, about a year apart; damage goes on.")
     ] = 1,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Films of both hands and of both feet as well.")
+    ] = False,
     wide: Annotated[
         bool, typer.Option("--wide", help="Poor framing and exposure too, as in training.")
     ] = False,
@@ -199,7 +202,7 @@ def simulate(
 
     try:
         settings = SimulateSettings(
-            patients=patients, visits=visits, seed=seed, wide=wide, workers=workers
+            patients=patients, visits=visits, seed=seed, pairs=pairs, wide=wide, workers=workers
         )
     except ValidationError as error:
         _fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))

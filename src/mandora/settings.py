@@ -138,10 +138,10 @@ class SymmetrySettings(Settings):
 class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
-    films: int = Field(2600, ge=8, description="simulated films of each limb")
+    films: int = Field(3500, ge=8, description="simulated films of each limb")
     network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=8, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
+        LoopSettings(epochs=10, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
     )
 
 
@@ -173,5 +173,6 @@ class SimulateSettings(Settings):
     pixels_per_mm: float | None = Field(
         None, gt=0.5, le=20, description="fixed resolution; drawn like real cohorts if absent"
     )
+    pairs: bool = Field(False, description="films of both hands and of both feet as well")
     wide: bool = Field(False, description="poor framing and exposure too, as in training")
     workers: int = Field(1, ge=1, description="processes")

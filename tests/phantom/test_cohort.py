@@ -203,7 +203,9 @@ def test_wide_films_are_framed_in_other_ways(cohort: Path, tmp_path: Path) -> No
     settings = SimulateSettings(patients=1, seed=5, pixels_per_mm=2.0, wide=True)
     simulate_cohort(settings, tmp_path / "wide")
     known = json.loads((tmp_path / "wide" / "truth" / "cohort.json").read_text("utf-8"))
-    assert known["settings"] == {"patients": 1, "seed": 5, "pixels_per_mm": 2.0, "wide": True}
+    assert known["settings"] == {
+        "patients": 1, "seed": 5, "pixels_per_mm": 2.0, "pairs": False, "wide": True,
+    }  # fmt: skip
     plain = rows(cohort / "truth" / "films.csv")[:4]
     wide = rows(tmp_path / "wide" / "truth" / "films.csv")
     assert [r["width"] for r in plain] != [r["width"] for r in wide]
@@ -289,3 +291,26 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path, limit: int, films: boo
     for film in out.rglob("*.jpg"):
         with Image.open(film) as image:
             image.load()
+
+
+def test_films_of_both_limbs_come_with_the_truth_of_each(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pairs"
+    simulate_cohort(SimulateSettings(patients=1, seed=5, pixels_per_mm=2.0, pairs=True), out)
+    assert sorted(p.name for p in (out / "pairs").iterdir()) == [
+        "SIM0001-feet.jpg", "SIM0001-hands.jpg",
+    ]  # fmt: skip
+    single = {k: v for k, v in contents(out).items() if k.startswith("SIM0001-")}
+    assert single == {k: v for k, v in contents(cohort).items() if k.startswith("SIM0001-")}
+    both = [r for r in rows(out / "truth" / "joints.csv") if r["film"] == "pairs/SIM0001-feet.jpg"]
+    assert [r["side"] for r in both] == ["L"] * 6 + ["R"] * 6
+    x = [float(r["x"]) for r in both]
+    assert max(x[:6]) < min(x[6:])
+    with Image.open(out / "pairs" / "SIM0001-feet.jpg") as film:
+        for side in "LR":
+            with Image.open(out / "truth" / "spaces" / f"SIM0001-feet-{side}.png") as mask:
+                assert mask.size == film.size
+                assert mask.getbbox() is not None
+    # they show nothing new, and do not get in the way of scoring
+    found = find_studies([out])
+    assert not found.problems
+    assert {len(s.films) for s in found.studies} == {4}

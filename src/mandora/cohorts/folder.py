@@ -256,12 +256,15 @@ def _is_output(folder: Path) -> bool:
     """Whether the folder was written by an earlier run, or belongs to a simulated cohort.
 
     The pictures of a run and of a cohort's truth are named like films, and are none. The films
-    of a cohort's later visit have the names of the first one's; name its folder to use them.
+    of a cohort's later visit have the names of the first one's; name its folder to use them. Its
+    films of two limbs show what single films show.
     """
     if folder.name in _RUN_FOLDERS:
         return _is_run(folder.parent)
     if _VISIT.fullmatch(folder.name):
         return all((f / "truth" / "cohort.json").is_file() for f in (folder, folder.parent))
+    if folder.name == "pairs":
+        return (folder.parent / "truth" / "cohort.json").is_file()
     return folder.name == "truth" and (folder / "cohort.json").is_file()
 
 

@@ -29,7 +29,7 @@ from mandora.locate.views import (
 )
 from mandora.records import Reason
 
-CLEAR_FIT = {Limb.HAND: 0.5, Limb.FOOT: 0.7}
+CLEAR_FIT = {Limb.HAND: 0.6, Limb.FOOT: 0.7}
 """Fit from which a limb is beyond doubt, so that no other view of the film is tried."""
 
 MIRROR_FACTOR = 1.5  # so much better must the other side fit before a known side is doubted

@@ -22,6 +22,7 @@ from mandora.anatomy import SLOTS, Limb
 from mandora.cohorts.coco_writer import CocoWriter
 from mandora.phantom.patient_files import (
     MASKS,
+    PAIRS_FOLDER,
     TABLES,
     VisitRows,
     bone_labels,
@@ -63,7 +64,8 @@ class Estimate:
 
 def estimate(settings: SimulateSettings) -> Estimate:
     """What a cohort will need, within a factor of two."""
-    films = settings.patients * settings.visits * len(SLOTS)
+    # a pair is as large as the two films that it shows
+    films = settings.patients * settings.visits * len(SLOTS) * (2 if settings.pairs else 1)
     scale = ((settings.pixels_per_mm or 5.0) / 5.0) ** 2
     return Estimate(
         round(films * BYTES_PER_FILM * scale), films * SECONDS_PER_FILM * scale / settings.workers
@@ -136,6 +138,7 @@ class _VisitFolder:
 
     def __init__(self, settings: SimulateSettings, out: Path, visit: int) -> None:
         self._folder = visit_folder(out, visit)
+        self._pairs = settings.pairs
         # what says nothing about the films stays out: the bytes do not depend on it
         known = settings.model_dump(mode="json", exclude={"workers", "visits"})
         about = {"software": f"mandora {__version__}", "visit": visit, "settings": known}
@@ -145,6 +148,8 @@ class _VisitFolder:
         truth = self._folder / "truth"
         for kind in (*MASKS, "labelme"):
             (truth / kind).mkdir(parents=True, exist_ok=True)
+        if self._pairs:
+            (self._folder / PAIRS_FOLDER).mkdir(exist_ok=True)
         with ExitStack() as stack:
             self._spaces = stack.enter_context(CocoWriter(truth / "coco.json"))
             self._bones = stack.enter_context(CocoWriter(truth / "coco-bones.json", bone_labels()))

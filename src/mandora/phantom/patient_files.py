@@ -27,6 +27,7 @@ from mandora.phantom.patients import (
     bone_names,
     draw_patient,
     simulate_film,
+    simulate_pair,
     true_row,
 )
 from mandora.phantom.progression import visits
@@ -35,6 +36,8 @@ from mandora.phantom.render import SimulatedFilm
 from mandora.settings import SimulateSettings
 
 MASKS = ("spaces", "erosions", "bones")
+PAIRS_FOLDER = "pairs"
+PAIRS = {Limb.HAND: "hands", Limb.FOOT: "feet"}
 ORIENTATION = "upright"  # fingers and toes point up
 
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -107,6 +110,15 @@ def _write_visit(settings: SimulateSettings, folder: Path, patient: Patient) -> 
             patient, slot, wide=settings.wide, pixels_per_mm=settings.pixels_per_mm
         )
         _write_film(film, folder, f"{patient.name}-{slot.code}", rows)
+    if settings.pairs:
+        for limb, plural in PAIRS.items():
+            both = simulate_pair(
+                patient, limb, wide=settings.wide, pixels_per_mm=settings.pixels_per_mm
+            )
+            for film in both:
+                name = f"{patient.name}-{plural}-{film.side}"
+                image = f"{PAIRS_FOLDER}/{patient.name}-{plural}.jpg"
+                _write_film(film, folder, name, rows, image)
     return rows
 
 
@@ -125,9 +137,12 @@ def rows_without_films(patient: Patient) -> VisitRows:
     return rows
 
 
-def _write_film(film: SimulatedFilm, folder: Path, name: str, rows: VisitRows) -> None:
+def _write_film(
+    film: SimulatedFilm, folder: Path, name: str, rows: VisitRows, image: str | None = None
+) -> None:
+    """Write a film, ``<name>.jpg`` if not told otherwise, and the masks of its limb."""
     height, width = film.spaces.shape
-    image = f"{name}.jpg"
+    image = image or f"{name}.jpg"
     _save(Image.fromarray((film.pixels * 255 + 0.5).astype(np.uint8)), folder / image, "JPEG")
     bones = _bone_outlines(film)
     masks = {"spaces": film.spaces, "erosions": film.erosions, "bones": _bone_map(film, bones)}
