@@ -255,6 +255,6 @@ def _card(run: Path, info: BundleInfo) -> str:
         "positions, before (`patch`) and after the trees (`final`).", "",
         "## Limits", "",
         "Simulated films are simpler than real ones: scores of real films are not validated. "
-        "One hand or foot per film, fingers or toes up, bright bone.", "",
+        "Views of the hand from its back and of the foot from its top only.", "",
     ]  # fmt: skip
     return "\n".join(lines)
