@@ -149,7 +149,7 @@ def _surface(
         profile: of the surface, mm by share of half the bone's width.
         sign: 1 if the profile counts towards the head, -1 if towards the base.
     """
-    share = np.linspace(-0.95, 0.95, 13) * width / whole
+    share = np.linspace(-0.8, 0.8, 13) * width / whole  # beyond, the surfaces part
     return np.asarray(
         end + across(up) * (share * whole / 2)[:, None] + sign * up * profile(share)[:, None]
     )
