@@ -12,12 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from mandora.phantom.fields import Field
 from mandora.phantom.shapes import Array, Tube, base_profile, flared, head_profile
-
-Field = NDArray[np.float32]
 
 _SLICES = np.linspace(-1, 1, 11)[1:-1]  # places along the beam, shares of the half thickness
 _SPACING = float(_SLICES[1] - _SLICES[0])
