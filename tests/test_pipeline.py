@@ -383,7 +383,7 @@ def test_the_packaged_model_scores_a_simulated_film(packaged: Pipeline, slot: Sl
 
 @pytest.fixture(scope="module")
 def hand_film() -> NDArray[np.float32]:
-    return simulate_film(draw_patient(99, 0), LH, pixels_per_mm=3).pixels
+    return simulate_film(draw_patient(99, 1), LH, pixels_per_mm=3).pixels
 
 
 @pytest.fixture(scope="module")

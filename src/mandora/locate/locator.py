@@ -18,6 +18,7 @@ from mandora.inference import Network
 from mandora.locate.decode import find_peaks
 from mandora.locate.shape import ShapeFit, fit_shapes, judge
 from mandora.locate.views import (
+    ZOOM,
     Look,
     Pixels,
     View,
@@ -39,6 +40,7 @@ _LONG_SIDE_PX = 1024  # larger films are made smaller: 256 px see no more of the
 _PEAKS = 4  # per heat map
 _BATCH = 16  # looks at a time; more only cost memory
 _MOST_ZOOMED = 6
+_ASKEW_DEG = 12.0  # a limb is looked at once more if the first look was off by more
 _SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in units
 
 
@@ -79,6 +81,12 @@ class _Guess:
     @cached_property
     def view(self) -> View:
         return view_of(self.to_film, self.look.inverted)
+
+    def askew(self, unit_px: float) -> bool:
+        """Whether the limb lay otherwise in the look than upright and ``unit_px`` large."""
+        cos, sin = self.shape.matrix[0, 0], self.shape.matrix[1, 0]
+        turned = abs(np.degrees(np.arctan2(sin, cos)))
+        return bool(turned > _ASKEW_DEG or abs(np.log2(np.hypot(cos, sin) / unit_px)) > 0.3)
 
     def same_place(self, other: _Guess) -> bool:
         """Whether both are the same limb. A template is centred on its origin."""
@@ -186,12 +194,16 @@ class Locator:
         return [g for g in found if self._clear(g) and not g.same_place(limb)]
 
     def _zoomed(self, pixels: Pixels, seeds: Sequence[_Guess]) -> list[_Guess]:
-        """What a look at each of the best seeds alone shows."""
-        looks = [
-            zoomed_look(self.template, s.to_film, self.limb, self._input_px, s.look.inverted)
-            for s in seeds[:_MOST_ZOOMED]
+        """What a look at each of the best seeds alone shows; a second one where it was askew."""
+        found = self._guess(pixels, self._zooms(seeds[:_MOST_ZOOMED]), 1)
+        askew = [guess for guess in found if guess.askew(ZOOM[self.limb] * self._input_px)]
+        return [*found, *self._guess(pixels, self._zooms(askew), 1)]
+
+    def _zooms(self, guesses: Sequence[_Guess]) -> list[Look]:
+        return [
+            zoomed_look(self.template, g.to_film, self.limb, self._input_px, g.look.inverted)
+            for g in guesses
         ]
-        return self._guess(pixels, looks, 1)
 
     def _clear(self, guess: _Guess) -> bool:
         return guess.fit >= CLEAR_FIT[self.limb]
