@@ -32,7 +32,7 @@ from mandora.phantom.damage import JointState, draw_state
 from mandora.phantom.patients import bare_areas, draw_patient, simulate_film
 from mandora.phantom.render import SimulatedFilm
 
-PATIENTS, WORKERS = 200, 2
+PATIENTS, WORKERS = 600, 2
 SEED = 40_000
 PIXELS_PER_MM = 5.0
 HALF_MM, SIDE = 9.0, 36  # half side of a patch, and its px

@@ -80,6 +80,7 @@ def test_every_film_has_its_points_and_masks(cohort: Path) -> None:
             assert (int(said["width"]), int(said["height"])) == size
             assert (said["limb"], said["side"]) == (slot.limb, slot.side)
             assert float(said["spacing_mm"]) == pytest.approx(0.5, rel=0.01)
+            assert said["inverted"] == "0"
             mine = [r for r in joints if r["film"] == f"{name}.jpg"]
             assert [r["site"] for r in mine] == [p.name for p in POINTS[slot.limb]]
             for kind in ("spaces", "erosions", "bones"):

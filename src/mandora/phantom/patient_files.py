@@ -45,7 +45,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "template.csv": RA2_COLUMNS,
     "truth/visits.csv": ("patient", "visit", "years"),
     "truth/films.csv": (
-        "film", "limb", "side", "orientation", "width", "height", "spacing_mm",
+        "film", "limb", "side", "orientation", "width", "height", "spacing_mm", "inverted",
     ),
     "truth/joints.csv": ("film", "limb", "side", "site", "x", "y"),
     "truth/latent.csv": (
@@ -159,7 +159,7 @@ def _write_film(
     rows.bones.append((image, (width, height), bones))
     rows.tables["truth/films.csv"].append(
         [image, film.limb, film.side, ORIENTATION, str(width), str(height),
-         f"{film.spacing_mm:.6f}"]
+         f"{film.spacing_mm:.6f}", str(int(film.inverted))]
     )  # fmt: skip
     rows.tables["truth/joints.csv"].extend(
         [image, film.limb, film.side, p.name, f"{x:.2f}", f"{y:.2f}"]

@@ -234,6 +234,8 @@ def wrist_bites(
                 start, stop, size = 0, 20, 20.0 * width
             elif name == "ulna":
                 start, stop, size = 0, 22, 13.0 * width
+            elif name == "scaphoid":  # its proximal half, which the radiocarpal patch shows
+                start, stop, size = 18, 36, 13.5 * width
             else:
                 start, stop, size = 0, len(outline), 13.5 * width
             at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
@@ -263,10 +265,10 @@ def wrist_gaps(
             state = state_of(states, name)
             lost = state.loss
             if state.focal:
-                # one of the two contacts, or part of the only one
+                # mostly one of the two contacts, or part of the only one
                 contacts = [(a, b) for a, b, known in _GAPS if known == name]
                 taken = contacts[int(state.loss * 1000) % len(contacts)]
-                lost *= 0.7 if len(contacts) == 1 else float((first, second) == taken)
+                lost *= 0.7 if len(contacts) == 1 else 1.0 if (first, second) == taken else 0.4
             gaps.append(
                 Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
             )
