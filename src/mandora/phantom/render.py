@@ -7,7 +7,7 @@ detector and the display make of them in :mod:`mandora.phantom.exposure`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +89,20 @@ def render_pair(
             f"{first.height} px at {first.pixels_per_mm}/mm and {second.height} px at "
             f"{second.pixels_per_mm}/mm"
         )
-    halves = [_project(s, p, imaging, rng) for s, p in zip(skeletons, placements, strict=True)]
-    one, other = _develop(halves, imaging, rng)
+    # a limb may reach over the middle of the film
+    width, left = first.width + second.width, 0
+    limbs = []
+    for skeleton, half in zip(skeletons, placements, strict=True):
+        x = (left + half.centre[0] * half.width) / width
+        whole = replace(half, width=width, centre=(x, half.centre[1]))
+        limbs.append(_project(skeleton, whole, imaging, rng))
+        left += half.width
+    one, other = _develop(limbs, imaging, rng)
     return one, other
 
 
 @dataclass(frozen=True, eq=False)
-class _Half:
+class _Limb:
     """One limb's shadow and truth, as it will lie on the film."""
 
     attenuation: Field
@@ -109,7 +116,7 @@ class _Half:
 
 def _project(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
-) -> _Half:
+) -> _Limb:
     stage = Stage(skeleton, placement)
     dense, spongy = stage.project_bones(rng)
     soft = stage.project_flesh()
@@ -125,30 +132,26 @@ def _project(
         pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
         points = points * [-1, 1] + [last, 0]
         outlines = {name: outline * [-1, 1] + [last, 0] for name, outline in outlines.items()}
-    return _Half(
+    return _Limb(
         pictures[0], points, pictures[1], pictures[2], outlines, placement, skeleton.limb
     )  # fmt: skip
 
 
 def _develop(
-    halves: Sequence[_Half], imaging: Imaging, rng: np.random.Generator
+    limbs: Sequence[_Limb], imaging: Imaging, rng: np.random.Generator
 ) -> list[SimulatedFilm]:
-    """Expose one film of all halves, from left to right."""
-    ppmm = halves[0].placement.pixels_per_mm
-    pixels = expose(np.concatenate([h.attenuation for h in halves], axis=1), ppmm, imaging, rng)
-    pixels = collimate(pixels, imaging)
+    """Expose one film of all limbs."""
+    first = limbs[0]
+    ppmm = first.placement.pixels_per_mm
+    attenuation = np.asarray(sum(limb.attenuation for limb in limbs), dtype=np.float32)
+    pixels = collimate(expose(attenuation, ppmm, imaging, rng), imaging)
     if imaging.marker:
-        pixels = mark(pixels, ppmm, halves[0].placement.side, halves[0].limb, rng)
+        pixels = mark(pixels, ppmm, first.placement.side, first.limb, rng)
     pixels = deliver(pixels, imaging)
-    films, left = [], 0
-    for half in halves:
-        right = pixels.shape[1] - left - half.placement.width
-        beside, shift = ((0, 0), (left, right)), np.array([left, 0.0])
-        films.append(SimulatedFilm(
-            pixels, half.points + shift, np.pad(half.spaces, beside),
-            np.pad(half.erosions, beside),
-            {name: outline + shift for name, outline in half.bones.items()},
-            1 / ppmm, half.limb, half.placement.side, imaging.inverted,
-        ))  # fmt: skip
-        left += half.placement.width
-    return films
+    return [
+        SimulatedFilm(
+            pixels, limb.points, limb.spaces, limb.erosions, limb.bones, 1 / ppmm, limb.limb,
+            limb.placement.side, imaging.inverted,
+        )
+        for limb in limbs
+    ]  # fmt: skip
