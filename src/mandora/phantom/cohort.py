@@ -28,6 +28,7 @@ from mandora.phantom.patient_files import (
     bone_labels,
     visit_folder,
     write_patient,
+    write_whole,
 )
 from mandora.phantom.patients import bone_names
 from mandora.settings import SimulateSettings
@@ -181,8 +182,8 @@ class _VisitFolder:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         if kind is None:
-            self._write("truth/bones.csv", _bone_table())
-            self._write("truth/cohort.json", self._about)
+            write_whole(self._folder / "truth" / "bones.csv", _bone_table().encode())
+            write_whole(self._folder / "truth" / "cohort.json", self._about.encode())
 
     def _close(self, kind: type[BaseException] | None, *error: object) -> None:
         """Give the tables their names, or remove what there is of them."""
@@ -196,14 +197,6 @@ class _VisitFolder:
                 with suppress(OSError):  # what a full disk has no room for is not wanted
                     file.close()
                 (self._folder / f"{name}.part").unlink(missing_ok=True)
-
-    def _write(self, name: str, text: str) -> None:
-        part = self._folder / f"{name}.part"
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(self._folder / name)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _bone_table() -> str:

@@ -154,7 +154,7 @@ def _write_film(
         for p, (x, y) in zip(POINTS[film.limb], film.points, strict=True)
     }
     document = labelme_document(spaces, f"../../{image}", (width, height), points)
-    _write(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
+    write_whole(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
     rows.spaces.append((image, (width, height), spaces))
     rows.bones.append((image, (width, height), bones))
     rows.tables["truth/films.csv"].append(
@@ -201,10 +201,10 @@ def _bone_outlines(film: SimulatedFilm) -> tuple[Outline, ...]:
 def _save(image: Image.Image, path: Path, kind: str) -> None:
     data = io.BytesIO()
     image.save(data, format=kind, **({"quality": 92} if kind == "JPEG" else {}))
-    _write(path, data.getvalue())
+    write_whole(path, data.getvalue())
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     part = path.with_name(path.name + ".part")
     try:
