@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-PRESETS = ("fast",)
+PRESETS = ("fast", "paper")
 
 
 class Settings(BaseModel):
@@ -60,7 +60,8 @@ def preset(name: str, kind: type[S]) -> S:
     """
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r}; use {' or '.join(PRESETS)}")
-    return kind()  # the defaults are those of ``fast``
+    # the defaults are those of ``fast``; what the paper does otherwise is at the end of the file
+    return kind.model_validate(_PAPER.get(kind, {})) if name == "paper" else kind()
 
 
 def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -77,41 +78,160 @@ class LoopSettings(Settings):
     """The training loop, shared by both networks."""
 
     epochs: int = Field(24, ge=1, description="passes over the training items")
-    batch_size: int = Field(32, ge=1, description="items per step")
-    learning_rate: float = Field(2e-3, gt=0, description="highest rate of the one-cycle schedule")
+    batch_size: int = Field(32, ge=1, description="items per step, over all processes")
+    optimiser: Literal["adamw", "adam"] = Field("adamw", description="`adamw` or `adam`")
+    learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
+    schedule: Literal["one-cycle", "steps"] = Field(
+        "one-cycle", description="`one-cycle`, or `steps`: constant, lowered once"
+    )
+    drop_after: int | None = Field(
+        None, ge=1, description="`steps`: epochs at the full rate; never lowered if absent"
+    )
+    drop_factor: float = Field(0.1, gt=0, le=1, description="`steps`: the rate's factor after that")
+    rate_decay: float = Field(
+        0.0, ge=0, description="the rate is divided by 1 + this × the number of steps done"
+    )
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
-    clip_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    clip_norm: float | None = Field(
+        1.0, gt=0, description="gradients are clipped to this norm; not at all if absent"
+    )
+    ema: float | None = Field(
+        None, gt=0, lt=1,
+        description="decay per step of averaged weights, which are then what is kept",
+    )  # fmt: skip
+    keep: Literal["last", "best"] = Field(
+        "last", description="`last` or `best` weights (by the held-out score) are exported"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many epochs without a better held-out score"
+    )
+    minutes: float | None = Field(None, gt=0, description="stop after the epoch that passes this")
+    checkpoint_minutes: float = Field(
+        2.0, ge=0, description="time between checkpoints within an epoch; 0 after every step"
+    )
     seed: int = Field(1, description="of the simulated items, their order and the first weights")
     threads: int = Field(2, ge=1, description="processor threads; processes that simulate")
-    minutes: float | None = Field(None, gt=0, description="stop after the epoch that passes this")
+    loaders: int = Field(
+        0, ge=0, description="processes that prepare batches; 0 prepares them in the training one"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`, `cpu` or `cuda`")
+    half: bool = Field(
+        True, description="16-bit arithmetic where the processor or GPU is made for it"
+    )
+    deterministic: bool = Field(
+        True, description="only operations that give the same bits every time"
+    )
 
 
 class LocateSettings(Settings):
-    """The ``fast`` localiser: one U-Net per limb, all points in one pass."""
+    """The localiser's network, what it sees and what it is trained to draw."""
 
+    design: Literal["all-points", "one-point"] = Field(
+        "all-points",
+        description="`all-points`: one network per limb; `one-point`: the published network, "
+        "one per point",
+    )
     input_px: int = Field(256, ge=64, multiple_of=32, description="side of the square input")
+    keep_aspect: bool = Field(True, description="pad the film to a square instead of stretching it")
+    channels: Literal[1, 3] = Field(
+        1, description="1: standardised film; 3: the film and two contrast-normalised versions"
+    )
     widths: tuple[int, ...] = Field(
         (16, 32, 48, 64, 96, 128), description="channels of each level, the finest first"
     )
+    kernel_px: int = Field(3, ge=1, description="side of the convolutions; odd")
     heatmap_stride: int = Field(2, ge=1, description="input px per heat-map px")
-    sigma_px: float = Field(1.6, gt=0, description="target spread, heat-map px")
+    target: Literal["gaussian", "square"] = Field("gaussian", description="`gaussian` or `square`")
+    sigma_px: float = Field(1.6, gt=0, description="`gaussian`: spread, heat-map px")
+    square_half_px: float = Field(
+        15.0, gt=0, description="`square`: half side on a film of 1024 × 1024 px"
+    )
+    point_weight: float = Field(
+        20.0, ge=0, description="extra weight of the target's px in the cross-entropy"
+    )
+    decode: Literal["peak", "component"] = Field(
+        "peak",
+        description="`peak`: summit of the heat; `component`: middle of the largest connected "
+        "region above the threshold",
+    )
     found_threshold: float = Field(
-        0.25, ge=0, le=1, description="peak below which a point counts as not found"
+        0.25, ge=0, le=1, description="heat below which a point counts as not found"
+    )
+    seeds: int = Field(
+        1, ge=1, description="networks trained from different first weights; the median counts"
+    )
+
+
+class FilmChangeSettings(Settings):
+    """Random changes of whole films in training."""
+
+    share: float = Field(0.9, ge=0, le=1, description="share of films that are moved")
+    turn_deg: float = Field(30.0, ge=0, le=180, description="turns up to this, both ways")
+    shift: float = Field(0.08, ge=0, le=0.5, description="shifts up to this share of the side")
+    scale: tuple[float, float] = Field((0.7, 1.25), description="least and greatest enlargement")
+    keep_height: tuple[float, float] | None = Field(
+        None, description="share of the film's height that is left after its bottom is cut"
+    )
+    gamma: float = Field(0.4, ge=0, description="s.d. of the logarithm of gamma")
+    noise: float = Field(0.04, ge=0, description="s.d. of noise, up to this share of the range")
+    blur_share: float = Field(0.4, ge=0, le=1, description="share of films that are blurred")
+    intensity: tuple[float, float] | None = Field(
+        None, description="grey values are multiplied by something between these"
     )
 
 
 class DamageSettings(Settings):
-    """The ``fast`` damage network: one for all joints of both limbs."""
+    """The damage network, what it sees and what it is trained to say."""
 
+    design: Literal["all-joints", "family"] = Field(
+        "all-joints",
+        description="`all-joints`: one network, told which joint it sees; `family`: the published "
+        "network, one for each of the four families of targets",
+    )
     patch_px: int = Field(112, ge=32, multiple_of=16, description="side of the square patch")
+    window: Literal["limb", "film"] = Field(
+        "limb", description="patches as large as the `limb` or the `film` makes them"
+    )
     half_window: float = Field(
-        0.17, gt=0, le=1, description="half side of a patch / size of the limb"
+        0.17, gt=0, le=1, description="`limb`: half side of a patch / size of the limb"
+    )
+    half_window_px: float = Field(
+        192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
+    )
+    channels: Literal[1, 7] = Field(
+        1, description="1: standardised patch; 7: five versions of the film, two of the patch"
     )
     widths: tuple[int, ...] = Field(
         (20, 40, 72, 112), description="channels of each level, the finest first"
     )
     condition_width: int = Field(24, ge=1, description="width of the joint's embedding")
+    head: Literal["regression", "ordinal"] = Field(
+        "regression", description="`regression`, or `ordinal`: the sum of the chances of each grade"
+    )
+    heads: Literal["shared", "family"] = Field(
+        "shared", description="last layers `shared` by hands and feet, or one pair per `family`"
+    )
+    mask: Literal["space", "erosion", "none"] = Field(
+        "space", description="what the decoder draws: joint `space`, `erosion`, or `none`"
+    )
     mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
+    score_weight: float = Field(4.0, gt=0, description="weight of the scores' squared error")
+
+
+class PatchChangeSettings(Settings):
+    """Random changes of joint patches in training."""
+
+    share: float = Field(0.9, ge=0, le=1, description="share of patches that are moved")
+    turn_deg: float = Field(10.0, ge=0, le=45, description="turns up to this, both ways")
+    shift: float = Field(0.05, ge=0, le=0.25, description="shifts up to this share of the side")
+    scale: tuple[float, float] = Field((0.88, 1.14), description="least and greatest enlargement")
+    mirror_share: float = Field(0.0, ge=0, le=1, description="share that is flipped left to right")
+    gamma: float = Field(0.4, ge=0, description="s.d. of the logarithm of gamma")
+    noise: float = Field(0.04, ge=0, description="s.d. of noise, up to this share of the range")
+    blur_share: float = Field(0.4, ge=0, le=1, description="share of patches that are blurred")
+    intensity: tuple[float, float] | None = Field(
+        None, description="grey values are multiplied by something between these"
+    )
 
 
 class SymmetrySettings(Settings):
@@ -138,8 +258,9 @@ class SymmetrySettings(Settings):
 class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
-    films: int = Field(3500, ge=8, description="simulated films of each limb")
+    films: int = Field(3500, ge=8, description="simulated films of each limb, without a data set")
     network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
+    changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
     loop: LoopSettings = Field(
         LoopSettings(epochs=10, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
     )
@@ -148,8 +269,14 @@ class TrainLocateSettings(Settings):
 class TrainDamageSettings(Settings):
     """Training of the damage network."""
 
-    patients: int = Field(600, ge=2, description="simulated patients, one hand and foot of each")
+    patients: int = Field(
+        600, ge=2, description="simulated patients, one hand and foot of each, without a data set"
+    )
+    oversample: bool = Field(
+        False, description="show as many items with damage as without, by repeating the fewer"
+    )
     network: DamageSettings = Field(DamageSettings(), description="table `[network]`")
+    changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     loop: LoopSettings = Field(
         LoopSettings(epochs=8, batch_size=32, learning_rate=2e-3), description="table `[loop]`"
     )
@@ -176,3 +303,46 @@ class SimulateSettings(Settings):
     pairs: bool = Field(False, description="films of both hands and of both feet as well")
     wide: bool = Field(False, description="poor framing and exposure too, as in training")
     workers: int = Field(1, ge=1, description="processes")
+
+
+# Where the published method departs from the defaults; the numbers are those of Li & Guan 2022
+# and of the authors' program.
+_PAPER: dict[type[Settings], dict[str, Any]] = {
+    TrainLocateSettings: {
+        "network": {
+            "design": "one-point", "input_px": 1024, "keep_aspect": False, "channels": 3,
+            "widths": (9, 18, 36, 72, 144), "kernel_px": 7, "heatmap_stride": 1,
+            "target": "square", "square_half_px": 15.0, "point_weight": 0.0,
+            "decode": "component", "found_threshold": 0.5,
+        },
+        "changes": {
+            "share": 0.0, "turn_deg": 0.0, "shift": 0.0, "scale": (1.0, 1.0),
+            "keep_height": (0.85, 0.95), "gamma": 0.0, "noise": 0.0, "blur_share": 0.0,
+            "intensity": (0.9, 1.15),
+        },
+        "loop": {
+            "epochs": 100, "batch_size": 5, "optimiser": "adam", "learning_rate": 1e-3,
+            "schedule": "steps", "drop_after": 50, "rate_decay": 1e-5, "weight_decay": 0.0,
+            "clip_norm": None, "half": False,
+        },
+    },
+    TrainDamageSettings: {
+        "oversample": True,
+        "network": {
+            "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
+            "channels": 7, "widths": (21, 31, 46, 69, 103), "mask_weight": 1.0,
+            "score_weight": 1.0,
+        },
+        "changes": {
+            "share": 1.0, "turn_deg": 0.0, "shift": 10 / 384, "scale": (1.0, 1.0),
+            "mirror_share": 0.5, "gamma": 0.0, "noise": 0.0, "blur_share": 0.0,
+            "intensity": (0.9, 1.15),
+        },
+        "loop": {
+            "epochs": 50, "batch_size": 20, "optimiser": "adam", "learning_rate": 1e-3,
+            "schedule": "steps", "drop_after": 10, "rate_decay": 1e-5, "weight_decay": 0.0,
+            "clip_norm": None, "half": False,
+        },
+    },
+    TrainSymmetrySettings: {"forest": {"drop_extremity": 0.0}},
+}  # fmt: skip
