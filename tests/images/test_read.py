@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
-from mandora.images.radiograph import UnreadableFilm
+from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
 from mandora.images.read import read_radiograph
 
 QUADRANTS = np.repeat(np.repeat(np.array([[0, 80], [160, 255]], np.uint8), 40, 0), 50, 1)
@@ -56,7 +56,7 @@ def test_a_film_carries_its_name_and_hash(tmp_path: Path) -> None:
     assert film.remarks == ()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
 def test_8_bit_grey_is_divided_by_255(tmp_path: Path, kind: str) -> None:
     levels = np.clip(NOISE, 20, 200)
     assert np.array_equal(
@@ -122,6 +122,8 @@ def test_grey_survives_colour_palette_and_alpha(tmp_path: Path) -> None:
     variants = [grey.convert("RGB"), grey.convert("RGBA"), grey.convert("LA"), palette]
     for image in variants:
         assert np.array_equal(read_image(tmp_path, image), expected), image.mode
+    for image in (grey, grey.convert("RGB"), grey.convert("RGBA"), palette):
+        assert np.array_equal(read_image(tmp_path, image, "BMP"), expected), image.mode
 
 
 def test_a_reversed_palette_is_looked_up(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_alpha_that_hides_everything_is_ignored(tmp_path: Path) -> None:
 
 def test_one_bit_pictures(tmp_path: Path) -> None:
     bits = Image.fromarray(NOISE > 127)
-    for kind in ("PNG", "TIFF"):
+    for kind in ("PNG", "TIFF", "BMP"):
         assert np.array_equal(read_image(tmp_path, bits, kind), (NOISE > 127).astype(np.float32))
 
 
@@ -197,7 +199,8 @@ def test_missing_empty_folder_and_foreign_files(tmp_path: Path) -> None:
     assert "folder" in refusal(tmp_path)
     assert "0 bytes" in refusal(saved(tmp_path, b""))
     assert "not a PNG" in refusal(saved(tmp_path, b"Patient_ID,Overall_Tol\n" * 50))
-    assert "not a PNG" in refusal(saved(tmp_path, encoded(Image.fromarray(QUADRANTS), "BMP")))
+    assert "not a PNG" in refusal(saved(tmp_path, b"BMI is 27, " * 50))
+    assert "not a PNG" in refusal(saved(tmp_path, encoded(Image.fromarray(QUADRANTS), "GIF")))
 
 
 def test_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +218,7 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     assert "regular file" in refusal(tmp_path / "pipe.png")
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
 def test_truncated_files(tmp_path: Path, kind: str) -> None:
     data = encoded(Image.fromarray(NOISE), kind)
     # the pixels of a TIFF may be followed by its directory
@@ -242,6 +245,16 @@ def test_too_small(tmp_path: Path) -> None:
     small = Image.fromarray(NOISE[:63])
     assert "100 × 63 px" in refusal(saved(tmp_path, encoded(small, "PNG")))
     assert read_image(tmp_path, Image.fromarray(NOISE[:64, :64])).shape == (64, 64)
+
+
+def test_a_picture_of_one_joint_may_be_smaller(tmp_path: Path) -> None:
+    joint = saved(tmp_path, encoded(Image.fromarray(NOISE[:20, :MIN_JOINT_PX]), "BMP"), "R.bmp")
+    assert "16 × 20 px" in refusal(joint)
+    pixels = read_radiograph(joint, MIN_JOINT_PX).pixels
+    assert np.allclose(pixels, NOISE[:20, :MIN_JOINT_PX] / 255)
+    speck = saved(tmp_path, encoded(Image.fromarray(NOISE[:20, :15]), "BMP"), "U.bmp")
+    with pytest.raises(UnreadableFilm, match=r"15 × 20 px, too few .*\(at least 16 on each side"):
+        read_radiograph(speck, MIN_JOINT_PX)
 
 
 def huge_png(width: int, height: int) -> bytes:
@@ -302,6 +315,7 @@ def film_bytes() -> dict[str, bytes]:
         "jpeg": encoded(image, "JPEG"),
         "tiff": encoded(image, "TIFF"),
         "lzw": encoded(image, "TIFF", compression="tiff_lzw"),
+        "bmp": encoded(image.convert("P"), "BMP"),
     }
 
 

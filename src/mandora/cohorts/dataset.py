@@ -14,12 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, TARGET_INDEX, TARGETS, Point, Slot
+from mandora.anatomy import POINTS, TARGET_INDEX, TARGETS, Damage, Point, Slot
+from mandora.cohorts.masks import check_label_size, fill_outlines, read_label_map
 from mandora.cohorts.polygons import Outline
 from mandora.geometry import Points
 
 Scores = NDArray[np.float64]
 """(86,) float64 in the order of ``anatomy.TARGETS``; NaN where there is no score."""
+
+Labels = Path | tuple[Outline, ...] | None
+"""Where the pixels of joints are told: a label map, polygons, or nowhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +38,53 @@ class DatasetFilm:
             order of ``anatomy.POINTS[slot.limb]``; NaN where a joint is not marked.
         spaces: joint spaces: a PNG label map (1 + index of the point), polygons, or None.
         erosions: outlines of erosions, likewise.
+        label_size: (width, height), px, of the film that polygons and joints were marked on,
+            if their files say so.
     """
 
     patient: str
     slot: Slot
     path: Path
     points: Points
-    spaces: Path | tuple[Outline, ...] | None = None
-    erosions: Path | tuple[Outline, ...] | None = None
+    spaces: Labels = None
+    erosions: Labels = None
+    label_size: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
         """The film's file name."""
         return self.path.name
+
+    def space_map(self, shape: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """The joint spaces as a label map.
+
+        Args:
+            shape: (height, width) of the film as it was read, px.
+
+        Returns:
+            (H, W) uint8, 1 + index of the point in ``anatomy.POINTS``, 0 elsewhere; None if no
+            joint space of the film is known.
+
+        Raises:
+            ValueError: naming the file, if it cannot be read or was made for another size.
+        """
+        return self._map(self.spaces, shape)
+
+    def erosion_map(self, shape: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """The erosions as a label map, as :meth:`space_map`."""
+        return self._map(self.erosions, shape)
+
+    def _map(self, labels: Labels, shape: tuple[int, int]) -> NDArray[np.uint8] | None:
+        if isinstance(labels, Path):
+            return read_label_map(labels, shape, self.slot.limb)
+        if self.label_size is not None:
+            check_label_size(f"labels of {self.path}", self.label_size, shape)
+        if labels is None:
+            return None
+        try:
+            return fill_outlines(labels, shape, self.slot.limb)
+        except ValueError as error:
+            raise ValueError(f"polygons of {self.path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +116,7 @@ class Dataset:
 
     Attributes:
         root: folder or file that it was opened from.
-        layout: ``ra2``, ``ram-h1200`` or ``manifest``.
+        layout: ``ra2``, ``ram-h1200``, ``ram-w600`` or ``manifest``.
         films: whole films.
         rois: joints without their films.
         official: the label that validation uses, by patient.
@@ -147,6 +185,6 @@ def point_scores(scores: Scores, slot: Slot) -> NDArray[np.float32]:
     for row, point in enumerate(POINTS[slot.limb]):
         for target in TARGETS:
             if target.slot == slot and target.site.point_name == point.name:
-                column = 0 if target.damage.value == "narrowing" else 1
+                column = 0 if target.damage is Damage.NARROWING else 1
                 table[row, column] = scores[TARGET_INDEX[target.key]]
     return table

@@ -35,6 +35,9 @@ _NAMED = re.compile(
     rf"(?P<study>.*)-(?P<slot>{'|'.join(slot.code for slot in SLOTS)})(?P<suffix>\.[^.]*)?",
     re.IGNORECASE | re.DOTALL,
 )
+LABEL_FOLDERS = frozenset({"spaces", "erosions", "labelme", "annotations", "cvat", "readers"})
+"""Folders beside RA2's ``training.csv`` that hold labels, named like films."""
+
 _RUN_FOLDERS = frozenset({"results", "overlays", "reports"})
 _VISIT = re.compile(r"visit-\d+")
 _RUN_TABLES = ("scores.csv", "joints.csv")
@@ -238,10 +241,7 @@ def _children(folder: Path) -> list[Path]:
         raise ValueError(
             f"{folder}: the folder cannot be listed ({error.strerror}); check its permissions"
         ) from error
-    return sorted(
-        (path for path in paths if _film(path)),
-        key=lambda path: natural_key(path.name),
-    )
+    return sorted(filter(_film, paths), key=lambda path: natural_key(path.name))
 
 
 def _film(path: Path) -> bool:
@@ -253,16 +253,18 @@ def _film(path: Path) -> bool:
 
 
 def _is_output(folder: Path) -> bool:
-    """Whether the folder was written by an earlier run, or belongs to a simulated cohort.
+    """Whether the folder was written by an earlier run, holds labels or belongs to a cohort.
 
-    The pictures of a run and of a cohort's truth are named like films, and are none. The films
-    of a cohort's later visit have the names of the first one's; name its folder to use them. Its
-    films of two limbs show what single films show.
+    The pictures of a run, of labels and of a cohort's truth are named like films, and are none.
+    The films of a cohort's later visit have the names of the first one's; name its folder to use
+    them. Its films of two limbs show what single films show.
     """
     if folder.name in _RUN_FOLDERS:
         return _is_run(folder.parent)
     if _VISIT.fullmatch(folder.name):
         return all((f / "truth" / "cohort.json").is_file() for f in (folder, folder.parent))
+    if folder.name in LABEL_FOLDERS:
+        return (folder.parent / "training.csv").is_file()
     if folder.name == "pairs":
         return (folder.parent / "truth" / "cohort.json").is_file()
     return folder.name == "truth" and (folder / "cohort.json").is_file()

@@ -1,4 +1,4 @@
-"""Joint spaces as polygons, in the files of annotation tools: LabelMe, and COCO to read.
+"""Joint spaces as polygons, in the files of annotation tools: LabelMe, and COCO and CVAT to read.
 
 In a file the corner of the first pixel is (0, 0), as those tools have it; in the program, as in
 :mod:`mandora.geometry`, its centre is. Writers add half a pixel and readers take it off.
@@ -8,48 +8,38 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from mandora.anatomy import POINTS, Limb, Point
+from mandora.cohorts.outlines import SITE_NAMES, SPECK_PX, Outline, clipped, outlines_of, site_name
 
-SPECK_PX = 4  # smaller regions are left out
+__all__ = [
+    "SITE_NAMES", "SPECK_PX", "Film", "LabelledFilm", "Outline", "clipped", "file_pairs",
+    "labelme_document", "outlines_of", "read_coco", "read_cvat", "read_labelme", "site_name",
+]  # fmt: skip
 
-# Outlines run a hundredth of a pixel inside the border of the region. So they hold the same
-# pixels for tools that test pixel centres and for those that cut coordinates to whole numbers.
-_REACH = 0.49
 _LABELME_VERSION = "5.5.0"  # the release whose format is written
+# What CVAT can draw beside polygons and points. Its tags are about the whole film.
+_CVAT_SHAPES = ("box", "polyline", "mask", "ellipse", "cuboid")
+_DECLARATION = re.compile(r"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
-Film = tuple[str, tuple[int, int], tuple["Outline", ...]]
+Film = tuple[str, tuple[int, int], tuple[Outline, ...]]
 """Image name, (width, height) in px, outlines."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outline:
-    """The border of one region.
-
-    Attributes:
-        site: limb and point, e.g. ``hand-mcp2``, see :func:`site_name`; or limb and bone.
-        points: (N, 2) float64, N ≥ 3, (x, y), px of the film, pixel centres at whole numbers.
-            The last point is not the first one again.
-    """
-
-    site: str
-    points: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LabelledFilm:
-    """What a LabelMe file says of a film.
+    """What a file of an annotation tool says of a film.
 
     Attributes:
-        image_name: the film's file name without folder.
+        image_name: the film's file name; after CVAT with its folder, if the task has folders.
         size: (width, height), px.
         outlines: polygons, in the file's order.
         points: (x, y) by site, px of the film, pixel centres at whole numbers.
@@ -59,105 +49,6 @@ class LabelledFilm:
     size: tuple[int, int]
     outlines: tuple[Outline, ...]
     points: Mapping[str, tuple[float, float]]
-
-
-def site_name(point: Point) -> str:
-    """The name of a point's site in files that hold hands and feet, e.g. ``hand-mcp2``."""
-    return f"{point.limb}-{point.name}"
-
-
-SITE_NAMES: tuple[str, ...] = tuple(site_name(p) for limb in Limb for p in POINTS[limb])
-"""The 27 labels of joint spaces."""
-
-
-def outlines_of(labels: NDArray[np.uint8], limb: Limb) -> tuple[Outline, ...]:
-    """Trace the regions of a label map.
-
-    Pixels that touch at a corner belong together. Holes are filled: a polygon has none.
-
-    Args:
-        labels: (H, W) uint8, 1 + index of the point in ``anatomy.POINTS[limb]``, 0 elsewhere.
-        limb: hand or foot.
-
-    Returns:
-        One outline for each region of at least :data:`SPECK_PX` pixels, by label.
-
-    Raises:
-        ValueError: if the map is not 2-D or has labels that the limb has not.
-    """
-    if labels.ndim != 2:
-        raise ValueError(f"a label map has two axes, this array has shape {labels.shape}")
-    sites = POINTS[limb]
-    if labels.size and int(labels.max()) > len(sites):
-        raise ValueError(f"label {labels.max()} is too high: a {limb} has 1 to {len(sites)}")
-    found = []
-    for label, window in enumerate(ndimage.find_objects(labels), start=1):
-        if window is None:
-            continue
-        regions, count = ndimage.label(labels[window] == label, np.ones((3, 3)))
-        origin = np.array([window[1].start, window[0].start], dtype=np.float64)
-        for region in range(1, count + 1):
-            mask = regions == region
-            if mask.sum() >= SPECK_PX:
-                points = _trace(ndimage.binary_fill_holes(mask)) + origin
-                found.append(Outline(site_name(sites[label - 1]), points))
-    return tuple(found)
-
-
-def _trace(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The clockwise border of one region without holes, (N, 2) px."""
-    inside = {(int(x), int(y)) for y, x in np.argwhere(mask)}
-    x, y = min(inside, key=lambda p: (p[1], p[0]))
-    out = (0, -1)  # the side of the pixel that the border passes
-    start = (x, y, out)
-    places = []
-    while True:
-        places.append((x + _REACH * out[0], y + _REACH * out[1]))
-        ahead = (-out[1], out[0])
-        if (x + ahead[0] + out[0], y + ahead[1] + out[1]) in inside:
-            x, y, out = x + ahead[0] + out[0], y + ahead[1] + out[1], (-ahead[0], -ahead[1])
-        elif (x + ahead[0], y + ahead[1]) in inside:
-            x, y = x + ahead[0], y + ahead[1]
-        else:
-            out = ahead
-        if (x, y, out) == start:
-            break
-    path = np.array(places)
-    before, after = path - np.roll(path, 1, axis=0), np.roll(path, -1, axis=0) - path
-    turns = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    # places within a straight run say nothing; the tip of a line turns back and stays
-    straight = (np.abs(turns) < 1e-6) & ((before * after).sum(axis=1) > 0)
-    return np.asarray(path[~straight])
-
-
-def clipped(points: NDArray[np.float64], size_wh: tuple[int, int]) -> NDArray[np.float64]:
-    """The part of a polygon that lies on the film (Sutherland and Hodgman 1974).
-
-    Args:
-        points: (N, 2), (x, y), px of the film, pixel centres at whole numbers.
-        size_wh: of the film, px.
-
-    Returns:
-        (M, 2); empty if nothing of it lies there. Parts that the film's edge separates stay
-        connected along the edge.
-    """
-    for axis, sign, edge in (
-        (0, 1, -0.5), (0, -1, size_wh[0] - 0.5), (1, 1, -0.5), (1, -1, size_wh[1] - 0.5),
-    ):  # fmt: skip
-        inside = sign * (points[:, axis] - edge) >= 0
-        if inside.all():
-            continue
-        kept = []
-        for here, there, in_here, in_there in zip(
-            points, np.roll(points, -1, axis=0), inside, np.roll(inside, -1), strict=True
-        ):
-            if in_here:
-                kept.append(here)
-            if in_here != in_there:
-                share = (edge - here[axis]) / (there[axis] - here[axis])
-                kept.append(here + share * (there - here))
-        points = np.array(kept, dtype=np.float64).reshape(-1, 2)
-    return points
 
 
 def labelme_document(
@@ -259,6 +150,88 @@ def read_coco(path: Path, labels: Collection[str] = SITE_NAMES) -> dict[str, tup
             pairs = [list(p) for p in zip(flat[::2], flat[1::2], strict=True)]
             found[images[annotation["image_id"]]].append(Outline(site, _polygon(path, pairs, what)))
     return {name: tuple(outlines) for name, outlines in found.items()}
+
+
+def read_cvat(path: Path) -> list[LabelledFilm]:
+    """Read the polygons and points of a file that CVAT exported as "CVAT for images 1.1".
+
+    Joints are points of one place each, or the places of a skeleton whose labels are sites; a
+    place that is marked as outside is not on the film. Tags and attributes are not used.
+
+    Args:
+        path: the ``annotations.xml`` of a task, a job or a project.
+
+    Returns:
+        One entry for each image of the file, with or without annotations.
+
+    Raises:
+        ValueError: if it is no such file, declares entities, holds tracks of a video, labels that
+            are no sites, shapes other than polygons and points, or a site with two points.
+    """
+    root = _xml(path)
+    if root.tag != "annotations":
+        raise ValueError(f"{path}: holds <{root.tag}>, not CVAT's <annotations>; export it again")
+    if root.find("track") is not None:
+        raise ValueError(f'{path}: holds tracks of a video; export it as "CVAT for images 1.1"')
+    films = []
+    for i, image in enumerate(root.iterfind("image"), start=1):
+        name = image.get("name", "").replace("\\", "/")
+        size = tuple(image.get(key, "") for key in ("width", "height"))
+        if not name or not all(re.fullmatch("[1-9][0-9]{0,8}", value) for value in size):
+            raise ValueError(f"{path}: image {i} has no name, width and height; export it again")
+        outlines, points = _cvat_shapes(path, image, name)
+        films.append(LabelledFilm(name, (int(size[0]), int(size[1])), outlines, points))
+    if not films:
+        raise ValueError(f'{path}: holds no images; export it as "CVAT for images 1.1"')
+    return films
+
+
+def _xml(path: Path) -> ElementTree.Element:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not XML in UTF-8; give a CVAT file") from error
+    if _DECLARATION.search(text):  # CVAT writes none; nested entities could fill the memory
+        raise ValueError(f"{path}: declares a document type or entities; export it again")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ValueError(f"{path}: is not XML; give a CVAT file") from error
+
+
+def _cvat_shapes(
+    path: Path, image: ElementTree.Element, name: str
+) -> tuple[tuple[Outline, ...], dict[str, tuple[float, float]]]:
+    shapes = [s for s in image if s.tag in ("polygon", "points", *_CVAT_SHAPES)]
+    for skeleton in image.iterfind("skeleton"):
+        shapes += [s for s in skeleton.iterfind("points") if s.get("outside", "0") != "1"]
+    _check_labels(path, [shape.get("label", "") for shape in shapes])
+    outlines: list[Outline] = []
+    points: dict[str, tuple[float, float]] = {}
+    for shape in shapes:
+        site = shape.get("label", "")
+        what = f"{name}, {shape.tag} {site}"
+        if shape.tag in _CVAT_SHAPES:
+            raise ValueError(f"{path}: {what}: draw it as a polygon or a point")
+        pairs = _cvat_pairs(path, shape.get("points", ""), what)
+        if shape.tag == "polygon":
+            outlines.append(Outline(site, _polygon(path, pairs, what)))
+        elif len(pairs) == 1 and site not in points:
+            x, y = _places(path, pairs, what)[0].tolist()
+            points[site] = (x, y)
+        else:
+            raise ValueError(f"{path}: {what} is not the only point of {site}; keep one")
+    return tuple(outlines), points
+
+
+def _cvat_pairs(path: Path, text: str, what: str) -> list[Any]:
+    """The places of ``x,y;x,y;…``, each as [x, y]."""
+    try:
+        return [[float(number) for number in pair.split(",")] for pair in text.split(";")]
+    except ValueError as error:
+        raise ValueError(f"{path}: {what} has no places x,y;x,y;…; export it again") from error
 
 
 def _load(path: Path, kind: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ Pixels = NDArray[np.float32]
 """(H, W) float32, 0..1, bright bone."""
 
 MIN_SIDE_PX = 64
+MIN_JOINT_PX = 16
+"""Least side of a picture that shows one joint only."""
 MAX_PIXELS = 100_000_000
 FILM_EXTENT_MM = (60.0, 1000.0)
 """Longer side of a film of a hand or foot; a pixel spacing that gives less or more is wrong."""
@@ -134,17 +136,22 @@ class UnreadableFilm(ValueError):
     """A film that cannot be used; the message names the file, the fault and the remedy."""
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, least_px: int = MIN_SIDE_PX) -> None:
     """Check the size in px that a header claims, before anything is decoded.
 
+    Args:
+        width: px.
+        height: px.
+        least_px: what either side must have.
+
     Raises:
-        UnreadableFilm: if a side is below :data:`MIN_SIDE_PX` or the area above
+        UnreadableFilm: if a side is below ``least_px`` or the area above
             :data:`MAX_PIXELS`. The message does not name the file yet.
     """
-    if min(width, height) < MIN_SIDE_PX:
+    if min(width, height) < least_px:
         raise UnreadableFilm(
             f"the picture has {width} × {height} px, too few to show joints "
-            f"(at least {MIN_SIDE_PX} on each side); give the film in full size"
+            f"(at least {least_px} on each side); give the film in full size"
         )
     if width * height > MAX_PIXELS:
         raise UnreadableFilm(

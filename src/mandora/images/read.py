@@ -1,4 +1,4 @@
-"""One reader for every film format: PNG, JPEG, TIFF and DICOM in, a :class:`Radiograph` out.
+"""One reader for every film format: PNG, JPEG, TIFF, BMP, DICOM in, a :class:`Radiograph` out.
 
 The format is found from the content, not from the extension. Whatever is wrong with a file,
 the only exception is :class:`UnreadableFilm`, and its text never quotes a tag's content: a
@@ -22,12 +22,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+)
 
 from mandora.images.dicom import is_dicom, read_dicom, read_tags
 from mandora.images.radiograph import (
     AGAIN,
     DAMAGED,
+    MIN_SIDE_PX,
     SEVERAL_PICTURES,
     FilmTags,
     Picture,
@@ -41,17 +49,20 @@ from mandora.images.radiograph import (
 MAX_BYTES = 1 << 30
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes, bytes; b"BM" alone may start a text
 _ORIENTATION = 0x0112  # EXIF tag
 _PHOTOMETRIC = 262  # TIFF tag; 0 means that white is zero
 _LOCK = threading.Lock()
 
 
-def read_radiograph(path: Path) -> Radiograph:
+def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
     """Read a film.
 
     Args:
-        path: a PNG, JPEG, TIFF (8 or 16 bit, grey or colour, one page) or a single-frame DICOM
-            file (extra ``dicom``).
+        path: a PNG, JPEG, TIFF (8 or 16 bit, grey or colour, one page), BMP or a single-frame
+            DICOM file (extra ``dicom``).
+        least_px: the shorter side that is needed; ``radiograph.MIN_JOINT_PX`` for a picture of
+            one joint. DICOM files are films: for them it stays as it is.
 
     Returns:
         The film as a viewer shows it: turned as EXIF says, windowed as DICOM says, bright
@@ -64,7 +75,7 @@ def read_radiograph(path: Path) -> Radiograph:
     with _refusals(path):
         data = _read_bytes(path)
         with _strict_and_quiet():
-            picture = read_dicom(data) if is_dicom(data) else _read_raster(data)
+            picture = read_dicom(data) if is_dicom(data) else _read_raster(data, least_px)
         return Radiograph(
             picture.pixels,
             _name(path),
@@ -143,9 +154,9 @@ def _read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _read_raster(data: bytes) -> Picture:
+def _read_raster(data: bytes, least_px: int) -> Picture:
     image = _open_raster(data)
-    check_size(*image.size)
+    check_size(*image.size, least_px)
     if getattr(image, "n_frames", 1) > 1:
         raise UnreadableFilm(SEVERAL_PICTURES)
     remarks: list[str] = []
@@ -174,7 +185,11 @@ def _open_raster(data: bytes) -> ImageFile.ImageFile:
         return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
     if data.startswith(_TIFF_MAGIC):
         return TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-    raise UnreadableFilm("this is not a PNG, JPEG, TIFF or DICOM file; save it as one of these")
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+        return BmpImagePlugin.BmpImageFile(io.BytesIO(data))
+    raise UnreadableFilm(
+        "this is not a PNG, JPEG, TIFF, BMP or DICOM file; save it as one of these"
+    )
 
 
 def _check_png(data: bytes) -> None:

@@ -1,0 +1,40 @@
+"""Small pictures and tables for tests of data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WriteFilm = Callable[..., Path]
+WriteTable = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_film() -> WriteFilm:
+    """Write a picture that can be read as a film: grey ramps, 100 × 80 px if not told otherwise."""
+
+    def write(path: Path, size: tuple[int, int] = (100, 80)) -> Path:
+        width, height = size
+        ramp = np.add.outer(np.arange(height), np.arange(width)) % 256
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(ramp.astype(np.uint8)).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_table() -> WriteTable:
+    """Write lines of a CSV file."""
+
+    def write(path: Path, *lines: str | Iterable[object]) -> Path:
+        texts = [line if isinstance(line, str) else ",".join(map(str, line)) for line in lines]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([*texts, ""]), encoding="utf-8")
+        return path
+
+    return write
