@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.anatomy import N_POINTS, POINT_INDEX, SITES, Damage, Site, target
+from mandora.anatomy import FAMILIES, N_POINTS, POINT_INDEX, SITES, Damage, Limb, Site, target
 from mandora.damage.scorer import network_point
-from mandora.settings import DamageSettings
+from mandora.settings import DamageSettings, TrainDamageSettings, preset
 
 pytest.importorskip("torch")
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from mandora.damage.network import DamageNet, point_maxima
+from mandora.damage.network import (
+    FIRST_FOOT_POINT,
+    GRADES,
+    DamageNet,
+    DamageOutput,
+    PublishedDamageNet,
+    build_damage_net,
+    point_maxima,
+)
 
 SMALL = DamageSettings(patch_px=32, widths=(4, 6, 8), condition_width=5)
 
@@ -93,3 +103,230 @@ def test_each_patch_is_scored_by_itself() -> None:
 def test_the_network_leaves_room_in_a_bundle() -> None:
     bundle = 25e6  # bytes, networks and trees of a bundle together
     assert 4 * sum(p.numel() for p in DamageNet(DamageSettings()).parameters()) < bundle / 2
+
+
+def test_nothing_is_left_to_chance_in_training() -> None:
+    # two processes would draw differently
+    assert not any(isinstance(layer, nn.Dropout) for layer in DamageNet(DamageSettings()).modules())
+
+
+# ── variants ─────────────────────────────────────────────────────────────────────────────
+
+VARIANTS = [
+    {"head": head, "heads": heads, "mask": mask, "channels": channels}
+    for head in ("regression", "ordinal")
+    for heads in ("shared", "family")
+    for mask, channels in (("space", 1), ("erosion", 1), ("none", 1), ("none", 7), ("space", 7))
+]
+
+
+def variant(**update: object) -> DamageNet:
+    torch.manual_seed(0)
+    return DamageNet(SMALL.model_copy(update=update)).eval()
+
+
+@pytest.mark.parametrize("update", VARIANTS)
+def test_every_variant_gives_masks_and_scores_on_the_scale(update: dict[str, object]) -> None:
+    net, points = variant(**update), torch.arange(N_POINTS)
+    seen = 100 * torch.randn(N_POINTS, int(str(update["channels"])), 32, 32)
+    with torch.no_grad():
+        masks, scores = net(seen, points)
+        output = net(seen, points, with_logits=True)
+    assert masks.shape == (N_POINTS, 1, 32, 32)
+    assert scores.shape == (N_POINTS, 2)
+    assert (scores >= 0).all()
+    assert (scores <= point_maxima() + 1e-5).all()
+    assert isinstance(output, DamageOutput)
+    torch.testing.assert_close(output[:2], (masks, scores))
+    if update["mask"] == "none":
+        assert (torch.sigmoid(masks) < 1e-8).all()
+
+
+def test_the_chances_of_an_ordinal_head_fall_with_the_grade_and_add_up_to_the_score() -> None:
+    net, points = variant(head="ordinal"), torch.arange(N_POINTS)
+    with torch.no_grad():
+        _, scores, logits = net(10 * patches(N_POINTS), points, with_logits=True)
+    assert logits.shape == (N_POINTS, 2, GRADES)
+    assert (logits.diff(dim=2) < 0).all(), "no higher grade is likelier"
+    chances = torch.sigmoid(logits)
+    for i, (narrowing, erosion) in enumerate(point_maxima().int().tolist()):
+        assert scores[i, 0].item() == pytest.approx(
+            chances[i, 0, :narrowing].sum().item(), abs=1e-5
+        )
+        assert scores[i, 1].item() == pytest.approx(chances[i, 1, :erosion].sum().item(), abs=1e-5)
+
+
+def test_an_ordinal_head_can_say_any_score() -> None:
+    net = variant(head="ordinal")
+    points = torch.tensor([1, FIRST_FOOT_POINT])  # maxima 4 and 5, 4 and 10
+    for bias, wanted in ((-30.0, [[0, 0], [0, 0]]), (300.0, [[4, 5], [4, 10]])):
+        with torch.no_grad():
+            net.scores[-1].bias.zero_()
+            net.scores[-1].bias[[0, GRADES]] = bias
+            _, scores = net(patches(2), points)
+        torch.testing.assert_close(scores, torch.tensor(wanted).float(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("head", ["regression", "ordinal"])
+def test_heads_of_families_are_separate(head: str) -> None:
+    net = variant(head=head, heads="family")
+    points = torch.tensor([1, 6, FIRST_FOOT_POINT, N_POINTS - 1])
+    with torch.no_grad():
+        _, before = net(patches(4), points)
+    for i, (limb, kind) in enumerate(FAMILIES):
+        with torch.no_grad():
+            net.scores[i][-1].bias += 1
+            _, after = net(patches(4), points)
+            net.scores[i][-1].bias -= 1
+        changed = (after - before).abs() > 1e-4
+        expected = torch.zeros(4, 2, dtype=torch.bool)
+        rows = slice(0, 2) if limb is Limb.HAND else slice(2, 4)
+        expected[rows, 0 if kind is Damage.NARROWING else 1] = True
+        assert torch.equal(changed, expected)
+
+
+def test_a_foot_teaches_nothing_to_the_hands_heads() -> None:
+    net = variant(heads="family")
+    _, scores = net(patches(2), torch.tensor([FIRST_FOOT_POINT, FIRST_FOOT_POINT + 3]))
+    scores[:, 1].sum().backward()
+    taught = [float(layers[-1].weight.grad.abs().sum()) > 0 for layers in net.scores]
+    assert taught == [family == (Limb.FOOT, Damage.EROSION) for family in FAMILIES]
+
+
+def test_without_a_mask_the_scores_have_no_weights_for_it() -> None:
+    with_mask, without = variant(), variant(mask="none")
+    assert without.mask is None
+    assert without.regressor[0][0].in_channels == with_mask.regressor[0][0].in_channels - 4
+
+
+# ── the published network ────────────────────────────────────────────────────────────────
+
+PAPER = preset("paper", TrainDamageSettings).network
+TINY = PAPER.model_copy(update={"patch_px": 32, "widths": (6, 9, 13)})
+
+
+def published(maximum: float = 4, **update: object) -> PublishedDamageNet:
+    torch.manual_seed(0)
+    return PublishedDamageNet(maximum, TINY.model_copy(update=update)).eval()
+
+
+def seven(count: int) -> torch.Tensor:
+    return torch.randn(count, 7, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_published_network_has_the_published_size_and_cost() -> None:
+    with torch.device("meta"):
+        net = PublishedDamageNet(4, PAPER).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            mask, scores = net(torch.empty(1, 7, 384, 384))
+    assert (mask.shape, scores.shape) == ((1, 1, 384, 384), (1, 1))
+    assert f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f}" == "5.77"
+    assert f"{counter.get_total_flops() / 2e9:.1f}" == "38.4"
+
+
+def test_the_published_network_has_the_published_widths() -> None:
+    net = PublishedDamageNet(4, PAPER)
+
+    def widths(layers: nn.Module) -> list[int]:
+        return [m.out_channels for m in layers.modules() if isinstance(m, nn.Conv2d)]
+
+    assert widths(net.encoder) == [21, 21, 31, 31, 46, 46, 69, 69, 103, 103]
+    assert widths(net.decoder) == [68, 68, 45, 45, 30, 30, 20, 20]
+    assert widths(net.regressor) == [31, 31, 46, 46, 69, 69, 103, 103]
+    assert widths(net.tail) == [84, 42, 7, 1]
+    assert [widths(m) for m in (net.before_mask, net.mask, net.after_mask)] == [[7], [1], [7]]
+    assert net.after_mask[0].in_channels == 1, "the regressor starts from the mask alone"
+    assert net.dense.in_features == 24 * 24
+    # at 192 px: 7 channels from the mask and 30 of the decoder
+    assert net.regressor[0][0].in_channels == 7 + 30
+    assert net.regressor[3][0].in_channels == 69 + 103
+
+
+def test_the_published_score_is_read_from_the_mask() -> None:
+    net = published()
+    with torch.no_grad():
+        mask, before = net(seven(2))
+        net.mask.weight.neg_()
+        other, after = net(seven(2))
+    torch.testing.assert_close(other, -mask)
+    assert (before - after).abs().min() > 1e-6
+
+
+def test_the_published_score_is_read_from_the_decoder_too() -> None:
+    net = published()
+    kept = []
+    hook = net.decoder[-2].register_forward_hook(lambda _m, _i, out: kept.append(out))
+    net(seven(2))[1].sum().backward()
+    hook.remove()
+    for level in net.regressor:
+        first = level[0].weight.grad
+        # the decoder's features are the last of what each level sees
+        assert float(first[:, -1].abs().sum()) > 0
+    assert len(kept) == 1
+
+
+def test_the_published_score_teaches_the_mask_and_all_that_lies_before_it() -> None:
+    net = published().train()
+    net(seven(4))[1].sum().backward()
+    for part in (net.mask, net.before_mask, net.after_mask, net.encoder, net.decoder, net.rise):
+        assert sum(float(p.grad.abs().sum()) for p in part.parameters()) > 0
+
+
+def test_the_mask_does_not_depend_on_the_regressor() -> None:
+    net = published()
+    net(seven(2))[0].sum().backward()
+    assert all(p.grad is None for p in net.regressor.parameters())
+
+
+@pytest.mark.parametrize("maximum", [4, 5, 10])
+def test_published_scores_lie_between_zero_and_the_maximum(maximum: int) -> None:
+    net = published(maximum)
+    with torch.no_grad():
+        _, scores, logits = net(1000 * seven(8), with_logits=True)
+        torch.testing.assert_close(scores, maximum * torch.sigmoid(logits))
+        net.dense.weight.zero_()
+        net.dense.bias.fill_(30)
+        assert net(seven(1))[1].item() == pytest.approx(maximum)
+    assert ((scores >= 0) & (scores <= maximum)).all()
+
+
+def test_the_published_network_may_be_told_the_point_and_does_not_mind() -> None:
+    net = published()
+    with torch.no_grad():
+        torch.testing.assert_close(net(seven(2)), net(seven(2), torch.tensor([3, 4])))
+
+
+def test_without_its_mask_the_published_network_keeps_the_rest() -> None:
+    full, without = published(), published(mask="none")
+    lost = full.state_dict().keys() - without.state_dict().keys()
+    assert {name.split(".")[0] for name in lost} == {"before_mask", "mask", "after_mask"}
+    with torch.no_grad():
+        mask, scores = without(seven(3))
+    assert (torch.sigmoid(mask) < 1e-8).all()
+    assert scores.unique().numel() == 3
+    scores = without.train()(seven(3))[1]
+    scores.sum().backward()
+    assert all(p.grad is not None for p in without.decoder[:-1].parameters())
+
+
+def test_settings_that_the_published_network_cannot_follow_are_refused() -> None:
+    with pytest.raises(ValueError, match="has one regression head"):
+        published(head="ordinal")
+    with pytest.raises(ValueError, match="has one regression head"):
+        published(heads="family")
+    with pytest.raises(ValueError, match="patch_px 34 cannot be halved 2 times"):
+        published(patch_px=34)
+
+
+def test_the_design_chooses_the_network() -> None:
+    assert isinstance(build_damage_net(SMALL), DamageNet)
+    maxima = {}
+    for family in FAMILIES:
+        net = build_damage_net(TINY, family)
+        assert isinstance(net, PublishedDamageNet)
+        maxima[family] = net.maximum
+    assert list(maxima.values()) == [4, 5, 4, 10]
+    with pytest.raises(ValueError, match="one network per family"):
+        build_damage_net(TINY)
+    with pytest.raises(ValueError, match="has no family"):
+        build_damage_net(SMALL, (Limb.HAND, Damage.EROSION))

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 
 from mandora.anatomy import POINT_INDEX, POINTS, Limb
-from mandora.damage.patches import MIN_FOUND, cut_patches, limb_unit, patch_box
+from mandora.damage.patches import (
+    MIN_FOUND,
+    cut_patches,
+    film_half_window,
+    half_window_px,
+    limb_unit,
+    patch_box,
+    window_box,
+)
 from mandora.geometry import Box, mirror_x
+from mandora.images.channels import FilmStatistics, patch_channels
+from mandora.settings import DamageSettings, TrainDamageSettings, preset
 
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
 MTP1, IP = POINT_INDEX[Limb.FOOT]["mtp1"], POINT_INDEX[Limb.FOOT]["ip"]
@@ -131,3 +141,53 @@ def test_a_patch_over_the_edge_of_the_film_is_whole() -> None:
 
 def test_no_boxes_give_no_patches() -> None:
     assert cut_patches(film(), Limb.HAND, {}, 32, mirrored=True) == []
+
+
+# ── the published patches ────────────────────────────────────────────────────────────────
+
+PAPER = preset("paper", TrainDamageSettings).network
+
+
+def test_the_published_window_follows_the_film() -> None:
+    assert half_window_px(PAPER, (4096, 4096)) == 192
+    assert half_window_px(PAPER, (2048, 2048)) == 96
+    assert half_window_px(PAPER, (4096, 1024), unit_px=77.0) == 96
+    assert film_half_window(100, np.array([2048, 2048], np.float32)) == 50
+
+
+def test_the_published_window_is_enlarged_for_the_great_toe() -> None:
+    half = half_window_px(PAPER, (4096, 4096))
+    widths = [window_box(Limb.FOOT, i, (900, 900), half).width for i in range(6)]
+    assert widths[IP] == pytest.approx(384 * 1.4)
+    assert widths[MTP1] == pytest.approx(384 * 1.5)
+    assert widths[2:] == [384] * 4
+    assert window_box(Limb.HAND, 0, (5, 7), half).centre == (5, 7), "not moved onto the film"
+
+
+def test_the_usual_window_follows_the_limb() -> None:
+    settings = DamageSettings(half_window=0.2)
+    assert half_window_px(settings, (4096, 4096), 40) == pytest.approx(8)
+    assert window_box(Limb.FOOT, MTP1, (50, 60), 8) == patch_box(Limb.FOOT, MTP1, (50, 60), 40, 0.2)
+    with pytest.raises(ValueError, match="needs the size of the limb"):
+        half_window_px(settings, (4096, 4096))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_published_patches_have_the_seven_channels_of_the_film(mirrored: bool) -> None:
+    pixels = film()
+    box = Box(19.5, 29.5, 51.5, 61.5)  # px 20…51 and 30…61, whole
+    (patch,) = cut_patches(pixels, Limb.HAND, {0: box}, 32, mirrored=mirrored, channels=7)
+    expected = patch_channels(pixels[30:62, 20:52], FilmStatistics.of(pixels))
+    seen = patch.pixels[:, :, ::-1] if mirrored else patch.pixels
+    assert patch.pixels.shape == (7, 32, 32)
+    np.testing.assert_allclose(seen, expected, atol=1e-5)
+
+
+def test_published_patches_are_padded_at_the_border() -> None:
+    pixels = film()
+    (patch,) = cut_patches(
+        pixels, Limb.HAND, {0: Box(-16.5, -0.5, 15.5, 31.5)}, 32, mirrored=False, channels=7
+    )
+    # half of it lies beyond the film and is flat; the rest is as on the film, not stretched
+    assert np.ptp(patch.pixels[:, :, :16], axis=(1, 2)).max() == pytest.approx(0, abs=1e-5)
+    np.testing.assert_allclose(patch.pixels[0, :, 16:], pixels[:32, :16], atol=1e-6)

@@ -7,10 +7,18 @@ import pytest
 
 from mandora.anatomy import N_POINTS, POINT_INDEX, POINTS, SITES, Damage, Limb
 from mandora.damage.patches import Patch
-from mandora.damage.scorer import BATCH, PatchScorer, network_point, site_at
+from mandora.damage.scorer import (
+    BATCH,
+    PatchRule,
+    PatchScorer,
+    network_input,
+    network_point,
+    site_at,
+)
 from mandora.geometry import Box
 
 SIZE = 32
+RULE = PatchRule(SIZE)
 
 
 def patch(limb: Limb, point: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
@@ -39,7 +47,7 @@ class KnownNetwork:
 
 def known(monkeypatch: pytest.MonkeyPatch, network: KnownNetwork) -> PatchScorer:
     monkeypatch.setattr("mandora.damage.scorer.Network", lambda path, threads: network)
-    return PatchScorer(Path("unused.onnx"))
+    return PatchScorer(Path("unused.onnx"), RULE)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def trained_like(tmp_path_factory: pytest.TempPathFactory) -> PatchScorer:
     path = tmp_path_factory.mktemp("net") / "damage.onnx"
     torch.manual_seed(4)
     export_damage(DamageNet(settings), settings, path)
-    return PatchScorer(path, threads=1)
+    return PatchScorer(path, RULE, threads=1)
 
 
 # ── points and sites ─────────────────────────────────────────────────────────────────────
@@ -73,6 +81,25 @@ def test_every_site_is_found_at_its_point() -> None:
     wrist = POINT_INDEX[Limb.HAND]["radcar"]
     assert getattr(site_at(Limb.HAND, Damage.EROSION, wrist), "name", None) == "nav"
     assert site_at(Limb.HAND, Damage.NARROWING, POINT_INDEX[Limb.HAND]["ip"]) is None
+
+
+# ── what the network sees ────────────────────────────────────────────────────────────────
+
+
+def test_a_window_follows_the_limb_or_the_film() -> None:
+    limb = PatchRule(SIZE, half_window=0.2)
+    assert limb.half_px((1000, 500), unit_px=50) == limb.half_px((2000, 2000), 50) == 10
+    film = PatchRule(SIZE, window="film")
+    assert film.half_px((4096, 4096), unit_px=50) == film.half_px((4096, 4096), 70) == 192
+    assert film.half_px((2048, 512), unit_px=50) == pytest.approx(192 / 4)
+
+
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (1, SIZE, SIZE), (7, SIZE, SIZE)])
+def test_patches_of_one_or_more_channels_are_stacked_alike(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.random((3, *shape), np.float32)
+    given = [Patch(Limb.FOOT, 0, Box(0, 0, 9, 9), p, False) for p in pixels]
+    np.testing.assert_array_equal(network_input(given), pixels.reshape(3, -1, SIZE, SIZE))
 
 
 # ── scores ───────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandora.geometry import Box
-from mandora.images.channels import sample_box, standardise, whole_film
+from mandora.images.channels import (
+    GREY_RANGE,
+    KNOTS,
+    FilmStatistics,
+    patch_channels,
+    published_film_channels,
+    sample_box,
+    standardise,
+    stretched_film,
+    whole_film,
+)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -158,3 +168,169 @@ def test_the_film_itself_stays_as_it_is() -> None:
     whole_film(film, 32, mirror=True)
     sample_box(film, whole(film), 50, 0.0)
     np.testing.assert_array_equal(film, before)
+
+
+# ── film statistics ──────────────────────────────────────────────────────────────────────
+
+
+def ramp() -> np.ndarray:
+    """Every grey value of 101 levels, 100 px of each."""
+    return np.tile(np.linspace(0, 1, 101, dtype=np.float32), (100, 1))
+
+
+def test_statistics_of_a_ramp() -> None:
+    found = FilmStatistics.of(ramp())
+    # 1 % of 10100 px are the 100 of level 0 and one more
+    assert (found.low, found.high) == pytest.approx((0.01, 0.99), abs=2e-5)
+    assert (found.minimum, found.maximum) == (0, 1)
+    assert found.mean == pytest.approx(0.5, abs=1e-5)
+    assert found.sd == pytest.approx(np.std(np.linspace(0, 1, 101)), abs=1e-5)
+    # all levels are as frequent: the curve is nearly straight
+    np.testing.assert_allclose(found.equalised, np.linspace(0, 1, KNOTS), atol=0.012)
+
+
+def test_the_curve_rises_where_the_film_has_its_grey_values() -> None:
+    film = ramp()
+    film[10:, :] = 0.25 + 0.01 * film[10:, :]  # nine tenths lie around a quarter
+    found = FilmStatistics.of(film)
+    curve = found.equalised
+    assert (np.diff(curve) >= 0).all()
+    assert (curve[0], curve[-1]) == (0, 1)
+    before, after = (
+        curve[round((grey - found.low) / (found.high - found.low) * (KNOTS - 1))]
+        for grey in (0.24, 0.27)
+    )
+    assert after - before > 0.85
+
+
+def test_an_empty_background_takes_no_share_of_the_contrast() -> None:
+    film = ramp()
+    framed = np.pad(film, 100)  # most of it is black
+    assert FilmStatistics.of(framed).equalised[KNOTS // 2] == pytest.approx(0.5, abs=0.02)
+
+
+@given(st.integers(0, 10_000))
+def test_a_mirrored_film_has_the_same_statistics_to_the_bit(seed: int) -> None:
+    film = np.random.default_rng(seed).random((23, 31)).astype(np.float32) ** 2
+    a, b = FilmStatistics.of(film), FilmStatistics.of(film[:, ::-1])
+    np.testing.assert_array_equal(a.vector, b.vector)
+
+
+def test_statistics_become_a_vector_and_come_back() -> None:
+    found = FilmStatistics.of(noise(40, 30))
+    vector = found.vector
+    assert vector.shape == (FilmStatistics.SIZE,)
+    assert vector.dtype == np.float32
+    again = FilmStatistics.from_vector([float(v) for v in vector])  # as JSON holds them
+    np.testing.assert_array_equal(again.vector, vector)
+    with pytest.raises(ValueError, match="film statistics are 263 numbers"):
+        FilmStatistics.from_vector(vector[1:])
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, np.nan])
+def test_grey_values_beyond_the_range_are_refused(value: float) -> None:
+    film = noise(10, 10)
+    film[3, 4] = value
+    with pytest.raises(ValueError, match="must lie within"):
+        FilmStatistics.of(film)
+
+
+# ── the published channels ───────────────────────────────────────────────────────────────
+
+
+def known_statistics() -> FilmStatistics:
+    curve = np.linspace(0, 1, KNOTS, dtype=np.float32) ** 2
+    return FilmStatistics(0.2, 0.6, 0.1, 0.9, 0.5, 0.25, curve)
+
+
+def test_the_seven_channels_by_hand() -> None:
+    patch = np.array([[0.1, 0.2], [0.4, 0.8]], np.float32)
+    seen = patch_channels(patch, known_statistics())
+    assert seen.shape == (7, 2, 2)
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen[0], patch)
+    np.testing.assert_allclose(seen[1], [[0, 0], [0.5, 1]], atol=1e-6)
+    np.testing.assert_allclose(seen[2], [[0, 31.875], [95.625, 223.125]], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(seen[3], [[0, 0], [0.25, 1]], atol=1e-6)
+    np.testing.assert_allclose(seen[4], [[-1.6, -1.2], [-0.4, 1.2]], rtol=1e-5)
+    np.testing.assert_allclose(seen[5], [[0, 1 / 7], [3 / 7, 1]], atol=1e-6)
+    mean, sd = 0.375, np.sqrt(0.071875)
+    np.testing.assert_allclose(seen[6], (patch - mean) / sd, rtol=1e-4)
+
+
+def test_a_patch_of_the_raw_film_is_the_patch_of_the_transformed_film() -> None:
+    film = noise(64, 80)
+    statistics = FilmStatistics.of(film)
+    rows, columns = slice(10, 42), slice(30, 62)
+    whole = patch_channels(film, statistics)[:5, rows, columns]
+    cut = patch_channels(film[rows, columns], statistics)[:5]
+    np.testing.assert_array_equal(cut, whole)
+
+
+def test_resampling_first_or_last_makes_little_difference() -> None:
+    film = dot(200, 160, 80, 100, 30)
+    statistics, box = FilmStatistics.of(film), Box(40.3, 50.8, 120.3, 130.8)
+    late = patch_channels(sample_box(film, box, 48, 0.0), statistics)[:5]
+    early = [
+        sample_box(np.ascontiguousarray(c), box, 48, 0.0)
+        for c in patch_channels(film, statistics)[:5]
+    ]
+    scale = np.array([1, 1, GREY_RANGE, 1, 1])[:, None, None]
+    np.testing.assert_allclose(late / scale, np.stack(early) / scale, atol=0.02)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_a_flat_patch_and_a_flat_film_divide_by_nothing(value: float) -> None:
+    flat = np.full((16, 16), value, np.float32)
+    seen = patch_channels(flat, FilmStatistics.of(flat))
+    assert np.isfinite(seen).all()
+    assert not seen[1:].any()
+    on_film = patch_channels(flat, FilmStatistics.of(noise(40, 40)))
+    assert np.isfinite(on_film).all()
+    assert not on_film[5:].any()
+
+
+def test_the_localiser_sees_the_film_and_two_normalised_versions() -> None:
+    film = 0.2 + 0.3 * noise(50, 40)
+    seen = published_film_channels(film)
+    assert seen.shape == (3, 50, 40)
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen[0], film)
+    statistics = FilmStatistics.of(film)
+    np.testing.assert_array_equal(seen[1:], patch_channels(film, statistics)[[1, 3]])
+    for version in seen[1:]:
+        assert (version.min(), version.max()) == (0, 1)
+    np.testing.assert_array_equal(published_film_channels(film, statistics), seen)
+    np.testing.assert_array_equal(published_film_channels(film[:, ::-1]), seen[:, :, ::-1])
+
+
+def test_exposure_does_not_change_the_normalised_versions() -> None:
+    film = noise(60, 50)
+    usual, darker = (published_film_channels(f)[1:] for f in (film, 0.1 + 0.5 * film))
+    np.testing.assert_allclose(darker, usual, atol=0.01)
+
+
+# ── stretched_film ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("shape", [(300, 200), (200, 300), (101, 77)])
+def test_a_dot_of_a_stretched_film_appears_where_the_map_says(
+    shape: tuple[int, int], mirror: bool
+) -> None:
+    height, width = shape
+    x, y = 0.3 * (width - 1), 0.6 * (height - 1)
+    square, to_network = stretched_film(dot(height, width, x, y, 8), 96, mirror)
+    assert square.shape == (96, 96)
+    assert brightest(square) == pytest.approx(tuple(to_network([x, y])[0]), abs=0.1)
+    # the film's outer edges are the square's
+    corners = to_network([(-0.5, -0.5), (width - 0.5, height - 0.5)])
+    assert sorted(corners.ravel().tolist()) == pytest.approx([-0.5, -0.5, 95.5, 95.5])
+
+
+def test_a_stretched_film_keeps_its_grey_values() -> None:
+    film = noise(64, 64)
+    np.testing.assert_array_equal(stretched_film(film, 64, False)[0], film)
+    np.testing.assert_array_equal(stretched_film(film, 64, True)[0], film[:, ::-1])
+    grey = np.full((30, 50), 0.4, np.float32)
+    np.testing.assert_allclose(stretched_film(grey, 64, False)[0], 0.4, rtol=1e-6)

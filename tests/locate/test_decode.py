@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandora.geometry import mirror_x
-from mandora.locate.decode import decode, find_peaks
-from mandora.locate.targets import heat_maps
+from mandora.locate.decode import decode, find_peaks, largest_component
+from mandora.locate.targets import heat_maps, squares
 
 SIZE, SIGMA = 128, 1.6
 inner = st.floats(6, SIZE - 6)
@@ -80,3 +80,65 @@ def test_the_first_peak_is_the_decoded_point() -> None:
     found = find_peaks(maps, 2, 4)
     np.testing.assert_array_equal(found.places[:, 0], points)
     np.testing.assert_array_equal(found.heights[:, 0], heights)
+
+
+# ── the largest component ────────────────────────────────────────────────────────────────
+
+
+@given(st.lists(st.tuples(inner, inner), min_size=1, max_size=5))
+def test_the_middle_of_a_square_is_its_point(places: list[tuple[float, float]]) -> None:
+    points = np.array(places)
+    found, heights = largest_component(squares(points, SIZE, (SIZE, SIZE), 4 / SIZE * 1024), 0.5)
+    assert np.abs(found - points).max() <= 0.5 + 1e-6  # a px is in or out
+    assert (heights == 1).all()
+
+
+def test_the_larger_region_counts_not_the_hotter() -> None:
+    heat = np.zeros((1, 20, 20), np.float32)
+    heat[0, 2:4, 2:4] = 1.0
+    heat[0, 10:13, 12:16] = 0.6
+    found, heights = largest_component(heat, 0.5)
+    assert found.tolist() == [[13.5, 11.0]]
+    assert heights[0] == pytest.approx(0.6)
+    # below the threshold the larger one is not there
+    found, _ = largest_component(heat, 0.7)
+    assert found.tolist() == [[2.5, 2.5]]
+
+
+def test_px_that_touch_by_a_corner_are_one_region() -> None:
+    heat = np.zeros((1, 10, 10), np.float32)
+    heat[0, [1, 2, 3, 4], [1, 2, 3, 4]] = 0.9
+    heat[0, 7, 5:8] = 0.9
+    found, _ = largest_component(heat, 0.5)
+    assert found.tolist() == [[2.5, 2.5]]
+
+
+def test_the_middle_is_that_of_the_box_not_of_the_mass() -> None:
+    heat = np.zeros((1, 10, 10), np.float32)
+    heat[0, 1:7, 1] = 1
+    heat[0, 6, 1:9] = 1  # an L
+    found, _ = largest_component(heat, 0.5)
+    assert found.tolist() == [[4.5, 3.5]]
+
+
+def test_of_equal_regions_the_hotter_counts() -> None:
+    heat = np.zeros((1, 10, 10), np.float32)
+    heat[0, 1, 1:3], heat[0, 8, 6:8] = 0.6, 0.8
+    for turned, place in ((heat, [6.5, 8]), (heat[:, ::-1, ::-1], [2.5, 1])):
+        assert largest_component(turned, 0.5)[0].tolist() == [place]
+
+
+def test_a_map_that_is_too_faint_has_no_point() -> None:
+    heat = np.full((2, 8, 8), 0.4, np.float32)
+    heat[1, 3, 3] = 0.5
+    found, heights = largest_component(heat, 0.5)
+    assert np.isnan(found[0]).all()
+    assert heights[0] == pytest.approx(0.4)
+    assert found[1].tolist() == [3, 3], "the threshold itself is hot enough"
+
+
+def test_coarse_maps_give_points_of_the_input() -> None:
+    heat = np.zeros((1, 8, 8), np.float32)
+    heat[0, 3, 2] = 1
+    # the px of column 2 covers px 8…11 of the input
+    assert largest_component(heat, 0.5, stride=4)[0].tolist() == [[9.5, 13.5]]

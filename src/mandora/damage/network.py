@@ -1,11 +1,15 @@
-"""The damage network of preset ``fast``: encoder, decoder, regressor for all joints at once.
+"""The networks that draw the joint space of a patch and score its damage.
 
-The shape of the argument is the paper's: the decoder draws the joint space, and the regressor
-sees the film *through that mask* together with the decoder's features. It is told which point
-it looks at, so that one network serves hands and feet.
+Both have the shape of the paper's argument: the decoder draws the joint space, and the regressor
+sees *through that mask*, together with the decoder's features. ``DamageNet`` is the default: one
+small network for all joints, told which point it looks at. ``PublishedDamageNet`` is that of
+Li & Guan 2022, doi:10.1002/aisy.202200184: one network for each of the four families of targets.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +17,62 @@ from torch import Tensor, nn
 from mandora.anatomy import FAMILIES, N_POINTS, POINTS, Damage, Limb
 from mandora.settings import DamageSettings
 
+KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of scores
+FIRST_FOOT_POINT = len(POINTS[Limb.HAND])
+GRADES = max(site.maximum for sites in FAMILIES.values() for site in sites)
+"""Thresholds of an ordinal head: as many as the widest scale has grades above 0."""
+
+NO_MASK = -20.0
+"""Logit of every px where a network draws no mask: a probability of 2e-9, the same after all
+clipping."""
+
+
+class DamageOutput(NamedTuple):
+    """All that a damage network says.
+
+    Attributes:
+        mask_logits: (B, 1, S, S) joint space, or erosion; ``NO_MASK`` without a mask.
+        scores: (B, K) SvH points, 0…maximum; narrowing and erosion, or the family's.
+        score_logits: what the scores come from, for losses. Regression: (B, K) the share of
+            the maximum. Ordinal: (B, K, GRADES) that grade 1, 2, … is reached, falling along
+            the last axis; those beyond the maximum mean nothing.
+    """
+
+    mask_logits: Tensor
+    scores: Tensor
+    score_logits: Tensor
+
+
+def build_damage_net(
+    settings: DamageSettings, family: tuple[Limb, Damage] | None = None
+) -> nn.Module:
+    """The network that the settings ask for.
+
+    Args:
+        settings: ``design`` chooses.
+        family: of a published network; None for the network of all joints.
+
+    Raises:
+        ValueError: if a family is missing, or given to the network of all joints.
+    """
+    if settings.design == "all-joints":
+        if family is not None:
+            raise ValueError(
+                f"a network of all joints has no family, got {family}; set design = 'family'"
+            )
+        return DamageNet(settings)
+    if family is None:
+        raise ValueError("design 'family' has one network per family; say which, or use all four")
+    return PublishedDamageNet(max(site.maximum for site in FAMILIES[family]), settings)
+
+
+# ── one network for all joints ───────────────────────────────────────────────────────────
+
 
 def point_maxima() -> Tensor:
     """(27, 2) float32: highest narrowing and erosion at each point; 0 where none is scored."""
-    kinds = (Damage.NARROWING, Damage.EROSION)
     rows = [
-        [_maximum(limb, kind, point.name) for kind in kinds]
+        [_maximum(limb, kind, point.name) for kind in KINDS]
         for limb in (Limb.HAND, Limb.FOOT)
         for point in POINTS[limb]
     ]
@@ -39,13 +93,17 @@ def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class DamageNet(nn.Module):
-    """(B, 1, S, S) patches and (B,) int64 points → mask logits (B, 1, S, S), scores (B, 2).
+    """(B, channels, S, S) patches and (B,) int64 points → mask logits (B, 1, S, S), scores (B, 2).
 
     Points are numbered 0…20 in the hand and 21…26 in the foot. Scores are narrowing and
     erosion in SvH points, 0…maximum.
 
     The first level works on 2 × 2 px blocks (space to depth), which costs a quarter of a full
     level and loses nothing; the mask is drawn at full resolution by the reverse step.
+
+    Variants: an ordinal head gives the chances that each grade is reached, and their sum is the
+    score; with a head per family, hands and feet, narrowing and erosion share no last layers;
+    without a mask, the regressor sees the film and the decoder's features alone.
     """
 
     maxima: Tensor
@@ -53,8 +111,10 @@ class DamageNet(nn.Module):
     def __init__(self, settings: DamageSettings) -> None:
         super().__init__()
         widths = settings.widths
+        self.head, self.heads = settings.head, settings.heads
         self.encoder = nn.ModuleList()
-        previous = 4
+        blocks = 4 * settings.channels
+        previous = blocks
         for level, width in enumerate(widths):
             stride = 1 if level == 0 else 2
             self.encoder.append(nn.Sequential(conv(previous, width, stride), conv(width, width)))
@@ -63,23 +123,30 @@ class DamageNet(nn.Module):
             conv(deep + shallow, shallow)
             for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.mask = nn.Conv2d(widths[0], 4, 1)
+        self.mask = nn.Conv2d(widths[0], 4, 1) if settings.mask != "none" else None
         self.embedding = nn.Embedding(N_POINTS, settings.condition_width)
         # the regressor: image and mask, then the decoder's features level by level
+        seen = blocks + (4 if self.mask is not None else 0)
         self.regressor = nn.ModuleList(
-            conv((8 if i == 0 else widths[i]) + widths[i], widths[i + 1], 2)
+            conv((seen if i == 0 else widths[i]) + widths[i], widths[i + 1], 2)
             for i in range(len(widths) - 1)
         )
         self.last = conv(2 * widths[-1], widths[-1])
         self.film = nn.Linear(settings.condition_width, 2 * widths[-1])
-        self.scores = nn.Sequential(
-            nn.Linear(2 * widths[-1] + settings.condition_width, 96), nn.ReLU(), nn.Dropout(0.1),
-            nn.Linear(96, 2),
-        )  # fmt: skip
+        known = 2 * widths[-1] + settings.condition_width
+        values = GRADES if settings.head == "ordinal" else 1
+        self.scores: nn.Module
+        if settings.heads == "family":
+            # hand narrowing, hand erosion, foot narrowing, foot erosion
+            self.scores = nn.ModuleList(_last_layers(known, values) for _ in FAMILIES)
+        else:
+            self.scores = _last_layers(known, len(KINDS) * values)
         self.register_buffer("maxima", point_maxima(), persistent=False)
 
-    def forward(self, patches: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask logits and scores."""
+    def forward(
+        self, patches: Tensor, points: Tensor, with_logits: bool = False
+    ) -> tuple[Tensor, Tensor] | DamageOutput:
+        """Mask logits and scores; with ``with_logits`` a :class:`DamageOutput`."""
         blocks = nn.functional.pixel_unshuffle(patches, 2)
         kept: list[Tensor] = []
         x = blocks
@@ -91,13 +158,173 @@ class DamageNet(nn.Module):
             x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = level(torch.cat([x, skip], dim=1))
             decoded.append(x)
-        mask = self.mask(x)
-        r = torch.cat([blocks, torch.sigmoid(mask)], dim=1)
+        r = blocks
+        if self.mask is not None:
+            mask = self.mask(x)
+            r = torch.cat([blocks, torch.sigmoid(mask)], dim=1)
+            mask_logits = nn.functional.pixel_shuffle(mask, 2)
+        else:
+            mask_logits = torch.full_like(patches[:, :1], NO_MASK)
         for level, features in zip(self.regressor, decoded[:0:-1], strict=True):
             r = level(torch.cat([r, features], dim=1))
         r = self.last(torch.cat([r, decoded[0]], dim=1))
         condition = self.embedding(points)
         gain, shift = self.film(condition).chunk(2, dim=1)
         r = nn.functional.relu(r * (1 + gain[:, :, None, None]) + shift[:, :, None, None])
-        raw = self.scores(torch.cat([r.mean((2, 3)), r.amax((2, 3)), condition], dim=1))
-        return nn.functional.pixel_shuffle(mask, 2), torch.sigmoid(raw) * self.maxima[points]
+        known = torch.cat([r.mean((2, 3)), r.amax((2, 3)), condition], dim=1)
+        logits, scores = self._score(known, points)
+        return DamageOutput(mask_logits, scores, logits) if with_logits else (mask_logits, scores)
+
+    def _score(self, known: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Score logits and scores from all that is known of the patch."""
+        if isinstance(self.scores, nn.ModuleList):
+            each = torch.stack([layers(known) for layers in self.scores], dim=1)
+            hand, foot = each.chunk(2, dim=1)
+            raw = torch.where((points >= FIRST_FOOT_POINT)[:, None, None], foot, hand)
+        else:
+            raw = self.scores(known).unflatten(1, (len(KINDS), -1))
+        maxima = self.maxima[points]
+        if self.head == "regression":
+            logits = raw.squeeze(2)
+            return logits, torch.sigmoid(logits) * maxima
+        # no higher grade is likelier than a lower one: each step down is positive
+        steps = nn.functional.softplus(raw[:, :, 1:])
+        logits = torch.cat([raw[:, :, :1], raw[:, :, :1] - steps.cumsum(2)], dim=2)
+        reachable = torch.arange(GRADES, device=raw.device) < maxima[:, :, None]
+        return logits, (torch.sigmoid(logits) * reachable).sum(2)
+
+
+def _last_layers(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, 96), nn.ReLU(), nn.Linear(96, outputs))
+
+
+# ── the published network ────────────────────────────────────────────────────────────────
+
+WIDENING = 1.5  # channels of a level / channels of the next finer one
+WAIST = 7  # channels on both sides of the mask
+TAIL = (84, 42, 7, 1)  # channels of the convolutions on the coarsest map
+
+
+class PublishedDamageNet(nn.Module):
+    """(B, 7, S, S) patches → mask logits (B, 1, S, S) and scores (B, 1), 0…maximum.
+
+    Encoder: pairs of 7 × 7 convolutions (convolution → ReLU → batch normalisation) with 21, 31,
+    46, 69 and 103 channels, 2 × 2 max-pooling between them. Decoder: 2 × 2 transposed
+    convolutions to 68, 45, 30 and 20 channels, the encoder's features of that size beside them,
+    pairs again. Mask: a convolution to 7 channels, then 1 × 1 to one, sigmoid. Regressor: a
+    convolution from *that mask alone* to 7 channels; then four times max-pooling, the decoder's
+    features of that size beside it (the encoder's coarsest at last) and a pair, 31, 46, 69 and
+    103 channels; convolutions to 84, 42, 7 and 1 channels; a dense layer over that map of
+    24 × 24, sigmoid. 5.77 M parameters and 38.4 GMAC at 384 × 384 px. First weights and batch
+    normalisation are Keras' defaults, in which it was published.
+
+    Without a mask (the paper's comparison, Fig. 5) the two convolutions around the mask and the
+    mask itself are left out, and the regressor starts from the decoder's features; all else
+    stays, so that the two differ in nothing but the segmentation.
+
+    Raises:
+        ValueError: if the settings ask for a head that this network does not have, or for a
+            patch that cannot be halved so often.
+    """
+
+    def __init__(self, maximum: float, settings: DamageSettings) -> None:
+        super().__init__()
+        widths = settings.widths
+        halvings = len(widths) - 1
+        if settings.head != "regression" or settings.heads != "shared":
+            raise ValueError(
+                "a network of one family has one regression head, but head is "
+                f"{settings.head!r} and heads is {settings.heads!r}; use 'regression', 'shared'"
+            )
+        if settings.patch_px % 2**halvings:
+            raise ValueError(
+                f"patch_px {settings.patch_px} cannot be halved {halvings} times; "
+                f"use a multiple of {2**halvings}"
+            )
+        self.maximum = float(maximum)
+        # from the coarsest up: 103 → 68, 45, 30, 20
+        rising = [widths[-1]]
+        for _ in range(halvings):
+            rising.append(int(rising[-1] / WIDENING))
+        self.encoder = nn.ModuleList(
+            pair(inputs, outputs)
+            for inputs, outputs in zip((settings.channels, *widths[:-1]), widths, strict=True)
+        )
+        self.rise = nn.ModuleList(
+            nn.ConvTranspose2d(deep, shallow, 2, stride=2) for deep, shallow in pairwise(rising)
+        )
+        self.decoder = nn.ModuleList(
+            pair(width + skip, width)
+            for width, skip in zip(rising[1:], widths[-2::-1], strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.before_mask = self.mask = self.after_mask = None
+        if settings.mask != "none":
+            self.before_mask = step(rising[-1], WAIST)
+            self.mask = nn.Conv2d(WAIST, 1, 1)
+            self.after_mask = step(1, WAIST)
+        previous = (WAIST if self.mask is not None else 0, *widths[1:-1])
+        self.regressor = nn.ModuleList(
+            pair(seen + beside, width)
+            for seen, beside, width in zip(previous, rising[-2::-1], widths[1:], strict=True)
+        )
+        self.tail = nn.Sequential(
+            *(
+                step(inputs, outputs)
+                for inputs, outputs in zip((widths[-1], *TAIL[:-1]), TAIL, strict=True)
+            )
+        )
+        self.dense = nn.Linear((settings.patch_px >> halvings) ** 2, 1)
+        self.apply(start_like_keras)
+
+    def forward(
+        self, patches: Tensor, points: Tensor | None = None, with_logits: bool = False
+    ) -> tuple[Tensor, Tensor] | DamageOutput:
+        """Mask logits and scores; with ``with_logits`` a :class:`DamageOutput`.
+
+        Args:
+            patches: (B, 7, S, S).
+            points: not used; so that all damage networks can be called alike.
+            with_logits: give what the scores come from as well.
+        """
+        kept: list[Tensor] = []
+        x = patches
+        for level in self.encoder:
+            x = level(self.pool(x) if kept else x)
+            kept.append(x)
+        decoded = [x]
+        for rise, level, skip in zip(self.rise, self.decoder, kept[-2::-1], strict=True):
+            x = level(torch.cat([rise(x), skip], dim=1))
+            decoded.append(x)
+        mask_logits = torch.full_like(patches[:, :1], NO_MASK)
+        r: Tensor | None = None
+        if self.before_mask is not None and self.mask is not None and self.after_mask is not None:
+            mask_logits = self.mask(self.before_mask(x))
+            r = self.after_mask(torch.sigmoid(mask_logits))
+        for level, beside in zip(self.regressor, decoded[-2::-1], strict=True):
+            r = level(beside if r is None else torch.cat([self.pool(r), beside], dim=1))
+        logits = self.dense(self.tail(r).flatten(1))
+        scores = torch.sigmoid(logits) * self.maximum
+        return DamageOutput(mask_logits, scores, logits) if with_logits else (mask_logits, scores)
+
+
+def step(inputs: int, outputs: int) -> nn.Sequential:
+    """7 × 7 convolution of the same size, ReLU, batch normalisation with Keras' constants."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 7, padding=3),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
+    )
+
+
+def pair(inputs: int, outputs: int) -> nn.Sequential:
+    """Two steps."""
+    return nn.Sequential(*step(inputs, outputs), *step(outputs, outputs))
+
+
+def start_like_keras(layer: nn.Module) -> None:
+    """First weights as Keras draws them: Glorot's uniform distribution, no bias."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -1,22 +1,27 @@
 """Patches around located points.
 
-The window follows the size of the limb, not of the film, so that a joint looks equally large
-whether one hand or two lie on the film: half side = ``half_window`` × |MCP2-MCP5| (hand) or
-|MTP1-MTP5| (foot), times the paper's enlargement for the great toe.
+The default window follows the size of the limb, not of the film, so that a joint looks equally
+large whether one hand or two lie on the film: half side = ``half_window`` × |MCP2-MCP5| (hand) or
+|MTP1-MTP5| (foot). The published window follows the film: half side = 192 px on a film of
+4096 × 4096 px. Either is enlarged for the great toe as in the paper. A window that reaches beyond
+the film is padded, never shifted or stretched.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import POINTS, Limb
 from mandora.geometry import Box, Points, fit_similarity
-from mandora.images.channels import sample_box, standardise
+from mandora.images.channels import FilmStatistics, patch_channels, sample_box, standardise
+from mandora.settings import DamageSettings
 
 MIN_FOUND = 4  # with fewer points the size of the limb is a guess
+PUBLISHED_FILM_PX = 4096  # side of the film on which the published half window is stated
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,8 @@ class Patch:
         limb: hand or foot.
         point: index of the point in ``anatomy.POINTS[limb]``.
         box: px of the film; may reach beyond it.
-        pixels: (S, S) float32, standardised, as seen on a left limb.
+        pixels: what the network sees, as on a left limb: (S, S) float32 standardised, or
+            (7, S, S) float32, see :mod:`mandora.images.channels`.
         mirrored: the pixels are flipped against the film.
     """
 
@@ -65,9 +71,52 @@ def limb_unit(points: Points, confidence: ArrayLike, template: Points, *, mirror
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
+def film_half_window(half_window_px: float, film_hw: ArrayLike) -> float:
+    """The published half side: ``half_window_px`` · √(h·w / 4096²), px of the film.
+
+    Args:
+        half_window_px: half side on a film of 4096 × 4096 px.
+        film_hw: height and width of the film, px.
+    """
+    height, width = np.asarray(film_hw, np.float64)
+    return float(half_window_px * np.sqrt(height * width) / PUBLISHED_FILM_PX)
+
+
+def half_window_px(
+    settings: DamageSettings, film_hw: ArrayLike, unit_px: float | None = None
+) -> float:
+    """Half side of a patch as the settings want it, px of the film, great toe not yet enlarged.
+
+    Args:
+        settings: ``window`` chooses between the size of the limb and that of the film.
+        film_hw: height and width of the film, px.
+        unit_px: size of the limb, see :func:`limb_unit`; the film's window needs none.
+
+    Raises:
+        ValueError: if the window follows the limb and its size is not known.
+    """
+    if settings.window == "film":
+        return film_half_window(settings.half_window_px, film_hw)
+    if unit_px is None:
+        raise ValueError("window 'limb' needs the size of the limb; give unit_px")
+    return settings.half_window * unit_px
+
+
+def window_box(limb: Limb, point: int, centre: ArrayLike, half_px: float) -> Box:
+    """The window of one point, px of the film.
+
+    Args:
+        limb: hand or foot.
+        point: index of the point in ``anatomy.POINTS[limb]``.
+        centre: (x, y) px of the film.
+        half_px: half side before the great toe's enlargement, see :func:`half_window_px`.
+    """
+    return Box.around(centre, half_px * POINTS[limb][point].window)
+
+
 def patch_box(limb: Limb, point: int, centre: ArrayLike, unit_px: float, half_window: float) -> Box:
-    """The window of one point, px of the film."""
-    return Box.around(centre, half_window * unit_px * POINTS[limb][point].window)
+    """The window of one point that follows the size of the limb, px of the film."""
+    return window_box(limb, point, centre, half_window * unit_px)
 
 
 def cut_patches(
@@ -77,8 +126,9 @@ def cut_patches(
     size_px: int,
     *,
     mirrored: bool,
+    channels: Literal[1, 7] = 1,
 ) -> list[Patch]:
-    """Cut, resize and standardise the patches of one film.
+    """Cut and resize the patches of one film, and make of them what the network sees.
 
     Args:
         pixels: (H, W) float32, 0..1.
@@ -86,12 +136,15 @@ def cut_patches(
         boxes: window by index of the point.
         size_px: side of the patches.
         mirrored: flip each patch (the film shows a right limb).
+        channels: 1: standardised; 7: five versions of the film, two of the patch.
     """
     fill = float(np.percentile(pixels[::8, ::8], 5))
+    statistics = FilmStatistics.of(pixels) if channels == 7 else None
     patches = []
     for point, box in boxes.items():
         grey = sample_box(pixels, box, size_px, fill)
         if mirrored:
             grey = np.ascontiguousarray(grey[:, ::-1])
-        patches.append(Patch(limb, point, box, standardise(grey), mirrored))
+        seen = standardise(grey) if statistics is None else patch_channels(grey, statistics)
+        patches.append(Patch(limb, point, box, seen, mirrored))
     return patches

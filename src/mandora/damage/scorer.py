@@ -5,15 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINTS, Damage, Limb, Site
-from mandora.damage.patches import Patch
+from mandora.damage.patches import Patch, film_half_window
 from mandora.inference import Network
 
 BATCH = 27  # patches per call: one side of a patient; larger batches only cost memory
+
+
+@dataclass(frozen=True)
+class PatchRule:
+    """How the patches that a network sees are cut.
+
+    Attributes:
+        patch_px: S, side of the square patch.
+        channels: 1: standardised patch; 7: five versions of the film, two of the patch.
+        window: patches are as large as the ``limb`` or the ``film`` makes them.
+        half_window: ``limb``: half side of a patch / size of the limb.
+        half_window_px: ``film``: half side of a patch on a film of 4096 × 4096 px.
+    """
+
+    patch_px: int
+    channels: Literal[1, 7] = 1
+    window: Literal["limb", "film"] = "limb"
+    half_window: float = 0.17
+    half_window_px: float = 192.0
+
+    def half_px(self, film_hw: tuple[int, int], unit_px: float) -> float:
+        """Half side of a patch, px of the film, before the great toe's enlargement.
+
+        Args:
+            film_hw: height and width of the film, px.
+            unit_px: size of the limb, px of the film.
+        """
+        if self.window == "film":
+            return film_half_window(self.half_window_px, film_hw)
+        return self.half_window * unit_px
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,21 +66,44 @@ class PatchScore:
         return self.narrowing if kind is Damage.NARROWING else self.erosion
 
 
+class Scorer(Protocol):
+    """Whatever scores patches, of one network or of several."""
+
+    @property
+    def rule(self) -> PatchRule:
+        """How the patches are cut that it is given."""
+
+    def score(self, patches: Sequence[Patch]) -> list[PatchScore]:
+        """Mask and scores of each patch; the order is kept."""
+
+
 def site_at(limb: Limb, kind: Damage, point: int) -> Site | None:
     """The site that is scored at a point for one kind of damage, if any."""
     name = POINTS[limb][point].name
     return next((s for s in FAMILIES[limb, kind] if s.point_name == name), None)
 
 
+def network_input(patches: Sequence[Patch]) -> NDArray[np.float32]:
+    """(B, C, S, S) float32: patches as a network takes them."""
+    return np.stack([np.reshape(p.pixels, (-1, *p.pixels.shape[-2:])) for p in patches])
+
+
+def on_film(mask: NDArray[np.float32], patch: Patch) -> NDArray[np.float32]:
+    """A mask as it lies on the film, not on a patch that may be flipped."""
+    return np.ascontiguousarray(mask[:, ::-1] if patch.mirrored else mask)
+
+
 class PatchScorer:
-    """The damage network.
+    """One damage network for all joints.
 
     Args:
         path: ONNX file.
+        rule: how its patches are cut.
         threads: processor threads.
     """
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
+    def __init__(self, path: Path, rule: PatchRule, threads: int = 2) -> None:
+        self.rule = rule
         self._network = Network(path, threads)
 
     def score(self, patches: Sequence[Patch]) -> list[PatchScore]:
@@ -58,7 +112,7 @@ class PatchScorer:
         for start in range(0, len(patches), BATCH):
             part = patches[start : start + BATCH]
             masks, values = self._network(
-                patches=np.stack([p.pixels for p in part])[:, None],
+                patches=network_input(part),
                 points=np.array([network_point(p.limb, p.point) for p in part], dtype=np.int64),
             )
             for patch, mask, row in zip(part, masks[:, 0], values, strict=True):
@@ -69,8 +123,7 @@ class PatchScorer:
                         (row[1], site_at(patch.limb, Damage.EROSION, patch.point)),
                     )
                 ]
-                seen = mask[:, ::-1] if patch.mirrored else mask
-                scores.append(PatchScore(kept[0], kept[1], np.ascontiguousarray(seen)))
+                scores.append(PatchScore(kept[0], kept[1], on_film(mask, patch)))
         return scores
 
 

@@ -1,9 +1,32 @@
-"""How films are turned into what the networks see."""
+"""How films are turned into what the networks see.
+
+The default networks see one channel, standardised. The published ones see several versions of
+the film side by side, all of raw grey values x of 0..1. How the versions are called and that the
+third one runs to 255 is known (Li & Guan 2022, doi:10.1002/aisy.202200184, and the authors'
+program); where their constants are not, the ones here were chosen:
+
+1. raw: x.
+2. percentile-anchored: (x - p1) / (p99 - p1), clipped to 0..1; p1 and p99 are the 1st and 99th
+   percentile of the film.
+3. scaled: 255 (x - min) / (max - min) over the film.
+4. contrast-corrected and anchored: the film's histogram equalised between p1 and p99, which
+   become 0 and 1. The curve is a polygon over channel 2 with ``KNOTS`` corners, evenly spaced.
+5. Gaussian: (x - mean) / s.d. over the film.
+6. min-max of the patch: (x - min) / (max - min) over the patch.
+7. z-score of the patch: (x - mean) / s.d. over the patch.
+
+Wherever a spread is nothing, the channel is 0. The first five depend on nothing but the grey
+value and the film's statistics: a patch can be cut from the raw film and be transformed later.
+``training.channels`` holds the same formulas for batches.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mandora.geometry import Affine, Box, box_to_grid, mirror_x
@@ -77,6 +100,183 @@ def whole_film(
     box = Box.around(((width - 1) / 2, (height - 1) / 2), side / 2)
     fill = float(np.percentile(pixels[::8, ::8], 5))
     square = standardise(sample_box(pixels, box, size_px, fill))
+    to_network = box_to_grid(box, (size_px, size_px), "network")
+    if mirror:
+        return np.ascontiguousarray(square[:, ::-1]), mirror_x(size_px, "network") @ to_network
+    return square, to_network
+
+
+# ── several versions of a film side by side ──────────────────────────────────────────────
+
+FILM_CHANNELS = 3
+PATCH_CHANNELS = 7
+KNOTS = 257
+FLAT = 1e-6  # spread of grey values that counts as nothing
+ANCHORS = (0.01, 0.99)  # shares of a film's px that the anchored versions are stretched between
+GREY_RANGE = 255.0  # of the scaled version
+
+_LEVELS = 65535  # as many grey values as files hold
+
+
+@dataclass(frozen=True, eq=False)
+class FilmStatistics:
+    """What the versions of a film need to know of all of it.
+
+    The mirrored film has the same, bit by bit.
+
+    Attributes:
+        low: 1st percentile of the grey values.
+        high: 99th percentile.
+        minimum: least grey value.
+        maximum: greatest.
+        mean: of all px.
+        sd: standard deviation over all px.
+        equalised: (KNOTS,) float32, rising from 0 to 1: share of the px between ``low`` and
+            ``high`` that are darker than low + i / (KNOTS - 1) × (high - low). A straight line
+            where there is nothing between them.
+    """
+
+    low: float
+    high: float
+    minimum: float
+    maximum: float
+    mean: float
+    sd: float
+    equalised: NDArray[np.float32]
+
+    SIZE: ClassVar[int] = 6 + KNOTS
+    """Length of :attr:`vector`."""
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.float32]) -> Self:
+        """Statistics of a film.
+
+        Args:
+            pixels: (H, W) float32, 0..1.
+
+        Raises:
+            ValueError: if grey values lie beyond 0..1.
+        """
+        minimum, maximum = float(pixels.min()), float(pixels.max())
+        # written so that NaN fails as well
+        if not (minimum >= 0 and maximum <= 1):
+            raise ValueError(
+                f"grey values must lie within 0..1, got {minimum:g}..{maximum:g}; scale the film"
+            )
+        levels = np.rint(pixels * np.float32(_LEVELS)).astype(np.uint16)
+        counts = np.bincount(levels.ravel(), minlength=_LEVELS + 1)
+        greys = np.arange(_LEVELS + 1) / _LEVELS
+        mean = float(counts @ greys) / pixels.size
+        sd = float(np.sqrt(counts @ (greys - mean) ** 2 / pixels.size))
+        below = counts.cumsum()
+        first, last = (int(np.searchsorted(below, share * pixels.size)) for share in ANCHORS)
+        equalised = np.linspace(0, 1, KNOTS, dtype=np.float32)
+        # what is clipped, as much of an empty background is, takes no share of the contrast
+        between = np.arange(first + 1, last)
+        if counts[between].sum() > 0:
+            steps = (between - first) * (KNOTS - 1) // (last - first)
+            shares = np.bincount(steps, counts[between], KNOTS - 1).cumsum()
+            equalised[1:] = shares / shares[-1]
+        return cls(first / _LEVELS, last / _LEVELS, minimum, maximum, mean, sd, equalised)
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """(SIZE,) float32: all attributes in their order."""
+        single = (self.low, self.high, self.minimum, self.maximum, self.mean, self.sd)
+        return np.concatenate([np.array(single, np.float32), self.equalised])
+
+    @classmethod
+    def from_vector(cls, vector: ArrayLike) -> Self:
+        """The statistics that :attr:`vector` was made of.
+
+        Raises:
+            ValueError: for another length.
+        """
+        values = np.asarray(vector, np.float32)
+        if values.shape != (cls.SIZE,):
+            raise ValueError(f"film statistics are {cls.SIZE} numbers, got shape {values.shape}")
+        low, high, minimum, maximum, mean, sd = (float(v) for v in values[:6])
+        return cls(low, high, minimum, maximum, mean, sd, values[6:])
+
+
+def published_film_channels(
+    pixels: NDArray[np.float32], statistics: FilmStatistics | None = None
+) -> NDArray[np.float32]:
+    """What the published localiser sees: channels 1, 2 and 4, each of 0..1.
+
+    Args:
+        pixels: (H, W) float32, 0..1.
+        statistics: of the film; of ``pixels`` if absent.
+
+    Returns:
+        (3, H, W) float32.
+    """
+    return _film_versions(pixels, statistics or FilmStatistics.of(pixels))[[0, 1, 3]]
+
+
+def patch_channels(patch: NDArray[np.float32], statistics: FilmStatistics) -> NDArray[np.float32]:
+    """What the published damage network sees: all seven channels.
+
+    Args:
+        patch: (S, S) float32, grey values of the film, 0..1.
+        statistics: of the whole film.
+
+    Returns:
+        (7, S, S) float32.
+    """
+    low, high = np.float32(patch.min()), np.float32(patch.max())
+    own = [
+        _stretched(patch, float(low), float(high)),
+        _scaled(patch, float(patch.mean()), float(patch.std())),
+    ]
+    return np.concatenate([_film_versions(patch, statistics), np.stack(own)])
+
+
+def _film_versions(pixels: NDArray[np.float32], film: FilmStatistics) -> NDArray[np.float32]:
+    """(5, H, W) float32: channels 1 to 5."""
+    anchored = np.clip(_stretched(pixels, film.low, film.high), 0, 1)
+    place = anchored * np.float32(KNOTS - 1)
+    knot = np.minimum(place.astype(np.int64), KNOTS - 2)
+    share = place - knot.astype(np.float32)
+    equalised = film.equalised[knot] * (1 - share) + film.equalised[knot + 1] * share
+    return np.stack([
+        pixels,
+        anchored,
+        _stretched(pixels, film.minimum, film.maximum) * np.float32(GREY_RANGE),
+        equalised,
+        _scaled(pixels, film.mean, film.sd),
+    ])  # fmt: skip
+
+
+def _stretched(pixels: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """``low`` becomes 0 and ``high`` 1; all 0 if they are the same."""
+    return _scaled(pixels, low, high - low)
+
+
+def _scaled(pixels: NDArray[np.float32], middle: float, spread: float) -> NDArray[np.float32]:
+    if spread < FLAT:
+        return np.zeros_like(pixels)
+    return (pixels - np.float32(middle)) / np.float32(spread)
+
+
+def stretched_film(
+    pixels: NDArray[np.float32], size_px: int, mirror: bool
+) -> tuple[NDArray[np.float32], Affine]:
+    """The whole film stretched over a square; its aspect is not kept, grey values are.
+
+    Args:
+        pixels: (H, W) float32, 0..1.
+        size_px: side of the square.
+        mirror: flip left and right (so that every limb looks like a left one).
+
+    Returns:
+        (size_px, size_px) float32 and the map from film px to network px, flip included.
+    """
+    height, width = pixels.shape
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    resized = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
+    square = np.asarray(resized, dtype=np.float32)
+    box = Box(-0.5, -0.5, width - 0.5, height - 0.5)
     to_network = box_to_grid(box, (size_px, size_px), "network")
     if mirror:
         return np.ascontiguousarray(square[:, ::-1]), mirror_x(size_px, "network") @ to_network

@@ -1,0 +1,47 @@
+"""One place of the places that several networks give for one point."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mandora.geometry import as_points
+
+CORNER = 0.05
+"""Share of both sides of a picture that makes up a corner: a place is in one if it lies within
+this share of a vertical *and* of a horizontal border. A network that finds nothing tends to draw
+there, where film markers, collimators and padding meet; joints do not come there."""
+
+_ENOUGH = 3  # with more places than this, one may be an outlier
+
+
+def consensus(
+    points: ArrayLike, size_wh: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The published rule: drop corners, drop one outlier of more than three, take the median.
+
+    A place that was not found (NaN) or that lies beyond the picture counts no more than one in
+    a corner. The outlier is the place that is farthest from the median of all that are left; it
+    is dropped whenever more than three are, far away or not. The median is that of x and of y.
+
+    Args:
+        points: (K, 2) px of one picture, one row per network; NaN where not found.
+        size_wh: width and height of the picture, px.
+
+    Returns:
+        (2,) float64, NaN if no place is left, and (K,) bool: which places the median is of.
+    """
+    places = as_points(points)
+    size = np.asarray(size_wh, np.float64)
+    # 0..1 from edge to edge; the centre of the first pixel is at 0 px
+    share = (places + 0.5) / size
+    border = np.minimum(share, 1 - share)
+    # False for NaN
+    kept: NDArray[np.bool_] = np.all(border >= 0, axis=1)
+    kept &= ~np.all(border < CORNER, axis=1)
+    if kept.sum() > _ENOUGH:
+        distance = np.linalg.norm(places - np.median(places[kept], axis=0), axis=1)
+        kept[int(np.argmax(np.where(kept, distance, -1.0)))] = False
+    if not kept.any():
+        return np.full(2, np.nan), kept
+    return np.asarray(np.median(places[kept], axis=0), np.float64), kept

@@ -1,0 +1,134 @@
+"""What training makes small: cross-entropies of pictures, errors of scores.
+
+All are made of weighted means over the items of all processes (``training.task.Mean``). What is
+not known — a label below ``IGNORED`` in a picture, a score that is NaN — weighs nothing and has
+no gradient.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from mandora.damage.network import DamageOutput
+from mandora.settings import DamageSettings
+from mandora.training.task import Mean
+
+IGNORED = -0.5  # labels below this do not count
+CLIP = 1e-7  # probabilities are kept this far from 0 and 1, as Keras keeps them
+_FAR = log((1 - CLIP) / CLIP)  # the logit of such a probability
+HEAT_WEIGHT = 100.0  # of the heat maps' loss: its px are nearly all right from the start
+
+
+class DamageTruth(NamedTuple):
+    """What a damage network should have said.
+
+    Attributes:
+        masks: (B, 1, S, S) 0..1; -1 where not known.
+        scores: (B, K) SvH points; NaN where not known, or where there is no such score.
+        maxima: (B, K) of the points' scales; 0 where there is no such score.
+    """
+
+    masks: Tensor
+    scores: Tensor
+    maxima: Tensor
+
+
+def bce_ignoring(logits: Tensor, target: Tensor, mean: Mean) -> Tensor:
+    """Mean cross-entropy of px; probabilities are clipped at ``CLIP``.
+
+    Clipping the logits is the same, and is exact where float32 cannot hold 1 - 1e-7.
+
+    Args:
+        logits: any shape.
+        target: of that shape, 0..1; px below ``IGNORED`` do not count.
+        mean: over all processes.
+    """
+    known = target >= IGNORED
+    each = binary_cross_entropy_with_logits(
+        logits.float().clamp(-_FAR, _FAR), target.clamp(0, 1), reduction="none"
+    )
+    return mean(each, known.to(each.dtype))
+
+
+def heat_map_loss(logits: Tensor, target: Tensor, point_weight: float, mean: Mean) -> Tensor:
+    """Cross-entropy of heat maps in which the few px of a point count more than the empty rest.
+
+    Each px weighs 1 + ``point_weight`` × target. Without that weight it is the plain
+    cross-entropy of the published localiser.
+
+    Args:
+        logits: (B, N, s, s).
+        target: (B, N, s, s) 0..1; px below ``IGNORED`` do not count.
+        point_weight: extra weight of a px whose target is 1.
+        mean: over all processes.
+    """
+    if point_weight == 0:
+        return bce_ignoring(logits, target, mean)
+    known, wanted = target >= IGNORED, target.clamp(0, 1)
+    each = binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
+    return HEAT_WEIGHT * mean(each * (1 + point_weight * wanted), known.to(each.dtype))
+
+
+def score_loss(scores: Tensor, truth: Tensor, maxima: Tensor, mean: Mean) -> Tensor:
+    """Mean squared error of score / maximum.
+
+    Args:
+        scores: (B, K) SvH points.
+        truth: (B, K); NaN where not known.
+        maxima: (B, K); where it is 0, nothing counts.
+        mean: over all processes.
+    """
+    known, filled = _known(truth, maxima)
+    error = (scores.float() - filled) / maxima.clamp_min(1)
+    return mean(error**2, known.to(error.dtype))
+
+
+def ordinal_cross_entropy(
+    score_logits: Tensor, truth: Tensor, maxima: Tensor, mean: Mean
+) -> Tensor:
+    """Cross-entropy of "grade k is reached", the mean over the grades that a scale has.
+
+    A score between two grades, as the mean of readers is, reaches the higher of them in part:
+    2.5 of 4 becomes 1, 1, 0.5, 0, whose sum is the score again. Every known score weighs the
+    same, whatever its maximum.
+
+    Args:
+        score_logits: (B, K, G) for the grades 1…G.
+        truth: (B, K) SvH points; NaN where not known.
+        maxima: (B, K); where it is 0, nothing counts.
+        mean: over all processes.
+    """
+    known, filled = _known(truth, maxima)
+    grades = torch.arange(score_logits.shape[2], device=score_logits.device)
+    reached = (filled[:, :, None] - grades).clamp(0, 1)
+    on_scale = (grades < maxima[:, :, None]).to(reached.dtype)
+    each = binary_cross_entropy_with_logits(score_logits.float(), reached, reduction="none")
+    per_score = (each * on_scale).sum(2) / maxima.clamp_min(1)
+    return mean(per_score, known.to(per_score.dtype))
+
+
+def _known(truth: Tensor, maxima: Tensor) -> tuple[Tensor, Tensor]:
+    # a NaN must not reach the gradient, not even multiplied by 0
+    return torch.isfinite(truth) & (maxima > 0), truth.nan_to_num()
+
+
+def damage_loss(
+    output: DamageOutput, truth: DamageTruth, settings: DamageSettings, mean: Mean
+) -> Tensor:
+    """Cross-entropy of the mask and error of the scores, weighted as the settings say.
+
+    The published loss weighs both 1 : 1. Without a mask only the scores count.
+    """
+    if settings.head == "ordinal":
+        scores = ordinal_cross_entropy(output.score_logits, truth.scores, truth.maxima, mean)
+    else:
+        scores = score_loss(output.scores, truth.scores, truth.maxima, mean)
+    loss = settings.score_weight * scores
+    if settings.mask != "none":
+        loss = loss + settings.mask_weight * bce_ignoring(output.mask_logits, truth.masks, mean)
+    return loss
