@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PRESETS = ("fast", "paper")
 
@@ -92,8 +92,8 @@ class LoopSettings(Settings):
         0.0, ge=0, description="the rate is divided by 1 + this × the number of steps done"
     )
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
-    clip_norm: float | None = Field(
-        1.0, gt=0, description="gradients are clipped to this norm; not at all if absent"
+    clip_norm: float = Field(
+        1.0, ge=0, description="gradients are clipped to this norm; 0: not at all"
     )
     ema: float | None = Field(
         None, gt=0, lt=1,
@@ -255,12 +255,32 @@ class SymmetrySettings(Settings):
     )
 
 
+class SplitSettings(Settings):
+    """Which patients of a data set serve what; patients that are left are for the test."""
+
+    networks: float = Field(0.5, gt=0, lt=1, description="share that trains the networks")
+    held: float = Field(
+        0.1, ge=0, lt=1,
+        description="share of these that is kept from them to measure them while they train; "
+        "0: the trees' patients do",
+    )  # fmt: skip
+    trees: float = Field(0.3, gt=0, lt=1, description="share that trains the trees")
+    seed: int = Field(1, ge=0, description="of the draw")
+
+    @model_validator(mode="after")
+    def _leaves_a_test(self) -> Self:
+        if self.networks + self.trees >= 1:
+            raise ValueError("networks + trees must be less than 1: some patients are for the test")
+        return self
+
+
 class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
     films: int = Field(3500, ge=8, description="simulated films of each limb, without a data set")
     network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
+    split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
         LoopSettings(epochs=10, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
     )
@@ -277,6 +297,7 @@ class TrainDamageSettings(Settings):
     )
     network: DamageSettings = Field(DamageSettings(), description="table `[network]`")
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
+    split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
         LoopSettings(epochs=8, batch_size=32, learning_rate=2e-3), description="table `[loop]`"
     )
@@ -289,6 +310,7 @@ class TrainSymmetrySettings(Settings):
     cohort_seed: int = Field(7_000, ge=0, description="seed of the simulated patients")
     pixels_per_mm: float = Field(5.0, gt=0.5, description="resolution of their films")
     forest: SymmetrySettings = Field(SymmetrySettings(), description="table `[forest]`")
+    split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
 
 
 class SimulateSettings(Settings):
@@ -309,6 +331,7 @@ class SimulateSettings(Settings):
 # and of the authors' program.
 _PAPER: dict[type[Settings], dict[str, Any]] = {
     TrainLocateSettings: {
+        "split": {"held": 0.0},
         "network": {
             "design": "one-point", "input_px": 1024, "keep_aspect": False, "channels": 3,
             "widths": (9, 18, 36, 72, 144), "kernel_px": 7, "heatmap_stride": 1,
@@ -323,10 +346,11 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "loop": {
             "epochs": 100, "batch_size": 5, "optimiser": "adam", "learning_rate": 1e-3,
             "schedule": "steps", "drop_after": 50, "rate_decay": 1e-5, "weight_decay": 0.0,
-            "clip_norm": None, "half": False,
+            "clip_norm": 0.0, "half": False,
         },
     },
     TrainDamageSettings: {
+        "split": {"held": 0.0},
         "oversample": True,
         "network": {
             "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
@@ -341,8 +365,8 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "loop": {
             "epochs": 50, "batch_size": 20, "optimiser": "adam", "learning_rate": 1e-3,
             "schedule": "steps", "drop_after": 10, "rate_decay": 1e-5, "weight_decay": 0.0,
-            "clip_norm": None, "half": False,
+            "clip_norm": 0.0, "half": False,
         },
     },
-    TrainSymmetrySettings: {"forest": {"drop_extremity": 0.0}},
+    TrainSymmetrySettings: {"forest": {"drop_extremity": 0.0}, "split": {"held": 0.0}},
 }  # fmt: skip

@@ -1,154 +1,351 @@
-"""One plain training loop for both networks."""
+"""One plain training loop for all networks."""
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import nn
 
 from mandora.settings import LoopSettings
+from mandora.training.batches import Batches
+from mandora.training.checkpoint import (
+    BEST_FILE,
+    LAST_FILE,
+    NETWORK,
+    Checkpoints,
+    State,
+    identity,
+    restore,
+    tensors_of,
+)
+from mandora.training.curves import CURVES_FILE, draw_curves
+from mandora.training.history import (
+    HISTORY_FILE,
+    OWN,
+    Events,
+    append_history,
+    read_history,
+    trim_history,
+)
+from mandora.training.machine import arithmetic, half_type, memory_advice
+from mandora.training.optimise import average, decay_at, learning_rate, make_optimiser
+from mandora.training.processes import Processes, join, shared_normalisation
+from mandora.training.task import Batch, Task
 
 Report = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+class Outcome(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+        epochs: that were done.
+        reason: why it ended.
+        kept: which weights the network holds.
+        kept_epoch: the epoch after which it had them.
+        numbers: held-out numbers of those weights.
+        minutes: of training, over all calls.
+    """
+
+    epochs: int
+    reason: str
+    kept: Literal["last", "best"]
+    kept_epoch: int
+    numbers: dict[str, float]
+    minutes: float
 
 
 def fit(
     network: nn.Module,
     settings: LoopSettings,
-    items: int,
-    loss_of: Callable[[nn.Module, Sequence[int]], Tensor],
-    validate: Callable[[nn.Module], dict[str, float]],
+    task: Task,
     folder: Path,
     report: Report,
-) -> None:
-    """Train a network; leaves ``last.safetensors`` and ``history.jsonl`` in the folder.
+    progress: Progress | None = None,
+) -> Outcome:
+    """Train a network; afterwards it holds the weights to keep, on the processor, in eval mode.
 
-    AdamW with a one-cycle learning rate. A run that was stopped goes on from its last whole
-    epoch, with the same order of items as if it had never stopped.
+    The folder gets ``last.safetensors`` and ``best.safetensors`` (each with a JSON file for
+    people), ``history.jsonl``, ``curves.png`` and ``tensorboard/``. A run that was stopped, at
+    whatever moment, goes on from its last checkpoint to the same weights as if it had never
+    been; one that is finished is not trained again.
+
+    Under torchrun all processes train it together and the first one writes.
 
     Args:
         network: trained in place.
-        settings: epochs, batch, learning rate, seed, threads, time limit.
-        items: number of training items; ``loss_of`` gets their indices.
-        loss_of: loss of a batch of items; raises nothing for odd batches.
-        validate: numbers that describe the network, logged after every epoch.
+        settings: of the loop.
+        task: items, loss, held-out numbers.
         folder: of this run.
         report: gets one line per epoch.
+        progress: gets the steps that are done in this epoch, and all of them.
 
     Raises:
-        FloatingPointError: if the loss is not finite; names the items of the batch.
+        FloatingPointError: if loss, gradients or weights are not finite; names the items.
+        MemoryError: if memory is short; says what to lower.
+        OSError: if a file cannot be written; the last checkpoint is whole.
+        ValueError: if the folder's checkpoint is damaged or of another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(settings.threads)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    steps = -(-items // settings.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.epochs * steps, pct_start=0.15
-    )
-    start = _resume(network, optimiser, schedule, folder)
-    _trim_history(folder / "history.jsonl", start)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    half = has_bfloat16()
-    began = time.monotonic()
-    for epoch in range(start, settings.epochs):
-        # the order of items and all augmentation follow from (seed, epoch) alone
-        torch.manual_seed(settings.seed * 100_003 + epoch)
-        order = torch.randperm(items).tolist()
-        network.train()
-        total = 0.0
-        for step in range(steps):
-            chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                loss = loss_of(network, chosen)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} in epoch {epoch + 1}; items of the batch: {chosen}"
-                )
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
-            optimiser.step()
-            schedule.step()
-            total += loss.item() * len(chosen)
-        network.eval()
+    processes = join(settings.device)
+    with (
+        arithmetic(settings, processes.device),
+        memory_advice(settings),
+        shared_normalisation(network, processes),
+    ):
+        run = _Run(network, settings, task, folder, processes)
+        return run.train(report if processes.main else _silence, progress or _silence)
+
+
+def _silence(*_: object) -> None:
+    pass
+
+
+class _Run:
+    """All that one call of :func:`fit` works with."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: LoopSettings,
+        task: Task,
+        folder: Path,
+        processes: Processes,
+    ) -> None:
+        self.settings, self.task, self.folder, self.processes = settings, task, folder, processes
+        device = processes.device
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.batches = Batches(task, settings, processes)
+        self.checkpoints = Checkpoints(folder, identity(settings, network, self.batches.items))
+        # copied before the processes' hooks are attached
+        self.averaged = copy.deepcopy(network).eval() if settings.ema is not None else None
+        self.optimiser = make_optimiser(network, settings)
+        self.half = half_type(device, settings.half)
+        # small gradients vanish in float16, not in bfloat16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
+        self.state = self._resume()
+        self.wrapped = processes.wrap(network)
+        self.began = self.saved = time.monotonic()
+        self.minutes_before, self.steps_before = self.state.minutes, self._steps()
+
+    def train(self, report: Report, progress: Progress) -> Outcome:
+        """From where the run stands to its end."""
+        main, state, history = self.processes.main, self.state, self.folder / HISTORY_FILE
+        if main:
+            trim_history(history, state.rows)
+        reason = _finished(state, self.settings)
+        if reason is None:
+            if self._steps():
+                report(f"goes on from epoch {state.epoch + 1}, step {state.step + 1}")
+            # first the loaders, which copy this process, then what may start a thread in it
+            batches = iter(self.batches.loader(self._steps()))
+            events = Events(self.folder, self._steps(), report) if main else None
+            while reason is None:
+                speed = self._train_epoch(batches, events, progress)
+                row = self._end_epoch(speed)
+                if main:
+                    append_history(history, row)
+                    if state.best_epoch == state.epoch:
+                        self._save_best()
+                    self._save()
+                    report(self._line(row))
+                if events is not None:
+                    numbers = {k: v for k, v in row.items() if k != "epoch"}
+                    events.add(self._steps(), numbers, flush=True)
+                reason = _finished(state, self.settings)
+            del batches  # ends the loaders
+            if events is not None:
+                events.close()
+        report(f"training ended after epoch {state.epoch}: {reason}")
+        if main and history.exists():
+            try:
+                draw_curves(read_history(history), self.folder / CURVES_FILE)
+            except ImportError:
+                report(f"no {CURVES_FILE}: the package matplotlib is not installed")
+        return self._keep(reason)
+
+    # ── one epoch ────────────────────────────────────────────────────────────────────────
+
+    def _train_epoch(
+        self, batches: Iterator[Batch], events: Events | None, progress: Progress
+    ) -> float:
+        """The steps that are left of an epoch; items per second."""
+        state, began, items = self.state, time.monotonic(), 0
+        self.network.train()
+        while state.step < self.batches.per_epoch:
+            number = self._steps()
+            rate = learning_rate(self.settings, number, self.batches.per_epoch)
+            loss = self._step(next(batches), number, rate)
+            size = len(self.batches.draws(number))
+            items += size
+            state.items += size
+            state.loss_sum += loss * size
+            state.step += 1
+            if self.processes.main:
+                progress(state.step, self.batches.per_epoch)
+                if events is not None:
+                    events.add(number + 1, {"step_loss": loss})
+                if time.monotonic() - self.saved >= self.settings.checkpoint_minutes * 60:
+                    self._save()
+        return items / max(time.monotonic() - began, 1e-9)
+
+    def _step(self, batch: Batch, number: int, rate: float) -> float:
+        """One step of the optimiser; the loss over all processes."""
+        settings, device = self.settings, self.processes.device
+        batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+        # what the network draws, as dropout does, follows from the step, however it was reached
+        self._seed(number)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(device.type, self.half, enabled=self.half is not None):
+            loss = self.task.loss(self.wrapped, batch, self.processes.mean)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or math.inf)
+        # one look at the device for both; all processes see the same and end together
+        value, length = torch.stack([self.processes.average(loss), norm.float()]).tolist()
+        self._check("loss", value, number)
+        # a scale that proves too high gives infinite gradients: the scaler leaves that step out
+        if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
+            self._check("gradients' norm", length, number)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.averaged is not None and settings.ema is not None:
+            average(self.averaged, self.network, decay_at(settings.ema, number))
+        return float(value)
+
+    def _check(self, what: str, value: float, number: int) -> None:
+        if not math.isfinite(value):
+            epoch, step = divmod(number, self.batches.per_epoch)
+            raise FloatingPointError(
+                f"the {what} is {value} in epoch {epoch + 1}, step {step + 1} of "
+                f"{self.batches.per_epoch}; items of the batch: {self.batches.names(number)}. "
+                "Look at these items, or lower loop.learning_rate; "
+                f"{self.folder / LAST_FILE} was not overwritten"
+            )
+
+    def _end_epoch(self, speed: float) -> dict[str, float]:
+        """Measure the network, and move on to the next epoch; the row of this one."""
+        state, last = self.state, self._steps() - 1
+        rate = learning_rate(self.settings, last, self.batches.per_epoch)
+        found = None
+        if self.processes.main:
+            self._seed(self._steps())
+            numbers = self._validate()
+            found = json.dumps([numbers, self._minutes()]).encode()
+        numbers, state.minutes = json.loads(self.processes.share(found) or b"")
+        row = {
+            "epoch": state.epoch + 1, "loss": state.loss_sum / state.items, "learning_rate": rate,
+            "items_per_second": speed, "minutes": state.minutes, **numbers,
+        }  # fmt: skip
+        state.epoch, state.step, state.loss_sum, state.items = state.epoch + 1, 0, 0.0, 0
+        state.rows, state.numbers, state.waited = state.rows + 1, numbers, state.waited + 1
+        score = numbers.get("score", math.nan)
+        if score > state.best_numbers.get("score", -math.inf):  # never true of NaN
+            state.best_epoch, state.best_numbers, state.waited = state.epoch, numbers, 0
+        return row
+
+    def _validate(self) -> dict[str, float]:
+        kept = self._kept_network().eval()
         with torch.no_grad():
-            numbers = validate(network)
-        row = {"epoch": epoch + 1, "loss": total / items, **numbers}
-        row["minutes"] = (time.monotonic() - began) / 60
-        with (folder / "history.jsonl").open("a", encoding="utf-8") as history:
-            history.write(json.dumps(row) + "\n")
-        report("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
-        _save(network, optimiser, schedule, epoch + 1, folder)
-        if settings.minutes is not None and row["minutes"] > settings.minutes:
-            report(f"stopped after {row['minutes']:.0f} minutes, as set")
-            break
-    network.eval()
+            found = self.task.validate(kept, self.processes.device)
+        numbers = {name: float(value) for name, value in found.items()}
+        if clash := set(numbers) & set(OWN):
+            raise ValueError(f"held-out numbers may not be named {', '.join(sorted(clash))}")
+        settings = self.settings
+        if "score" not in numbers and (settings.keep == "best" or settings.patience is not None):
+            raise ValueError(
+                "the task measures no 'score', so no weights are best; "
+                "set loop.keep = 'last' and leave loop.patience out"
+            )
+        return numbers
+
+    # ── where the run stands ─────────────────────────────────────────────────────────────
+
+    def _steps(self) -> int:
+        return self.state.epoch * self.batches.per_epoch + self.state.step
+
+    def _minutes(self) -> float:
+        return self.minutes_before + (time.monotonic() - self.began) / 60
+
+    def _seed(self, number: int) -> None:
+        epoch, step = divmod(number, self.batches.per_epoch)
+        key = (self.settings.seed, epoch, step, self.processes.rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+
+    def _line(self, row: dict[str, float]) -> str:
+        """A row as people read it, with the time that is left."""
+        done = self._steps()
+        passed = self._minutes() - self.minutes_before
+        left = passed / max(done - self.steps_before, 1) * (len(self.batches) - done)
+        shown = [f"{k} {v:.4g}" for k, v in row.items() if k not in ("epoch", "minutes")]
+        first = f"epoch {row['epoch']}/{self.settings.epochs}"
+        return "  ".join([first, *shown, f"{row['minutes']:.1f} min, about {left:.1f} left"])
+
+    def _kept_network(self) -> nn.Module:
+        return self.network if self.averaged is None else self.averaged
+
+    def _resume(self) -> State:
+        main = self.processes.main
+        data = self.processes.share(self.checkpoints.read(LAST_FILE) if main else None)
+        if data is None:
+            return State()
+        tensors, state = self.checkpoints.decode(LAST_FILE, data)
+        restore(tensors, self.network, self.averaged, self.optimiser)
+        if state.scaler and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state.scaler)
+        return state
+
+    def _save(self) -> None:
+        self.state.minutes = self._minutes()
+        self.state.scaler = self.scaler.state_dict()
+        tensors = tensors_of(self.network, self.averaged, self.optimiser)
+        self.checkpoints.save(LAST_FILE, tensors, self.state)
+        self.saved = time.monotonic()
+
+    def _save_best(self) -> None:
+        weights = {NETWORK + k: v for k, v in self._kept_network().state_dict().items()}
+        self.checkpoints.save(BEST_FILE, weights, self.state)
+
+    def _keep(self, reason: str) -> Outcome:
+        """Give the network the weights to keep."""
+        state, kept = self.state, self.settings.keep
+        if kept == "best" and state.best_epoch:
+            data = self.processes.share(self.checkpoints.read(BEST_FILE))
+            if data is None:
+                raise ValueError(
+                    f"{self.folder / BEST_FILE} is gone; set loop.keep = 'last' or train anew"
+                )
+            tensors, _ = self.checkpoints.decode(BEST_FILE, data)
+            weights = {k.removeprefix(NETWORK): v for k, v in tensors.items()}
+            self.network.load_state_dict(weights)
+            epoch, numbers = state.best_epoch, state.best_numbers
+        else:
+            self.network.load_state_dict(self._kept_network().state_dict())
+            kept, epoch, numbers = "last", state.epoch, state.numbers
+        self.optimiser.zero_grad(set_to_none=True)
+        self.network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+        return Outcome(state.epoch, reason, kept, epoch, numbers, state.minutes)
 
 
-def has_bfloat16() -> bool:
-    """True where the processor multiplies bfloat16 itself; elsewhere it would be slower."""
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported and supported())
-
-
-def _save(
-    network: nn.Module, optimiser: Optimizer, schedule: LRScheduler, epoch: int, folder: Path
-) -> None:
-    """Write the checkpoint whole or not at all: tensors, then the small state beside them."""
-    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-    state = optimiser.state_dict()
-    for index, slots in state["state"].items():
-        tensors.update({f"optimiser.{index}.{k}": v for k, v in slots.items()})
-    tensors["schedule.last"] = torch.tensor(schedule.last_epoch)
-    tensors["epoch"] = torch.tensor(epoch)
-    part = folder / "last.safetensors.part"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, part)
-    part.replace(folder / "last.safetensors")
-
-
-def _resume(network: nn.Module, optimiser: Optimizer, schedule: LRScheduler, folder: Path) -> int:
-    """Load the last checkpoint if there is one; the number of epochs that are done."""
-    path = folder / "last.safetensors"
-    if not path.exists():
-        return 0
-    tensors = load_file(path)
-    load_network(network, path)
-    state = optimiser.state_dict()
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
-            state["state"].setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict(state)
-    epoch = int(tensors["epoch"])
-    # a one-cycle schedule has no state but its step; the rates follow from it
-    schedule.last_epoch = int(tensors["schedule.last"]) - 1
-    with warnings.catch_warnings():
-        # rightly no step of the optimiser comes before this one
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
-        schedule.step()
-    return epoch
-
-
-def _trim_history(path: Path, epochs: int) -> None:
-    """Forget what was logged of epochs after the checkpoint: they are done once more."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join(lines[:epochs]), encoding="utf-8")
-
-
-def load_network(network: nn.Module, path: Path) -> None:
-    """Load the weights of a checkpoint that :func:`fit` wrote."""
-    tensors = load_file(path)
-    prefix = "network."
-    network.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    )
+def _finished(state: State, settings: LoopSettings) -> str | None:
+    """Why a run that stands between two epochs goes no further; None if it does."""
+    if state.step:
+        return None
+    if state.epoch >= settings.epochs:
+        return "all epochs are done"
+    if settings.patience is not None and state.waited >= settings.patience:
+        return f"no better score for {state.waited} epochs, as set"
+    if settings.minutes is not None and state.minutes > settings.minutes:
+        return f"{state.minutes:.0f} minutes have passed, as set"
+    return None

@@ -14,8 +14,9 @@ Batch = dict[str, Tensor]
 Mean = Callable[[Tensor, Tensor], Tensor]
 """``mean(values, weights)``: the weighted mean of values over the items of *all* processes.
 
-Values with weight 0 do not count, whatever they are. A loss must be made of such means: then
-two processes with half a batch each have the same gradient as one with the whole batch.
+Values with weight 0 do not count, whatever they are. Weights are of the values' shape or are
+repeated to it. A loss must be a sum of such means, each times a constant: then two processes with
+half a batch each have the same gradient as one with the whole batch.
 """
 
 
@@ -35,7 +36,10 @@ class Task(Protocol):
     """A stage in training."""
 
     def order(self, key: tuple[int, int]) -> Sequence[int]:
-        """The items of one epoch, from (seed, epoch); an item may come more than once."""
+        """The items of one epoch, from (seed, epoch); an item may come more than once.
+
+        As many in every epoch.
+        """
 
     def name(self, item: int) -> str:
         """What a message calls the item: patient, film, joint."""
@@ -50,4 +54,7 @@ class Task(Protocol):
         """The loss of a batch on the network's device; the changes are applied here."""
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Numbers on held-out items; ``score`` says which weights are best (more is better)."""
+        """Numbers on held-out items; ``score`` says which weights are best (more is better).
+
+        In eval mode, without gradients, in the first process only.
+        """

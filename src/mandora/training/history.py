@@ -1,0 +1,119 @@
+"""What a run leaves to look at: ``history.jsonl``, TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HISTORY_FILE = "history.jsonl"
+TENSORBOARD_FOLDER = "tensorboard"
+
+Row = dict[str, float]
+"""An epoch: its number, loss, learning rate, items per second, minutes, held-out numbers."""
+
+OWN = ("epoch", "loss", "learning_rate", "items_per_second", "minutes")
+"""Columns that the loop fills; the others are the task's held-out numbers."""
+
+
+def read_history(path: Path) -> list[Row]:
+    """The rows of a history; a number that was not finite is NaN.
+
+    Raises:
+        ValueError: naming the file and the row that cannot be read.
+    """
+    rows: list[Row] = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            rows.append({k: math.nan if v is None else float(v) for k, v in row.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}, row {number} is no epoch's row: {error}") from error
+    return rows
+
+
+def trim_history(path: Path, rows: int) -> None:
+    """Forget what was written after the checkpoint: those epochs are done once more."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        if len(lines) > rows:
+            path.write_text("".join(lines[:rows]), encoding="utf-8")
+
+
+def append_history(path: Path, row: Mapping[str, float]) -> None:
+    """Add a row; it is on the disk when this returns.
+
+    Raises:
+        OSError: naming the file.
+    """
+    line = json.dumps(finite(row))
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{path} could not be written ({error.strerror}); free some space and "
+            "give the command again: it goes on from the last checkpoint",
+        ) from error  # fmt: skip
+
+
+def finite(values: Any) -> Any:
+    """Values that JSON has: what is no finite number becomes None, inside of tables too."""
+    if isinstance(values, Mapping):
+        return {k: finite(v) for k, v in values.items()}
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        return [finite(v) for v in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+class Events:
+    """TensorBoard events of a run. Their failure never ends it.
+
+    Args:
+        folder: of the run.
+        steps: that are done; events of later ones are those of a run that was stopped, and count
+            no longer.
+        report: told once if there can be no events.
+    """
+
+    def __init__(self, folder: Path, steps: int, report: Callable[[str], None]) -> None:
+        self._report, self._writer = report, None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            report("no TensorBoard events: the package tensorboard is not installed")
+            return
+        with self._unless_it_fails():
+            self._writer = SummaryWriter(
+                str(folder / TENSORBOARD_FOLDER), purge_step=steps + 1 if steps else None
+            )
+
+    def add(self, step: int, values: Mapping[str, float], *, flush: bool = False) -> None:
+        """Numbers after so many steps."""
+        with self._unless_it_fails():
+            if self._writer is not None:
+                for name, value in values.items():
+                    self._writer.add_scalar(name, value, step)
+                if flush:
+                    self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._unless_it_fails():
+            if self._writer is not None:
+                self._writer.close()
+
+    @contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            self._report(f"no more TensorBoard events: {error}")

@@ -1,0 +1,75 @@
+"""The parts of the training loop that are formulas: optimiser, learning rate, averaged weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mandora.settings import LoopSettings
+
+WARM_UP = 0.15  # share of a one-cycle schedule in which the rate rises
+FIRST_SHARE, LAST_SHARE = 1 / 25, 1 / 250_000  # of the highest rate, at its two ends
+
+
+def make_optimiser(network: nn.Module, settings: LoopSettings) -> Optimizer:
+    """Adam without, AdamW with decay of the weights."""
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), settings.learning_rate, (0.9, 0.999))
+    return torch.optim.AdamW(
+        network.parameters(), settings.learning_rate, (0.9, 0.999),
+        weight_decay=settings.weight_decay,
+    )  # fmt: skip
+
+
+def learning_rate(settings: LoopSettings, step: int, per_epoch: int) -> float:
+    """The rate of a step.
+
+    ``one-cycle`` rises from 1/25 of the highest rate along half a cosine, and falls to 1/250 000
+    along another (Smith & Topin 2018, arXiv:1708.07120, as in torch's ``OneCycleLR``). ``steps``
+    is constant and lowered once. Both are divided by 1 + ``rate_decay`` × steps done, as Keras'
+    ``decay`` does.
+
+    Args:
+        settings: of the loop.
+        step: steps that are done.
+        per_epoch: steps of an epoch.
+    """
+    highest = settings.learning_rate
+    if settings.schedule == "steps":
+        dropped = settings.drop_after is not None and step >= settings.drop_after * per_epoch
+        rate = highest * (settings.drop_factor if dropped else 1)
+    else:
+        last = settings.epochs * per_epoch - 1
+        top = max(WARM_UP * (last + 1) - 1, 0)
+        if step < top:
+            rate = _cosine(highest * FIRST_SHARE, highest, step / top)
+        else:
+            rate = _cosine(highest, highest * LAST_SHARE, (step - top) / max(last - top, 1))
+    return rate / (1 + settings.rate_decay * step)
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def decay_at(decay: float, step: int) -> float:
+    """The decay of averaged weights in a step: less at first, to forget the random weights.
+
+    (1 + step) / (10 + step) until that exceeds ``decay``, as in TensorFlow's
+    ``ExponentialMovingAverage``.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Averaged ← decay × averaged + (1 - decay) × network; counters are copied."""
+    now: dict[str, Tensor] = network.state_dict()
+    for name, value in averaged.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(now[name], 1 - decay)
+        else:
+            value.copy_(now[name])

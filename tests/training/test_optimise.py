@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from mandora.settings import LoopSettings
+
+pytest.importorskip("torch")
+import torch
+from torch import nn
+
+from mandora.training.optimise import average, decay_at, learning_rate, make_optimiser
+
+
+def test_steps_are_constant_then_lowered_once_and_divided_by_the_decay() -> None:
+    settings = LoopSettings(
+        schedule="steps", learning_rate=1e-3, drop_after=50, drop_factor=0.1, rate_decay=1e-5
+    )
+    assert learning_rate(settings, 0, 700) == 1e-3
+    assert learning_rate(settings, 700, 700) == pytest.approx(1e-3 / 1.007)
+    assert learning_rate(settings, 50 * 700 - 1, 700) == pytest.approx(1e-3 / 1.34999)
+    assert learning_rate(settings, 50 * 700, 700) == pytest.approx(1e-4 / 1.35)
+
+
+def test_without_a_drop_the_rate_stays() -> None:
+    settings = LoopSettings(schedule="steps", learning_rate=0.5)
+    assert {learning_rate(settings, step, 3) for step in range(100)} == {0.5}
+
+
+@pytest.mark.parametrize(("epochs", "per_epoch"), [(3, 20), (8, 7), (5, 2), (1, 2)])
+def test_one_cycle_is_that_of_torch(epochs: int, per_epoch: int) -> None:
+    settings = LoopSettings(epochs=epochs, learning_rate=3e-3)
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    total = epochs * per_epoch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, 3e-3, total_steps=total, pct_start=0.15
+        )
+        for step in range(total):
+            if 0.15 * total >= 1:  # a shorter rise is none: torch starts within the fall
+                rate = learning_rate(settings, step, per_epoch)
+                assert rate == pytest.approx(wanted.get_last_lr()[0], rel=1e-6)
+            optimiser.step()
+            if step < total - 1:
+                wanted.step()
+    assert learning_rate(settings, total - 1, per_epoch) == pytest.approx(3e-3 / 250_000)
+
+
+def test_one_cycle_by_hand() -> None:
+    settings = LoopSettings(epochs=10, learning_rate=1.0, rate_decay=0.5)
+    # 20 steps: the top is at 0.15 × 20 - 1 = 2, the last at 19; half-way down at 10.5
+    assert learning_rate(settings, 0, 2) == pytest.approx(1 / 25)
+    assert learning_rate(settings, 1, 2) == pytest.approx((1 + 1 / 25) / 2 / 1.5)
+    assert learning_rate(settings, 2, 2) == pytest.approx(1 / 2)
+    assert learning_rate(settings, 19, 2) == pytest.approx(1 / 250_000 / 10.5)
+
+
+def test_a_single_step_has_the_full_rate() -> None:
+    assert learning_rate(LoopSettings(epochs=1, learning_rate=0.1), 0, 1) == pytest.approx(0.1)
+
+
+def test_adam_does_not_decay_weights_and_adamw_does() -> None:
+    network = nn.Linear(1, 1)
+    settings = LoopSettings(weight_decay=0.3, optimiser="adam")
+    assert make_optimiser(network, settings).param_groups[0]["weight_decay"] == 0
+    settings = LoopSettings(weight_decay=0.3, optimiser="adamw")
+    optimiser = make_optimiser(network, settings)
+    assert isinstance(optimiser, torch.optim.AdamW)
+    assert optimiser.param_groups[0]["weight_decay"] == 0.3
+    assert optimiser.param_groups[0]["betas"] == (0.9, 0.999)
+
+
+def test_averaged_weights_by_hand() -> None:
+    old, new = nn.BatchNorm2d(1), nn.BatchNorm2d(1)
+    with torch.no_grad():
+        old.weight.fill_(1.0)
+        new.weight.fill_(3.0)
+        new.running_mean.fill_(10.0)
+        new.num_batches_tracked.fill_(7)
+    average(old, new, 0.75)
+    assert old.weight.item() == 0.75 * 1 + 0.25 * 3
+    assert old.running_mean.item() == 2.5
+    assert old.num_batches_tracked.item() == 7
+
+
+def test_the_first_weights_are_soon_forgotten() -> None:
+    assert [decay_at(0.5, step) for step in (0, 1, 7, 8, 100)] == pytest.approx(
+        [1 / 10, 2 / 11, 8 / 17, 0.5, 0.5]
+    )
