@@ -4,12 +4,14 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mandora import bundle as module
 from mandora.anatomy import POINTS, Limb
 from mandora.bundle import (
+    BUNDLE_SCHEMA,
     MANIFEST,
     STANDARD_FILES,
     BundleError,
@@ -17,12 +19,20 @@ from mandora.bundle import (
     Licence,
     default_bundle,
     describe,
+    model_files,
     open_bundle,
     verify_bundle,
     write_bundle,
 )
 from mandora.contract import Contract, DamageContract, LocateContract, SymmetryContract
-from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+from mandora.settings import (
+    DamageSettings,
+    LocateSettings,
+    SymmetrySettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    preset,
+)
 
 FILES = {name: f"content of {name}".encode() for name in STANDARD_FILES}
 
@@ -158,6 +168,11 @@ WRONG = {
     ),
     "short template": (lambda m: m["contract"]["locate"]["template"]["hand"].pop(), "template"),
     "sites": (lambda m: m["contract"]["symmetry"]["sites"].pop(), "symmetry.sites"),
+    "unknown design": (lambda m: m["contract"]["damage"].update(design="two"), "damage.design"),
+    "films that are not seen so": (
+        lambda m: m["contract"]["locate"].update(keep_aspect=False),
+        "used with keep_aspect = True only",
+    ),
     "threshold": (
         lambda m: m["contract"]["locate"].update(found_threshold=2),
         "locate.found_threshold",
@@ -181,6 +196,68 @@ def test_several_wrong_fields_are_reported_together(folder):
 def test_a_later_minor_schema_is_read(folder):
     edit(folder, lambda m: m.update(schema_version="1.7"))
     assert verify_bundle(folder) == []
+
+
+def published() -> BundleInfo:
+    """What is stated of a bundle of the published design."""
+    made = info().contract.locate
+    locate = preset("paper", TrainLocateSettings).network
+    return info(
+        preset="paper",
+        contract=Contract(
+            locate=LocateContract.of(locate, made.template),
+            damage=DamageContract.of(preset("paper", TrainDamageSettings).network),
+            symmetry=SymmetryContract.of(SymmetrySettings()),
+        ),
+    )
+
+
+def test_a_bundle_needs_the_files_of_its_design(tmp_path):
+    stated = published()
+    files = {name: name.encode() for name in (*model_files(stated.contract), "card.md")}
+    bundle = write_bundle(tmp_path / "paper", stated, files)
+    assert set(bundle.manifest.files) == set(files)
+    assert bundle.manifest.schema_version == BUNDLE_SCHEMA
+    text = describe(bundle)
+    for part in ("one-point, 1024 × 1024 px", "family, patches of 384", "locate-hand-mcp2.onnx"):
+        assert part in text
+    # those of the other design do not do
+    with pytest.raises(BundleError, match=r"files lacks .*locate-foot-mtp1\.onnx.*damage-eh"):
+        write_bundle(tmp_path / "mixed", stated, FILES)
+    with pytest.raises(BundleError, match=r"files lacks locate-hand\.onnx"):
+        write_bundle(tmp_path / "mixed", info(), files)
+    edit(tmp_path / "paper", lambda m: m["files"].pop("locate-hand-mcp2.onnx"))
+    with pytest.raises(BundleError, match=r"manifest\.json.*files lacks locate-hand-mcp2\.onnx"):
+        open_bundle(tmp_path / "paper")
+
+
+def as_first_written(manifest: dict[str, Any]) -> None:
+    """Leave out what schema 1.0 did not know."""
+    manifest["schema_version"] = "1.0"
+    for stage, known in (
+        ("locate", {"input_px", "channels", "heatmap_stride", "found_threshold", "points",
+                    "template"}),
+        ("damage", {"patch_px", "channels", "half_window", "points"}),
+    ):  # fmt: skip
+        manifest["contract"][stage] = {
+            name: value for name, value in manifest["contract"][stage].items() if name in known
+        }
+
+
+def test_bundles_of_the_first_schema_are_read(folder):
+    edit(folder, as_first_written)
+    bundle = open_bundle(folder)
+    assert bundle.manifest.schema_version == "1.0"
+    assert bundle.manifest.contract == info().contract
+
+
+def test_the_packaged_bundle_is_of_the_default_design():
+    try:
+        contract = open_bundle(default_bundle()).manifest.contract
+    except BundleError as error:
+        pytest.skip(f"no packaged model: {error}")
+    assert (contract.locate.design, contract.damage.design) == ("all-points", "all-joints")
+    assert model_files(contract) == STANDARD_FILES[:-1]
 
 
 def test_writing_needs_an_empty_place_and_all_files(folder, tmp_path):

@@ -37,6 +37,10 @@ def test_outputs_come_in_the_files_order_whatever_the_order_of_inputs(
     assert total.dtype == np.float32
 
 
+def test_outputs_have_the_files_names(adder: Path) -> None:
+    assert Network(adder, 1).outputs == ("sum", "difference")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a network", b"\x08\x08" * 50])
 def test_what_is_no_network_is_refused_with_its_path(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "damage.onnx"

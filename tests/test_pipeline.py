@@ -14,7 +14,7 @@ from mandora.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.assembly import FilmResult, Rejected
 from mandora.bundle import BundleError, default_bundle, open_bundle
 from mandora.damage.patches import Patch
-from mandora.damage.scorer import PatchScore
+from mandora.damage.scorer import PatchRule, PatchScore
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.locate.views import View, views
@@ -62,6 +62,9 @@ class FakeLocator:
 class FakeScorer:
     """Narrowing 1.5 and erosion 2.25 everywhere."""
 
+    def __init__(self, rule: PatchRule | None = None) -> None:
+        self.rule = rule or PatchRule(16)
+
     def score(self, patches: list[object]) -> list[PatchScore]:
         return [PatchScore(1.5, 2.25, np.zeros((8, 8), np.float32)) for _ in patches]
 
@@ -70,12 +73,14 @@ def pipeline(
     hand: FakeLocator | None = None,
     foot: FakeLocator | None = None,
     scorer: FakeScorer | None = None,
+    *,
+    searches: bool = True,
 ) -> Pipeline:
     locators = {
         Limb.HAND: hand or FakeLocator(Limb.HAND),
         Limb.FOOT: foot or FakeLocator(Limb.FOOT),
     }
-    stages = Stages(locators, scorer or FakeScorer(), None, 16, 0.17, 0.5)  # type: ignore[arg-type]
+    stages = Stages(locators, scorer or FakeScorer(), None, 0.5, searches)  # type: ignore[arg-type]
     return Pipeline(stages, MODEL)
 
 
@@ -221,6 +226,23 @@ def test_an_unknown_limb_is_the_one_that_fits_better(
     assert pipeline(*locators).locate(film(), better.other).limb is better.other
 
 
+@pytest.mark.parametrize(("fit", "searches", "looks"), [(0.9, True, 1), (0.4, True, 2),
+                                                        (0.4, False, 1)])  # fmt: skip
+def test_a_film_is_searched_further_only_where_that_may_help(
+    fit: float, searches: bool, looks: int
+) -> None:
+    asked = []
+
+    class Counting(FakeLocator):
+        def locate(self, *args: object, **options: object) -> FoundPoints:
+            asked.append(self.limb)
+            return super().locate(*args, **options)  # type: ignore[arg-type]
+
+    locators = Counting(Limb.HAND, fit=fit), Counting(Limb.FOOT, fit=0.1)
+    assert pipeline(*locators, searches=searches).locate(film()).limb is Limb.HAND
+    assert asked == [Limb.HAND, Limb.FOOT] * looks
+
+
 def test_of_all_limbs_on_a_film_those_that_are_none_are_left_out() -> None:
     class Two(FakeLocator):
         def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
@@ -271,6 +293,20 @@ def test_patches_are_upright_with_bright_bone_and_masks_lie_on_the_film_as_given
         rows, columns = np.nonzero(evidence.mask)
         towards = np.array([columns.mean() - 7.5, rows.mean() - 7.5])
         assert towards @ across > 0.7 * np.linalg.norm(towards) * np.linalg.norm(across)
+
+
+def test_patches_are_cut_as_the_scorer_wants_them() -> None:
+    limb, whole = WatchingScorer(), WatchingScorer(PatchRule(24, channels=7, window="film"))
+    plain = pipeline(scorer=limb).examine(LF, film())
+    wide = pipeline(scorer=whole).examine(LF, film())
+    assert {p.shape for p in limb.patches.values()} == {(16, 16)}
+    assert {p.shape for p in whole.patches.values()} == {(7, 24, 24)}
+    # the great toe's are larger, in either window
+    assert plain.evidence["mtp2"].box.width == pytest.approx(2 * 0.17 * 40)
+    assert wide.evidence["mtp2"].box.width == pytest.approx(2 * 192 * SIZE_PX / 4096)
+    for part in (plain, wide):
+        larger = part.evidence["mtp1"].box.width / part.evidence["mtp2"].box.width
+        assert larger == pytest.approx(1.5)
 
 
 def test_a_film_that_lies_otherwise_is_remarked_upon() -> None:

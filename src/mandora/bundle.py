@@ -20,8 +20,20 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from mandora.anatomy import Limb
-from mandora.contract import Contract, DamageContract, LocateContract, SymmetryContract
+from mandora.contract import (
+    DAMAGE_FILE,
+    LOCATE_FILES,
+    SYMMETRY_FILE,
+    Contract,
+    DamageContract,
+    LocateContract,
+    SymmetryContract,
+    damage_file,
+    damage_files,
+    locate_file,
+    locate_files,
+    model_files,
+)
 from mandora.records import Record
 
 __all__ = [
@@ -42,21 +54,23 @@ __all__ = [
     "LocateContract",
     "Manifest",
     "SymmetryContract",
+    "damage_file",
+    "damage_files",
     "default_bundle",
     "describe",
+    "locate_file",
+    "locate_files",
+    "model_files",
     "open_bundle",
     "verify_bundle",
     "write_bundle",
 ]
 
-BUNDLE_SCHEMA = "1.0"
+BUNDLE_SCHEMA = "1.1"  # 1.1: contracts state the design; what 1.0 lacks has defaults
 MANIFEST = "manifest.json"
 CARD = "card.md"
-DAMAGE_FILE = "damage.onnx"
-SYMMETRY_FILE = "symmetry.npz"
-LOCATE_FILES: dict[Limb, str] = {limb: f"locate-{limb}.onnx" for limb in Limb}
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
-"""The files that every bundle has, besides its manifest."""
+"""The files of a bundle of the default design, besides its manifest."""
 
 _REMEDY = "copy the bundle again from where you got it"
 _MAX_MANIFEST = 1 << 20  # bytes
@@ -107,7 +121,8 @@ class Manifest(BundleInfo):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        lacking = [name for name in (*STANDARD_FILES, self.card) if name not in self.files]
+        needed = (*model_files(self.contract), self.card)
+        lacking = [name for name in needed if name not in self.files]
         if lacking:
             raise ValueError(f"files lacks {', '.join(dict.fromkeys(lacking))}")
         if MANIFEST in self.files:
@@ -147,7 +162,8 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
     Args:
         folder: where to; must not exist or be empty.
         info: what to state about the model.
-        files: content, or a file to copy, for each of ``STANDARD_FILES`` and any further file.
+        files: content, or a file to copy, for each of :func:`model_files`, the card and any
+            further file.
 
     Raises:
         BundleError: if the folder is taken, a file is lacking or a name cannot be used.
@@ -156,15 +172,16 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
     partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
-        contents = {n: c.read_bytes() if isinstance(c, Path) else c for n, c in files.items()}
-        entries = {n: {"sha256": _hash(c), "bytes": len(c)} for n, c in contents.items()}
-        manifest = Manifest.model_validate(
-            {**info.model_dump(mode="json"), "files": dict(sorted(entries.items()))}
-        )
+        entries = {name: _entry(content) for name, content in sorted(files.items())}
+        # before anything is written: this is where names that lead elsewhere are refused
+        manifest = Manifest.model_validate({**info.model_dump(mode="json"), "files": entries})
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
         partial.mkdir(parents=True)
-        for name, content in {**contents, MANIFEST: text.encode()}.items():
-            (partial / name).write_bytes(content)
+        for name, content in {**files, MANIFEST: text.encode()}.items():
+            if isinstance(content, Path):
+                shutil.copyfile(content, partial / name)
+            else:
+                (partial / name).write_bytes(content)
         if folder.exists():
             folder.rmdir()  # empty; a rename onto it fails on some systems
         partial.rename(folder)
@@ -225,13 +242,13 @@ def describe(bundle: Bundle) -> str:
         f"licence     {m.licence.spdx}" + (f": {m.licence.note}" if m.licence.note else ""),
         f"trained on  {m.training_data}",
         f"trained by  {', '.join(f'{k} {v}' for k, v in sorted(m.software.items()))}",
-        f"locate      {c.locate.input_px} × {c.locate.input_px} px, heat maps 1:"
-        f"{c.locate.heatmap_stride}, found from a peak of {c.locate.found_threshold:g}",
-        f"damage      patches of {c.damage.patch_px} × {c.damage.patch_px} px",
+        f"locate      {c.locate.design}, {c.locate.input_px} × {c.locate.input_px} px, heat maps "
+        f"1:{c.locate.heatmap_stride}, found from {c.locate.found_threshold:g}",
+        f"damage      {c.damage.design}, patches of {c.damage.patch_px} × {c.damage.patch_px} px",
         f"symmetry    {c.symmetry.trees} trees per site, depth {c.symmetry.depth}, "
         f"share {c.symmetry.blend:g} of the final score",
         f"files       {len(m.files)}, {total / 1e6:.1f} MB",
-        *(f"  {name:<20} {e.bytes:>11,} bytes  {e.sha256}" for name, e in m.files.items()),
+        *(f"  {name:<24} {e.bytes:>11,} bytes  {e.sha256}" for name, e in m.files.items()),
         f"model card  {bundle.path(m.card)}",
     ]
     return "\n".join(lines)
@@ -310,6 +327,14 @@ def _problems_of(error: ValidationError) -> list[str]:
         f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}"
         for e in error.errors(include_url=False)
     ]
+
+
+def _entry(content: bytes | Path) -> dict[str, object]:
+    if isinstance(content, bytes):
+        return {"sha256": _hash(content), "bytes": len(content)}
+    with content.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "bytes": content.stat().st_size}
 
 
 def _hash(content: bytes) -> str:

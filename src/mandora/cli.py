@@ -6,20 +6,26 @@ Heavy packages are imported inside the commands, so that ``mandora --help`` answ
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from mandora import __version__
-from mandora.console import NOTICE, Progress, print_cohort, print_summary
+from mandora.cli_train import train_app, training
+from mandora.console import (
+    EXIT_INTERRUPTED,
+    EXIT_SOME_FAILED,
+    NOTICE,
+    Progress,
+    fail,
+    faults_end_the_call,
+    one_of,
+    print_check,
+    print_cohort,
+    print_summary,
+)
 
-Word = TypeVar("Word", bound=StrEnum)
-
-EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_THREADS = 256
 
 app = typer.Typer(
@@ -30,7 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train_app = typer.Typer(help="Train a stage on simulated films.", no_args_is_help=True)
 bundle_app = typer.Typer(help="Look at, check and make model bundles.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.add_typer(bundle_app, name="bundle")
@@ -39,40 +44,7 @@ BundleOption = Annotated[
     Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
-RunOption = Annotated[Path, typer.Option(help="Folder of the training run.")]
-PresetOption = Annotated[str, typer.Option(help="Named set of settings; so far only fast.")]
-SettingsOption = Annotated[
-    Path | None, typer.Option(help="TOML file with settings; what it leaves out is default.")
-]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processor threads.")]
-
-
-def _fail(message: object) -> NoReturn:
-    """An unusable call: say why and leave."""
-    number = getattr(message, "errno", None)
-    typer.echo(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
-    raise typer.Exit(EXIT_UNUSABLE)
-
-
-@contextmanager
-def _faults_end_the_call() -> Iterator[None]:
-    """Turn what makes a call unusable, and Ctrl-C, into a line and an exit code."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("mandora: interrupted; what was finished is kept", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except (ValueError, OSError, ArithmeticError) as error:
-        _fail(error)
-
-
-def _one_of(option: str, kind: type[Word], value: str | None) -> Word | None:
-    """A word as a member of an enumeration."""
-    if value is None:
-        return None
-    if value not in tuple(kind):
-        _fail(f"{option} {value}: use {' or '.join(kind)}")
-    return kind(value)
 
 
 def _open_bundle(path: Path | None) -> Any:
@@ -123,8 +95,8 @@ def score(
     from mandora.outputs.files import OutputError
 
     if not inputs and not example:
-        _fail("name at least one film or folder, or use --example")
-    with _faults_end_the_call():
+        fail("name at least one film or folder, or use --example")
+    with faults_end_the_call():
         chosen = [*(inputs or []), *(example_films() if example else [])]
         model = _open_bundle(bundle)
         try:
@@ -134,7 +106,7 @@ def score(
                     progress=progress.step, complain=progress.complain,
                 )  # fmt: skip
         except OutputError as error:
-            _fail(f"{error}; what was finished before is kept")
+            fail(f"{error}; what was finished before is kept")
     if as_json:
         typer.echo(summary.to_json())
     else:
@@ -162,8 +134,8 @@ def locate(
     from mandora.anatomy import Limb, Side
     from mandora.batch import locate_films
 
-    known_limb, known_side = _one_of("--limb", Limb, limb), _one_of("--side", Side, side)
-    with _faults_end_the_call():
+    known_limb, known_side = one_of("--limb", Limb, limb), one_of("--side", Side, side)
+    with faults_end_the_call():
         model = _open_bundle(bundle)
         with Progress(show=True) as progress:
             failed = locate_films(
@@ -205,8 +177,8 @@ def simulate(
             patients=patients, visits=visits, seed=seed, pairs=pairs, wide=wide, workers=workers
         )
     except ValidationError as error:
-        _fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
-    with _faults_end_the_call(), Progress(show=True) as progress:
+        fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
+    with faults_end_the_call(), Progress(show=True) as progress:
         needed = estimate(settings)
         if needed.size_bytes > LARGE_BYTES:
             progress.complain(f"{patients} patients, visits: {visits}: this needs {needed}")
@@ -224,7 +196,7 @@ def describe_folder(
     """Print what a simulated cohort holds."""
     from mandora.phantom.statistics import describe_cohort
 
-    with _faults_end_the_call():
+    with faults_end_the_call():
         summary = describe_cohort(folder)
     if as_json:
         typer.echo(summary.to_json())
@@ -232,67 +204,28 @@ def describe_folder(
         print_cohort(summary)
 
 
-def _load_settings(kind: type[Any], name: str, path: Path | None) -> Any:
-    from mandora.settings import preset
-
-    with _faults_end_the_call():
-        base = preset(name, kind)
-        return kind.from_toml(path, base) if path else base
-
-
-def _training(name: str) -> Any:
-    """The training module, or a word on what to install."""
-    from importlib import import_module
-
-    try:
-        return import_module(f"mandora.training.{name}")
-    except ImportError as error:
-        _fail(f"training needs more packages ({error}): pip install 'mandora[train]'")
-
-
-@train_app.command("locate")
-def train_locate(
-    out: RunOption,
-    limb: Annotated[str | None, typer.Option(help="hand or foot; both if absent.")] = None,
-    preset: PresetOption = "fast",
-    settings: SettingsOption = None,
+@app.command("check")
+def check_data(
+    dataset: Annotated[
+        Path, typer.Argument(help="Folder of a labelled data set, or its manifest.csv.")
+    ],
+    as_json: JsonOption = False,
+    workers: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processes.")] = 1,
 ) -> None:
-    """Train the localisers; writes locate-hand.onnx and locate-foot.onnx."""
-    from mandora.anatomy import Limb
-    from mandora.settings import TrainLocateSettings
+    """Say everything that is wrong with a labelled data set, before it trains anything.
 
-    wanted = _one_of("--limb", Limb, limb)
-    chosen = _load_settings(TrainLocateSettings, preset, settings)
-    runs = _training("runs")
-    with _faults_end_the_call():
-        for kind in (wanted,) if wanted else tuple(Limb):
-            runs.run_locate(kind, chosen, out, typer.echo)
+    Exit code 0: no errors, perhaps warnings; 1: errors; 2: there is no data set at the path.
+    """
+    from mandora.cohorts.check import check_dataset
 
-
-@train_app.command("damage")
-def train_damage(
-    out: RunOption, preset: PresetOption = "fast", settings: SettingsOption = None
-) -> None:
-    """Train the damage network; writes damage.onnx."""
-    from mandora.settings import TrainDamageSettings
-
-    chosen = _load_settings(TrainDamageSettings, preset, settings)
-    runs = _training("runs")
-    with _faults_end_the_call():
-        runs.run_damage(chosen, out, typer.echo)
-
-
-@train_app.command("symmetry")
-def train_symmetry(
-    out: RunOption, preset: PresetOption = "fast", settings: SettingsOption = None
-) -> None:
-    """Train the trees on what the run's networks see; writes symmetry.npz."""
-    from mandora.settings import TrainSymmetrySettings
-
-    chosen = _load_settings(TrainSymmetrySettings, preset, settings)
-    runs = _training("runs")
-    with _faults_end_the_call():
-        runs.run_symmetry(chosen, out, typer.echo)
+    with faults_end_the_call(), Progress(show=not as_json) as progress:
+        report = check_dataset(dataset, progress=progress.step, workers=workers)
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        print_check(report)
+    if report.errors:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 @bundle_app.command("make")
@@ -303,9 +236,9 @@ def bundle_make(
     version: Annotated[str, typer.Option(help="Version of the model.")] = __version__,
 ) -> None:
     """Put a training run's networks, trees and card into a bundle."""
-    runs = _training("runs")
-    with _faults_end_the_call():
-        made = runs.make_bundle(run, out, name, version)
+    bundles = training("bundles")
+    with faults_end_the_call():
+        made = bundles.make_bundle(run, out, name, version)
     typer.echo(f"{made.folder}  sha256 {made.sha256}")
 
 
@@ -334,7 +267,7 @@ def bundle_show(
     """Describe a bundle: what it takes, what it was trained on, under which licence."""
     from mandora.bundle import describe
 
-    with _faults_end_the_call():
+    with faults_end_the_call():
         typer.echo(describe(_open_bundle(path)))
 
 

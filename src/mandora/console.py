@@ -1,21 +1,57 @@
-"""What the commands show on a terminal: a bar, complaints, tables.
+"""What the commands show on a terminal, and how they end: a bar, complaints, tables, exit codes.
 
 Rich and the records are imported when something is shown, so that help stays quick.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from mandora.batch import Summary
+    from mandora.cohorts.check import CheckReport
     from mandora.phantom.statistics import CohortSummary
     from mandora.records import StudyResult
 
 NOTICE = "For research use only; not a medical device."
+EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def fail(message: object) -> NoReturn:
+    """An unusable call: say why and leave."""
+    number = getattr(message, "errno", None)
+    typer.echo(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
+    raise typer.Exit(EXIT_UNUSABLE)
+
+
+@contextmanager
+def faults_end_the_call() -> Iterator[None]:
+    """Turn what makes a call unusable, and Ctrl-C, into a line and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("mandora: interrupted; what was finished is kept", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+        fail(error)
+
+
+def one_of(option: str, kind: type[Word], value: str | None) -> Word | None:
+    """A word as a member of an enumeration."""
+    if value is None:
+        return None
+    if value not in tuple(kind):
+        fail(f"{option} {value}: use {' or '.join(kind)}")
+    return kind(value)
 
 
 class Progress:
@@ -44,8 +80,15 @@ class Progress:
 
     def complain(self, text: str) -> None:
         """One line on standard error."""
+        self._say(text, err=True)
+
+    def report(self, text: str) -> None:
+        """One line on standard output; above the bar while there is one."""
+        self._say(text, err=False)
+
+    def _say(self, text: str, *, err: bool) -> None:
         if self._bar.disable:
-            typer.echo(text, err=True)
+            typer.echo(text, err=err)
         else:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -145,6 +188,33 @@ def print_cohort(summary: CohortSummary) -> None:
         shown.append(changes)
     for made in shown:
         Console(highlight=False).print(made)
+
+
+def print_check(report: CheckReport) -> None:
+    """Every finding of a data set, by severity and file, and what the data set holds."""
+    from rich.console import Console
+
+    from mandora.cohorts.findings import Severity
+
+    console = Console(highlight=False)
+    for severity in Severity:
+        found = [f for f in report.findings if f.severity is severity]
+        if found:
+            console.print(f"{severity.capitalize()}s", style="bold")
+        file = None
+        for finding in found:
+            if finding.file != file:
+                file = finding.file
+                console.print(f"  {file}", markup=False, soft_wrap=True)
+            row = "" if finding.row is None else f"row {finding.row}: "
+            line = f"    {row}{finding.message} [{finding.code}]"
+            console.print(line, markup=False, soft_wrap=True)
+    counts = {
+        "patients": report.patients, "films": report.films, "pictures of joints": report.rois,
+        "scores": report.scores, "marked joints": report.points,
+    }  # fmt: skip
+    typer.echo(f"{report.layout}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
+    typer.echo(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")
 
 
 def _joint_table(result: StudyResult) -> Any:

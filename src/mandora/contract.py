@@ -1,18 +1,22 @@
 """The input contract of a trained model: what its three stages take and give.
 
 A bundle states it, so that a model is used with the sizes, orders and thresholds that it was
-trained with.
+trained with, and so which files hold the model: :func:`model_files`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mandora.anatomy import POINTS, SITES, Limb
+from mandora.anatomy import FAMILIES, POINTS, SITES, Damage, Limb
 from mandora.records import Record
 from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+
+DAMAGE_FILE = "damage.onnx"
+SYMMETRY_FILE = "symmetry.npz"
+LOCATE_FILES: dict[Limb, str] = {limb: f"locate-{limb}.onnx" for limb in Limb}
 
 _SITE_CODES = tuple(site.code for site in SITES)
 
@@ -27,12 +31,25 @@ SiteCodes = Annotated[tuple[str, ...], AfterValidator(_all_sites)]
 
 
 class LocateContract(Record):
-    """What the two localisers take and give."""
+    """What the localisers take and give.
 
+    ``all-points``: one network per limb looks at the film from many sides. ``one-point``: the
+    published way, one network (or several, of other seeds) per point looks at the whole film.
+    Fields that the first bundles did not state have the values that describe these.
+    """
+
+    design: Literal["all-points", "one-point"] = "all-points"
     input_px: int = Field(ge=1, description="side of the square input")
-    channels: int = Field(1, ge=1)
+    keep_aspect: bool = Field(True, description="films are padded to a square, not stretched")
+    channels: Literal[1, 3] = Field(
+        1, description="1: standardised film; 3: the film and two contrast-normalised versions"
+    )
     heatmap_stride: int = Field(ge=1, description="input px per heat-map px")
-    found_threshold: float = Field(ge=0, le=1, description="peak below which: not found")
+    decode: Literal["peak", "component"] = Field(
+        "peak", description="`peak`: summit of the heat; `component`: largest region's middle"
+    )
+    found_threshold: float = Field(ge=0, le=1, description="heat below which: not found")
+    seeds: int = Field(1, ge=1, le=99, description="networks per point, the median counts")
     points: dict[Limb, tuple[str, ...]] = Field(description="output channels, in order")
     template: dict[Limb, tuple[tuple[float, float], ...]] = Field(
         description="mean shape of a left limb, centred, |MCP2-MCP5| or |MTP1-MTP5| = 1"
@@ -42,11 +59,20 @@ class LocateContract(Record):
     def of(
         cls, settings: LocateSettings, template: dict[Limb, tuple[tuple[float, float], ...]]
     ) -> Self:
-        """The contract of localisers that were trained with these settings."""
+        """The contract of localisers that were trained with these settings.
+
+        Raises:
+            ValueError: if localisers with such settings cannot be used for scoring.
+        """
         return cls(
+            design=settings.design,
             input_px=settings.input_px,
+            keep_aspect=settings.keep_aspect,
+            channels=settings.channels,
             heatmap_stride=settings.heatmap_stride,
+            decode=settings.decode,
             found_threshold=settings.found_threshold,
+            seeds=settings.seeds,
             points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
             template=template,
         )
@@ -61,21 +87,56 @@ class LocateContract(Record):
                 raise ValueError(f"the {limb}'s template needs one place for each of its points")
         return self
 
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        usual = {"keep_aspect": True, "channels": 1, "decode": "peak", "seeds": 1}
+        unusual = [name for name, value in usual.items() if getattr(self, name) != value]
+        if self.design == "all-points" and unusual:
+            needed = ", ".join(f"{name} = {usual[name]}" for name in unusual)
+            raise ValueError(f"localisers of all points are used with {needed} only")
+        if self.channels == 3 and self.keep_aspect:
+            raise ValueError(
+                "three channels are made of stretched films only; "
+                "use keep_aspect = False, or channels = 1"
+            )
+        return self
+
 
 class DamageContract(Record):
-    """What the damage network takes and gives."""
+    """What the damage networks take and give.
 
+    ``all-joints``: one network, told which joint it sees. ``family``: the published way, one
+    network for each of the four families of targets.
+    """
+
+    design: Literal["all-joints", "family"] = "all-joints"
     patch_px: int = Field(ge=1, description="side of the square patch")
-    channels: int = Field(1, ge=1)
-    half_window: float = Field(gt=0, le=1, description="half side of a patch / size of the limb")
+    channels: Literal[1, 7] = Field(
+        1, description="1: standardised patch; 7: five versions of the film, two of the patch"
+    )
+    window: Literal["limb", "film"] = Field(
+        "limb", description="patches as large as the limb or the film makes them"
+    )
+    half_window: float = Field(
+        gt=0, le=1, description="`limb`: half side of a patch / size of the limb"
+    )
+    half_window_px: float = Field(
+        192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
+    )
+    mask: Literal["space", "erosion", "none"] = Field("space", description="what is drawn")
     points: dict[Limb, tuple[str, ...]] = Field(description="points, in the order of the condition")
 
     @classmethod
     def of(cls, settings: DamageSettings) -> Self:
-        """The contract of a network that was trained with these settings."""
+        """The contract of networks that were trained with these settings."""
         return cls(
+            design=settings.design,
             patch_px=settings.patch_px,
+            channels=settings.channels,
+            window=settings.window,
             half_window=settings.half_window,
+            half_window_px=settings.half_window_px,
+            mask=settings.mask,
             points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
         )
 
@@ -102,3 +163,52 @@ class Contract(Record):
     locate: LocateContract
     damage: DamageContract
     symmetry: SymmetryContract
+
+
+# ── the files that hold the model ────────────────────────────────────────────────────────
+
+
+def locate_file(limb: Limb, point: str | None = None, seed: int = 1) -> str:
+    """The name of one localiser's file: ``locate-hand.onnx``, ``locate-hand-mcp2.2.onnx``.
+
+    Args:
+        limb: hand or foot.
+        point: the only point that it finds; None: all of them.
+        seed: which of several networks, from 1.
+    """
+    if point is None:
+        return LOCATE_FILES[limb]
+    return f"locate-{limb}-{point}{f'.{seed}' if seed > 1 else ''}.onnx"
+
+
+def locate_files(limb: Limb, contract: LocateContract) -> tuple[str, ...]:
+    """The files of one limb's localisers: point by point, seed by seed."""
+    if contract.design == "all-points":
+        return (locate_file(limb),)
+    seeds = range(1, contract.seeds + 1)
+    return tuple(locate_file(limb, p, seed) for p in contract.points[limb] for seed in seeds)
+
+
+def damage_file(family: tuple[Limb, Damage] | None = None) -> str:
+    """The name of one damage network's file: ``damage.onnx``, ``damage-nh.onnx``.
+
+    Args:
+        family: the targets that it scores; None: all of them.
+    """
+    if family is None:
+        return DAMAGE_FILE
+    limb, kind = family
+    return f"damage-{kind.value[0]}{limb.value[0]}.onnx"
+
+
+def damage_files(contract: DamageContract) -> tuple[str, ...]:
+    """The files of the damage networks."""
+    if contract.design == "all-joints":
+        return (damage_file(),)
+    return tuple(damage_file(family) for family in FAMILIES)
+
+
+def model_files(contract: Contract) -> tuple[str, ...]:
+    """The files of all three stages, as a bundle must have them."""
+    locators = (name for limb in Limb for name in locate_files(limb, contract.locate))
+    return (*locators, *damage_files(contract.damage), SYMMETRY_FILE)

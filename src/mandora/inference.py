@@ -36,6 +36,11 @@ class Network:
         except Exception as error:  # ONNX Runtime raises its own types, not documented as stable
             raise ValueError(f"{path} cannot be run as a network: {error}") from error
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in the file's order."""
+        return tuple(output.name for output in self._session.get_outputs())
+
     def __call__(self, **inputs: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """All outputs, in the file's order."""
         return [np.asarray(a, dtype=np.float32) for a in self._session.run(None, inputs)]

@@ -9,11 +9,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mandora import __version__
-from mandora.anatomy import POINTS, SLOTS, TARGET_INDEX, TARGETS, Limb, Side, Slot, targets_of
+from mandora.anatomy import (
+    FAMILIES,
+    POINTS,
+    SLOTS,
+    TARGET_INDEX,
+    TARGETS,
+    Limb,
+    Side,
+    Slot,
+    targets_of,
+)
 from mandora.assembly import (
     MIN_FIT,
     FilmResult,
@@ -28,16 +40,42 @@ from mandora.assembly import (
     study_result,
     unit_px,
 )
-from mandora.bundle import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, Bundle
-from mandora.contract import Contract
+from mandora.bundle import Bundle
+from mandora.contract import (
+    SYMMETRY_FILE,
+    Contract,
+    DamageContract,
+    LocateContract,
+    damage_file,
+    locate_file,
+)
 from mandora.damage.evidence import PatchEvidence
-from mandora.damage.patches import cut_patches, patch_box
-from mandora.damage.scorer import PatchScorer
+from mandora.damage.patches import cut_patches, window_box
+from mandora.damage.published import PublishedScorer
+from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
+from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import CLEAR_FIT, FoundPoints, Locator
+from mandora.locate.published import FilmRule, PublishedLocator
 from mandora.records import ModelInfo, Reason
 from mandora.symmetry.forest import JointForest, blend
+
+
+class LimbLocator(Protocol):
+    """Whatever finds the points of one limb, with one network or with one per point."""
+
+    @property
+    def template(self) -> Points:
+        """(N, 2) mean shape of a left limb, in units of its size."""
+
+    def locate(
+        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+    ) -> FoundPoints:
+        """The limb that fits best, or the one of the given side."""
+
+    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+        """All limbs of this kind, the one that fits best first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +84,17 @@ class Stages:
 
     Attributes:
         locators: one for each limb.
-        scorer: the damage network.
+        scorer: the damage stage.
         forest: the symmetry trees; None gives patch scores only, as training the trees needs.
-        patch_px: side of the patches.
-        half_window: half side of a patch / size of the limb.
         blend: share of the trees in the final score.
+        searches: whether localisers look for limbs that do not lie upright.
     """
 
-    locators: Mapping[Limb, Locator]
-    scorer: PatchScorer
+    locators: Mapping[Limb, LimbLocator]
+    scorer: Scorer
     forest: JointForest | None
-    patch_px: int
-    half_window: float
     blend: float
+    searches: bool = True
 
     @staticmethod
     def load(contract: Contract, paths: Mapping[str, Path], threads: int) -> Stages:
@@ -66,11 +102,14 @@ class Stages:
 
         Args:
             contract: how the files are used.
-            paths: by the bundle's names; without ``symmetry.npz`` there are no trees.
+            paths: by the bundle's names, see :func:`mandora.contract.model_files`; without
+                ``symmetry.npz`` there are no trees.
             threads: processor threads per network.
 
         Raises:
-            ValueError: if a file cannot be used, or numbers its points in another way.
+            ValueError: if a file cannot be used, or numbers its points in another way. The
+                networks of the published design are opened when they are needed, and their
+                stage says so then.
         """
         for limb in Limb:
             names = tuple(p.name for p in POINTS[limb])
@@ -79,21 +118,47 @@ class Stages:
                     f"the model numbers the points of the {limb} in another way than this "
                     "version; use the version of mandora that made it"
                 )
-        locators = {
-            limb: Locator(
-                paths[LOCATE_FILES[limb]], limb,
-                input_px=contract.locate.input_px, stride=contract.locate.heatmap_stride,
-                found_threshold=contract.locate.found_threshold,
-                template=np.array(contract.locate.template[limb]), threads=threads,
-            )
-            for limb in Limb
-        }  # fmt: skip
         trees = paths.get(SYMMETRY_FILE)
         return Stages(
-            locators, PatchScorer(paths[DAMAGE_FILE], threads),
+            {limb: _locator(limb, contract.locate, paths, threads) for limb in Limb},
+            _scorer(contract.damage, paths, threads),
             JointForest.load(trees) if trees else None,
-            contract.damage.patch_px, contract.damage.half_window, contract.symmetry.blend,
+            contract.symmetry.blend,
+            searches=contract.locate.design == "all-points",
+        )
+
+
+def _locator(
+    limb: Limb, contract: LocateContract, paths: Mapping[str, Path], threads: int
+) -> LimbLocator:
+    template = np.array(contract.template[limb])
+    if contract.design == "all-points":
+        return Locator(
+            paths[locate_file(limb)], limb, input_px=contract.input_px,
+            stride=contract.heatmap_stride, found_threshold=contract.found_threshold,
+            template=template, threads=threads,
         )  # fmt: skip
+    rule = FilmRule(
+        contract.input_px, contract.channels, contract.keep_aspect, contract.heatmap_stride,
+        contract.decode, contract.found_threshold,
+    )  # fmt: skip
+    seeds = range(1, contract.seeds + 1)
+    networks = {
+        name: [paths[locate_file(limb, name, seed)] for seed in seeds]
+        for name in contract.points[limb]
+    }
+    return PublishedLocator(networks, limb, rule, template, threads)
+
+
+def _scorer(contract: DamageContract, paths: Mapping[str, Path], threads: int) -> Scorer:
+    rule = PatchRule(
+        contract.patch_px, contract.channels, contract.window, contract.half_window,
+        contract.half_window_px,
+    )  # fmt: skip
+    if contract.design == "all-joints":
+        return PatchScorer(paths[damage_file()], rule, threads)
+    networks = {family: paths[damage_file(family)] for family in FAMILIES}
+    return PublishedScorer(networks, rule, threads)
 
 
 class Pipeline:
@@ -149,7 +214,7 @@ class Pipeline:
             found = _likelier(
                 locators[kind].locate(pixels, side, upright_only=True) for kind in Limb
             )
-            if found.fit < CLEAR_FIT[found.limb]:
+            if self._stages.searches and found.fit < CLEAR_FIT[found.limb]:
                 found = _likelier(locators[kind].locate(pixels, side) for kind in Limb)
         else:
             found = locators[limb].locate(pixels, side)
@@ -239,22 +304,23 @@ class Pipeline:
         lost = {p.name: r for p, r in zip(POINTS[slot.limb], found.reasons, strict=True) if r}
         if len(lost) == len(POINTS[slot.limb]):
             return nothing_found(slot, film, found)
-        view = found.view
-        size_px = unit_px(found, self._stages.locators[found.limb].template)
+        view, scorer = found.view, self._stages.scorer
+        unit = unit_px(found, self._stages.locators[found.limb].template)
+        half_px = scorer.rule.half_px(film.shape, unit)
         boxes, upright_boxes = (
             {
-                i: patch_box(slot.limb, i, xy, size_px, self._stages.half_window)
+                i: window_box(slot.limb, i, xy, half_px)
                 for i, xy in enumerate(points)
                 if np.isfinite(xy).all()
             }
             for points in (found.points, view.to_upright(film.shape)(found.points))
         )
         patches = cut_patches(
-            view.upright(film.pixels), slot.limb, upright_boxes, self._stages.patch_px,
-            mirrored=view.mirrored,
+            view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
+            mirrored=view.mirrored, channels=scorer.rule.channels,
         )  # fmt: skip
         evidence, scores = {}, {}
-        for patch, seen in zip(patches, self._stages.scorer.score(patches), strict=True):
+        for patch, seen in zip(patches, scorer.score(patches), strict=True):
             name = POINTS[slot.limb][patch.point].name
             mask = view.as_given(seen.mask)
             evidence[name] = PatchEvidence(name, boxes[patch.point], mask)

@@ -161,6 +161,16 @@ class LocateSettings(Settings):
         1, ge=1, description="networks trained from different first weights; the median counts"
     )
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.target == "square" and self.heatmap_stride != 1:
+            raise ValueError(
+                "squares are drawn at full size: target 'square' needs heatmap_stride 1"
+            )
+        if self.channels == 3 and self.keep_aspect:
+            raise ValueError("three channels are made of stretched films: set keep_aspect = false")
+        return self
+
 
 class FilmChangeSettings(Settings):
     """Random changes of whole films in training."""
@@ -178,6 +188,12 @@ class FilmChangeSettings(Settings):
     intensity: tuple[float, float] | None = Field(
         None, description="grey values are multiplied by something between these"
     )
+
+    @model_validator(mode="after")
+    def _cut_or_moved(self) -> Self:
+        if self.keep_height is not None and self.share > 0:
+            raise ValueError("films are cut (keep_height) or moved (share), not both")
+        return self
 
 
 class DamageSettings(Settings):

@@ -1,98 +1,328 @@
+"""Changes of pictures follow from keys alone, and points and masks follow the pixels."""
+
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from mandora.images.channels import standardise
+from mandora.settings import (
+    FilmChangeSettings,
+    PatchChangeSettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    preset,
+)
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
 import torch
+from torch import Tensor
 
 from mandora.training.augment import (
-    FilmAugmenter,
-    PatchAugmenter,
-    change_exposure,
+    Change,
+    Key,
+    as_batch,
+    draw_film_change,
+    draw_patch_change,
+    expose,
+    move,
     standardise_batch,
 )
+from mandora.training.task import Batch
 
-SIZE = 96
+SIZE, STORED = 96, 120
+STILL = {"share": 0.0, "gamma": 0.0, "noise": 0.0, "blur_share": 0.0}
+Draws = Callable[[Key], Change]
 
 
-def dots(places: torch.Tensor) -> torch.Tensor:
-    """(B, 1, S, S) dark films, each with one soft bright dot at (x, y)."""
-    rows, cols = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+def film_change(key: Key, lowest_px: float = 0.0, **changed: object) -> Change:
+    settings = FilmChangeSettings.model_validate(changed)
+    return draw_film_change(key, settings, SIZE, lowest_px)
+
+
+def patch_change(key: Key, **changed: object) -> Change:
+    return draw_patch_change(key, PatchChangeSettings.model_validate(changed), STORED, SIZE)
+
+
+def drawn(draw: Draws, count: int) -> list[Change]:
+    return [draw((1, 2, place)) for place in range(count)]
+
+
+def exposed(
+    picture: Tensor, gamma: float = 1, noise: float = 0, blur: float = 0, factor: float = 1,
+    seed: int = 0,
+) -> Tensor:  # fmt: skip
+    """One (H, W) picture, exposed alone."""
+    batch = as_batch([Change(np.eye(3)[:2], (gamma, noise, blur, factor), seed)])
+    return expose(picture[None, None], batch)[0, 0]
+
+
+# ── what is drawn ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("draw", [film_change, patch_change])
+def test_a_change_follows_from_its_key_alone(draw: Draws) -> None:
+    first = draw((1, 2, 3))
+    np.random.default_rng(0).random(5)
+    draw((9, 9, 9))
+    again = draw((1, 2, 3))
+    np.testing.assert_array_equal(again.matrix, first.matrix)
+    assert (again.exposure, again.seed) == (first.exposure, first.seed)
+    for key in ((0, 2, 3), (1, 0, 3), (1, 2, 0)):  # seed, epoch, place
+        other = draw(key)
+        assert other.seed != first.seed
+        assert other.exposure != first.exposure
+        assert (other.matrix != first.matrix).any()
+
+
+def test_nothing_is_changed_where_nothing_is_to_be() -> None:
+    film = film_change((1, 0, 0), **STILL)
+    np.testing.assert_array_equal(film.matrix, np.eye(3)[:2])
+    patch = patch_change((1, 0, 0), **STILL)
+    np.testing.assert_array_equal(patch.matrix, [[1, 0, -12], [0, 1, -12]])  # (96 - 120) / 2
+    assert film.exposure == patch.exposure == (1, 0, 0, 1)
+    picture = torch.rand(1, 1, STORED, STORED, generator=torch.Generator().manual_seed(0))
+    middle = move(picture, as_batch([patch]), SIZE)
+    torch.testing.assert_close(middle, picture[:, :, 12:108, 12:108], atol=1e-4, rtol=0)
+
+
+def test_films_are_enlarged_about_their_middle() -> None:
+    # the middle of 96 px is 47.5: what lies 10 px left of it then lies 20 px left of it
+    change = film_change((1, 0, 0), share=1, scale=(2, 2), turn_deg=0, shift=0)
+    places = np.array([[47.5, 47.5], [37.5, 47.5], [47.5, 50.5]])
+    np.testing.assert_allclose(change(places), [[47.5, 47.5], [27.5, 47.5], [47.5, 53.5]])
+
+
+@pytest.mark.parametrize(
+    ("draw", "turn_deg", "shift", "scale"),
+    [(film_change, 30, 0.08, (0.7, 1.25)), (patch_change, 10, 0.05, (0.88, 1.14))],
+)
+def test_moves_stay_within_their_limits_and_reach_them(
+    draw: Draws, turn_deg: float, shift: float, scale: tuple[float, float]
+) -> None:
+    changes = drawn(draw, 400)
+    side = SIZE if draw is film_change else STORED
+    still = np.array([[1, 0, (SIZE - side) / 2], [0, 1, (SIZE - side) / 2]])
+    moved = [c for c in changes if (c.matrix != still).any()]
+    assert 0.85 < len(moved) / len(changes) < 0.95  # nine of ten
+    linear = np.array([c.matrix[:, :2] for c in moved])
+    turns = np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0]))
+    assert -turn_deg <= turns.min() < -0.9 * turn_deg
+    assert 0.9 * turn_deg < turns.max() <= turn_deg
+    scales = np.sqrt(np.linalg.det(linear))
+    assert scale[0] <= scales.min() < scale[0] + 0.03
+    assert scale[1] - 0.03 < scales.max() <= scale[1]
+    middle = np.array([c(np.full((1, 2), (side - 1) / 2))[0] for c in moved]) - (SIZE - 1) / 2
+    assert 0.9 * shift * SIZE < np.abs(middle).max() <= shift * SIZE + 1e-4
+
+
+def test_exposures_stay_within_their_limits() -> None:
+    changes = drawn(lambda key: film_change(key, intensity=(0.8, 1.2)), 400)
+    gamma, noise, blur, factor = np.array([c.exposure for c in changes]).T
+    assert np.log(gamma).std() == pytest.approx(0.4, rel=0.1)
+    assert np.log(gamma).mean() == pytest.approx(0, abs=0.06)
+    assert 0 <= noise.min() < noise.max() <= 0.04
+    assert (blur > 0).mean() == pytest.approx(0.4, abs=0.08)
+    assert blur.max() <= 1
+    assert 0.8 <= factor.min() < 0.82
+    assert 1.18 < factor.max() <= 1.2
+
+
+# ── the published changes ────────────────────────────────────────────────────────────────
+
+
+def test_published_patches_are_shifted_and_mirrored_and_nothing_else() -> None:
+    settings, stored = preset("paper", TrainDamageSettings).changes, 404
+    changes = drawn(lambda key: draw_patch_change(key, settings, stored, 384), 400)
+    mirrored = np.array([c.matrix[0, 0] == -1 for c in changes])
+    assert 0.4 < mirrored.mean() < 0.6
+    for change, flipped in zip(changes, mirrored, strict=True):
+        np.testing.assert_array_equal(change.matrix[:, :2], [[-1 if flipped else 1, 0], [0, 1]])
+    # the joint lies in the middle of the stored patch; where is it on the changed one?
+    middle = np.array([c(np.full((1, 2), 201.5))[0] for c in changes]) - 191.5
+    assert np.abs(middle).max() <= 10 + 1e-4
+    assert (np.abs(middle).max(axis=0) > 9.5).all()
+    # nothing of the changed patch lies beyond the stored one
+    corners = np.array([[0, 0], [383, 383]])
+    seen = [(corners - c.matrix[:, 2]) @ np.linalg.inv(c.matrix[:, :2]).T for c in changes]
+    assert np.min(seen) >= -1e-9
+    assert np.max(seen) <= 403 + 1e-9
+    gamma, noise, blur, factor = np.array([c.exposure for c in changes]).T
+    assert (gamma == 1).all()
+    assert not noise.any()
+    assert not blur.any()
+    assert 0.9 <= factor.min() < 0.91
+    assert 1.14 < factor.max() <= 1.15
+
+
+def test_published_films_are_cut_and_brightened_and_nothing_else() -> None:
+    settings = preset("paper", TrainLocateSettings).changes
+    changes = drawn(lambda key: draw_film_change(key, settings, 1024, 100), 400)
+    for change in changes:
+        np.testing.assert_array_equal(change.matrix[0], [1, 0, 0])
+        assert change.matrix[1, 0] == 0
+        assert change.exposure[:3] == (1, 0, 0)
+    kept = 1 / np.array([c.matrix[1, 1] for c in changes])
+    assert 0.85 <= kept.min() < 0.86
+    assert 0.94 < kept.max() <= 0.95
+    factor = np.array([c.exposure[3] for c in changes])
+    assert 0.9 <= factor.min() < factor.max() <= 1.15
+
+
+# ── the cut ──────────────────────────────────────────────────────────────────────────────
+
+
+def cut(lowest_px: float, keep: tuple[float, float] = (0.75, 0.75)) -> Change:
+    return film_change((1, 0, 0), lowest_px, **STILL, keep_height=keep)
+
+
+def test_what_is_left_of_a_cut_film_fills_its_height() -> None:
+    rows = torch.arange(SIZE, dtype=torch.float32)
+    film = torch.where(rows < 72, rows, 1000.0)[:, None].expand(SIZE, SIZE)[None, None]
+    seen = move(film, as_batch([cut(20)]), SIZE)[0, 0]
+    # rows 0 … 71 cover all 96 now: row y shows what was at (y + 0.5) · 0.75 - 0.5
+    expected = (rows + 0.5) * 0.75 - 0.5
+    for column in (0, 50, 95):
+        torch.testing.assert_close(seen[1:95, column], expected[1:95], atol=1e-3, rtol=0)
+    assert seen[0, 0] == pytest.approx(0, abs=1e-3), "beyond the border it is as on it"
+
+
+def test_a_film_is_never_cut_above_the_lowest_point() -> None:
+    lowest = 80.0  # of 96: 80.5 / 96 must be left where 0.75 was drawn
+    np.testing.assert_allclose(cut(lowest)(np.array([[7, lowest]])), [[7, 95.5]], atol=1e-4)
+    for change in drawn(
+        lambda key: film_change(key, lowest, **STILL, keep_height=(0.5, 0.95)), 100
+    ):
+        assert change(np.array([[7.0, lowest]]))[0, 1] <= 95.5 + 1e-4
+        assert change(np.array([[7.0, -0.5]]))[0] == pytest.approx([7, -0.5])  # the top stays
+        assert change.matrix[1, 1] >= 1 / 0.95 - 1e-9
+    for beyond in (95.0, 95.5, 140.0):
+        assert cut(beyond).matrix[1] == pytest.approx([0, 1, 0], abs=0.006)
+
+
+# ── points follow the pixels ─────────────────────────────────────────────────────────────
+
+
+def dots(places: np.ndarray, size: int) -> Tensor:
+    """(B, 1, S, S) dark pictures, each with one soft bright dot at (x, y)."""
+    rows, columns = np.mgrid[:size, :size]
     x, y = places[:, 0, None, None], places[:, 1, None, None]
-    return torch.exp(-((cols - x) ** 2 + (rows - y) ** 2) / (2 * 4.0**2))[:, None]
+    away = (columns - x) ** 2 + (rows - y) ** 2
+    return torch.from_numpy(np.exp(-away / (2 * 3.0**2)).astype(np.float32))[:, None]
 
 
-def centre(picture: torch.Tensor) -> torch.Tensor:
-    """(2,) where the bright dot lies."""
-    bright = picture[0] - picture[0].min()
-    bright = torch.where(bright > 0.6 * bright.max(), bright, torch.zeros_like(bright))
-    rows, cols = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    return torch.stack([(bright * cols).sum(), (bright * rows).sum()]) / bright.sum()
+def centres(pictures: Tensor) -> np.ndarray:
+    """(B, 2) where the bright dots lie."""
+    grey = pictures[:, 0].numpy()
+    grey = np.where(grey > 0.05 * grey.max(axis=(1, 2), keepdims=True), grey, 0)
+    rows, columns = np.mgrid[: grey.shape[1], : grey.shape[2]]
+    total = grey.sum(axis=(1, 2))
+    return np.stack([(grey * columns).sum((1, 2)), (grey * rows).sum((1, 2))], 1) / total[:, None]
 
 
-def test_points_move_with_the_film() -> None:
-    torch.manual_seed(0)
-    places = 30 + 36 * torch.rand(24, 2)
-    films, points = FilmAugmenter()(dots(places), places[:, None])
-    assert films.shape == (24, 1, SIZE, SIZE)
-    assert points.shape == (24, 1, 2)
-    moved = (points[:, 0] - places).norm(dim=1)
-    assert moved.median() > 1  # most films are changed
-    found = torch.stack([centre(f) for f in films])
-    assert (found - points[:, 0]).norm(dim=1).max() < 1.0
+@pytest.mark.parametrize(
+    ("draw", "side"),
+    [
+        pytest.param(film_change, SIZE, id="film"),
+        pytest.param(
+            lambda key: film_change(key, 70, share=0.0, keep_height=(0.7, 0.9)), SIZE, id="cut"
+        ),
+        pytest.param(patch_change, STORED, id="patch"),
+        pytest.param(lambda key: patch_change(key, mirror_share=1.0), STORED, id="mirrored"),
+    ],
+)
+def test_points_move_with_the_pixels(draw: Draws, side: int) -> None:
+    places = side / 2 + np.random.default_rng(0).uniform(-18, 18, (24, 2))
+    changes = drawn(draw, len(places))
+    pictures = dots(places, side)
+    found = centres(move(pictures, as_batch(changes), SIZE))
+    expected = np.array([c(p[None])[0] for c, p in zip(changes, places, strict=True)])
+    in_view = ((expected > 14) & (expected < SIZE - 14)).all(axis=1)
+    assert in_view.sum() >= 16
+    assert np.abs(found - expected)[in_view].max() < 0.15
+    as_stored = places - (side - SIZE) / 2
+    assert np.median(np.linalg.norm(expected - as_stored, axis=1)) > 2, "most are moved"
 
 
-def test_the_same_seed_draws_the_same_changes() -> None:
-    places = torch.full((4, 2), 40.0)
-    drawn = []
-    for _ in range(2):
-        torch.manual_seed(3)
-        drawn.append(FilmAugmenter()(dots(places), places[:, None]))
-    torch.testing.assert_close(drawn[0], drawn[1], atol=0, rtol=0)
+def test_a_mirrored_patch_is_the_flipped_one() -> None:
+    picture = torch.rand(1, 1, STORED, STORED, generator=torch.Generator().manual_seed(0))
+    kept = patch_change((1, 0, 0), **STILL)
+    flipped = patch_change((1, 0, 0), **STILL, mirror_share=1.0)
+    seen = move(picture.expand(2, -1, -1, -1), as_batch([kept, flipped]), SIZE)
+    torch.testing.assert_close(seen[1], seen[0].flip(2), atol=1e-5, rtol=0)
 
 
-def test_masks_move_with_their_patches() -> None:
-    torch.manual_seed(0)
-    patches = dots(SIZE / 2 + 20 * (torch.rand(16, 2) - 0.5))
-    masks = (patches > 0.5).float()
-    out, drawn = PatchAugmenter(72)(patches, masks)
-    assert out.shape == drawn.shape == (16, 1, 72, 72)
-    assert drawn.min() >= 0
-    assert drawn.max() <= 1
-    for patch, mask in zip(out, drawn, strict=True):
-        inside, outside = patch[mask > 0.5], patch[mask < 0.5]
-        # the dot is the brightest thing in the patch, and the mask lies on it
-        assert inside.median() > outside.quantile(0.95)
+# ── grey values ──────────────────────────────────────────────────────────────────────────
 
 
-def test_augmented_films_look_to_the_network_like_those_it_will_meet() -> None:
-    torch.manual_seed(1)
-    films, _ = FilmAugmenter()(torch.randn(5, 1, SIZE, SIZE), torch.full((5, 1, 2), 40.0))
-    assert films.abs().max() <= 4
-    torch.testing.assert_close(films.mean((1, 2, 3)), torch.zeros(5), atol=0.05, rtol=0)
-    torch.testing.assert_close(films.std((1, 2, 3)), torch.ones(5), atol=0.05, rtol=0)
+def test_gamma_bends_the_range_of_a_picture() -> None:
+    got = exposed(torch.tensor([[2.0, 4.0], [6.0, 3.0]]), gamma=2)
+    np.testing.assert_allclose(got, [[0, 0.25], [1, 0.0625]], atol=1e-6)
 
 
-def test_exposure_keeps_places_and_the_order_of_dark_and_bright() -> None:
-    torch.manual_seed(2)
-    ramp = torch.linspace(0, 1, SIZE).expand(6, 1, SIZE, SIZE)
-    changed = change_exposure(ramp).mean(2)[:, 0]
-    assert torch.isfinite(changed).all()
-    assert (changed[:, -10:].mean(1) > changed[:, :10].mean(1)).all()
-    assert (changed - ramp[0, 0, 0]).abs().max() > 0.05
+def test_brightness_multiplies_what_is_left() -> None:
+    got = exposed(torch.tensor([[2.0, 4.0], [6.0, 3.0]]), gamma=2, factor=0.9)
+    np.testing.assert_allclose(got, [[0, 0.225], [0.9, 0.05625]], atol=1e-6)
+
+
+def test_blur_is_a_mean_over_nine_px() -> None:
+    point = torch.zeros(7, 7)
+    point[3, 3] = 1
+    soft = exposed(point, blur=1)
+    expected = torch.zeros(7, 7)
+    expected[2:5, 2:5] = 1 / 9
+    torch.testing.assert_close(soft, expected, atol=2e-4, rtol=0)
+    assert exposed(point, blur=0.5)[3, 3] == pytest.approx((1 + 1 / 9) / 2, abs=2e-4)
+    corner = torch.zeros(7, 7)
+    corner[0, 0] = 1
+    assert exposed(corner, blur=1)[0, 0] == pytest.approx(1 / 4, abs=2e-4)  # over 4 px
+
+
+def test_noise_is_as_strong_as_it_is_said_to_be() -> None:
+    ramp = torch.linspace(0, 1, 64).expand(64, 64)
+    grain = exposed(ramp, noise=0.1, seed=5) - exposed(ramp)
+    assert grain.std() == pytest.approx(0.1, rel=0.05)
+    assert grain.mean() == pytest.approx(0, abs=0.01)
+
+
+def test_noise_follows_from_its_seed_and_not_from_the_batch() -> None:
+    films = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    seeds = (5, 2**62 - 1, 5)
+    changes = [Change(np.eye(3)[:2], (1.0, 0.2, 0.0, 1.0), seed) for seed in seeds]
+    together = expose(films, as_batch(changes))
+    torch.manual_seed(99)  # the common generator has no part in it
+    for i, change in enumerate(changes):
+        alone = expose(films[i : i + 1], as_batch([change]))
+        torch.testing.assert_close(together[i], alone[0], atol=0, rtol=0)
+    clean = expose(films, as_batch([c._replace(exposure=(1, 0, 0, 1)) for c in changes]))
+    grain = together - clean
+    torch.testing.assert_close(grain[0], grain[2], atol=1e-6, rtol=0)
+    assert (grain[0] - grain[1]).abs().max() > 0.1
+
+
+def test_a_batch_holds_the_numbers_of_its_items() -> None:
+    changes = drawn(film_change, 3)
+    batch: Batch = as_batch(changes)
+    assert {k: tuple(v.shape) for k, v in batch.items()} == {
+        "matrix": (3, 2, 3), "exposure": (3, 4), "noise_seed": (3,)
+    }  # fmt: skip
+    assert batch["noise_seed"].tolist() == [c.seed for c in changes]
+    np.testing.assert_allclose(batch["matrix"][1], changes[1].matrix, rtol=1e-6)
+    np.testing.assert_allclose(batch["exposure"][2], changes[2].exposure, rtol=1e-6)
 
 
 def test_a_flat_film_survives_exposure() -> None:
-    assert torch.isfinite(standardise_batch(change_exposure(torch.full((2, 1, 8, 8), 0.3)))).all()
+    flat = exposed(torch.full((8, 8), 0.3), gamma=0.5, blur=1)
+    assert torch.isfinite(standardise_batch(flat[None, None])).all()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_training_and_scoring_standardise_alike(seed: int) -> None:
     films = np.random.default_rng(seed).gamma(0.3, 2, (3, 40, 30)).astype(np.float32)
     batch = standardise_batch(torch.from_numpy(films)[:, None])[:, 0].numpy()
+    assert batch.max() == 4, "something is clipped"
     for film, got in zip(films, batch, strict=True):
         np.testing.assert_allclose(got, standardise(film), atol=1e-4)

@@ -1,78 +1,256 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from mandora.anatomy import SITES, TARGETS, Damage, Limb, Site
 from mandora.inference import Network
-from mandora.settings import DamageSettings, LocateSettings
+from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+from mandora.symmetry.forest import JointForest
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
+pytest.importorskip("sklearn")
 import torch
+from torch import nn
 
-from mandora.damage.network import DamageNet
-from mandora.locate.network import LocateNet
+from mandora.damage.network import build_damage_net
+from mandora.locate.network import build_locate_net
 from mandora.training import export
-from mandora.training.export import TOLERANCE, export_damage, export_locator
+from mandora.training.export import (
+    TOLERANCE,
+    check_forest,
+    export_damage,
+    export_forest,
+    export_locator,
+)
+from mandora.training.symmetry import train_forest
 
-LOCATE = LocateSettings(input_px=64, widths=(4, 6))
-DAMAGE = DamageSettings(patch_px=32, widths=(4, 6), condition_width=4)
+LOCATE = {
+    "all-points": LocateSettings(input_px=64, widths=(4, 6)),
+    "one-point": LocateSettings(
+        design="one-point", input_px=64, keep_aspect=False, channels=3, widths=(3, 4),
+        kernel_px=7, heatmap_stride=1, decode="component",
+    ),
+}  # fmt: skip
+DAMAGE = {
+    "all-joints": DamageSettings(patch_px=32, widths=(4, 6), condition_width=4),
+    "family": DamageSettings(
+        design="family", patch_px=32, channels=7, window="film", widths=(4, 5)
+    ),
+}
+FAMILY = (Limb.FOOT, Damage.EROSION)
+MAXIMA = np.array([t.maximum for t in TARGETS])
+TREES = SymmetrySettings(trees=4, depth=3, threads=1)
 
 
-def test_an_exported_localiser_gives_the_same_heat_maps(tmp_path: Path) -> None:
+class Exported(NamedTuple):
+    network: nn.Module
+    channels: int
+    path: Path
+    worst: float
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """A small network of each design, with weights and statistics of a start."""
     torch.manual_seed(0)
-    network, path = LocateNet(6, LOCATE), tmp_path / "locate-foot.onnx"
-    assert export_locator(network, LOCATE, path) <= TOLERANCE
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # one file, weights inside
-    films = torch.randn(5, 1, 64, 64)  # another batch size than the export saw
+    made = {}
+    for design, settings in LOCATE.items():
+        network = build_locate_net(Limb.FOOT, settings)
+        network.train()(torch.rand(4, settings.channels, 64, 64))
+        path = tmp_path_factory.mktemp("net") / f"{design}.onnx"
+        worst = export_locator(network, settings, path)
+        made[design] = Exported(network, settings.channels, path, worst)
+    for design, settings in DAMAGE.items():
+        network = build_damage_net(settings, FAMILY if design == "family" else None)
+        network.train()(torch.rand(4, settings.channels, 32, 32), torch.arange(4))
+        path = tmp_path_factory.mktemp("net") / f"{design}.onnx"
+        worst = export_damage(network, settings, path)
+        made[design] = Exported(network, settings.channels, path, worst)
+    return made
+
+
+# ── networks ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("design", LOCATE)
+@pytest.mark.parametrize("batch", [1, 5])
+def test_an_exported_localiser_gives_the_same_heat_maps(
+    exported: dict[str, Exported], design: str, batch: int
+) -> None:
+    network, channels, path, worst = exported[design]
+    films = torch.randn(batch, channels, 64, 64)
     (maps,) = Network(path, 1)(film=films.numpy())
     with torch.no_grad():
         wanted = torch.sigmoid(network.eval()(films))
     np.testing.assert_allclose(maps, wanted.numpy(), atol=TOLERANCE)
+    assert worst <= TOLERANCE
 
 
+@pytest.mark.parametrize("design", DAMAGE)
 @pytest.mark.parametrize("batch", [1, 27])
 def test_an_exported_damage_network_gives_the_same_scores(
-    damage: tuple[DamageNet, Path], batch: int
+    exported: dict[str, Exported], design: str, batch: int
 ) -> None:
-    network, path = damage
-    patches, points = torch.randn(batch, 1, 32, 32), torch.arange(batch) % 27
-    masks, scores = Network(path, 1)(patches=patches.numpy(), points=points.numpy())
+    network, channels, path, worst = exported[design]
+    patches, points = torch.randn(batch, channels, 32, 32), torch.arange(batch) % 27
+    told = {"points": points.numpy()} if design == "all-joints" else {}
+    masks, scores = Network(path, 1)(patches=patches.numpy(), **told)
     with torch.no_grad():
         logits, wanted = network.eval()(patches, points)
     np.testing.assert_allclose(masks, torch.sigmoid(logits).numpy(), atol=TOLERANCE)
     np.testing.assert_allclose(scores, wanted.numpy(), atol=TOLERANCE)
+    assert worst <= TOLERANCE
 
 
-@pytest.fixture(scope="module")
-def damage(tmp_path_factory: pytest.TempPathFactory) -> tuple[DamageNet, Path]:
-    torch.manual_seed(0)
-    network, path = DamageNet(DAMAGE), tmp_path_factory.mktemp("net") / "damage.onnx"
-    export_damage(network, DAMAGE, path)
-    return network, path
+def test_a_file_is_alone_and_its_outputs_have_names(exported: dict[str, Exported]) -> None:
+    for design, one in exported.items():
+        names = ("heat_maps",) if design in LOCATE else ("masks", "scores")
+        assert Network(one.path, 1).outputs == names
+        assert [p.name for p in one.path.parent.iterdir()] == [one.path.name]  # weights inside
+
+
+class Watched:
+    """Instead of the exported file: the network itself, with an error on some batches.
+
+    Attributes:
+        seen: the first input of each call.
+        error: of the answer to a batch.
+    """
+
+    def __init__(self, network: nn.Module, error: Callable[[np.ndarray], float]) -> None:
+        self.network, self.error, self.outputs = network.eval(), error, ("heat_maps",)
+        self.seen: list[np.ndarray] = []
+
+    def __call__(self, film: np.ndarray) -> list[np.ndarray]:
+        self.seen.append(film)
+        with torch.no_grad():
+            maps = torch.sigmoid(self.network(torch.from_numpy(film))).numpy()
+        return [maps + np.float32(self.error(film))]
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watched]:
+    def watch(error: Callable[[np.ndarray], float] = lambda film: 0.0) -> Watched:
+        one = Watched(build_locate_net(Limb.FOOT, LOCATE["all-points"]), error)
+        monkeypatch.setattr(export, "Network", lambda path, threads: one)
+        monkeypatch.setattr(torch.onnx, "export", lambda *args, **_: Path(args[2]).write_bytes(b""))
+        return one
+
+    return watch
+
+
+def test_exports_are_compared_on_random_simulated_and_given_films(
+    watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    network, given = watched(), np.random.default_rng(1).random((5, 1, 64, 64), np.float32)
+    export_locator(network.network, LOCATE["all-points"], tmp_path / "a.onnx", given)
+    assert [len(films) for films in network.seen] == [1, 3, 2, 4, 1]
+    simulated = network.seen[2]
+    np.testing.assert_allclose(simulated.mean(axis=(1, 2, 3)), 0, atol=0.05)  # standardised
+    assert not np.array_equal(*simulated)
+    np.testing.assert_array_equal(np.concatenate(network.seen[3:]), given)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.onnx"]
 
 
 @pytest.mark.parametrize("error", [2 * TOLERANCE, float("nan")])
-def test_an_export_that_changes_the_numbers_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float
+@pytest.mark.parametrize(("size", "where"), [(1, "1 random"), (2, "simulated"), (4, "the given")])
+def test_an_export_that_changes_the_numbers_is_not_written(
+    watched: Callable[..., Watched], tmp_path: Path, error: float, size: int, where: str
 ) -> None:
-    network = LocateNet(6, LOCATE)
+    network = watched(lambda film: error if len(film) == size else 0.0)
+    given = np.zeros((4, 1, 64, 64), np.float32)
+    says = rf"locate-foot\.onnx differs from the trained network.*on {where}.*not written"
+    with pytest.raises(ValueError, match=says):
+        export_locator(network.network, LOCATE["all-points"], tmp_path / "locate-foot.onnx", given)
+    assert list(tmp_path.iterdir()) == []
 
+
+def test_an_export_with_other_outputs_is_not_written(
+    watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    network = watched()
+    network.outputs = ("heat",)
+    with pytest.raises(ValueError, match=r"a\.onnx has the outputs heat instead of heat_maps"):
+        export_locator(network.network, LOCATE["all-points"], tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_goes_on_with_the_network_as_it_was(
+    watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    network = build_locate_net(Limb.FOOT, LOCATE["all-points"]).train()
+    watched().network.load_state_dict(network.state_dict())
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    export_locator(network, LOCATE["all-points"], tmp_path / "a.onnx")
+    assert network.training
+    assert network.head.weight.is_contiguous(memory_format=torch.channels_last)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_patches_of_all_joints_need_their_points(tmp_path: Path) -> None:
+    network = build_damage_net(DAMAGE["all-joints"])
+    with pytest.raises(ValueError, match="give those of patches"):
+        export_damage(
+            network, DAMAGE["all-joints"], tmp_path / "damage.onnx", np.zeros((2, 1, 32, 32))
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+# ── trees ────────────────────────────────────────────────────────────────────────────────
+
+
+class Grown(NamedTuple):
+    forest: JointForest
+    models: dict[Site, Any]
+    unseen: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def grown() -> Grown:
+    rng = np.random.default_rng(0)
+    patch, truth = rng.uniform(0, MAXIMA, (2, 12, len(TARGETS)))
+    models: dict[Site, Any] = {}
+    forest = train_forest(patch, np.round(truth), TREES, None, models)
+    unseen = rng.uniform(0, MAXIMA, (9, len(TARGETS)))
+    unseen[rng.random(unseen.shape) < 0.3] = np.nan
+    return Grown(forest, models, unseen)
+
+
+def test_exported_trees_give_the_same_scores(tmp_path: Path, grown: Grown) -> None:
+    path = tmp_path / "symmetry.npz"
+    assert export_forest(*grown[:2], path, grown.unseen) <= 1e-6
+    np.testing.assert_array_equal(
+        JointForest.load(path).predict(grown.unseen), grown.forest.predict(grown.unseen)
+    )
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("error", [2 * TOLERANCE, float("nan")])
+def test_trees_that_differ_are_not_written_and_named(
+    tmp_path: Path, grown: Grown, error: float
+) -> None:
     class Astray:
-        """The network with an error."""
+        def predict(self, rows: np.ndarray) -> np.ndarray:
+            return grown.models[SITES[7]].predict(rows) + error
 
-        def __init__(self, path: Path, threads: int) -> None: ...
+    wrong = {**grown.models, SITES[7]: Astray()}
+    path = tmp_path / "symmetry.npz"
+    path.write_bytes(b"of an earlier run")
+    says = rf"symmetry\.npz was not written: the trees of {SITES[7].code} .*export them again"
+    with pytest.raises(ValueError, match=says):
+        export_forest(grown.forest, wrong, path, grown.unseen)
+    assert path.read_bytes() == b"of an earlier run"
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
-        def __call__(self, film: np.ndarray) -> list[np.ndarray]:
-            with torch.no_grad():
-                return [torch.sigmoid(network(torch.from_numpy(film))).numpy() + error]
 
-    def no_export(*args: Any, **options: Any) -> None: ...
-
-    monkeypatch.setattr(export, "Network", Astray)
-    monkeypatch.setattr(torch.onnx, "export", no_export)
-    with pytest.raises(ValueError, match=r"locate-foot\.onnx differs from the trained network"):
-        export_locator(network, LOCATE, tmp_path / "locate-foot.onnx")
+def test_sites_without_trees_are_not_compared(grown: Grown) -> None:
+    few = {site: grown.models[site] for site in SITES[:3]}
+    assert check_forest(grown.forest, few, grown.unseen) <= 1e-6

@@ -1,79 +1,447 @@
+"""What the localiser learns from, and the numbers that say how well it does."""
+
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mandora.anatomy import POINTS, Limb
-from mandora.settings import LocateSettings, LoopSettings
+from mandora.images.channels import published_film_channels, standardise, stretched_film
+from mandora.locate.decode import decode
+from mandora.locate.targets import heat_maps
+from mandora.settings import FilmChangeSettings, LocateSettings, LoopSettings
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
 import torch
+from torch import Tensor, nn
 
-from mandora.training import locate
-from mandora.training.locate import simulate_films, train_locator
+from mandora.locate.network import build_locate_net
+from mandora.training import loop
+from mandora.training.cache import Prepared
+from mandora.training.films import TrainingFilm
+from mandora.training.locate import LocateTask, prepare_films
+from mandora.training.loop import fit
+from mandora.training.processes import Processes
+from mandora.training.task import Draw
 
-SMALL = LocateSettings(input_px=64, widths=(8, 12, 16))
-LOOP = LoopSettings(epochs=8, batch_size=8, learning_rate=1e-2, threads=1)
+CPU = torch.device("cpu")
+MEAN = Processes(0, 1, CPU).mean
+SIZE, TOES = 64, len(POINTS[Limb.FOOT])
+NAN = (np.nan, np.nan)
+SMALL = LocateSettings(input_px=SIZE, widths=(8, 12, 16))
+SQUARE = LocateSettings(
+    input_px=SIZE, keep_aspect=False, heatmap_stride=1, target="square", square_half_px=64,
+    point_weight=0, decode="component", found_threshold=0.5,
+)  # fmt: skip
+STILL = FilmChangeSettings(share=0, gamma=0, noise=0, blur_share=0)
 
 
-def corners(limb: Limb, count: int, seed: int, settings: LocateSettings, workers: int):  # type: ignore[no-untyped-def]
+@dataclass
+class FakeFilms:
+    """Films of feet in memory; None is one that cannot be used."""
+
+    films: Sequence[TrainingFilm | None]
+    key: str = "fake"
+    limb: Limb = Limb.FOOT
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def name(self, index: int) -> str:
+        return f"foot {index}"
+
+    def film(self, index: int) -> TrainingFilm:
+        film = self.films[index]
+        if film is None:
+            raise ValueError(f"foot {index}: is damaged")
+        return film
+
+
+def training_film(pixels: NDArray[np.float32], points: Sequence[object]) -> TrainingFilm:
+    unknown = np.full((TOES, 2), np.nan, np.float32)
+    return TrainingFilm(pixels, np.array(points, float), unknown, unknown, None, None)
+
+
+def prepared(
+    points: Sequence[Sequence[object]],
+    film_hw: tuple[float, float] = (SIZE, SIZE),
+    refused: Mapping[int, str] | None = None,
+    channels: int = 1,
+) -> Prepared:
+    """Films of noise that hold their own index in the first px."""
+    rng = np.random.default_rng(0)
+    count = len(points)
+    films = rng.standard_normal((count, channels, SIZE, SIZE)).astype(np.float16)
+    films[:, :, 0, 0] = np.arange(count)[:, None]
+    arrays = {
+        "film": films,
+        "points": np.array(points, np.float32),
+        "film_hw": np.tile(np.array(film_hw, np.float32), (count, 1)),
+    }
+    return Prepared(arrays, refused or {})
+
+
+def task(
+    train: Prepared,
+    settings: LocateSettings = SMALL,
+    changes: FilmChangeSettings = STILL,
+    held: Prepared | None = None,
+    point: int | None = None,
+) -> LocateTask:
+    films = FakeFilms([None] * len(train.arrays["points"]))
+    return LocateTask(films, settings, changes, train, held or train, point)
+
+
+def draws(*items: int) -> list[Draw]:
+    return [Draw(item, (1, 0, place)) for place, item in enumerate(items)]
+
+
+def everywhere(*places: tuple[float, float]) -> list[tuple[float, float]]:
+    """These places for the first points, nothing for the rest."""
+    return [*places, *[NAN] * (TOES - len(places))]
+
+
+ALL = [(12, 20), (20.5, 30), (30, 31), (40, 33.5), (45, 40), (50, 44)]
+
+
+# ── preparing ────────────────────────────────────────────────────────────────────────────
+
+
+def test_films_are_prepared_at_the_size_of_the_input(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((128, 64), dtype=np.float32)
+    places = everywhere((31.5, 63.5), (0, 0), (63, 127))
+    films = FakeFilms([training_film(pixels, places), None])
+    made = prepare_films(films, SMALL, tmp_path, 1, lambda *_: None)
+    arrays = made.arrays
+    assert {k: (v.shape, str(v.dtype)) for k, v in arrays.items()} == {
+        "film": ((2, 1, 64, 64), "float16"),
+        "points": ((2, 6, 2), "float32"),
+        "film_hw": ((2, 2), "float32"),
+    }
+    # half as large, with 32 px beside it: x → (x + 0.5 + 32) / 2 - 0.5
+    expected = everywhere((31.5, 31.5), (15.75, -0.25), (47.25, 63.25))
+    np.testing.assert_allclose(arrays["points"][0], expected, atol=1e-5)
+    assert arrays["film_hw"][0].tolist() == [128, 64]
+    assert arrays["film"][0].astype(np.float64).std() == pytest.approx(1, abs=0.01)
+    assert arrays["film"][0, 0, :, :15].std() == 0, "beside the film"
+    assert made.refused == {1: "foot 1: is damaged"}
+
+
+def test_published_films_are_stretched_and_have_three_channels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((128, 64), dtype=np.float32)
+    films = FakeFilms([training_film(pixels, everywhere((31.5, 63.5), (0, 0), (63, 127)))])
+    prepare_films(films, SMALL, tmp_path, 1, lambda *_: None)  # must not be taken for these
+    settings = SQUARE.model_copy(update={"channels": 3})
+    arrays = prepare_films(films, settings, tmp_path, 1, lambda *_: None).arrays
+    # x stays, y → (y + 0.5) / 2 - 0.5
+    expected = everywhere((31.5, 31.5), (0, -0.25), (63, 63.25))
+    np.testing.assert_allclose(arrays["points"][0], expected, atol=1e-5)
+    stretched, _ = stretched_film(pixels, SIZE, mirror=False)
+    np.testing.assert_allclose(arrays["film"][0], published_film_channels(stretched), atol=1e-3)
+
+
+def test_a_stretched_film_of_one_channel_is_standardised_too(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((128, 64), dtype=np.float32)
+    films = FakeFilms([training_film(pixels, ALL)])
+    settings = SMALL.model_copy(update={"keep_aspect": False})
+    film = prepare_films(films, settings, tmp_path, 1, lambda *_: None).arrays["film"][0, 0]
+    stretched, _ = stretched_film(pixels, SIZE, mirror=False)
+    np.testing.assert_allclose(film, standardise(stretched), atol=2e-3)
+
+
+# ── items ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_film_with_a_mark_comes_once() -> None:
+    train = prepared(
+        [ALL, everywhere(), everywhere((10, 10)), [(0, 0)] * TOES, ALL],
+        refused={3: "foot 3: is damaged"},
+    )
+    items = task(train)
+    orders = [items.order((1, epoch)) for epoch in range(8)]
+    assert all(sorted(order) == [0, 2, 4] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    assert items.order((1, 0)) == orders[0]
+    assert items.name(4) == "foot 4"
+    assert sorted(task(train, point=0).order((1, 0))) == [0, 2, 4]
+    assert sorted(task(train, point=1).order((1, 0))) == [0, 4], "film 2 has one mark only"
+    np.testing.assert_array_equal(items.sample(2), train.arrays["film"][[0, 2]].astype(np.float32))
+    assert items.sample(9).shape == (3, 1, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("point", [None, 2])
+def test_without_marks_there_is_nothing_to_train_or_to_measure_on(point: int | None) -> None:
+    marked, bare = prepared([ALL]), prepared([everywhere((10, 10))] if point else [everywhere()])
+    with pytest.raises(ValueError, match="no foot with marked joints is left to train on"):
+        task(bare, held=marked, point=point)
+    with pytest.raises(ValueError, match="no foot with marked joints is left to measure on"):
+        task(marked, held=bare, point=point)
+    damaged = prepared([ALL], refused={0: "foot 0: is damaged"})
+    with pytest.raises(ValueError, match="left to train on"):
+        task(damaged, held=marked, point=point)
+
+
+# ── targets ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_heat_maps_lie_at_the_changed_points() -> None:
+    # twice as large about the middle: x → 2 x - 31.5; the last point leaves the view
+    double = FilmChangeSettings(share=1, turn_deg=0, shift=0, scale=(2, 2))
+    train = prepared([[(31.5, 31.5), (25, 40), (20, 18), (44, 36.25), NAN, (10, 30)]])
+    batch = task(train, changes=double).batch(draws(0))
+    target = batch["target"][0].numpy()
+    assert target.shape == (TOES, 32, 32)
+    places, heights = decode(target[:4], stride=2)
+    expected = [(31.5, 31.5), (18.5, 48.5), (8.5, 4.5), (56.5, 41)]
+    np.testing.assert_allclose(places, expected, atol=1e-3)
+    assert (heights > 0.8).all()
+    # s.d. 1.6 px of the map
+    assert target[1].sum() == pytest.approx(2 * np.pi * 1.6**2, rel=0.01)
+    assert (target[4] == -1).all(), "not marked is not absent"
+    assert not target[5].any(), "out of view is absent"
+
+
+def test_each_film_has_its_own_change() -> None:
+    changes = FilmChangeSettings(share=1, turn_deg=20, scale=(0.9, 1.1))
+    train = prepared([ALL, ALL])
+    items = task(train, changes=changes)
+    batch = items.batch(draws(1, 0, 1))
+    assert batch["film"][:, 0, 0, 0].tolist() == [1, 0, 1]
+    for matrix, target in zip(batch["matrix"].numpy(), batch["target"].numpy(), strict=True):
+        places, _ = decode(target, stride=2)
+        expected = np.array(ALL) @ matrix[:, :2].T + matrix[:, 2]
+        np.testing.assert_allclose(places, expected, atol=0.01)
+    assert (batch["matrix"][0] != batch["matrix"][2]).any(), "another place, another change"
+    again = items.batch([Draw(1, (1, 0, 2))])
+    for name, values in again.items():
+        torch.testing.assert_close(values[0], batch[name][2], atol=0, rtol=0)
+
+
+def test_a_network_of_one_point_is_shown_that_point_only() -> None:
+    train = prepared([ALL, ALL])
+    changes = FilmChangeSettings(share=1)
+    every = task(train, changes=changes).batch(draws(1, 0))
+    one = task(train, changes=changes, point=3).batch(draws(1, 0))
+    torch.testing.assert_close(one["target"], every["target"][:, 3:4])
+    torch.testing.assert_close(one["matrix"], every["matrix"])
+
+
+def test_the_square_of_a_cut_film_is_as_high_as_what_is_left_makes_it() -> None:
+    # film 256 × 64 px: half side 64 · √(256 · 64) / 1024 = 8 px of it; 64 px of input: 8 wide,
+    # 2 high. With 0.8 of the height left: 2.5 high, at (19.5 + 0.5) / 0.8 - 0.5 = 24.5.
+    changes = STILL.model_copy(update={"keep_height": (0.8, 0.8)})
+    train = prepared([everywhere((30, 19.5), (70, 19.5))], film_hw=(256, 64))
+    batch = task(train, SQUARE, changes).batch(draws(0))
+    rows, columns = np.zeros(SIZE), np.zeros(SIZE)
+    rows[23:27], rows[[22, 27]] = 1, 0.5  # from 22 to 27
+    columns[23:38], columns[[22, 38]] = 1, 0.5  # from 22 to 38
+    np.testing.assert_allclose(batch["target"][0, 0], np.outer(rows, columns), atol=1e-4)
+    # of a square around a point beyond the film only what reaches into it: from 62 on
+    columns = np.zeros(SIZE)
+    columns[62:] = 0.5, 1
+    np.testing.assert_allclose(batch["target"][0, 1], np.outer(rows, columns), atol=1e-4)
+    assert (batch["target"][0, 2:] == -1).all()
+    np.testing.assert_allclose(batch["matrix"][0], [[1, 0, 0], [0, 1.25, 0.125]], atol=1e-6)
+
+
+def test_a_square_stays_one_where_the_film_keeps_its_aspect() -> None:
+    # 8 px of a film that is 256 px high are 2 px of 64, in both directions
+    train = prepared([everywhere((30.5, 19.5))], film_hw=(256, 64))
+    settings = SQUARE.model_copy(update={"keep_aspect": True})
+    target = task(train, settings).batch(draws(0))["target"][0, 0]
+    expected = np.zeros((SIZE, SIZE), np.float32)
+    expected[18:22, 29:33] = 1
+    np.testing.assert_allclose(target, expected, atol=1e-6)
+
+
+def test_a_film_is_not_cut_where_its_lowest_joint_lies() -> None:
+    # the square around it reaches 64 · 64 / 1024 = 4 px lower
+    changes = STILL.model_copy(update={"keep_height": (0.5, 0.5)})
+    train = prepared(
+        [everywhere((30, 20), (30, 43.5)), everywhere((30, 20), (30, 63)), everywhere((30, 20))]
+    )
+    batch = task(train, SQUARE, changes).batch(draws(0, 1, 2))
+    kept = 1 / batch["matrix"][:, 1, 1]
+    np.testing.assert_allclose(kept, [(43.5 + 4 + 0.5) / 64, 1, 0.5], atol=1e-6)
+    # the only joint that counts for a network of one point is its own
+    alone = task(train, SQUARE, changes, point=0).batch(draws(0, 1))
+    np.testing.assert_allclose(1 / alone["matrix"][:, 1, 1], [0.5, 0.5], atol=1e-6)
+
+
+# ── the loss ─────────────────────────────────────────────────────────────────────────────
+
+
+class Watcher(nn.Module):
+    """Draws the same heat maps whatever it sees, and remembers that."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(*shape))
+        self.seen: list[Tensor] = []
+
+    def forward(self, films: Tensor) -> Tensor:
+        self.seen.append(films)
+        return self.logits.expand(len(films), *self.logits.shape[1:])
+
+
+def test_points_that_are_not_marked_have_no_gradient() -> None:
+    items = task(prepared([everywhere(*ALL[:4]), everywhere(*ALL[:5])]))
+    network = Watcher((2, TOES, 32, 32))
+    items.loss(network, items.batch(draws(0, 1)), MEAN).backward()
+    gradient = network.logits.grad
+    assert gradient is not None
+    taught = [[bool(g.any()) for g in film] for film in gradient]
+    assert taught == [[True] * 4 + [False] * 2, [True] * 5 + [False]]
+
+
+def test_the_loss_of_squares_is_the_plain_cross_entropy() -> None:
+    items = task(prepared([everywhere((30, 20))]), SQUARE)
+    network = Watcher((1, TOES, SIZE, SIZE))
+    with torch.no_grad():
+        network.logits[0, 0] = -2.0
+    loss = items.loss(network, items.batch(draws(0)), MEAN)
+    # 8 × 8 px are to be 1, all others 0
+    inside, outside = np.log1p(np.exp(2)), np.log1p(np.exp(-2))
+    assert loss.item() == pytest.approx((64 * inside + 4032 * outside) / 4096, rel=1e-5)
+
+
+def test_the_network_sees_a_standardised_film() -> None:
+    train = prepared([ALL])
+    items, network = task(train), Watcher((1, TOES, 32, 32))
+    items.loss(network, items.batch(draws(0)), MEAN)
+    film = train.arrays["film"].astype(np.float32)
+    expected = ((film - film.mean()) / film.std()).clip(-4, 4)
+    np.testing.assert_allclose(network.seen[0], expected, atol=5e-3)
+    changed = task(train, changes=FilmChangeSettings(gamma=1, noise=0.5))
+    changed.loss(network, changed.batch(draws(0)), MEAN)
+    seen = network.seen[1]
+    assert np.abs(seen.numpy() - expected).max() > 0.5
+    assert (seen.mean().item(), seen.std().item()) == pytest.approx((0, 1), abs=0.02)
+
+
+def test_the_published_network_sees_its_channels_brightened() -> None:
+    train = prepared([ALL], channels=3)
+    settings = SQUARE.model_copy(update={"channels": 3})
+    changes = STILL.model_copy(update={"intensity": (0.5, 0.5), "noise": 9.0, "gamma": 9.0})
+    items, network = task(train, settings, changes), Watcher((1, TOES, SIZE, SIZE))
+    items.loss(network, items.batch(draws(0)), MEAN)
+    np.testing.assert_allclose(
+        network.seen[0], train.arrays["film"].astype(np.float32) / 2, atol=1e-3
+    )
+
+
+# ── measuring ────────────────────────────────────────────────────────────────────────────
+
+
+class Oracle(nn.Module):
+    """Draws heat maps where it is told to; a film's first px says which film it is."""
+
+    def __init__(self, places: NDArray[np.floating], stride: int = 2) -> None:
+        super().__init__()
+        self.places, self.stride = places, stride
+
+    def forward(self, films: Tensor) -> Tensor:
+        assert len(films) <= 16
+        rows = films[:, 0, 0, 0].round().int().tolist()
+        maps = np.stack([heat_maps(self.places[row], SIZE, self.stride, 1.6) for row in rows])
+        return torch.logit(torch.from_numpy(maps).clamp(1e-6, 1 - 1e-6))
+
+
+def held_out(count: int = 18) -> Prepared:
+    return prepared([[(x + i / 4, y + i / 8) for x, y in ALL] for i in range(count)])
+
+
+def measured(
+    shift: NDArray[np.floating] | tuple[float, float],
+    settings: LocateSettings = SMALL,
+    held: Prepared | None = None,
+    point: int | None = None,
+) -> dict[str, float]:
+    """Numbers of a network whose heat maps lie ``shift`` px off the truth."""
+    held = held or held_out()
+    places = held.arrays["points"] + np.asarray(shift)
+    network = Oracle(places if point is None else places[:, [point]], settings.heatmap_stride)
+    with torch.no_grad():
+        return task(held_out(1), settings, held=held, point=point).validate(network, CPU)
+
+
+@pytest.mark.parametrize("point", [None, 4])
+def test_who_finds_every_point_has_the_best_score(point: int | None) -> None:
+    numbers = measured((0, 0), point=point)
+    assert numbers["score"] == numbers["within_0.01"] == numbers["within_0.02"] == 1
+    assert numbers["median"] < 1e-3
+
+
+def test_distances_are_shares_of_the_side() -> None:
+    # 1 px of 64 is 0.0156
+    numbers = measured((0.6, 0.8))
+    assert (numbers["score"], numbers["within_0.02"]) == (0, 1)
+    assert numbers["median"] == pytest.approx(1 / 64, rel=0.01)
+    # half of the films off by 0.3 px (0.0047), a third of them by 1 px, the rest by 5
+    shift = np.zeros((18, 1, 2))
+    shift[:9], shift[9:15], shift[15:] = (0.3, 0), (0, 1), (3, 4)
+    numbers = measured(shift)
+    assert numbers["within_0.01"] == numbers["score"] == pytest.approx(9 / 18)
+    assert numbers["within_0.02"] == pytest.approx(15 / 18)
+
+
+def test_what_is_not_found_counts_as_missed() -> None:
+    component = SMALL.model_copy(update={"decode": "component", "found_threshold": 0.5})
+    settings = component.model_copy(update={"heatmap_stride": 1})
+    shift = np.zeros((18, 1, 2))
+    shift[12:] = 500  # out of the picture: an empty map
+    numbers = measured(shift, settings)
+    assert numbers["within_0.02"] == pytest.approx(12 / 18)
+    nothing = measured((500, 500), settings)
+    assert nothing == {"score": 0, "within_0.01": 0, "within_0.02": 0, "median": 1}
+    assert measured((500, 500))["within_0.02"] == 0, "a peak in an empty map is no hit"
+
+
+def test_only_marks_in_view_are_measured() -> None:
+    points = [everywhere((30, 20), (-5, 20), (70, 20), (20, 64.5), (40, 30)), everywhere()]
+    held = prepared([*points, [(0, 0)] * TOES], refused={2: "foot 2: is damaged"})
+    shift = np.zeros((3, TOES, 2))
+    shift[0, 4] = 9
+    assert measured(shift, held=held)["score"] == 0.5
+    # and of a refused film nothing
+    assert task(held_out(1), held=held).sample(9).shape == (1, 1, SIZE, SIZE)
+
+
+# ── all together ─────────────────────────────────────────────────────────────────────────
+
+
+def corners(count: int, seed: int) -> FakeFilms:
     """Films with a bright square; the six points of a foot lie around it, always alike."""
-    rng = np.random.default_rng(seed)
-    size = settings.input_px
-    films = rng.normal(0, 0.1, (count, size, size)).astype(np.float16)
-    points = np.zeros((count, len(POINTS[limb]), 2), np.float32)
-    for i in range(count):
-        x, y = rng.integers(20, size - 32, 2)
-        films[i, y : y + 12, x : x + 12] = 4
-        around = np.array([[0, 0], [11, 0], [0, 11], [11, 11], [5.5, 0], [5.5, 11]])
-        points[i] = around + np.array([x, y])
-    return films, points
+    rng, films = np.random.default_rng(seed), []
+    for _ in range(count):
+        pixels = rng.uniform(0, 0.2, (SIZE, SIZE)).astype(np.float32)
+        x, y = rng.integers(20, SIZE - 32, 2)
+        pixels[y : y + 12, x : x + 12] = 1
+        around = [(0, 0), (11, 0), (0, 11), (11, 11), (5.5, 0), (5.5, 11)]
+        films.append(training_film(pixels, np.add(around, (x, y)).tolist()))
+    return FakeFilms(films, f"corners {count} {seed}")
 
 
-def test_a_localiser_learns_and_leaves_its_history(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locate, "simulate_films", corners)
-    lines: list[str] = []
+def test_a_localiser_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "draw_curves", lambda rows, path: None)
+    train, held = (
+        prepare_films(films, SMALL, tmp_path, 1, lambda *_: None)
+        for films in (corners(48, 1), corners(8, 2))
+    )
+    items = LocateTask(corners(48, 1), SMALL, FilmChangeSettings(), train, held)
+    settings = LoopSettings(
+        epochs=6, batch_size=8, learning_rate=1e-2, threads=1, half=False, device="cpu"
+    )
     torch.manual_seed(0)
-    network = train_locator(Limb.FOOT, SMALL, LOOP, 48, tmp_path, lines.append)
-    assert not network.training
-    assert {p.name for p in tmp_path.iterdir()} == {"last.safetensors", "history.jsonl"}
-    assert len(lines) == 1 + LOOP.epochs
-    first, last = lines[1], lines[-1]
-    median = [float(line.split("median ")[1].split()[0]) for line in (first, last)]
-    assert median[1] < 0.5 * median[0]
-
-
-def test_held_out_films_are_others_than_those_of_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seeds: list[int] = []
-
-    def watched(limb: Limb, count: int, seed: int, settings: LocateSettings, workers: int):  # type: ignore[no-untyped-def]
-        seeds.append(seed)
-        return corners(limb, count, seed, settings, workers)
-
-    monkeypatch.setattr(locate, "simulate_films", watched)
-    short = LOOP.model_copy(update={"epochs": 1})
-    train_locator(Limb.FOOT, SMALL, short, 8, tmp_path, lambda _: None)
-    assert len(set(seeds)) == 2
-
-
-@pytest.mark.parametrize("limb", list(Limb))
-def test_simulated_films_are_what_the_network_takes(limb: Limb) -> None:
-    make = partial(simulate_films, limb, 2, settings=SMALL, workers=1)
-    films, points = make(seed=5)
-    assert films.shape == (2, 64, 64)
-    assert films.dtype == np.float16
-    assert points.shape == (2, len(POINTS[limb]), 2)
-    # most joints of a film lie in view
-    assert ((points > 0) & (points < 64)).all(axis=2).mean() > 0.6
-    again, _ = make(seed=5)
-    np.testing.assert_array_equal(again, films)
-    other, _ = make(seed=6)
-    assert (other != films).any()
+    network = build_locate_net(Limb.FOOT, SMALL)
+    with torch.no_grad():
+        before = items.validate(network.eval(), CPU)["median"]
+    outcome = fit(network, settings, items, tmp_path / "run", lambda _: None)
+    assert outcome.numbers["median"] < 0.4 * before
+    assert outcome.numbers["within_0.02"] > 0.3

@@ -245,8 +245,12 @@ def bone_names(limb: Limb) -> tuple[str, ...]:
     return tuple(bone.name for bone in skeleton.bones if bone.anatomical)
 
 
+@cache
 def mean_shape(limb: Limb) -> NDArray[np.float64]:
-    """(N, 2) mean of the points of a simulated left limb, centred, in units of its size."""
+    """(N, 2) mean of the points of a simulated left limb, centred, in units of its size.
+
+    Read-only: it takes seconds to make, and all callers share it.
+    """
     shapes = []
     for index in range(200):
         rng = np.random.default_rng([index, _SHAPE])
@@ -255,4 +259,6 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
     first, last = (mean[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
-    return np.asarray(mean / np.linalg.norm(first - last))
+    shape = np.asarray(mean / np.linalg.norm(first - last))
+    shape.flags.writeable = False
+    return shape

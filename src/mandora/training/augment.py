@@ -1,42 +1,148 @@
-"""Changes of a training film that do not change what it shows."""
+"""Changes of a training picture that do not change what it shows.
+
+Numbers are drawn for each item from its own key and then applied to a whole batch, so that a
+change can be repeated, tested and drawn in another process.
+"""
 
 from __future__ import annotations
 
-import kornia.augmentation as K
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import kornia.geometry.transform as kornia
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from mandora.settings import FilmChangeSettings, PatchChangeSettings
+from mandora.training.task import Batch
 
-class FilmAugmenter:
-    """Random position, size, turn and exposure of whole films, with their points."""
-
-    def __init__(self) -> None:
-        self._space = K.AugmentationSequential(
-            K.RandomAffine(
-                degrees=30.0, translate=(0.08, 0.08), scale=(0.7, 1.25), p=0.9,
-                padding_mode="border",
-            ),
-            data_keys=["input", "keypoints"],
-        )  # fmt: skip
-
-    def __call__(self, films: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, S, S) standardised films and (B, N, 2) px points, both changed alike."""
-        films, points = self._space(films, points)
-        return standardise_batch(change_exposure(films)), points
+Key = tuple[int, int, int]
 
 
-def change_exposure(films: Tensor) -> Tensor:
-    """Gamma, noise and blur; the grey values need standardising afterwards."""
-    count = films.shape[0]
-    low, high = films.amin((1, 2, 3), keepdim=True), films.amax((1, 2, 3), keepdim=True)
-    unit = (films - low) / (high - low).clamp_min(1e-6)
-    gamma = torch.exp(0.4 * torch.randn(count, 1, 1, 1))
+class Change(NamedTuple):
+    """What is done to one picture.
+
+    Attributes:
+        matrix: (2, 3) float64, from px of the stored picture to px of the changed one.
+        exposure: gamma, noise, blur (0..1) and factor of the grey values.
+        seed: of the noise.
+    """
+
+    matrix: NDArray[np.float64]
+    exposure: tuple[float, float, float, float]
+    seed: int
+
+    def __call__(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(N, 2) px of the stored picture → px of the changed one."""
+        return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2], dtype=np.float32)
+
+
+def draw_film_change(
+    key: Key, settings: FilmChangeSettings, size_px: int, lowest_px: float
+) -> Change:
+    """Draw the change of a film.
+
+    Args:
+        key: of the item.
+        settings: how much is changed.
+        size_px: side of the picture.
+        lowest_px: the bottom is never cut above this row, px.
+    """
+    rng = np.random.default_rng(key)
+    matrix = np.eye(3)
+    if rng.random() < settings.share:
+        matrix = _moved(rng, settings, size_px, size_px)
+    if settings.keep_height is not None:
+        kept = max(rng.uniform(*settings.keep_height), min((lowest_px + 0.5) / size_px, 1.0))
+        # what is left is stretched over the whole height again
+        matrix = np.array([[1, 0, 0], [0, 1 / kept, 0.5 / kept - 0.5], [0, 0, 1]]) @ matrix
+    return Change(matrix[:2], _exposure(rng, settings), int(rng.integers(2**62)))
+
+
+def draw_patch_change(
+    key: Key, settings: PatchChangeSettings, stored_px: int, size_px: int
+) -> Change:
+    """Draw the change of a patch.
+
+    Args:
+        key: of the item.
+        settings: how much is changed.
+        stored_px: side of the stored patch; its margin keeps what is empty out of view.
+        size_px: side of the patch that the network sees.
+    """
+    rng = np.random.default_rng(key)
+    matrix = np.eye(3)
+    matrix[:2, 2] = (size_px - stored_px) / 2
+    if rng.random() < settings.share:
+        matrix = _moved(rng, settings, stored_px, size_px)
+    if rng.random() < settings.mirror_share:
+        matrix = np.array([[-1, 0, size_px - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
+    return Change(matrix[:2], _exposure(rng, settings), int(rng.integers(2**62)))
+
+
+def _moved(
+    rng: np.random.Generator,
+    settings: FilmChangeSettings | PatchChangeSettings,
+    stored_px: int,
+    size_px: int,
+) -> NDArray[np.float64]:
+    """(3, 3): turned and scaled about the middle, then shifted."""
+    angle = np.radians(rng.uniform(-settings.turn_deg, settings.turn_deg))
+    scale = rng.uniform(*settings.scale)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    shift = rng.uniform(-settings.shift, settings.shift, 2) * size_px + (size_px - 1) / 2
+    linear = np.array([[cos, -sin], [sin, cos]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = shift - linear @ np.full(2, (stored_px - 1) / 2)
+    return matrix
+
+
+def _exposure(
+    rng: np.random.Generator, settings: FilmChangeSettings | PatchChangeSettings
+) -> tuple[float, float, float, float]:
+    gamma = float(np.exp(settings.gamma * rng.standard_normal()))
+    noise = float(settings.noise * rng.random())
+    blur = float(rng.random() * (rng.random() < settings.blur_share))
+    factor = float(rng.uniform(*settings.intensity)) if settings.intensity else 1.0
+    return gamma, noise, blur, factor
+
+
+def as_batch(changes: Sequence[Change]) -> Batch:
+    """The changes of B items: ``matrix`` (B, 2, 3), ``exposure`` (B, 4), ``noise_seed`` (B,)."""
+    return {
+        "matrix": torch.from_numpy(np.stack([c.matrix for c in changes]).astype(np.float32)),
+        "exposure": torch.tensor([c.exposure for c in changes], dtype=torch.float32),
+        "noise_seed": torch.tensor([c.seed for c in changes], dtype=torch.int64),
+    }
+
+
+def move(pictures: Tensor, batch: Batch, size_px: int) -> Tensor:
+    """(B, C, T, T) pictures, moved: (B, C, size_px, size_px). Beyond the border as on it."""
+    return kornia.warp_affine(
+        pictures, batch["matrix"], (size_px, size_px), padding_mode="border", align_corners=True
+    )
+
+
+def expose(pictures: Tensor, batch: Batch) -> Tensor:
+    """(B, 1, S, S) pictures with another gamma, noise, blur and brightness.
+
+    Grey values come out between 0 and about 1; what the networks see is made of them next.
+    """
+    gamma, noise, blur, factor = batch["exposure"].T[:, :, None, None, None]
+    low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
+    unit = (pictures - low) / (high - low).clamp_min(1e-6)
     unit = unit.clamp_min(1e-4) ** gamma
-    noise = 0.04 * torch.rand(count, 1, 1, 1)
-    unit = unit + noise * torch.randn_like(unit)
+    generator = torch.Generator(device=pictures.device)
+    grain = [
+        torch.randn(unit.shape[1:], generator=generator.manual_seed(seed), device=unit.device)
+        for seed in batch["noise_seed"].tolist()
+    ]
+    unit = unit + noise * torch.stack(grain)
     soft = torch.nn.functional.avg_pool2d(unit, 3, stride=1, padding=1, count_include_pad=False)
-    share = torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.4)
-    return torch.lerp(unit, soft, share)
+    return torch.lerp(unit, soft, blur) * factor
 
 
 def standardise_batch(images: Tensor) -> Tensor:
@@ -44,26 +150,3 @@ def standardise_batch(images: Tensor) -> Tensor:
     mean = images.mean((1, 2, 3), keepdim=True)
     spread = images.std((1, 2, 3), keepdim=True, correction=0).clamp_min(1e-6)
     return ((images - mean) / spread).clamp(-4.0, 4.0)
-
-
-class PatchAugmenter:
-    """Random shift, turn, size and exposure of joint patches, with their masks."""
-
-    def __init__(self, size_px: int) -> None:
-        self._space = K.AugmentationSequential(
-            K.RandomAffine(
-                degrees=10.0, translate=(0.05, 0.05), scale=(0.88, 1.14), p=0.9,
-                padding_mode="border",
-            ),
-            K.CenterCrop(size_px),
-            data_keys=["input", "mask"],
-        )  # fmt: skip
-
-    def __call__(self, patches: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, T, T) patches and masks → (B, 1, S, S), both changed alike.
-
-        T has a margin around S, so that nothing empty turns into view. The patches come back
-        standardised, the masks as 0..1.
-        """
-        patches, masks = self._space(patches, masks)
-        return standardise_batch(change_exposure(patches)), masks.clamp(0, 1)

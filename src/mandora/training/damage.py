@@ -1,184 +1,325 @@
-"""Training the damage network on simulated films."""
+"""Training the damage network: patches become joint-space masks and scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import (
-    FAMILIES,
-    POINT_INDEX,
-    POINTS,
-    UNIT_ENDS,
-    Damage,
-    Limb,
-    Side,
-    Slot,
-    Target,
+from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Limb
+from mandora.damage.network import point_maxima
+from mandora.damage.patches import half_window_px, limb_unit, window_box
+from mandora.damage.scorer import network_point
+from mandora.geometry import Box
+from mandora.images.channels import FilmStatistics, sample_box
+from mandora.phantom.patients import mean_shape
+from mandora.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
+from mandora.training.augment import (
+    as_batch,
+    draw_patch_change,
+    expose,
+    move,
+    standardise_batch,
 )
-from mandora.damage.network import DamageNet, point_maxima
-from mandora.damage.patches import patch_box
-from mandora.images.channels import sample_box
-from mandora.phantom.patients import draw_patient, simulate_film
-from mandora.settings import DamageSettings, LoopSettings
-from mandora.training.augment import PatchAugmenter, standardise_batch
-from mandora.training.loop import fit
+from mandora.training.cache import Arrays, Prepared, Shapes, prepare
+from mandora.training.channels import patch_channels_batch
+from mandora.training.films import Films, TrainingFilm
+from mandora.training.losses import DamageTruth, damage_loss
+from mandora.training.task import Batch, Draw, Mean
 
-MARGIN = 1.25  # patches are stored larger than they are used, so that they can be turned
-IMMATURE_SHARE = 0.2
-PIXELS_PER_MM = (4.0, 7.5)  # resolution of the films that patches are cut from
-FIRST_POINT = {Limb.HAND: 0, Limb.FOOT: len(POINTS[Limb.HAND])}
+Family = tuple[Limb, Damage]
+KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of score tables
+PLACE_ERROR, SIZE_ERROR = 0.012, 0.06  # of the localiser, in units of the limb and as a share
+VALIDATION_BATCH = 64
 
 
-@dataclass(frozen=True, eq=False)
-class PatchSet:
-    """Patches of many films.
-
-    Attributes:
-        pixels: (N, T, T) uint8 grey values.
-        masks: (N, T, T) uint8, joint space 0 or 255.
-        points: (N,) int64, 0…26 over both limbs.
-        scores: (N, 2) float32 narrowing and erosion; NaN where the point has no such score.
-    """
-
-    pixels: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
-    points: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-    @staticmethod
-    def join(parts: Sequence[PatchSet]) -> PatchSet:
-        """All patches of all parts."""
-        return PatchSet(*(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("pixels", "masks", "points", "scores")
-        ))  # fmt: skip
+def stored_px(settings: DamageSettings, changes: PatchChangeSettings) -> int:
+    """Side of stored patches: with a margin, so that nothing empty is turned into view."""
+    turned = np.cos(np.radians(changes.turn_deg)) + np.sin(np.radians(changes.turn_deg))
+    reach = (turned / changes.scale[0] - 1) * 0.5 + 2 * changes.shift  # half of the corners
+    return settings.patch_px + 2 * int(np.ceil(settings.patch_px * reach / 2))
 
 
-def _one(limb: Limb, settings: DamageSettings, seed: int, index: int) -> PatchSet:
-    rng = np.random.default_rng([seed, index, limb is Limb.HAND])
-    # from healthy to severe, so that every grade is seen often
-    patient = draw_patient(
-        seed, index, severity=float(rng.uniform(-0.35, 1.85)), immature_share=IMMATURE_SHARE
-    )
-    film = simulate_film(
-        patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=float(rng.uniform(*PIXELS_PER_MM))
-    )
-    bright = film.bright
-    height, width = bright.shape
-    size_px = round(settings.patch_px * MARGIN / 2) * 2
-    first, last = (film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
-    unit_px = float(np.linalg.norm(first - last))
-    fill = float(np.percentile(bright[::8, ::8], 5))
-    pixels, masks, points, scores = [], [], [], []
-    for i, point in enumerate(POINTS[limb]):
-        # the localiser errs by about this much
-        centre = film.points[i] + rng.normal(0, 0.012 * unit_px, 2)
-        if not (0 <= centre[0] < width and 0 <= centre[1] < height):
-            continue
-        window = settings.half_window * MARGIN * float(rng.uniform(0.94, 1.06))
-        box = patch_box(limb, i, centre, unit_px, window)
-        pixels.append((sample_box(bright, box, size_px, fill) * 255 + 0.5).astype(np.uint8))
-        space = sample_box((film.spaces > 0).astype(np.float32), box, size_px, 0.0)
-        masks.append((space * 255 + 0.5).astype(np.uint8))
-        points.append(FIRST_POINT[limb] + i)
-        row = [np.nan, np.nan]
-        for k, kind in enumerate((Damage.NARROWING, Damage.EROSION)):
-            for site in FAMILIES[limb, kind]:
-                if site.point_name == point.name:
-                    row[k] = patient.grades[Target(Side.LEFT, site).key]
-        scores.append(row)
-    return PatchSet(
-        np.array(pixels), np.array(masks), np.array(points, np.int64), np.array(scores, np.float32)
-    )
-
-
-def simulate_patches(patients: int, seed: int, settings: DamageSettings, workers: int) -> PatchSet:
-    """The patches of one hand and one foot of every patient."""
-    parts: list[PatchSet] = []
-    for limb in Limb:
-        make = partial(_one, limb, settings, seed)
-        if workers == 1:
-            parts += map(make, range(patients))
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                parts += pool.map(make, range(patients), chunksize=8)
-    return PatchSet.join(parts)
-
-
-def train_damage(
+def prepare_patches(
+    films: Films,
     settings: DamageSettings,
-    loop: LoopSettings,
-    patients: int,
-    folder: Path,
-    report: Callable[[str], None],
-) -> DamageNet:
-    """Train the damage network.
+    side_px: int,
+    cache: Path,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> Prepared:
+    """The patches of films, cut with a margin.
 
     Args:
+        films: where they come from.
         settings: of the network.
-        loop: of the training.
-        patients: simulated patients to train on; a tenth as many are held out.
-        folder: for checkpoints and history.
-        report: gets progress lines.
+        side_px: T, side of the stored patches.
+        cache: folder.
+        workers: processes.
+        progress: told (done, count).
+
+    Returns:
+        For each film and each point of the limb: ``pixels`` (n, N, T, T) uint8 or uint16,
+        ``masks`` (n, N, T, T) uint8, ``usable`` and ``has_mask`` (n, N) bool, ``scores`` and
+        ``official`` (n, N, 2) float32, NaN unknown; ``statistics`` (n, K) float32 of the film.
     """
-    report(f"simulating the patches of {patients} patients")
-    train = simulate_patches(patients, loop.seed, settings, loop.threads)
-    held = simulate_patches(max(patients // 10, 4), loop.seed + 1, settings, loop.threads)
-    report(f"{len(train.points)} patches to train on, {len(held.points)} held out")
-    torch.manual_seed(loop.seed)
-    network = DamageNet(settings)
-    augment = PatchAugmenter(settings.patch_px)
-    maxima = point_maxima()
+    count = len(POINTS[films.limb])
+    depth = "uint8" if settings.channels == 1 else "uint16"
+    shapes: Shapes = {
+        "pixels": ((count, side_px, side_px), depth),
+        "masks": ((count, side_px, side_px), "uint8"),
+        "usable": ((count,), "bool"),
+        "has_mask": ((count,), "bool"),
+        "scores": ((count, 2), "float32"),
+        "official": ((count, 2), "float32"),
+        "statistics": ((FilmStatistics.SIZE,), "float32"),
+    }
+    used = settings.model_dump(
+        include={"patch_px", "window", "half_window", "half_window_px", "channels", "mask"}
+    )
+    key = f"damage {films.key} {side_px} {sorted(used.items())}"
+    make = partial(_one, films, settings, side_px, shapes)
+    return prepare(cache, key, len(films), shapes, make, workers, progress)
 
-    def loss_of(net: nn.Module, chosen: Sequence[int]) -> Tensor:
-        rows = list(chosen)
-        patches, masks = augment(
-            torch.from_numpy(train.pixels[rows])[:, None].float() / 255,
-            torch.from_numpy(train.masks[rows])[:, None].float() / 255,
-        )
-        points = torch.from_numpy(train.points[rows])
-        logits, scores = net(patches.contiguous(memory_format=torch.channels_last), points)
-        mask_loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), masks)
-        truth, limit = torch.from_numpy(train.scores[rows]), maxima[points].clamp_min(1)
-        known = torch.isfinite(truth)
-        # unknown scores must not reach the gradient, not even multiplied by 0
-        error = ((scores.float() - truth.nan_to_num()) / limit) ** 2
-        # joint spaces fill a few percent of a patch, hence the scores' larger weight
-        return settings.mask_weight * mask_loss + 4 * error[known].mean()
 
-    def validate(net: nn.Module) -> dict[str, float]:
-        inset = (held.pixels.shape[1] - settings.patch_px) // 2
-        window = slice(inset, inset + settings.patch_px)
-        found, overlap, area = [], 0.0, 0.0
-        for i in range(0, len(held.points), 64):
-            patches = torch.from_numpy(held.pixels[i : i + 64, window, window])[:, None].float()
-            logits, scores = net(
-                standardise_batch(patches), torch.from_numpy(held.points[i : i + 64])
+def _one(
+    films: Films, settings: DamageSettings, side_px: int, shapes: Shapes, index: int
+) -> Arrays:
+    film = films.film(index)
+    made = {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}
+    depth = np.iinfo(made["pixels"].dtype).max
+    fill = float(np.percentile(film.pixels[::8, ::8], 5))
+    drawn = film.erosions if settings.mask == "erosion" else film.spaces
+    made["scores"], made["official"] = film.scores, film.official
+    made["statistics"] = FilmStatistics.of(film.pixels).vector
+    rng = np.random.default_rng([index, len(film.points)])
+    for i, box in _windows(film, films.limb, settings, side_px, rng).items():
+        pixels = sample_box(film.pixels, box, side_px, fill)
+        made["pixels"][i] = np.round(np.clip(pixels, 0, 1) * depth)
+        made["usable"][i] = True
+        if drawn is not None:
+            mask = sample_box((drawn > 0).astype(np.float32), box, side_px, 0.0)
+            made["masks"][i], made["has_mask"][i] = np.round(mask * 255), True
+    return made
+
+
+def _windows(
+    film: TrainingFilm,
+    limb: Limb,
+    settings: DamageSettings,
+    side_px: int,
+    rng: np.random.Generator,
+) -> dict[int, Box]:
+    """The stored window of each point that lies on the film."""
+    margin, (height, width) = side_px / settings.patch_px, film.pixels.shape
+    boxes = {}
+    for i, box in film.boxes.items():
+        boxes[i] = Box.around(box.centre, box.width / 2 * margin)
+    places = [i for i in range(len(film.points)) if i not in boxes]
+    by_limb = settings.window == "limb"
+    marked = [i for i in places if np.isfinite(film.points[i]).all()]
+    unit = _unit(film, limb) if by_limb and marked else None
+    half = half_window_px(settings, (height, width), unit) if marked else 0.0
+    for i in marked:
+        centre, size = film.points[i], 1.0
+        if unit is not None:
+            # the localiser errs by about this much
+            centre = centre + rng.normal(0, PLACE_ERROR * unit, 2)
+            size += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
+        if 0 <= centre[0] < width and 0 <= centre[1] < height:
+            boxes[i] = window_box(limb, i, centre, half * size * margin)
+    return boxes
+
+
+def _unit(film: TrainingFilm, limb: Limb) -> float:
+    first, last = (film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    if np.isfinite([first, last]).all():
+        return float(np.linalg.norm(first - last))
+    return limb_unit(film.points, np.ones(len(film.points)), mean_shape(limb), mirrored=False)
+
+
+class DamageTask:
+    """Scoring the patches of one or both limbs.
+
+    Args:
+        films: where the items come from, by limb.
+        settings: of the training.
+        train: prepared patches to train on, by limb.
+        held: prepared patches to measure on, by limb.
+        family: the only targets that count; None: all of them.
+
+    Raises:
+        ValueError: if no patch with a known score is left to train or to measure on.
+    """
+
+    def __init__(
+        self,
+        films: Mapping[Limb, Films],
+        settings: TrainDamageSettings,
+        train: Mapping[Limb, Prepared],
+        held: Mapping[Limb, Prepared],
+        family: Family | None = None,
+    ) -> None:
+        self._films, self._settings, self._network = films, settings, settings.network
+        self._train, self._held, self._family = train, held, family
+        self._items, self._measured = self._usable(train), self._usable(held)
+        if not self._items or not self._measured:
+            raise ValueError(
+                "no patch with a known score is left to "
+                f"{'measure' if self._items else 'train'} on; add scored films with marked joints"
             )
-            found.append(scores.float().numpy())
-            drawn = logits[:, 0].numpy() > 0
-            truth = held.masks[i : i + 64, window, window] > 127
-            overlap += 2 * (drawn & truth).sum()
-            area += drawn.sum() + truth.sum()
-        predicted = np.concatenate(found)
-        numbers = {"dice": float(overlap / max(area, 1))}
-        hand = held.points < FIRST_POINT[Limb.FOOT]
-        for code, rows, k in (("nh", hand, 0), ("nf", ~hand, 0), ("eh", hand, 1), ("ef", ~hand, 1)):
-            known = rows & np.isfinite(held.scores[:, k])
-            numbers[f"r_{code}"] = float(
-                np.corrcoef(predicted[known, k], held.scores[known, k])[0, 1]
+
+    def _usable(self, parts: Mapping[Limb, Prepared]) -> list[tuple[Limb, int, int]]:
+        """(limb, film, point) of patches that have something to learn from."""
+        return [
+            (limb, int(film), int(point))
+            for limb, part in parts.items()
+            if self._family is None or self._family[0] is limb
+            for film, point in np.argwhere(part.arrays["usable"] & self._taught(part.arrays))
+        ]
+
+    def _taught(self, arrays: Arrays) -> NDArray[np.bool_]:
+        """(n, N): where something is known to learn; an outline will do for a mask."""
+        known: NDArray[np.bool_] = np.isfinite(arrays["scores"])
+        if self._family is not None:
+            return np.asarray(known[..., KINDS.index(self._family[1])])
+        drawn = arrays["has_mask"] if self._network.mask != "none" else False
+        return np.asarray(known.any(axis=2) | drawn)
+
+    def order(self, key: tuple[int, int]) -> Sequence[int]:
+        """Every patch once; with ``oversample`` the fewer of healthy and damaged again."""
+        rng = np.random.default_rng(key)
+        chosen = list(range(len(self._items)))
+        if self._settings.oversample:
+            damaged = [i for i in chosen if self._is_damaged(i)]
+            healthy = sorted(set(chosen) - set(damaged))
+            fewer, more = sorted((damaged, healthy), key=len)
+            if fewer:
+                chosen += [int(i) for i in rng.choice(fewer, len(more) - len(fewer))]
+        return [int(i) for i in rng.permutation(chosen)]
+
+    def _is_damaged(self, item: int) -> bool:
+        limb, film, point = self._items[item]
+        scores = self._train[limb].arrays["scores"][film, point]
+        kept = scores if self._family is None else scores[[KINDS.index(self._family[1])]]
+        return bool(np.nanmax(kept, initial=0) > 0)
+
+    def name(self, item: int) -> str:
+        """Film and joint."""
+        limb, film, point = self._items[item]
+        return f"{self._films[limb].name(film)} {POINTS[limb][point].name}"
+
+    def batch(self, draws: Sequence[Draw]) -> Batch:
+        """Patches with masks, points, scores and the numbers that change them."""
+        rows = [self._items[item] for item, _ in draws]
+        side = self._train[rows[0][0]].arrays["pixels"].shape[-1]
+        changes = [
+            draw_patch_change(key, self._settings.changes, side, self._network.patch_px)
+            for _, key in draws
+        ]
+        return {**self._load(self._train, rows), **as_batch(changes)}
+
+    def _load(self, parts: Mapping[Limb, Prepared], rows: Sequence[tuple[Limb, int, int]]) -> Batch:
+        def stack(name: str) -> NDArray[Any]:
+            return np.stack([parts[limb].arrays[name][film, point] for limb, film, point in rows])
+
+        pixels = stack("pixels")
+        depth = np.float32(np.iinfo(pixels.dtype).max)
+        statistics = np.stack([parts[limb].arrays["statistics"][f] for limb, f, _ in rows])
+        return {
+            "pixels": torch.from_numpy(pixels.astype(np.float32) / depth)[:, None],
+            "masks": torch.from_numpy(stack("masks").astype(np.float32) / 255)[:, None],
+            "has_mask": torch.from_numpy(stack("has_mask")),
+            "points": torch.tensor([network_point(limb, p) for limb, _, p in rows]),
+            "scores": torch.from_numpy(self._columns(stack("scores"))),
+            "official": torch.from_numpy(self._columns(stack("official"))),
+            "statistics": torch.from_numpy(statistics),
+        }
+
+    def _columns(self, scores: NDArray[Any]) -> NDArray[np.float32]:
+        kept = scores if self._family is None else scores[:, [KINDS.index(self._family[1])]]
+        return np.asarray(kept, np.float32)
+
+    def _maxima(self, points: Tensor) -> Tensor:
+        maxima = point_maxima().to(points.device)[points]
+        return maxima if self._family is None else maxima[:, [KINDS.index(self._family[1])]]
+
+    def _seen(self, pixels: Tensor, statistics: Tensor) -> Tensor:
+        """What the network takes: (B, C, S, S) of (B, 1, S, S) grey values 0..1."""
+        if self._network.channels == 1:
+            return standardise_batch(pixels)
+        return patch_channels_batch(pixels, statistics)
+
+    def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
+        """Cross-entropy of the mask and error of the scores, weighted as the settings say."""
+        side, points = self._network.patch_px, batch["points"]
+        with torch.autocast(points.device.type, enabled=False):
+            both = move(torch.cat([batch["pixels"], batch["masks"]], 1), batch, side)
+            patches, masks = both[:, :1], both[:, 1:].clamp(0, 1)
+            if self._network.channels == 1:
+                seen = standardise_batch(expose(patches, batch))
+            else:
+                factor = batch["exposure"][:, 3, None, None, None]
+                seen = self._seen(patches, batch["statistics"]) * factor
+            masks = torch.where(batch["has_mask"][:, None, None, None], masks, -1.0)
+        seen = seen.contiguous(memory_format=torch.channels_last)
+        output = network(seen, points, with_logits=True)
+        truth = DamageTruth(masks, batch["scores"], self._maxima(points))
+        return damage_loss(output, truth, self._network, mean)
+
+    def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Held-out patches as the network sees them, and their points; at most ``count``."""
+        batch = self._load(self._held, self._measured[:count])
+        seen = self._seen(self._middle(batch["pixels"]), batch["statistics"])
+        return seen.numpy(), batch["points"].numpy()
+
+    def _middle(self, stored: Tensor) -> Tensor:
+        """Stored pictures without their margin."""
+        inset = (stored.shape[-1] - self._network.patch_px) // 2
+        window = slice(inset, inset + self._network.patch_px)
+        return stored[..., window, window]
+
+    def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Dice of the mask, r and RMSE of each family on held-out patches, without changes."""
+        predicted, overlap, area = [], 0.0, 0.0
+        for start in range(0, len(self._measured), VALIDATION_BATCH):
+            batch = self._load(self._held, self._measured[start : start + VALIDATION_BATCH])
+            seen = self._seen(self._middle(batch["pixels"]), batch["statistics"])
+            logits, scores = network(seen.to(device), batch["points"].to(device))
+            predicted.append(scores.float().cpu().numpy())
+            counts = batch["has_mask"][:, None, None, None]
+            drawn = (logits.cpu() > 0) & counts
+            truth = (self._middle(batch["masks"]) > 0.5) & counts
+            overlap += 2 * float((drawn & truth).sum())
+            area += float(drawn.sum() + truth.sum())
+        numbers = {"dice": overlap / area if area else float("nan")}
+        numbers |= self._agreement(np.concatenate(predicted))
+        rs = [v for k, v in numbers.items() if k.startswith("r_") and np.isfinite(v)]
+        return {"score": float(np.mean(rs)) if rs else float("nan"), **numbers}
+
+    def _agreement(self, predicted: NDArray[np.float32]) -> dict[str, float]:
+        """Pearson's r and RMSE against the official label, by family."""
+        official = np.array([
+            self._held[limb].arrays["official"][film, point] for limb, film, point in self._measured
+        ])  # fmt: skip
+        limbs = np.array([limb is Limb.HAND for limb, _, _ in self._measured])
+        numbers = {}
+        for limb, kind in FAMILIES if self._family is None else [self._family]:
+            column = KINDS.index(kind)
+            known = (limbs == (limb is Limb.HAND)) & np.isfinite(official[:, column])
+            found = predicted[known, column if self._family is None else 0]
+            truth = official[known, column]
+            code = f"{kind.value[0]}{limb.value[0]}"
+            both_vary = len(truth) > 1 and np.ptp(truth) > 0 and np.ptp(found) > 0
+            numbers[f"r_{code}"] = (
+                float(np.corrcoef(found, truth)[0, 1]) if both_vary else float("nan")
             )
+            if len(truth):
+                numbers[f"rmse_{code}"] = float(np.sqrt(np.mean((found - truth) ** 2)))
         return numbers
-
-    fit(network, loop, len(train.points), loss_of, validate, folder, report)
-    return network

@@ -1,18 +1,42 @@
-"""Trained networks as ONNX files that give the same numbers."""
+"""Trained models as files that give the same numbers: networks as ONNX, trees as arrays.
+
+Nothing leaves training unchecked: each file is compared with what it was made of, on random
+input, on simulated films as the networks see films, and on whatever else is given. A file appears
+whole and checked, or not at all.
+"""
 
 from __future__ import annotations
 
+import copy
+import logging
+import os
 import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.inference import Network
+from mandora.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.damage.patches import Patch, cut_patches, window_box
+from mandora.damage.scorer import PatchRule, network_input, network_point
+from mandora.inference import Arrays, Network
+from mandora.locate.published import FilmRule
+from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.phantom.render import SimulatedFilm
 from mandora.settings import DamageSettings, LocateSettings
+from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
+from mandora.symmetry.forest import JointForest
 
 TOLERANCE = 1e-4  # largest difference that an export may make, heat-map height or SvH points
+
+_ONCE = 4  # items that are compared at a time
+_BATCHES = (1, 3)  # random items at a time: a graph that was fixed to one size fails here
+_LOGGER = "torch.onnx._internal.exporter._registration"  # warns of packages that nobody needs
 
 
 class _WithProbabilities(nn.Module):
@@ -29,44 +53,254 @@ class _WithProbabilities(nn.Module):
         return torch.sigmoid(out)
 
 
-def export_locator(network: nn.Module, settings: LocateSettings, path: Path) -> float:
-    """Write a localiser: input ``film`` (B, 1, S, S), output heat maps 0..1.
+def export_locator(
+    network: nn.Module, settings: LocateSettings, path: Path, films: ArrayLike | None = None
+) -> float:
+    """Write a localiser: input ``film`` (B, C, S, S), output ``heat_maps`` (B, N, h, w), 0..1.
+
+    Args:
+        network: trained, of all points or of one.
+        settings: it was built with.
+        path: where to.
+        films: (n, C, S, S) float32 as the network sees films, to compare on as well.
 
     Returns:
-        The largest difference between torch and ONNX Runtime on random input.
+        The largest difference between torch and ONNX Runtime.
 
     Raises:
-        ValueError: if that difference exceeds ``TOLERANCE``.
+        ValueError: if that difference exceeds ``TOLERANCE``; there is no file then.
     """
-    sample = torch.randn(2, 1, settings.input_px, settings.input_px)
-    return _export(network, {"film": sample}, ["heat_maps"], path)
+    shape = (settings.channels, settings.input_px, settings.input_px)
+    batches: dict[str, Arrays] = {
+        f"{n} random films": {"film": _random((n, *shape))} for n in _BATCHES
+    }
+    batches["simulated films"] = {"film": _simulated_looks(settings)}
+    if films is not None:
+        batches["the given films"] = {"film": np.asarray(films, np.float32)}
+    return _export(network, batches, ["heat_maps"], path)
 
 
-def export_damage(network: nn.Module, settings: DamageSettings, path: Path) -> float:
+def export_damage(
+    network: nn.Module,
+    settings: DamageSettings,
+    path: Path,
+    patches: ArrayLike | None = None,
+    points: ArrayLike | None = None,
+) -> float:
     """Write a damage network.
 
-    Inputs are ``patches`` (B, 1, S, S) and ``points`` (B,) int64, outputs masks 0..1 and
-    scores (B, 2). Returns and raises as :func:`export_locator`.
+    Inputs are ``patches`` (B, C, S, S) and, of all joints, ``points`` (B,) int64; outputs
+    ``masks`` (B, 1, S, S), 0..1, and ``scores`` (B, 2), or (B, 1) of a family, SvH points.
+
+    Args:
+        network: trained, of all joints or of one family.
+        settings: it was built with.
+        path: where to.
+        patches: (n, C, S, S) float32 as the network sees patches, to compare on as well.
+        points: (n,) their points' numbers; a network of all joints needs them with patches.
+
+    Returns:
+        The largest difference between torch and ONNX Runtime.
+
+    Raises:
+        ValueError: if that difference exceeds ``TOLERANCE``; there is no file then.
     """
-    patches = torch.randn(3, 1, settings.patch_px, settings.patch_px)
-    points = torch.tensor([0, 15, 22])
-    return _export(network, {"patches": patches, "points": points}, ["masks", "scores"], path)
+    shape = (settings.channels, settings.patch_px, settings.patch_px)
+    batches: dict[str, Arrays] = {}
+    for n in _BATCHES:
+        batches[f"{n} random patches"] = {"patches": _random((n, *shape)),
+                                          "points": np.arange(n, dtype=np.int64) * 11}  # fmt: skip
+    batches["simulated patches"] = _simulated_patches(settings)
+    if patches is not None:
+        if settings.design == "all-joints" and points is None:
+            raise ValueError("a network of all joints is told the points; give those of patches")
+        batches["the given patches"] = {"patches": np.asarray(patches, np.float32),
+                                        "points": np.asarray(points, np.int64)}  # fmt: skip
+    if settings.design == "family":
+        batches = {name: {"patches": batch["patches"]} for name, batch in batches.items()}
+    return _export(network, batches, ["masks", "scores"], path)
 
 
-def _export(network: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path) -> float:
-    module = _WithProbabilities(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
-        torch.onnx.export(
-            module, tuple(inputs.values()), str(path), input_names=list(inputs),
-            output_names=outputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),),
-            dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
-        wanted = module(*inputs.values())
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    got = Network(path, 1)(**{name: value.numpy() for name, value in inputs.items()})
-    worst = max(float(np.abs(g - w.numpy()).max()) for g, w in zip(got, wanted, strict=True))
-    if not worst <= TOLERANCE:
-        raise ValueError(f"{path} differs from the trained network by {worst:g} > {TOLERANCE:g}")
+class Regressor(Protocol):
+    """A fitted forest of scikit-learn."""
+
+    def predict(self, rows: NDArray[np.float64]) -> Any:
+        """(R,) of (R, 86) features."""
+
+
+def check_forest(
+    forest: JointForest, models: Mapping[Site, Regressor], patch_scores: ArrayLike
+) -> float:
+    """Compare the arrays of trees with the forests that they were made of.
+
+    Args:
+        forest: the arrays, loaded from their file best of all.
+        models: what scikit-learn fitted for each site; sites without one are not compared.
+        patch_scores: (N, 86) to predict from, with gaps best of all; NaN where missing.
+
+    Returns:
+        The largest difference, SvH points.
+
+    Raises:
+        ValueError: if it exceeds ``TOLERANCE``, naming the site.
+    """
+    table = np.asarray(patch_scores, np.float64)
+    got, worst = forest.predict(table), 0.0
+    for i, site in enumerate(SITES):
+        if site not in models:
+            continue
+        rows = models[site].predict(feature_rows(table, site))
+        wanted = np.reshape(rows, (len(table), N_SIDES, N_ORDERS)).mean(axis=2)
+        difference = float(np.abs(got[:, target_columns()[i]] - wanted).max(initial=0.0))
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"the trees of {site.code} ({site.limb} {site.name} {site.damage}) differ from "
+                f"scikit-learn's by {difference:g} > {TOLERANCE:g} points; export them again"
+            )
+        worst = max(worst, difference)
     return worst
+
+
+def export_forest(
+    forest: JointForest, models: Mapping[Site, Regressor], path: Path, patch_scores: ArrayLike
+) -> float:
+    """Write the symmetry trees as ``npz``, read them back and compare.
+
+    Args:
+        forest: the arrays.
+        models: what scikit-learn fitted for each site.
+        path: where to.
+        patch_scores: (N, 86) to predict from, with gaps best of all; NaN where missing.
+
+    Returns:
+        The largest difference from scikit-learn, SvH points.
+
+    Raises:
+        ValueError: if it exceeds ``TOLERANCE``, naming file and site; there is no file then.
+    """
+    partial = _beside(path)
+    try:
+        forest.save(partial)
+        worst = check_forest(JointForest.load(partial), models, patch_scores)
+        partial.replace(path)
+    except ValueError as error:
+        raise ValueError(f"{path} was not written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return worst
+
+
+def _export(
+    network: nn.Module, batches: Mapping[str, Arrays], outputs: Sequence[str], path: Path
+) -> float:
+    """Write to a file beside, compare, and only then give it its name.
+
+    Args:
+        network: trained.
+        batches: what to compare on, by what messages call it; the last random one is traced.
+        outputs: names.
+        path: where to.
+    """
+    # a copy: training may go on with the network, where and how it is
+    module = _WithProbabilities(copy.deepcopy(network)).eval().float().cpu()
+    module = module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    traced = list(batches.values())[len(_BATCHES) - 1]
+    partial = _beside(path)
+    try:
+        _write(module, _tensors(traced), outputs, partial)
+        exported, worst = Network(partial, 1), 0.0
+        if exported.outputs != tuple(outputs):
+            raise ValueError(
+                f"{path} has the outputs {', '.join(exported.outputs)} instead of "
+                f"{', '.join(outputs)}; the file was not written"
+            )
+        for name, batch in batches.items():
+            for start in range(0, len(next(iter(batch.values()))), _ONCE):
+                part = {key: array[start : start + _ONCE] for key, array in batch.items()}
+                difference = _compare(module, exported, part)
+                if not difference <= TOLERANCE:
+                    raise ValueError(
+                        f"{path} differs from the trained network by {difference:g} > "
+                        f"{TOLERANCE:g} on {name}; the file was not written"
+                    )
+                worst = max(worst, difference)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return worst
+
+
+def _beside(path: Path) -> Path:
+    """Where a file lies until it has been checked."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+
+
+def _write(
+    module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], path: Path
+) -> None:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    logger = logging.getLogger(_LOGGER)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter warns of its own internals
+            torch.onnx.export(
+                module, tuple(inputs.values()), str(path), input_names=list(inputs),
+                output_names=outputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),),
+                dynamo=True, external_data=False, verbose=False,
+            )  # fmt: skip
+    finally:
+        logger.setLevel(level)
+
+
+def _compare(module: nn.Module, exported: Network, batch: Arrays) -> float:
+    """The largest difference of any output."""
+    with torch.no_grad():
+        wanted = module(*_tensors(batch).values())
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+    pairs = zip(exported(**batch), wanted, strict=True)
+    # of numbers that include NaN, NumPy's maximum is NaN; Python's depends on their order
+    return float(np.max([np.abs(got - tensor.numpy()).max() for got, tensor in pairs]))
+
+
+def _tensors(batch: Arrays) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+# ── what is compared on ──────────────────────────────────────────────────────────────────
+
+
+def _random(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return np.random.default_rng(shape).standard_normal(shape, np.float32)
+
+
+@cache
+def _simulated(limb: Limb) -> SimulatedFilm:
+    # coarse: it is drawn in a moment, and no network minds
+    return simulate_film(draw_patient(0, 0, severity=1.0), Slot(Side.LEFT, limb), pixels_per_mm=2)
+
+
+def _simulated_looks(settings: LocateSettings) -> NDArray[np.float32]:
+    """(2, C, S, S) float32: a hand and a foot as the network sees whole films."""
+    rule = FilmRule(settings.input_px, settings.channels, settings.keep_aspect)
+    return np.stack([rule.look(_simulated(limb).pixels, mirror=False)[0] for limb in Limb])
+
+
+def _simulated_patches(settings: DamageSettings) -> Arrays:
+    """Two patches of a hand and two of a foot, and the numbers of their points."""
+    rule = PatchRule(
+        settings.patch_px, settings.channels, settings.window, settings.half_window,
+        settings.half_window_px,
+    )  # fmt: skip
+    patches: list[Patch] = []
+    for limb in Limb:
+        film, ends = _simulated(limb), [POINT_INDEX[limb][name] for name in UNIT_ENDS[limb]]
+        unit = float(np.linalg.norm(film.points[ends[0]] - film.points[ends[1]]))
+        half_px = rule.half_px(film.pixels.shape, unit)
+        boxes = {i: window_box(limb, i, film.points[i], half_px) for i in ends}
+        patches += cut_patches(
+            film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels
+        )
+    points = [network_point(patch.limb, patch.point) for patch in patches]
+    return {"patches": network_input(patches), "points": np.array(points, np.int64)}

@@ -1,11 +1,9 @@
-"""Training the localiser on simulated films."""
+"""Training the localiser: films become heat maps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -13,102 +11,187 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import POINTS, Limb, Side, Slot
-from mandora.images.channels import whole_film
-from mandora.locate.decode import decode
-from mandora.locate.network import LocateNet
-from mandora.locate.targets import heat_maps
-from mandora.phantom.patients import draw_patient, simulate_film, simulate_pair
-from mandora.settings import LocateSettings, LoopSettings
-from mandora.training.augment import FilmAugmenter
-from mandora.training.loop import fit
+from mandora.anatomy import POINTS
+from mandora.images.channels import (
+    published_film_channels,
+    standardise,
+    stretched_film,
+    whole_film,
+)
+from mandora.locate.decode import decode, largest_component
+from mandora.locate.targets import heat_maps, squares
+from mandora.settings import FilmChangeSettings, LocateSettings
+from mandora.training.augment import (
+    Change,
+    as_batch,
+    draw_film_change,
+    expose,
+    move,
+    standardise_batch,
+)
+from mandora.training.cache import Arrays, Prepared, Shapes, prepare
+from mandora.training.films import Films
+from mandora.training.losses import heat_map_loss
+from mandora.training.task import Batch, Draw, Mean
 
-COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px network need no more
-IMMATURE_SHARE = 0.3
-PAIR_SHARE = 0.15  # films that show the other hand or foot as well
-Films = tuple[NDArray[np.float16], NDArray[np.float32]]
-
-
-def _one(limb: Limb, size_px: int, seed: int, index: int) -> Films:
-    # damage is drawn more severe than in a cohort: the diseased are the hard ones
-    patient = draw_patient(seed, index, severity=0.75, immature_share=IMMATURE_SHARE)
-    if np.random.default_rng([seed, index]).random() < PAIR_SHARE:
-        film, _ = simulate_pair(patient, limb, wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM)
-    else:
-        film = simulate_film(
-            patient, Slot(Side.LEFT, limb), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
-        )
-    square, to_network = whole_film(film.bright, size_px, mirror=False)
-    return square.astype(np.float16), to_network(film.points).astype(np.float32)
+VALIDATION_BATCH = 16
 
 
-def simulate_films(
-    limb: Limb, count: int, seed: int, settings: LocateSettings, workers: int
-) -> Films:
-    """(count, S, S) float16 standardised films and (count, N, 2) float32 px points."""
-    make = partial(_one, limb, settings.input_px, seed)
-    if workers == 1:
-        made = [make(i) for i in range(count)]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            made = list(pool.map(make, range(count), chunksize=8))
-    return np.stack([m[0] for m in made]), np.stack([m[1] for m in made])
-
-
-def train_locator(
-    limb: Limb,
+def prepare_films(
+    films: Films,
     settings: LocateSettings,
-    loop: LoopSettings,
-    films: int,
-    folder: Path,
-    report: Callable[[str], None],
-) -> LocateNet:
-    """Train one limb's localiser.
+    cache: Path,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> Prepared:
+    """Films at the size of the network's input.
+
+    Returns:
+        ``film`` (n, C, S, S) float16, ``points`` (n, N, 2) float32 px of the input,
+        ``film_hw`` (n, 2) float32 px of the film.
+    """
+    size, channels = settings.input_px, settings.channels
+    shapes: Shapes = {
+        "film": ((channels, size, size), "float16"),
+        "points": ((len(POINTS[films.limb]), 2), "float32"),
+        "film_hw": ((2,), "float32"),
+    }
+    key = f"locate {films.key} {size} {channels} {settings.keep_aspect}"
+    make = partial(_one, films, settings)
+    return prepare(cache, key, len(films), shapes, make, workers, progress)
+
+
+def _one(films: Films, settings: LocateSettings, index: int) -> Arrays:
+    film = films.film(index)
+    if settings.keep_aspect:
+        seen, to_network = whole_film(film.pixels, settings.input_px, mirror=False)
+    else:
+        seen, to_network = stretched_film(film.pixels, settings.input_px, mirror=False)
+    stack = published_film_channels(seen) if settings.channels == 3 else standardise(seen)[None]
+    return {
+        "film": stack.astype(np.float16),
+        "points": to_network(film.points).astype(np.float32),
+        "film_hw": np.array(film.pixels.shape, np.float32),
+    }
+
+
+class LocateTask:
+    """Finding all points of a limb, or one of them.
 
     Args:
-        limb: hand or foot.
+        films: where the items come from.
         settings: of the network.
-        loop: of the training.
-        films: number of simulated training films; a tenth as many are held out.
-        folder: for checkpoints and history.
-        report: gets progress lines.
+        changes: of the films.
+        train: prepared films to train on.
+        held: prepared films to measure on.
+        point: index of the only point that is looked for; None: all of them.
+
+    Raises:
+        ValueError: if no film is left with a marked joint to train or to measure on.
     """
-    report(f"simulating {films} films of a {limb}")
-    train = simulate_films(limb, films, loop.seed, settings, loop.threads)
-    held = simulate_films(limb, max(films // 10, 8), loop.seed + 1, settings, loop.threads)
-    torch.manual_seed(loop.seed)  # before the network: its first weights are random
-    network = LocateNet(len(POINTS[limb]), settings)
-    augment = FilmAugmenter()
 
-    def loss_of(net: nn.Module, chosen: Sequence[int]) -> Tensor:
-        images = torch.from_numpy(train[0][list(chosen)]).float()[:, None]
-        images, points = augment(images, torch.from_numpy(train[1][list(chosen)]))
-        wanted = torch.from_numpy(
-            np.stack(
-                [
-                    heat_maps(p, settings.input_px, settings.heatmap_stride, settings.sigma_px)
-                    for p in points.numpy()
-                ]
+    def __init__(
+        self,
+        films: Films,
+        settings: LocateSettings,
+        changes: FilmChangeSettings,
+        train: Prepared,
+        held: Prepared,
+        point: int | None = None,
+    ) -> None:
+        self._films, self._settings, self._changes = films, settings, changes
+        self._train, self._held = train.arrays, held.arrays
+        self._columns = slice(None) if point is None else slice(point, point + 1)
+        self._usable = [i for i in range(len(films)) if self._marked(train, i)]
+        self._measured = [i for i in range(len(held.arrays["points"])) if self._marked(held, i)]
+        if not self._usable or not self._measured:
+            raise ValueError(
+                f"no {films.limb} with marked joints is left to "
+                f"{'measure' if self._usable else 'train'} on; add films or joints"
             )
-        )
-        logits = net(images.contiguous(memory_format=torch.channels_last)).float()
-        each = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        # the few px of a point count as much as the empty rest
-        return (each * (1 + 20 * wanted)).mean() * 100
 
-    def validate(net: nn.Module) -> dict[str, float]:
-        errors = []
-        for i in range(0, len(held[0]), 32):
-            logits = net(torch.from_numpy(held[0][i : i + 32]).float()[:, None])
-            for maps, truth in zip(torch.sigmoid(logits).numpy(), held[1][i : i + 32], strict=True):
-                found, _ = decode(maps, settings.heatmap_stride)
-                inside = ((truth > 0) & (truth < settings.input_px)).all(axis=1)
-                errors.append(np.linalg.norm(found - truth, axis=1)[inside] / settings.input_px)
-        distance = np.concatenate(errors)
+    def _marked(self, films: Prepared, index: int) -> bool:
+        points = films.arrays["points"][index, self._columns]
+        return index not in films.refused and bool(np.isfinite(points).any())
+
+    def order(self, key: tuple[int, int]) -> Sequence[int]:
+        """Every film once."""
+        return [int(i) for i in np.random.default_rng(key).permutation(self._usable)]
+
+    def name(self, item: int) -> str:
+        """The film's name."""
+        return self._films.name(item)
+
+    def batch(self, draws: Sequence[Draw]) -> Batch:
+        """``film`` (B, C, S, S), its changes, and ``target`` (B, N, s, s) of the changed film."""
+        settings, size = self._settings, self._settings.input_px
+        changes, targets = [], []
+        for item, key in draws:
+            points = np.asarray(self._train["points"][item, self._columns])
+            half_px = settings.square_half_px * size / 1024  # about: only for the lowest row
+            known = points[np.isfinite(points).all(axis=1), 1]
+            lowest = float(known.max()) + half_px if len(known) else 0.0
+            change = draw_film_change(key, self._changes, size, lowest)
+            changes.append(change)
+            targets.append(self._target(change, points, self._train["film_hw"][item]))
+        films = np.stack([self._train["film"][item] for item, _ in draws])
         return {
-            "median": float(np.median(distance)),
-            "within_0.02": float((distance < 0.02).mean()),
+            "film": torch.from_numpy(films).float(),
+            "target": torch.from_numpy(np.stack(targets)),
+            **as_batch(changes),
         }
 
-    fit(network, loop, films, loss_of, validate, folder, report)
-    return network
+    def _target(
+        self, change: Change, points: NDArray[np.float32], film_hw: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        settings, points = self._settings, change(points)
+        if settings.target == "square":
+            # drawn on the whole film, and stretched with what is left of it
+            stretch = float(change.matrix[0, 0]), float(change.matrix[1, 1])
+            half_px = settings.square_half_px
+            if settings.keep_aspect:  # the film lies in a square, and its squares stay squares
+                side = film_hw.max()
+                half_px *= float(np.sqrt(film_hw.prod()) / side)
+                film_hw = np.array([side, side])
+            return squares(points, settings.input_px, film_hw, half_px, stretch)
+        maps = heat_maps(
+            points.astype(np.float64), settings.input_px, settings.heatmap_stride, settings.sigma_px
+        )
+        maps[~np.isfinite(points).all(axis=1)] = -1  # not marked is not absent
+        return maps
+
+    def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
+        """Cross-entropy of the heat maps."""
+        with torch.autocast(batch["film"].device.type, enabled=False):
+            films = move(batch["film"], batch, self._settings.input_px)
+            if self._settings.channels == 1:
+                films = standardise_batch(expose(films, batch))
+            else:
+                films = films * batch["exposure"][:, 3, None, None, None]
+        logits = network(films.contiguous(memory_format=torch.channels_last)).float()
+        return heat_map_loss(logits, batch["target"], self._settings.point_weight, mean)
+
+    def sample(self, count: int) -> NDArray[np.float32]:
+        """(n, C, S, S) float32 held-out films as the network sees them; at most ``count``."""
+        return np.asarray(self._held["film"][self._measured[:count]], np.float32)
+
+    def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Distances on held-out films, as shares of the side; not found counts as missed."""
+        settings, errors = self._settings, []
+        for start in range(0, len(self._measured), VALIDATION_BATCH):
+            rows = self._measured[start : start + VALIDATION_BATCH]
+            films = torch.from_numpy(self._held["film"][rows]).float()
+            logits = network(films.to(device)).float().cpu()
+            for maps, row in zip(torch.sigmoid(logits).numpy(), rows, strict=True):
+                truth = self._held["points"][row, self._columns]
+                if settings.decode == "component":
+                    found, _ = largest_component(maps, settings.found_threshold)
+                else:
+                    found, heights = decode(maps, settings.heatmap_stride)
+                    found[heights < settings.found_threshold] = np.nan
+                inside = ((truth > 0) & (truth < settings.input_px)).all(axis=1)
+                errors.append(np.linalg.norm(found - truth, axis=1)[inside] / settings.input_px)
+        distance = np.nan_to_num(np.concatenate(errors), nan=np.inf)
+        within = {f"within_{cut:.2f}": float((distance < cut).mean()) for cut in (0.01, 0.02)}
+        median = float(np.median(distance))
+        return {"score": within["within_0.01"], **within, "median": min(median, 1.0)}

@@ -42,6 +42,7 @@ def train_forest(
     true_scores: ArrayLike,
     settings: SymmetrySettings,
     progress: Progress | None = None,
+    models: dict[Site, Any] | None = None,
 ) -> JointForest:
     """Train one forest for each site.
 
@@ -55,6 +56,7 @@ def train_forest(
             counts only if both its scores are there.
         settings: size of the forests, share of rows with simulated missing films, seed.
         progress: told after each site.
+        models: gets scikit-learn's forests by site, to compare with.
 
     Returns:
         The forests. A site without a single counting joint has none (see ``trained``).
@@ -69,7 +71,10 @@ def train_forest(
     for done, site in enumerate(SITES, start=1):
         rows, values = training_rows(patch, truth, site, settings)
         if len(values):
-            parts.append(export_trees(fit_site(rows, values, site, settings), settings.depth))
+            model = fit_site(rows, values, site, settings)
+            parts.append(export_trees(model, settings.depth))
+            if models is not None:
+                models[site] = model
         else:
             parts.append(_no_trees(settings))
         if progress is not None:

@@ -1,0 +1,147 @@
+"""Which network for two cores? Variants of the preset ``fast``, one change at a time.
+
+    python benchmarks/training_experiments.py damage|locate FOLDER [VARIANT…]
+
+Every variant is trained on the same simulated films with the same seed and measured on the same
+others; a variant that is finished in FOLDER is not trained again. Printed: what it costs, how
+many items a second it trains on with one thread, and what it reaches.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mandora.anatomy import Limb
+from mandora.damage.network import build_damage_net
+from mandora.locate.network import build_locate_net
+from mandora.settings import (
+    FilmChangeSettings,
+    LoopSettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    preset,
+)
+from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.describe import describe_network
+from mandora.training.films import SimulatedFilms
+from mandora.training.locate import LocateTask, prepare_films
+from mandora.training.loop import fit
+
+SEED, HELD_SEED = 11, 12
+PATIENTS, HELD_PATIENTS, DAMAGE_EPOCHS = 200, 100, 3
+FILMS, HELD_FILMS, LOCATE_EPOCHS = 600, 150, 5
+
+DAMAGE: dict[str, dict[str, Any]] = {
+    "as fast": {},
+    "patch 80": {"patch_px": 80},
+    "patch 144": {"patch_px": 144},
+    "narrow": {"widths": (12, 24, 44, 68)},
+    "wide": {"widths": (28, 56, 100, 156)},
+    "ordinal": {"head": "ordinal", "score_weight": 1.0},
+    "family heads": {"heads": "family"},
+    "ordinal, family heads": {"head": "ordinal", "heads": "family", "score_weight": 1.0},
+    "no mask": {"mask": "none"},
+}
+LOCATE: dict[str, dict[str, Any]] = {
+    "as fast": {},
+    "input 192": {"input_px": 192},
+    "input 320": {"input_px": 320},
+    "narrow": {"widths": (12, 24, 36, 48, 72, 96)},
+    "wide": {"widths": (24, 48, 72, 96, 144, 192)},
+    "map 1:4": {"heatmap_stride": 4, "sigma_px": 1.0},
+    "component": {"decode": "component"},
+}
+
+
+def damage(folder: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    """One row for each variant of the damage network."""
+    base = preset("fast", TrainDamageSettings)
+    loop = base.loop.model_copy(update={"epochs": DAMAGE_EPOCHS, "seed": SEED, "threads": 1})
+    for name in names:
+        network = base.network.model_copy(update=DAMAGE[name])
+        settings = base.model_copy(update={"network": network, "loop": loop})
+        side = stored_px(network, base.changes)
+        parts: list[dict[Limb, Any]] = [{}, {}]
+        films = {}
+        for limb in Limb:
+            sources = (
+                SimulatedFilms(limb, PATIENTS, SEED, fine=True),
+                SimulatedFilms(limb, HELD_PATIENTS, HELD_SEED, fine=True),
+            )
+            films[limb] = sources[0]
+            for part, source in zip(parts, sources, strict=True):
+                part[limb] = prepare_patches(source, network, side, folder / "cache", 2, _silent)
+        torch.manual_seed(SEED)
+        task = DamageTask(films, settings, *parts)
+        yield _trained(
+            name, folder, build_damage_net(network), loop, task,
+            describe_network("damage", network),
+        )  # fmt: skip
+
+
+def locate(folder: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    """One row for each variant of the hand's localiser."""
+    base = preset("fast", TrainLocateSettings)
+    loop = base.loop.model_copy(update={"epochs": LOCATE_EPOCHS, "seed": SEED, "threads": 1})
+    for name in names:
+        network = base.network.model_copy(update=LOCATE[name])
+        sources = (
+            SimulatedFilms(Limb.HAND, FILMS, SEED, fine=False),
+            SimulatedFilms(Limb.HAND, HELD_FILMS, HELD_SEED, fine=False),
+        )
+        parts = [prepare_films(s, network, folder / "cache", 2, _silent) for s in sources]
+        torch.manual_seed(SEED)
+        task = LocateTask(sources[0], network, FilmChangeSettings(), *parts)
+        yield _trained(
+            name, folder, build_locate_net(Limb.HAND, network), loop, task,
+            describe_network("locate", network),
+        )  # fmt: skip
+
+
+def _trained(
+    name: str, folder: Path, network: Any, loop: LoopSettings, task: Any, cost: Any
+) -> dict[str, Any]:
+    began = time.monotonic()
+    run = folder / name.replace(" ", "-")
+    outcome = fit(network, loop, task, run, lambda line: print(f"  {line}", file=sys.stderr))
+    rates = [
+        json.loads(line)["items_per_second"]
+        for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return {
+        "variant": name, "parameters": cost.parameters, "gmac": cost.gmac,
+        "items_per_second": float(np.median(rates)), **outcome.numbers,
+    }  # fmt: skip
+
+
+def _silent(done: int, count: int) -> None: ...
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    cells = [row["variant"], f"{row['parameters'] / 1e6:.2f} M", f"{row['gmac']:.3f}"]
+    rest = [v for k, v in row.items() if k not in ("variant", "parameters", "gmac")]
+    return "| " + " | ".join([*cells, *(f"{value:.3g}" for value in rest)]) + " |"
+
+
+def main() -> None:
+    """Print a table of what is asked for."""
+    stage, folder, *names = sys.argv[1:]
+    make, variants = {"damage": (damage, DAMAGE), "locate": (locate, LOCATE)}[stage]
+    for number, row in enumerate(make(Path(folder), names or list(variants))):
+        if number == 0:
+            print("| " + " | ".join(row) + " |")
+            print("|" + "---|" * len(row))
+        print(_shown(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""From a finished run to a bundle: contract, licence and card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mandora import __version__
+from mandora.anatomy import POINTS, Limb
+from mandora.bundle import CARD, Bundle, BundleInfo, Licence, write_bundle
+from mandora.contract import (
+    SYMMETRY_FILE,
+    Contract,
+    DamageContract,
+    LocateContract,
+    SymmetryContract,
+    model_files,
+)
+from mandora.phantom.patients import mean_shape
+from mandora.settings import (
+    PRESETS,
+    LocateSettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    TrainSymmetrySettings,
+    preset,
+)
+from mandora.training.runs import DATA_FILE, RESULT_FILE, SIMULATED, changed_settings
+
+PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
+
+LICENCES = {
+    SIMULATED: Licence(spdx="Apache-2.0", note="trained on simulated films; no patient's film"),
+    "ra2": Licence(
+        spdx="LicenseRef-RA2",
+        note="trained on films of the RA2 DREAM challenge, which are given out under an agreement "
+        "on their use: the weights go no further than that agreement lets them, and a copy for "
+        "others needs its permission",
+    ),
+    "ram-h1200": Licence(
+        spdx="CC-BY-4.0", note="trained on RAM-H1200: name the data set wherever the weights go"
+    ),
+}
+"""By layout of the training data; what its terms mean for the weights."""
+
+OWN_FILMS = Licence(
+    spdx="LicenseRef-training-films",
+    note="trained on the maker's own films: the consent of the patients and the terms of the "
+    "hospital decide who may have the weights; ask before they leave the house",
+)
+
+
+def contract_of(run: Path) -> Contract:
+    """How the run's files are to be used, from the settings they were trained with.
+
+    Raises:
+        ValueError: if a stage is missing, or the two localisers were trained with networks of
+            other settings: a contract states one input for both.
+    """
+    locate, foot, damage, symmetry = _settings_of(run)
+    if foot.network != locate.network:
+        raise ValueError(
+            f"the localisers of hand and foot in {run} were trained with other network settings; "
+            "train one of them again"
+        )
+    return Contract(
+        locate=locate_contract(locate.network),
+        damage=DamageContract.of(damage.network),
+        symmetry=SymmetryContract.of(symmetry.forest),
+    )
+
+
+def locate_contract(settings: LocateSettings) -> LocateContract:
+    """How localisers with these settings are to be used.
+
+    Raises:
+        ValueError: if they cannot be used for scoring.
+    """
+    template = {
+        limb: tuple((round(float(x), 4), round(float(y), 4)) for x, y in mean_shape(limb))
+        for limb in Limb
+    }
+    return LocateContract.of(settings, template)
+
+
+def _settings_of(
+    run: Path,
+) -> tuple[TrainLocateSettings, TrainLocateSettings, TrainDamageSettings, TrainSymmetrySettings]:
+    names = [f"locate-{limb}.toml" for limb in Limb] + ["damage.toml"]
+    lacking = [name for name in names if not (run / name).exists()]
+    if lacking:
+        stages = ", ".join(name.removesuffix(".toml") for name in lacking)
+        raise ValueError(f"{run} lacks {stages}; train those stages first")
+    trees = run / "symmetry.toml"
+    return (
+        TrainLocateSettings.from_toml(run / f"locate-{Limb.HAND}.toml"),
+        TrainLocateSettings.from_toml(run / f"locate-{Limb.FOOT}.toml"),
+        TrainDamageSettings.from_toml(run / "damage.toml"),
+        TrainSymmetrySettings.from_toml(trees) if trees.exists() else TrainSymmetrySettings(),
+    )
+
+
+def make_bundle(
+    run: Path, out: Path, name: str, version_: str, licence: Licence | None = None
+) -> Bundle:
+    """Turn a finished run into a bundle.
+
+    Args:
+        run: folder of the run.
+        out: folder for the bundle.
+        name: of the model.
+        version_: of the model.
+        licence: of the weights; by default what the training films' terms lead to.
+
+    Raises:
+        ValueError: if a stage is missing, or the folder is taken.
+    """
+    contract = contract_of(run)
+    names = model_files(contract)
+    lacking = [n for n in names if not (run / n).exists()]
+    if lacking:
+        raise ValueError(f"{run} lacks {', '.join(lacking)}; train those first")
+    data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
+    nearest, changed = _preset_of(run)
+    info = BundleInfo(
+        name=name, version=version_, preset=f"{nearest}, changed" if changed else nearest,
+        created=f"{datetime.now(UTC):%Y-%m-%d}", contract=contract,
+        licence=licence or LICENCES.get(data["layout"], OWN_FILMS),
+        software={"mandora": __version__, **{p: version(p) for p in PACKAGES}},
+        training_data=_in_words(data),
+    )  # fmt: skip
+    files: dict[str, bytes | Path] = {n: run / n for n in names}
+    files[CARD] = "\n".join([*_card(run, info, data, changed), ""]).encode()
+    return write_bundle(out, info, files)
+
+
+def _preset_of(run: Path) -> tuple[str, list[str]]:
+    """The preset that a run's settings are nearest to, and what was changed of it."""
+    locate, foot, damage, symmetry = _settings_of(run)
+    found = []
+    for name in PRESETS:
+        changed = [
+            f"{stage}.{key}"
+            for stage, settings in (("locate-hand", locate), ("locate-foot", foot),
+                                    ("damage", damage), ("symmetry", symmetry))
+            for key in changed_settings(preset(name, type(settings)), settings)
+        ]  # fmt: skip
+        found.append((len(changed), name, changed))
+    _, name, changed = min(found)
+    return name, changed
+
+
+def _in_words(data: dict[str, Any]) -> str:
+    if data["layout"] == SIMULATED:
+        return "simulated films only; no patient's film"
+    parts = ("patients", "films", "pictures of joints")
+    counts = ", ".join(f"{data[part]} {part}" for part in parts if data[part])
+    return f"{data['name']} ({data['layout']}: {counts})"
+
+
+# ── the card ─────────────────────────────────────────────────────────────────────────────
+
+
+def _card(
+    run: Path, info: BundleInfo, data: dict[str, Any], changed: Sequence[str]
+) -> Iterator[str]:
+    """What the model is, what it was measured to do, what it must not be used for."""
+    simulated = data["layout"] == SIMULATED
+    yield f"# {info.name} {info.version}"
+    yield ""
+    yield "For research use only. Not a medical device."
+    yield ""
+    yield f"Preset `{info.preset}`. Trained on {info.training_data}."
+    if changed:
+        yield f"Changed from the preset: {', '.join(changed)}."
+    if not simulated and data["readers"]:
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in data["readers"].items())
+        yield f"Training labels: weighted mean of the readers ({weights})."
+    yield ""
+    yield f"Licence of the weights: {info.licence.spdx}"
+    yield info.licence.note
+    yield ""
+    yield "## Measured on held-out " + ("simulated films" if simulated else "patients")
+    yield ""
+    yield "| network | numbers |"
+    yield "|---|---|"
+    for name in (*model_files(info.contract),):
+        result = run / Path(name).stem / RESULT_FILE
+        if result.exists():
+            numbers = json.loads(result.read_text(encoding="utf-8"))["numbers"]
+            shown = ", ".join(
+                f"{k} {v:.3g}" for k, v in numbers.items() if v is not None and k != "score"
+            )
+            yield f"| {Path(name).stem} | {shown} |"
+    yield ""
+    yield "`locate`: error as a share of the film's longer side. `damage`: Dice of the mask, and r"
+    yield "and RMSE (points) over joints at jittered true positions. `symmetry`: r over joints at"
+    yield "predicted positions, before (`patch`) and after the trees (`final`)."
+    yield ""
+    yield "## Settings"
+    yield ""
+    for stage in (*(f"locate-{limb}" for limb in Limb), "damage", SYMMETRY_FILE[:-4]):
+        path = run / f"{stage}.toml"
+        if path.exists():
+            yield f"### {stage}"
+            yield ""
+            yield "```toml"
+            yield path.read_text(encoding="utf-8").strip()
+            yield "```"
+            yield ""
+    yield "## Limits"
+    yield ""
+    if simulated:
+        yield "Simulated films are simpler than real ones: scores of real films are not validated."
+    else:
+        yield "Films of other hospitals and machines may be read worse than those it was trained"
+        yield "on; compare it with a reader on some of your own before you use it."
+    yield "Views of the hand from its back and of the foot from its top only."
+    points = {limb: len(POINTS[limb]) for limb in Limb}
+    yield f"It finds {points[Limb.HAND]} points of a hand and {points[Limb.FOOT]} of a foot."

@@ -1,0 +1,295 @@
+"""Films to train on, simulated or of a labelled data set, all seen like left limbs upright."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
+from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Labels, point_scores
+from mandora.geometry import Affine, Box, Points, fit_similarity
+from mandora.images.radiograph import MIN_JOINT_PX
+from mandora.images.read import read_radiograph
+from mandora.locate.views import View, view_of
+from mandora.phantom.patients import draw_patient, mean_shape, simulate_film, simulate_pair
+from mandora.training.cache import FilmCache, source_digest
+
+MIN_POINTS = 4  # with fewer the place of a limb on its film is a guess
+COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more
+FINE_PIXELS_PER_MM = (4.0, 7.5)  # resolution of the films that patches are cut from
+PAIR_SHARE = 0.15  # coarse films that show the other hand or foot as well
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFilm:
+    """A film and what is known of it, turned and mirrored to an upright left limb.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1, bright bone.
+        points: (N, 2) float64 px of ``pixels``; NaN where not marked.
+        scores: (N, 2) float32 narrowing and erosion that training aims at; NaN unknown.
+        official: (N, 2) float32 likewise, that validation compares with.
+        spaces: (H, W) uint8, 1 + index of the point in joint spaces; None unknown.
+        erosions: (H, W) uint8, likewise in erosions.
+        boxes: windows of patches that are not cut around a point, by index of the point.
+    """
+
+    pixels: NDArray[np.float32]
+    points: Points
+    scores: NDArray[np.float32]
+    official: NDArray[np.float32]
+    spaces: NDArray[np.uint8] | None
+    erosions: NDArray[np.uint8] | None
+    boxes: Mapping[int, Box] = field(default_factory=dict)
+
+
+class Films(Protocol):
+    """A source of training films of one limb; can be handed to another process."""
+
+    @property
+    def limb(self) -> Limb:
+        """Hand or foot."""
+
+    @property
+    def key(self) -> str:
+        """Names the content: the same key, the same films."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """What messages call a film."""
+
+    def film(self, index: int) -> TrainingFilm:
+        """Load or draw a film.
+
+        Raises:
+            ValueError: if this one cannot be used; names it and says why.
+        """
+
+
+@dataclass(frozen=True)
+class SimulatedFilms:
+    """Films of simulated patients, wide in framing and exposure.
+
+    Attributes:
+        limb: hand or foot.
+        count: patients, one film of each.
+        seed: of the patients.
+        fine: resolution for patches; otherwise coarse films for the localiser, some of which
+            show the other limb as well.
+    """
+
+    limb: Limb
+    count: int
+    seed: int
+    fine: bool
+
+    @property
+    def key(self) -> str:
+        """Names the content."""
+        kind = "fine" if self.fine else "coarse"
+        return f"simulated-{self.limb}-{kind}-{self.count}-{self.seed}-{source_digest('phantom')}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        """The simulated patient."""
+        return f"simulated {self.limb} {index} of seed {self.seed}"
+
+    def film(self, index: int) -> TrainingFilm:
+        """Draw a film."""
+        slot = Slot(Side.LEFT, self.limb)
+        rng = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, self.fine])
+        if self.fine:
+            # from healthy to severe, so that every grade is seen often
+            severity, immature = float(rng.uniform(-0.35, 1.85)), 0.2
+            resolution = float(rng.uniform(*FINE_PIXELS_PER_MM))
+        else:
+            # more severe than in a cohort: the diseased are the hard ones
+            severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
+        patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
+        if not self.fine and rng.random() < PAIR_SHARE:
+            film, _ = simulate_pair(patient, self.limb, wide=True, pixels_per_mm=resolution)
+        else:
+            film = simulate_film(patient, slot, wide=True, pixels_per_mm=resolution)
+        grades = point_scores(np.array([patient.grades[t.key] for t in TARGETS], float), slot)
+        return TrainingFilm(film.bright, film.points, grades, grades, film.spaces, film.erosions)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFilms:
+    """The films and joint pictures of a data set.
+
+    Attributes:
+        dataset: opened; only its patients are used.
+        limb: hand or foot.
+        cache: folder for decoded films.
+        rois: take joints that come as pictures of their own as well.
+    """
+
+    dataset: Dataset
+    limb: Limb
+    cache: Path
+    rois: bool = True
+
+    @cached_property
+    def _items(self) -> tuple[DatasetFilm | DatasetRoi, ...]:
+        films = [film for film in self.dataset.films if film.slot.limb is self.limb]
+        rois = [roi for roi in self.dataset.rois if self.rois and roi.slot.limb is self.limb]
+        return (*films, *rois)
+
+    @cached_property
+    def key(self) -> str:
+        """Names the content: of files and of labels."""
+        digest = hashlib.sha256()
+        for item in self._items:
+            digest.update(item.path.read_bytes())
+            labels = [item.patient, item.slot.code, *_labels(item)]
+            digest.update(json.dumps(labels, sort_keys=True, default=str).encode())
+        unknown = np.full(len(TARGETS), np.nan)
+        for patient in self.dataset.patients:
+            digest.update(self.dataset.training_scores(patient).tobytes())
+            digest.update(self.dataset.official.get(patient, unknown).tobytes())
+        return f"{self.dataset.layout}-{self.limb}-{digest.hexdigest()[:24]}"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def name(self, index: int) -> str:
+        """The file."""
+        return self._items[index].path.name
+
+    def film(self, index: int) -> TrainingFilm:
+        """Read a film."""
+        item = self._items[index]
+        if isinstance(item, DatasetRoi):
+            return _roi(item)
+        scores = point_scores(self.dataset.training_scores(item.patient), item.slot)
+        unknown = np.full(len(TARGETS), np.nan)
+        official = point_scores(self.dataset.official.get(item.patient, unknown), item.slot)
+        pixels = FilmCache(self.cache).film(item.path)
+        film = TrainingFilm(
+            pixels, item.points, scores, official,
+            item.space_map(pixels.shape), item.erosion_map(pixels.shape),
+        )  # fmt: skip
+        return _upright(film, item.slot)
+
+
+def _labels(item: DatasetFilm | DatasetRoi) -> list[object]:
+    if isinstance(item, DatasetRoi):
+        names = [point.name for point in item.points]
+        return [names, dict(item.scores), _stamp(item.bones), _stamp(item.erosions)]
+    masks = [_drawn(labels) for labels in (item.spaces, item.erosions)]
+    return [item.points.tolist(), item.label_size, *masks]
+
+
+def _drawn(labels: Labels) -> object:
+    if labels is None or isinstance(labels, Path):
+        return _stamp(labels)
+    return [[outline.site, outline.points.tolist()] for outline in labels]
+
+
+def _stamp(path: Path | None) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else None
+
+
+def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
+    """The film turned so that fingers or toes point up, and mirrored if it is a right limb."""
+    marked = np.isfinite(film.points).all(axis=1)
+    view = View(0, slot.side is Side.RIGHT)
+    if marked.sum() >= MIN_POINTS:
+        # the film's own points say how the limb lies there, whatever its name says
+        template = mean_shape(slot.limb)[marked]
+        fits = [
+            fit_similarity(template * [sign, 1], film.points[marked]) * [sign, 1, 1]
+            for sign in (1.0, -1.0)
+        ]
+        errors = [
+            np.linalg.norm(Affine(m, "template", "film")(template) - film.points[marked])
+            for m in fits
+        ]
+        view = view_of(Affine(fits[int(np.argmin(errors))], "template", "film"), inverted=False)
+    points = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.points)
+    pixels = view.upright(film.pixels)
+    maps = [None if m is None else np.rot90(m, view.turns) for m in (film.spaces, film.erosions)]
+    if view.mirrored:
+        points = points * [-1, 1] + [pixels.shape[1] - 1, 0]
+        pixels = pixels[:, ::-1]
+        maps = [None if m is None else m[:, ::-1] for m in maps]
+    kept = [None if m is None else np.ascontiguousarray(m) for m in maps]
+    return replace(
+        film, pixels=np.ascontiguousarray(pixels), points=points, spaces=kept[0], erosions=kept[1]
+    )
+
+
+def _roi(roi: DatasetRoi) -> TrainingFilm:
+    """A joint's own picture: all of it is the patch."""
+    pixels = read_radiograph(roi.path, MIN_JOINT_PX).pixels
+    height, width = pixels.shape
+    count = len(POINTS[roi.slot.limb])
+    points = np.full((count, 2), np.nan)
+    scores = np.full(len(TARGETS), np.nan)
+    for i, target in enumerate(TARGETS):
+        scores[i] = roi.scores.get(target.key, np.nan)
+    table = point_scores(scores, roi.slot)
+    boxes, served = {}, np.zeros(count, bool)
+    for point in roi.points:
+        index = POINT_INDEX[roi.slot.limb][point.name]
+        points[index] = (width - 1) / 2, (height - 1) / 2
+        half = max(width, height) / 2
+        boxes[index], served[index] = Box.around(points[index], half), True
+    table[~served] = np.nan
+    label = 1 + POINT_INDEX[roi.slot.limb][roi.points[0].name]
+    spaces = None if roi.bones is None else space_between(_mask(roi.bones, roi.path, pixels))
+    erosions = None if roi.erosions is None else _mask(roi.erosions, roi.path, pixels)
+    film = TrainingFilm(
+        pixels, points, table, table,
+        None if spaces is None else spaces.astype(np.uint8) * label,
+        None if erosions is None else erosions.astype(np.uint8) * label, boxes,
+    )  # fmt: skip
+    if roi.slot.side is Side.LEFT:
+        return film
+    flipped = [None if m is None else np.ascontiguousarray(m[:, ::-1])
+               for m in (film.spaces, film.erosions)]  # fmt: skip
+    # the box is the whole picture, so that the flip leaves it where it is
+    return replace(
+        film, pixels=np.ascontiguousarray(pixels[:, ::-1]), spaces=flipped[0], erosions=flipped[1]
+    )
+
+
+def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    try:
+        with Image.open(path) as image:
+            mask = np.asarray(image.convert("L")) > 0
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: cannot be read as a mask; save it as PNG again") from error
+    if mask.shape != pixels.shape:
+        raise ValueError(
+            f"{path}: has {mask.shape[1]} × {mask.shape[0]} px, {picture.name} has "
+            f"{pixels.shape[1]} × {pixels.shape[0]}; export the mask at the picture's size"
+        )
+    return mask
+
+
+def space_between(bones: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The gap between bones: what closing their mask adds, and what is no bone.
+
+    Args:
+        bones: (H, W) mask of bone. The closing spans a tenth of the picture's shorter side.
+    """
+    reach = max(1, min(bones.shape) // 20)
+    grown = np.pad(bones, reach + 1, mode="edge")
+    disc = np.hypot(*np.ogrid[-reach : reach + 1, -reach : reach + 1]) <= reach
+    closed = ndimage.binary_closing(grown, disc)[reach + 1 : -reach - 1, reach + 1 : -reach - 1]
+    return np.asarray(closed & ~bones)

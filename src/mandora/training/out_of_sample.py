@@ -1,0 +1,279 @@
+"""Patch scores of patients that the networks never saw, by the run's own networks.
+
+The trees learn from these. Joints are where the localisers find them, as they will be when the
+model is used. Each patient's scores are on the disk before the next one's are asked for, so that
+a stop costs no more than the patients that are being looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.anatomy import SLOTS, TARGETS, Slot
+from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.contract import Contract, model_files
+from mandora.images.radiograph import Radiograph
+from mandora.images.read import read_radiograph
+from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.pipeline import Pipeline, Stages
+from mandora.records import ModelInfo
+from mandora.training.cache import source_digest
+
+SCORES_FILE = "patch_scores.jsonl"
+
+Film = tuple[Slot, Callable[[], Radiograph]]
+
+
+class Patients(Protocol):
+    """Patients with films and scores; can be handed to another process."""
+
+    @property
+    def key(self) -> str:
+        """Names the patients and their films."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """What messages and tables call a patient."""
+
+    def films(self, index: int) -> Iterable[Film]:
+        """The films, each with what reads or draws it; a ValueError costs that film only."""
+
+    def truth(self, index: int) -> NDArray[np.float64]:
+        """(86,) true scores for training, in the order of ``anatomy.TARGETS``; NaN unknown."""
+
+    def official(self, index: int) -> NDArray[np.float64]:
+        """(86,) likewise, to measure by."""
+
+
+@dataclass(frozen=True)
+class SimulatedPatients:
+    """Patients of a simulated cohort.
+
+    Attributes:
+        count: how many.
+        seed: of the cohort; not that of the networks' patients.
+        pixels_per_mm: of their films.
+    """
+
+    count: int
+    seed: int
+    pixels_per_mm: float
+
+    @property
+    def key(self) -> str:
+        """Names the patients."""
+        return f"simulated {self.count} {self.seed} {self.pixels_per_mm} {source_digest('phantom')}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        """As in a simulated cohort."""
+        return draw_patient(self.seed, index).name
+
+    def films(self, index: int) -> Iterator[Film]:
+        """All four."""
+        for slot in SLOTS:
+            yield slot, partial(_simulated, self, index, slot)
+
+    def truth(self, index: int) -> NDArray[np.float64]:
+        """The true grades."""
+        grades = draw_patient(self.seed, index).grades
+        return np.array([grades[target.key] for target in TARGETS], np.float64)
+
+    official = truth
+
+
+def _simulated(patients: SimulatedPatients, index: int, slot: Slot) -> Radiograph:
+    patient = draw_patient(patients.seed, index)
+    film = simulate_film(patient, slot, pixels_per_mm=patients.pixels_per_mm)
+    return Radiograph(film.pixels, f"{patient.name}-{slot.code}", "0" * 64)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPatients:
+    """Patients of a data set that have whole films.
+
+    Attributes:
+        dataset: may have others.
+        chosen: those that are meant, in their order; those without whole films are left out.
+    """
+
+    dataset: Dataset
+    chosen: tuple[str, ...]
+
+    @cached_property
+    def _films(self) -> dict[str, list[DatasetFilm]]:
+        found: dict[str, list[DatasetFilm]] = {name: [] for name in self.chosen}
+        for film in self.dataset.films:
+            if film.patient in found:
+                found[film.patient].append(film)
+        return {name: films for name, films in found.items() if films}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self._films)
+
+    @cached_property
+    def key(self) -> str:
+        """Names patients, films and scores."""
+        digest = hashlib.sha256()
+        for name, films in self._films.items():
+            for film in films:
+                digest.update(f"{name} {film.slot.code}".encode() + film.path.read_bytes())
+        return f"{self.dataset.layout} {digest.hexdigest()}"
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """The data set's own."""
+        return self._names[index]
+
+    def films(self, index: int) -> Iterator[Film]:
+        """Those that there are."""
+        for film in self._films[self._names[index]]:
+            yield film.slot, partial(read_radiograph, film.path)
+
+    def truth(self, index: int) -> NDArray[np.float64]:
+        """The readers' weighted mean."""
+        return self.dataset.training_scores(self._names[index])
+
+    def official(self, index: int) -> NDArray[np.float64]:
+        """The official label."""
+        unknown = np.full(len(TARGETS), np.nan)
+        return self.dataset.official.get(self._names[index], unknown)
+
+
+class Seen(NamedTuple):
+    """What the networks say of one patient.
+
+    Attributes:
+        scores: (86,) float64 patch scores; NaN where there is none.
+        complaints: films that could not be used, and why.
+    """
+
+    scores: NDArray[np.float64]
+    complaints: tuple[str, ...]
+
+
+def patch_scores(
+    patients: Patients,
+    run: Path,
+    contract: Contract,
+    folder: Path,
+    workers: int,
+    report: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> NDArray[np.float64]:
+    """Score patients with a run's networks; goes on where an earlier call was stopped.
+
+    Args:
+        patients: whom.
+        run: folder with the networks.
+        contract: how they are used.
+        folder: where the scores are kept, in ``patch_scores.jsonl``.
+        workers: processes.
+        report: told of films that could not be used.
+        progress: told (done, count).
+
+    Returns:
+        (N, 86) float64 SvH points in the order of ``anatomy.TARGETS``, NaN where missing.
+    """
+    path = folder / SCORES_FILE
+    head = json.dumps({"patients": patients.key, "networks": _hashes(run, contract)})
+    rows = _kept(path, head)
+    left = range(len(rows), len(patients))
+    look = partial(_look, patients, run, contract)
+    with path.open("a", encoding="utf-8") as file, _mapper(workers) as mapper:
+        for index, seen in zip(left, mapper(look, left), strict=True):
+            for complaint in seen.complaints:
+                report(f"{patients.name(index)}: {complaint}")
+            rows.append(seen.scores)
+            known = {
+                t.key: round(float(v), 4) for t, v in zip(TARGETS, seen.scores, strict=True)
+                if math.isfinite(v)
+            }  # fmt: skip
+            file.write(json.dumps({"patient": patients.name(index), "scores": known}) + "\n")
+            file.flush()
+            progress(index + 1, len(patients))
+    return np.array(rows).reshape(len(patients), len(TARGETS))
+
+
+def _kept(path: Path, head: str) -> list[NDArray[np.float64]]:
+    """Scores of an earlier call with the same networks; a file of others is begun anew."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    if not lines or lines[0] != head + "\n":
+        path.write_text(head + "\n", encoding="utf-8")
+        return []
+    whole = [line for line in lines if line.endswith("\n")]
+    path.write_text("".join(whole), encoding="utf-8")
+    kept = [json.loads(line)["scores"] for line in whole[1:]]
+    return [np.array([row.get(t.key, np.nan) for t in TARGETS], np.float64) for row in kept]
+
+
+Mapper = Callable[[Callable[[int], Seen], Sequence[int]], Iterable[Seen]]
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Mapper]:
+    if workers == 1:
+        yield map
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield pool.map
+
+
+def _look(patients: Patients, run: Path, contract: Contract, index: int) -> Seen:
+    """One patient through localisers and damage networks."""
+    pipeline = _pipeline(run, contract.model_dump_json())
+    found: dict[str, float] = {}
+    complaints = []
+    for slot, read in patients.films(index):
+        try:
+            examined = pipeline.examine(slot, read())
+        except ValueError as error:
+            complaints.append(str(error))
+            continue
+        if not examined.scores:
+            complaints.append(f"{examined.record.name}: no {slot.limb} was found")
+        found.update(examined.scores)
+    scores = np.array([found.get(t.key, np.nan) for t in TARGETS], np.float64)
+    return Seen(scores, tuple(complaints))
+
+
+@cache
+def _pipeline(run: Path, contract: str) -> Pipeline:
+    """The run's networks without trees, once in each process."""
+    stated = Contract.model_validate_json(contract)
+    model = ModelInfo(
+        bundle="run", bundle_version="0", bundle_sha256="0" * 64, preset="fast", software={}
+    )
+    paths = {name: run / name for name in network_files(stated)}
+    return Pipeline(Stages.load(stated, paths, threads=1), model)
+
+
+def network_files(contract: Contract) -> tuple[str, ...]:
+    """The files of localisers and damage networks."""
+    return tuple(name for name in model_files(contract) if name.endswith(".onnx"))
+
+
+def _hashes(run: Path, contract: Contract) -> dict[str, str]:
+    return {
+        name: hashlib.sha256((run / name).read_bytes()).hexdigest()[:16]
+        for name in network_files(contract)
+    }

@@ -1,0 +1,94 @@
+"""Which patients of a data set train the networks, measure them, train the trees, or test all.
+
+A run draws this once, when its first stage begins, and keeps it in ``splits.json``: no stage
+ever trains on a patient that another one is measured on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mandora.settings import SplitSettings
+
+SPLITS_FILE = "splits.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Patients by what they serve; nobody is in two parts.
+
+    Attributes:
+        networks: train localisers and damage networks.
+        held: measure these networks after each epoch. Empty: the trees' patients do, which is
+            honest only as long as these numbers do not choose the weights.
+        trees: train the trees, by the networks' scores of them.
+        test: touched by no stage; all is measured on them in the end.
+    """
+
+    networks: tuple[str, ...]
+    held: tuple[str, ...]
+    trees: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The patients on whom the networks are measured while they train."""
+        return self.held or self.trees
+
+
+def split_patients(patients: Sequence[str], settings: SplitSettings) -> Split:
+    """Draw the parts.
+
+    The outcome depends on the names and the seed, not on the names' order.
+
+    Args:
+        patients: all patients of a data set, each once.
+        settings: shares and seed.
+
+    Raises:
+        ValueError: if there are too few for one in each part.
+    """
+    shuffled = [str(p) for p in np.random.default_rng(settings.seed).permutation(sorted(patients))]
+    networks = round(settings.networks * len(shuffled))
+    trees = networks + round(settings.trees * len(shuffled))
+    held = round(settings.held * networks)
+    if settings.held and networks > 1:
+        held = max(held, 1)
+    split = Split(
+        networks=tuple(shuffled[held:networks]),
+        held=tuple(shuffled[:held]),
+        trees=tuple(shuffled[networks:trees]),
+        test=tuple(shuffled[trees:]),
+    )
+    lacking = [name for name in ("networks", "trees", "test") if not getattr(split, name)]
+    if lacking:
+        raise ValueError(
+            f"{len(shuffled)} patients are too few: none is left for {', '.join(lacking)}; "
+            "add patients or change the shares in [split]"
+        )
+    return split
+
+
+def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Split:
+    """The split of a run: the one that it was begun with, or a new one.
+
+    Raises:
+        ValueError: if the run was begun with other patients or other shares.
+    """
+    path = run / SPLITS_FILE
+    split = split_patients(patients, settings)
+    about = {"settings": settings.model_dump(), "patients": asdict(split)}
+    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise ValueError(
+            f"{path} is of other patients or another [split]; use the data set and the settings "
+            "that this run was begun with, or another --out"
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return split

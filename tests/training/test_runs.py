@@ -1,0 +1,72 @@
+"""A run is begun once: with these settings and these data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mandora.anatomy import TARGETS, Limb, Side, Slot
+from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
+from mandora.training.runs import DATA_FILE, Run, begin_stage, changed_settings
+
+FAST = preset("fast", TrainDamageSettings)
+
+
+def a_run(folder: Path, dataset: Dataset | None = None) -> Run:
+    return Run(folder, folder / "cache", dataset, lambda _: None, lambda *_: None)
+
+
+def dataset(root: Path, patients: int = 2) -> Dataset:
+    films = tuple(
+        DatasetFilm(f"P{i}", Slot(Side.LEFT, Limb.HAND), root / f"P{i}-LH.png", np.zeros((21, 2)))
+        for i in range(patients)
+    )
+    scores = {f"P{i}": np.zeros(len(TARGETS)) for i in range(patients)}
+    return Dataset(root, "ra2", films, (), scores, {"anna": scores}, {"anna": 0.5})
+
+
+@pytest.mark.parametrize("name", ["fast", "paper"])
+def test_a_stage_goes_on_with_the_same_settings_only(tmp_path: Path, name: str) -> None:
+    settings = preset(name, TrainDamageSettings)
+    begin_stage(a_run(tmp_path), "damage", settings)
+    begin_stage(a_run(tmp_path), "damage", settings)
+    loop = settings.loop.model_copy(update={"epochs": 3})
+    with pytest.raises(ValueError, match=r"damage\.toml.*another patients, loop\.epochs; use"):
+        begin_stage(
+            a_run(tmp_path), "damage",
+            settings.model_copy(update={"patients": 3, "loop": loop}),
+        )  # fmt: skip
+    assert TrainDamageSettings.from_toml(tmp_path / "damage.toml") == settings
+
+
+def test_what_makes_no_difference_to_the_weights_may_change(tmp_path: Path) -> None:
+    begin_stage(a_run(tmp_path), "damage", FAST)
+    loop = FAST.loop.model_copy(update={"minutes": 30.0, "device": "cpu", "loaders": 2})
+    begin_stage(a_run(tmp_path), "damage", FAST.model_copy(update={"loop": loop}))
+    assert TrainDamageSettings.from_toml(tmp_path / "damage.toml").loop.minutes == 30
+
+
+def test_all_stages_of_a_run_have_the_same_data(tmp_path: Path) -> None:
+    labelled = dataset(tmp_path)
+    begin_stage(a_run(tmp_path, labelled), "damage", FAST)
+    assert json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8")) == {
+        "layout": "ra2", "name": tmp_path.name, "patients": 2, "films": 2,
+        "pictures of joints": 0, "readers": {"anna": 0.5},
+    }  # fmt: skip
+    for other in (None, dataset(tmp_path, 3), replace(labelled, weights={})):
+        with pytest.raises(ValueError, match="begun with other data"):
+            begin_stage(a_run(tmp_path, other), "locate-hand", TrainLocateSettings())
+
+
+def test_changes_are_named_with_their_tables() -> None:
+    locate = preset("fast", TrainLocateSettings)
+    other = locate.model_copy(
+        update={"network": locate.network.model_copy(update={"input_px": 128}), "films": 9}
+    )
+    assert list(changed_settings(locate, other)) == ["films", "network.input_px"]
+    assert list(changed_settings(locate, locate)) == []

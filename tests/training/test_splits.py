@@ -1,0 +1,63 @@
+"""Nobody serves two purposes, and a run draws its parts once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mandora.settings import SplitSettings, TrainDamageSettings, preset
+from mandora.training.splits import SPLITS_FILE, run_split, split_patients
+
+PATIENTS = [f"P{i:03}" for i in range(40)]
+
+
+@given(st.integers(8, 200), st.integers(0, 5), st.floats(0, 0.5))
+def test_everybody_is_in_one_part(count: int, seed: int, held: float) -> None:
+    names = [f"P{i}" for i in range(count)]
+    parts = astuple(split_patients(names, SplitSettings(seed=seed, held=held)))
+    assert sorted(name for part in parts for name in part) == sorted(names)
+
+
+def test_shares_are_the_published_ones() -> None:
+    paper = preset("paper", TrainDamageSettings).split
+    split = split_patients(PATIENTS, paper)
+    assert [len(part) for part in astuple(split)] == [20, 0, 12, 8]
+    assert split.measured == split.trees
+    split = split_patients(PATIENTS, SplitSettings())
+    assert [len(part) for part in astuple(split)] == [18, 2, 12, 8]
+    assert split.measured == split.held
+
+
+def test_the_draw_depends_on_names_and_seed_only() -> None:
+    split = split_patients(PATIENTS, SplitSettings())
+    assert split_patients(PATIENTS[::-1], SplitSettings()) == split
+    assert split_patients(PATIENTS, SplitSettings(seed=2)) != split
+
+
+def test_too_few_patients_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"2 patients are too few: none is left for test"):
+        split_patients(["P1", "P2"], SplitSettings())
+
+
+def test_some_patients_are_left_for_the_test() -> None:
+    with pytest.raises(ValidationError, match="some patients are for the test"):
+        SplitSettings(networks=0.7, trees=0.3)
+
+
+def test_a_run_keeps_its_split(tmp_path: Path) -> None:
+    split = run_split(tmp_path / "run", PATIENTS, SplitSettings())
+    kept = json.loads((tmp_path / "run" / SPLITS_FILE).read_text(encoding="utf-8"))
+    assert tuple(kept["patients"]["test"]) == split.test
+    assert run_split(tmp_path / "run", PATIENTS, SplitSettings()) == split
+    for patients, settings in (
+        (PATIENTS[1:], SplitSettings()),
+        (PATIENTS, SplitSettings(seed=2)),
+    ):
+        with pytest.raises(ValueError, match=r"splits\.json is of other patients or another"):
+            run_split(tmp_path / "run", patients, settings)
