@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
@@ -42,18 +43,39 @@ napoleon_use_ivar = True
 
 
 def settings_table(model: type[settings.Settings]) -> str:
-    """A Markdown table of the keys of a settings class, their defaults and their meaning."""
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in model.model_fields.items():
-        default = "required" if field.default is PydanticUndefined else f"`{field.default}`"
-        if field.default is None:
-            default = "none"
-        elif isinstance(field.default, settings.Settings):
-            # only what this stage sets otherwise than the class that is listed by itself
-            own = field.default.model_dump(exclude_defaults=True).items()
-            default = ", ".join(f"`{k} = {v}`" for k, v in own) or "see below"
-        rows.append(f"| `{name}` | {default} | {field.description or ''} |")
-    return "\n".join(rows)
+    """A Markdown table of the keys of a settings class, their values and their meaning.
+
+    Stages of training have presets: their table has a column for each, and the keys of all
+    their own tables.
+    """
+    if not model.__name__.startswith("Train"):
+        rows = ["| key | default | meaning |", "|---|---|---|"]
+        for name, field in model.model_fields.items():
+            default = "required" if field.default is PydanticUndefined else shown(field.default)
+            rows.append(f"| `{name}` | {default} | {field.description or ''} |")
+        return "\n".join(rows)
+    presets = [settings.preset(name, model) for name in settings.PRESETS]
+    heads = " | ".join(f"`{name}`" for name in settings.PRESETS)
+    rows = [f"| key | {heads} | meaning |", "|---|" + "---|" * len(presets) + "---|"]
+    return "\n".join([*rows, *preset_rows(presets)])
+
+
+def preset_rows(presets: list[settings.Settings], above: str = "") -> Iterator[str]:
+    """The rows of a stage's table, the keys of its own tables after its own keys."""
+    for name, field in type(presets[0]).model_fields.items():
+        values = [getattr(preset, name) for preset in presets]
+        if isinstance(values[0], settings.Settings):
+            yield from preset_rows(values, f"{above}{name}.")
+        else:
+            cells = " | ".join(shown(value) for value in values)
+            yield f"| `{above}{name}` | {cells} | {field.description or ''} |"
+
+
+def shown(value: object) -> str:
+    """A value as the tables write it."""
+    if value is None:
+        return "none"
+    return f"`{list(value) if isinstance(value, tuple) else value}`"
 
 
 def reasons_table() -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mandora import __version__
+from mandora.cli_bench import bench_app
 from mandora.cli_train import train_app, training
 from mandora.console import (
     EXIT_INTERRUPTED,
@@ -39,6 +40,7 @@ app = typer.Typer(
 bundle_app = typer.Typer(help="Look at, check and make model bundles.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.add_typer(bundle_app, name="bundle")
+app.add_typer(bench_app, name="bench")
 
 BundleOption = Annotated[
     Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")
