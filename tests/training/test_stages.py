@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,19 @@ def test_an_unreadable_film_costs_that_film_only(tmp_path: Path, cache: Path, co
     (refused,) = (line for line in lines if line.startswith("not used: "))
     assert broken.name in refused
     assert (run.folder / "locate-foot.onnx").exists()
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_a_data_set_of_hands_only_trains_what_hands_can(
+    tmp_path: Path, cache: Path, cohort: Path
+) -> None:
+    run, _ = a_run(tmp_path / "run", cache, cohort)
+    assert run.dataset is not None
+    hands = tuple(film for film in run.dataset.films if film.slot.limb is Limb.HAND)
+    run = replace(run, dataset=replace(run.dataset, films=hands))
+    run_damage(FAST_DAMAGE, run)
+    result = json.loads((run.folder / "damage" / RESULT_FILE).read_text(encoding="utf-8"))
+    assert "rmse_nh" in result["numbers"]
+    assert "rmse_nf" not in result["numbers"]
+    with pytest.raises(ValueError, match="no whole film of a foot"):
+        run_locate(Limb.FOOT, FAST_LOCATE, run)

@@ -91,11 +91,16 @@ def run_locate(
         raise ValueError("one network finds all points; points are named with one-point only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
-    _begin(run, f"locate-{limb}", settings, processes)
     _check_measuring(settings.split, loop, run)
+    _begin(run, f"locate-{limb}", settings, processes)
     made = _sources(
         limb, settings.films, MIN_HELD_FILMS, settings.split, loop.seed, run, fine=False
     )
+    if not len(made.train) or not len(made.held):
+        raise ValueError(
+            f"the data set has no whole film of a {limb} to train and to measure on; "
+            f"add some, or train the other limb with --limb"
+        )
     train, held = (
         _in_turn(processes, partial(
             prepare_films, films, network, run.cache, loop.threads, run.progress
@@ -134,8 +139,8 @@ def run_damage(settings: TrainDamageSettings, run: Run, families: Sequence[Famil
     if families and not one_family:
         raise ValueError("one network scores all joints; families are named with 'family' only")
     processes = join(loop.device)
-    _begin(run, "damage", settings, processes)
     _check_measuring(settings.split, loop, run)
+    _begin(run, "damage", settings, processes)
     wanted: Sequence[Family | None] = families or (list(FAMILIES) if one_family else [None])
     limbs = {family[0] for family in wanted if family} or set(Limb)
     side = stored_px(network, settings.changes)
@@ -144,6 +149,8 @@ def run_damage(settings: TrainDamageSettings, run: Run, families: Sequence[Famil
         made = _sources(
             limb, settings.patients, MIN_HELD_PATIENTS, settings.split, loop.seed, run, fine=True
         )
+        if not len(made.train) or not len(made.held):
+            continue  # RAM has hands only
         films[limb] = made.train
         train[limb], held[limb] = (
             _in_turn(processes, partial(
