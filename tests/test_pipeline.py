@@ -295,6 +295,29 @@ def test_patches_are_upright_with_bright_bone_and_masks_lie_on_the_film_as_given
         assert towards @ across > 0.7 * np.linalg.norm(towards) * np.linalg.norm(across)
 
 
+@pytest.mark.parametrize("view", views(), ids=str)
+def test_points_that_are_known_are_not_looked_for(view: View) -> None:
+    found = FakeLocator(Limb.HAND, view=view, lost={"mcp3": Reason.NOT_FOUND})
+    seen, wanted = WatchingScorer(), WatchingScorer()
+    grey = Radiograph(np.random.default_rng(0).random((SIZE_PX, SIZE_PX)).astype(np.float32),
+                      "a.png", "0" * 64)  # fmt: skip
+    part = pipeline(found, scorer=wanted).examine(LH, grey)
+    assert part.found is not None
+
+    class Blind(FakeLocator):
+        def locate(self, *_: object, **__: object) -> FoundPoints:
+            raise AssertionError("it was told where they are")
+
+    known = pipeline(Blind(Limb.HAND), scorer=seen).examine(LH, grey, part.found.points)
+    assert known.found is not None
+    assert known.found.view == view
+    assert known.scores == part.scores
+    assert known.reasons == {"mcp3": Reason.NOT_FOUND}
+    assert seen.patches.keys() == wanted.patches.keys()
+    for point, pixels in wanted.patches.items():
+        np.testing.assert_allclose(seen.patches[point], pixels, atol=1e-4)
+
+
 def test_patches_are_cut_as_the_scorer_wants_them() -> None:
     limb, whole = WatchingScorer(), WatchingScorer(PatchRule(24, channels=7, window="film"))
     plain = pipeline(scorer=limb).examine(LF, film())

@@ -58,6 +58,7 @@ from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import CLEAR_FIT, FoundPoints, Locator
 from mandora.locate.published import FilmRule, PublishedLocator
+from mandora.locate.views import view_of_points
 from mandora.records import ModelInfo, Reason
 from mandora.symmetry.forest import JointForest, blend
 
@@ -289,18 +290,22 @@ class Pipeline:
             return failed_film(name, slot, Reason.FILM_UNREADABLE, str(error))
         return self.examine(slot, film if film.name == name else replace(film, name=name))
 
-    def examine(self, slot: Slot, film: Radiograph) -> FilmResult:
+    def examine(self, slot: Slot, film: Radiograph, points: Points | None = None) -> FilmResult:
         """Locate the joints of one film and score their patches.
 
         Args:
             slot: what the film is given as.
             film: read.
+            points: (N, 2) px of the film, where its joints are known to be, NaN where not; they
+                are not looked for then.
 
         Returns:
             The patch scores; a failed record with the reason ``NOT_FOUND`` if the film does not
             show such a limb.
         """
-        found = self.locate(film, slot.limb, slot.side)
+        found = (
+            self.locate(film, slot.limb, slot.side) if points is None else self._known(slot, points)
+        )
         lost = {p.name: r for p, r in zip(POINTS[slot.limb], found.reasons, strict=True) if r}
         if len(lost) == len(POINTS[slot.limb]):
             return nothing_found(slot, film, found)
@@ -330,6 +335,19 @@ class Pipeline:
                     scores[target.key] = value
         record = film_record(slot, film, doubts_about(slot, film, found))
         return FilmResult(record, film, found, evidence, scores, lost)
+
+    def _known(self, slot: Slot, points: Points) -> FoundPoints:
+        """Points that are known, as if they had been found."""
+        known = np.asarray(np.isfinite(points).all(axis=1))
+        template = self._stages.locators[slot.limb].template
+        return FoundPoints(
+            slot.limb,
+            view_of_points(points, template, slot.side),
+            np.where(known[:, None], points, np.nan),
+            np.asarray(known, np.float64),
+            tuple(None if k else Reason.NOT_FOUND for k in known),
+            1.0,
+        )
 
 
 def _likelier(sought: Iterable[FoundPoints]) -> FoundPoints:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -8,7 +9,17 @@ import pytest
 from mandora.anatomy import Limb, Side
 from mandora.geometry import Affine
 from mandora.images.channels import standardise, whole_film
-from mandora.locate.views import ZOOM, View, parts, view_of, views, whole_looks, zoomed_look
+from mandora.locate.views import (
+    ZOOM,
+    View,
+    parts,
+    view_of,
+    view_of_points,
+    views,
+    whole_looks,
+    zoomed_look,
+)
+from mandora.phantom.patients import mean_shape
 
 SIZE = 64
 EVERY = [View(*v) for v in product(range(4), (False, True), (False, True))]
@@ -61,7 +72,22 @@ def test_the_view_is_read_from_how_a_limb_lies(view: View, angle: float) -> None
     slant = slant @ np.diag([-1.0 if view.mirrored else 1.0, 1.0])
     to_upright = view.to_upright((300, 200))
     on_upright = Affine(np.column_stack([slant, [100, 120]]), "template", "upright")
-    assert view_of(to_upright.inverse @ on_upright, view.inverted) == view
+    to_film = to_upright.inverse @ on_upright
+    assert view_of(to_film, view.inverted) == view
+    # or from points, some of which are not known, whatever the side is said to be
+    template = mean_shape(Limb.FOOT)
+    points = to_film(template)
+    points[1] = np.nan
+    for side in Side:
+        assert view_of_points(points, template, side) == replace(view, inverted=False)
+
+
+def test_with_few_points_the_name_says_how_a_limb_lies() -> None:
+    points = np.full((6, 2), np.nan)
+    points[:3] = [[0, 0], [1, 0], [2, 0]]
+    template = mean_shape(Limb.FOOT)
+    assert view_of_points(points, template, Side.RIGHT) == View(mirrored=True)
+    assert view_of_points(points, template, Side.LEFT) == View()
 
 
 def test_a_mirrored_limb_looks_like_a_right_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Networks:
         monkeypatch.setattr(out_of_sample, "_look", self.look)
         monkeypatch.setattr(out_of_sample, "_hashes", lambda *_: self.hashes)
 
-    def look(self, patients: Any, run: Path, contract: Any, index: int) -> Seen:
+    def look(self, patients: Any, files: Any, contract: Any, true: bool, index: int) -> Seen:
         if index == self.stop_at:
             raise KeyboardInterrupt
         self.seen.append(index)
@@ -51,8 +52,8 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
 
 def score(folder: Path, patients: Any = PATIENTS) -> tuple[np.ndarray, list[str]]:
     lines: list[str] = []
-    none: Any = None
-    table = patch_scores(patients, folder, none, folder, 1, lines.append, lambda *_: None)
+    contract: Any = SimpleNamespace(model_dump_json=str)
+    table = patch_scores(patients, {}, contract, folder, 1, lines.append, lambda *_: None)
     return table, lines
 
 
@@ -100,10 +101,11 @@ def test_simulated_patients_are_those_of_their_seed() -> None:
     assert PATIENTS.name(1) == patient.name
     truth = PATIENTS.truth(1)
     assert truth[TARGET_INDEX[FIRST]] == patient.grades[FIRST]
-    slots = [slot for slot, _ in PATIENTS.films(1)]
-    assert len(set(slots)) == 4
-    read = dict(PATIENTS.films(1))[slots[0]]
-    assert read().pixels.ndim == 2
+    films = list(PATIENTS.films(1))
+    assert len({film.slot for film in films}) == 4
+    height, width = films[0].read().pixels.shape
+    assert (films[0].points < (width, height)).all()
+    assert films[0].read().name == f"{patient.name}-{films[0].slot.code}"
 
 
 def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Path) -> None:
@@ -124,9 +126,10 @@ def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Pa
     assert (patients.truth(1) == merged).all()
     assert (patients.official(1) == official).all()
     assert np.isnan(patients.official(0)).all()
-    ((_, read),) = patients.films(1)
+    ((_, read, points),) = patients.films(1)
     assert read().pixels.ndim == 2
-    ((_, read),) = patients.films(0)
+    assert points is films[0].points
+    ((_, read, _),) = patients.films(0)
     with pytest.raises(ValueError, match="P2-LF"):
         read()
     assert LabelledPatients(labelled, ("P1",)).key != patients.key

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mandora.anatomy import Limb, Side
-from mandora.geometry import Affine, Box, Points, box_to_grid, mirror_x
+from mandora.geometry import Affine, Box, Points, box_to_grid, fit_similarity, mirror_x
 from mandora.images.channels import sample_box, standardise
 
 ZOOM = {Limb.HAND: 0.30, Limb.FOOT: 0.45}
 """Size of a limb / side of the network's input, when it looks at that limb alone."""
 
 _HALF = 0.55  # share of a film's side that is taken for half of it: nobody halves a film exactly
+_MIN_POINTS = 4  # with fewer how a limb lies is a guess
 _CORNER = 0.6  # share of both sides that makes up a corner
 _BACKGROUND = 5.0  # percentile of a film's grey values that is taken for its background
 
@@ -195,6 +196,26 @@ def view_of(to_film: Affine, inverted: bool) -> View:
     x, y = -to_film.matrix[:, 1]  # where up in the template points to on the film
     turns = round(float(np.degrees(np.arctan2(x, -y))) / 90) % 4
     return View(turns, bool(np.linalg.det(to_film.matrix[:, :2]) < 0), inverted)
+
+
+def view_of_points(points: Points, template: Points, side: Side) -> View:
+    """How a limb lies, from points that are known; its name or side may be wrong about that.
+
+    Args:
+        points: (N, 2) px of the film; NaN where not known.
+        template: (N, 2) mean shape of a left limb.
+        side: taken for true where fewer than four points are known.
+    """
+    known = np.isfinite(points).all(axis=1)
+    if known.sum() < _MIN_POINTS:
+        return View(mirrored=side is Side.RIGHT)
+    fits = [
+        Affine(fit_similarity(template[known] * [sign, 1], points[known]) * [sign, 1, 1],
+               "template", "film")
+        for sign in (1.0, -1.0)
+    ]  # fmt: skip
+    errors = [np.linalg.norm(fit(template[known]) - points[known]) for fit in fits]
+    return view_of(fits[int(np.argmin(errors))], inverted=False)
 
 
 def views(turns: Sequence[int] = range(4), *, inverted: bool = False) -> list[View]:

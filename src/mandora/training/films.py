@@ -17,14 +17,13 @@ from scipy import ndimage
 
 from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Labels, point_scores
-from mandora.geometry import Affine, Box, Points, fit_similarity
+from mandora.geometry import Box, Points
 from mandora.images.radiograph import MIN_JOINT_PX
 from mandora.images.read import read_radiograph
-from mandora.locate.views import View, view_of
+from mandora.locate.views import view_of_points
 from mandora.phantom.patients import draw_patient, mean_shape, simulate_film, simulate_pair
 from mandora.training.cache import FilmCache, source_digest
 
-MIN_POINTS = 4  # with fewer the place of a limb on its film is a guess
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more
 FINE_PIXELS_PER_MM = (4.0, 7.5)  # resolution of the films that patches are cut from
 PAIR_SHARE = 0.15  # coarse films that show the other hand or foot as well
@@ -206,20 +205,8 @@ def _stamp(path: Path | None) -> str | None:
 
 def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
     """The film turned so that fingers or toes point up, and mirrored if it is a right limb."""
-    marked = np.isfinite(film.points).all(axis=1)
-    view = View(0, slot.side is Side.RIGHT)
-    if marked.sum() >= MIN_POINTS:
-        # the film's own points say how the limb lies there, whatever its name says
-        template = mean_shape(slot.limb)[marked]
-        fits = [
-            fit_similarity(template * [sign, 1], film.points[marked]) * [sign, 1, 1]
-            for sign in (1.0, -1.0)
-        ]
-        errors = [
-            np.linalg.norm(Affine(m, "template", "film")(template) - film.points[marked])
-            for m in fits
-        ]
-        view = view_of(Affine(fits[int(np.argmin(errors))], "template", "film"), inverted=False)
+    # the film's own points say how the limb lies there, whatever its name says
+    view = view_of_points(film.points, mean_shape(slot.limb), slot.side)
     points = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.points)
     pixels = view.upright(film.pixels)
     maps = [None if m is None else np.rot90(m, view.turns) for m in (film.spaces, film.erosions)]

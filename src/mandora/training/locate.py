@@ -185,7 +185,9 @@ class LocateTask:
             for maps, row in zip(torch.sigmoid(logits).numpy(), rows, strict=True):
                 truth = self._held["points"][row, self._columns]
                 if settings.decode == "component":
-                    found, _ = largest_component(maps, settings.found_threshold)
+                    found, _ = largest_component(
+                        maps, settings.found_threshold, settings.heatmap_stride
+                    )
                 else:
                     found, heights = decode(maps, settings.heatmap_stride)
                     found[heights < settings.found_threshold] = np.nan

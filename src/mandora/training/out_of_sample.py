@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mandora.anatomy import SLOTS, TARGETS, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.contract import Contract, model_files
+from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.phantom.patients import draw_patient, simulate_film
@@ -34,7 +35,19 @@ from mandora.training.cache import source_digest
 
 SCORES_FILE = "patch_scores.jsonl"
 
-Film = tuple[Slot, Callable[[], Radiograph]]
+
+class Film(NamedTuple):
+    """One film of a patient.
+
+    Attributes:
+        slot: which.
+        read: reads or draws it; a ValueError costs that film only.
+        points: (N, 2) true points, px of the film; NaN where not known.
+    """
+
+    slot: Slot
+    read: Callable[[], Radiograph]
+    points: Points
 
 
 class Patients(Protocol):
@@ -50,7 +63,7 @@ class Patients(Protocol):
         """What messages and tables call a patient."""
 
     def films(self, index: int) -> Iterable[Film]:
-        """The films, each with what reads or draws it; a ValueError costs that film only."""
+        """The films that there are."""
 
     def truth(self, index: int) -> NDArray[np.float64]:
         """(86,) true scores for training, in the order of ``anatomy.TARGETS``; NaN unknown."""
@@ -87,8 +100,11 @@ class SimulatedPatients:
 
     def films(self, index: int) -> Iterator[Film]:
         """All four."""
+        patient = draw_patient(self.seed, index)
         for slot in SLOTS:
-            yield slot, partial(_simulated, self, index, slot)
+            film = simulate_film(patient, slot, pixels_per_mm=self.pixels_per_mm)
+            name = f"{patient.name}-{slot.code}"
+            yield Film(slot, partial(Radiograph, film.pixels, name, "0" * 64), film.points)
 
     def truth(self, index: int) -> NDArray[np.float64]:
         """The true grades."""
@@ -96,12 +112,6 @@ class SimulatedPatients:
         return np.array([grades[target.key] for target in TARGETS], np.float64)
 
     official = truth
-
-
-def _simulated(patients: SimulatedPatients, index: int, slot: Slot) -> Radiograph:
-    patient = draw_patient(patients.seed, index)
-    film = simulate_film(patient, slot, pixels_per_mm=patients.pixels_per_mm)
-    return Radiograph(film.pixels, f"{patient.name}-{slot.code}", "0" * 64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +157,7 @@ class LabelledPatients:
     def films(self, index: int) -> Iterator[Film]:
         """Those that there are."""
         for film in self._films[self._names[index]]:
-            yield film.slot, partial(read_radiograph, film.path)
+            yield Film(film.slot, partial(read_radiograph, film.path), film.points)
 
     def truth(self, index: int) -> NDArray[np.float64]:
         """The readers' weighted mean."""
@@ -173,32 +183,37 @@ class Seen(NamedTuple):
 
 def patch_scores(
     patients: Patients,
-    run: Path,
+    networks: Mapping[str, Path],
     contract: Contract,
     folder: Path,
     workers: int,
     report: Callable[[str], None],
     progress: Callable[[int, int], None],
+    *,
+    at_true_points: bool = False,
 ) -> NDArray[np.float64]:
     """Score patients with a run's networks; goes on where an earlier call was stopped.
 
     Args:
         patients: whom.
-        run: folder with the networks.
+        networks: the files, by their names in a bundle.
         contract: how they are used.
         folder: where the scores are kept, in ``patch_scores.jsonl``.
         workers: processes.
         report: told of films that could not be used.
         progress: told (done, count).
+        at_true_points: joints are where they are known to be, not where they are found.
 
     Returns:
         (N, 86) float64 SvH points in the order of ``anatomy.TARGETS``, NaN where missing.
     """
     path = folder / SCORES_FILE
-    head = json.dumps({"patients": patients.key, "networks": _hashes(run, contract)})
+    about = {"patients": patients.key, "networks": _hashes(networks), "true": at_true_points}
+    head = json.dumps(about)
     rows = _kept(path, head)
     left = range(len(rows), len(patients))
-    look = partial(_look, patients, run, contract)
+    files = tuple(sorted(networks.items()))
+    look = partial(_look, patients, files, contract.model_dump_json(), at_true_points)
     with path.open("a", encoding="utf-8") as file, _mapper(workers) as mapper:
         for index, seen in zip(left, mapper(look, left), strict=True):
             for complaint in seen.complaints:
@@ -238,14 +253,19 @@ def _mapper(workers: int) -> Iterator[Mapper]:
             yield pool.map
 
 
-def _look(patients: Patients, run: Path, contract: Contract, index: int) -> Seen:
+Files = tuple[tuple[str, Path], ...]
+
+
+def _look(
+    patients: Patients, files: Files, contract: str, at_true_points: bool, index: int
+) -> Seen:
     """One patient through localisers and damage networks."""
-    pipeline = _pipeline(run, contract.model_dump_json())
+    pipeline = _pipeline(files, contract)
     found: dict[str, float] = {}
     complaints = []
-    for slot, read in patients.films(index):
+    for slot, read, points in patients.films(index):
         try:
-            examined = pipeline.examine(slot, read())
+            examined = pipeline.examine(slot, read(), points if at_true_points else None)
         except ValueError as error:
             complaints.append(str(error))
             continue
@@ -257,14 +277,13 @@ def _look(patients: Patients, run: Path, contract: Contract, index: int) -> Seen
 
 
 @cache
-def _pipeline(run: Path, contract: str) -> Pipeline:
-    """The run's networks without trees, once in each process."""
+def _pipeline(files: Files, contract: str) -> Pipeline:
+    """The networks without trees, once in each process."""
     stated = Contract.model_validate_json(contract)
     model = ModelInfo(
         bundle="run", bundle_version="0", bundle_sha256="0" * 64, preset="fast", software={}
     )
-    paths = {name: run / name for name in network_files(stated)}
-    return Pipeline(Stages.load(stated, paths, threads=1), model)
+    return Pipeline(Stages.load(stated, dict(files), threads=1), model)
 
 
 def network_files(contract: Contract) -> tuple[str, ...]:
@@ -272,8 +291,8 @@ def network_files(contract: Contract) -> tuple[str, ...]:
     return tuple(name for name in model_files(contract) if name.endswith(".onnx"))
 
 
-def _hashes(run: Path, contract: Contract) -> dict[str, str]:
+def _hashes(networks: Mapping[str, Path]) -> dict[str, str]:
     return {
-        name: hashlib.sha256((run / name).read_bytes()).hexdigest()[:16]
-        for name in network_files(contract)
+        name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for name, path in sorted(networks.items())
     }

@@ -266,8 +266,9 @@ def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
     folder = run.folder / "symmetry"
     folder.mkdir(exist_ok=True)
     run.report(f"symmetry: scoring {len(patients)} patients")
+    networks = {name: run.folder / name for name in network_files(contract)}
     patch = patch_scores(
-        patients, run.folder, contract, folder, settings.forest.threads, run.report, run.progress
+        patients, networks, contract, folder, settings.forest.threads, run.report, run.progress
     )
     if not np.isfinite(patch).any():
         raise ValueError(
