@@ -378,6 +378,14 @@ def test_who_finds_every_point_has_the_best_score(point: int | None) -> None:
     assert numbers["median"] < 1e-3
 
 
+def test_regions_of_coarse_maps_are_placed_in_px_of_the_film() -> None:
+    regions = SMALL.model_copy(update={"decode": "component", "found_threshold": 0.5})
+    assert regions.heatmap_stride == 2
+    numbers = measured((0, 0), regions)
+    assert numbers["within_0.02"] == 1
+    assert numbers["median"] < 0.015  # a region's middle is right to half a px of the map
+
+
 def test_distances_are_shares_of_the_side() -> None:
     # 1 px of 64 is 0.0156
     numbers = measured((0.6, 0.8))
