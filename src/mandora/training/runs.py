@@ -33,6 +33,7 @@ class Run:
         dataset: labelled films; None trains on films that are simulated on the way.
         report: gets lines for people.
         progress: gets (done, of how many).
+        fold: who serves what, as an experiment has decided; None lets the run draw it.
     """
 
     folder: Path
@@ -40,11 +41,12 @@ class Run:
     dataset: Dataset | None
     report: Callable[[str], None]
     progress: Callable[[int, int], None]
+    fold: Split | None = None
 
     def split(self, settings: SplitSettings) -> Split | None:
         """Who serves what; None without a data set."""
-        if self.dataset is None:
-            return None
+        if self.dataset is None or self.fold is not None:
+            return self.fold
         return run_split(self.folder, self.dataset.patients, settings)
 
 

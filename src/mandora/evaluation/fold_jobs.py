@@ -1,0 +1,246 @@
+"""What is done in one fold: train, find joints, score patches, grow trees, explain them.
+
+Each function is one job: it gets the study, the fold and folders of jobs that were done before,
+leaves files in a folder of its own, and returns a few numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.anatomy import POINTS, Limb, Site
+from mandora.cohorts.dataset import Dataset
+from mandora.cohorts.layouts import open_dataset
+from mandora.contract import (
+    Contract,
+    DamageContract,
+    SymmetryContract,
+    damage_files,
+    locate_files,
+)
+from mandora.images.read import read_radiograph
+from mandora.pipeline import Pipeline, Stages
+from mandora.records import ModelInfo
+from mandora.settings import (
+    SymmetrySettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+)
+from mandora.symmetry.forest import blend
+from mandora.training.bundles import locate_contract
+from mandora.training.out_of_sample import LabelledPatients, patch_scores
+from mandora.training.runs import Run
+from mandora.training.splits import Split
+from mandora.training.stages import run_damage, run_locate
+from mandora.training.symmetry import train_forest
+
+Table = NDArray[np.float64]
+
+SCORES_FILE, POINTS_FILE, TREES_FILE = "scores.npz", "points.npz", "trees.npz"
+FRAMES = ("true", "predicted")  # where joints are: known, or found by the fold's localisers
+
+
+@dataclass(frozen=True)
+class Study:
+    """The data set of an experiment.
+
+    Attributes:
+        path: of the data set.
+        readers: weight of each reader in the label that training uses.
+        cache: folder for prepared items, shared by all folds.
+    """
+
+    path: Path
+    readers: tuple[tuple[str, float], ...]
+    cache: Path
+
+    def open(self) -> Dataset:
+        """Read its tables; no film is decoded."""
+        return open_dataset(self.path, dict(self.readers))
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Trained networks of a fold and how they are used.
+
+    Attributes:
+        locate: folder with both localisers.
+        damage: folder with the damage networks.
+        locate_settings: they were trained with.
+        damage_settings: likewise.
+        trees: settings of the trees that come after them.
+    """
+
+    locate: Path
+    damage: Path
+    locate_settings: TrainLocateSettings
+    damage_settings: TrainDamageSettings
+    trees: SymmetrySettings
+
+    def contract(self) -> Contract:
+        """How they are used."""
+        return Contract(
+            locate=locate_contract(self.locate_settings.network),
+            damage=DamageContract.of(self.damage_settings.network),
+            symmetry=SymmetryContract.of(self.trees),
+        )
+
+    def files(self) -> dict[str, Path]:
+        """All files by their names in a bundle."""
+        contract = self.contract()
+        locators = [name for limb in Limb for name in locate_files(limb, contract.locate)]
+        return {
+            **{name: self.locate / name for name in locators},
+            **{name: self.damage / name for name in damage_files(contract.damage)},
+        }
+
+
+# ── training ─────────────────────────────────────────────────────────────────────────────
+
+
+def train_localisers(
+    study: Study, split: Split, settings: TrainLocateSettings, folder: Path
+) -> dict[str, float]:
+    """Both limbs' localisers on the fold's network patients; those without films are left out."""
+    run = _run(study, split, folder)
+    assert run.dataset is not None
+    limbs = {film.slot.limb for film in run.dataset.films}
+    for limb in (limb for limb in Limb if limb in limbs):
+        run_locate(limb, settings, run)
+    return {"limbs": float(len(limbs))}
+
+
+def train_damage(
+    study: Study, split: Split, settings: TrainDamageSettings, folder: Path
+) -> dict[str, float]:
+    """The damage networks on the fold's network patients."""
+    run_damage(settings, _run(study, split, folder))
+    return {}
+
+
+def _run(study: Study, split: Split, folder: Path) -> Run:
+    return Run(folder, study.cache, study.open(), _silence, _silence, split)
+
+
+def _silence(*_: object) -> None: ...
+
+
+def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    np.savez(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────
+
+
+def find_points(study: Study, split: Split, networks: Networks, folder: Path) -> dict[str, float]:
+    """Look for the joints of the test patients; leaves ``points.npz``.
+
+    Arrays: ``film`` (F,) names, ``limb`` (F,), ``size`` (F, 2) width and height in px, and for
+    the larger number of points of the two limbs ``true`` and ``found`` (F, N, 2) px, NaN where
+    not marked or not found.
+    """
+    dataset, most = study.open(), max(len(POINTS[limb]) for limb in Limb)
+    pipeline = _pipeline(networks)
+    films = [film for film in dataset.films if film.patient in split.test]
+    true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
+    size = np.full((len(films), 2), np.nan)
+    for i, film in enumerate(films):
+        count = len(POINTS[film.slot.limb])
+        true[i, :count] = film.points
+        try:
+            radiograph = read_radiograph(film.path)
+        except ValueError:
+            continue  # nothing is found on it, and the scores say why
+        size[i] = radiograph.shape[::-1]
+        found[i, :count] = pipeline.locate(radiograph, film.slot.limb, film.slot.side).points
+    limbs = np.array([film.slot.limb.value for film in films])
+    names = np.array([film.name for film in films])
+    arrays = {"film": names, "limb": limbs, "size": size, "true": true, "found": found}
+    _save(folder / POINTS_FILE, arrays)
+    known = np.isfinite(true).all(axis=2)
+    return {"films": float(len(films)), "points": float(known.sum())}
+
+
+def score_patients(
+    study: Study, split: Split, networks: Networks, folder: Path
+) -> dict[str, float]:
+    """Patch scores of the trees' and the test patients; leaves ``scores.npz``.
+
+    Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
+    at joints that are known and that are found, NaN where missing, ``official`` and ``training``
+    (P, 86) labels.
+    """
+    dataset = study.open()
+    patients = LabelledPatients(dataset, (*split.test, *split.trees))
+    names = [patients.name(i) for i in range(len(patients))]
+    tables = {}
+    for frame in FRAMES:
+        kept = folder / frame
+        kept.mkdir(exist_ok=True)
+        tables[frame] = patch_scores(
+            patients, networks.files(), networks.contract(), kept, 1, _silence, _silence,
+            at_true_points=frame == "true",
+        )  # fmt: skip
+    labels = {
+        "official": np.array([patients.official(i) for i in range(len(patients))]),
+        "training": np.array([patients.truth(i) for i in range(len(patients))]),
+    }
+    who = {"patient": np.array(names), "test": np.isin(names, split.test)}
+    _save(folder / SCORES_FILE, {**who, **tables, **labels})
+    missing = {frame: float(np.isnan(tables[frame]).mean()) for frame in FRAMES}
+    return {"patients": float(len(names)), **{f"missing_{k}": v for k, v in missing.items()}}
+
+
+def _pipeline(networks: Networks) -> Pipeline:
+    model = ModelInfo(
+        bundle="fold", bundle_version="0", bundle_sha256="0" * 64, preset="fast", software={}
+    )
+    return Pipeline(Stages.load(networks.contract(), networks.files(), threads=1), model)
+
+
+# ── trees ────────────────────────────────────────────────────────────────────────────────
+
+
+def grow_trees(scores: Path, settings: SymmetrySettings, folder: Path) -> dict[str, Any]:
+    """Trees on the trees' patients, predictions for the test patients; leaves ``trees.npz``.
+
+    Arrays: ``patient`` (T,), and for both frames ``<frame>_patch``, ``<frame>_tree`` and
+    ``<frame>_blend`` (T, 86), and ``official`` (T, 86).
+    """
+    data = np.load(scores / SCORES_FILE, allow_pickle=False)
+    test = data["test"]
+    made: dict[str, NDArray[Any]] = {"patient": data["patient"][test]}
+    for frame in FRAMES:
+        patch: Table = data[frame]
+        models: dict[Site, Any] = {}
+        forest = train_forest(patch[~test], data["training"][~test], settings, None, models)
+        tree = forest.predict(patch[test])
+        made |= {
+            f"{frame}_patch": patch[test],
+            f"{frame}_tree": tree,
+            f"{frame}_blend": blend(patch[test], tree, settings.blend),
+        }
+        forest.save(folder / f"{frame}.npz")
+    _save(folder / TREES_FILE, {**made, "official": data["official"][test]})
+    return {"patients": float(test.sum())}
+
+
+def tables_of(folders: Mapping[str, Path]) -> dict[str, NDArray[Any]]:
+    """The test patients of all folds, one after the other, with the fold of each.
+
+    Args:
+        folders: of the folds' trees, by name of the fold.
+    """
+    parts: dict[str, list[NDArray[Any]]] = {}
+    for name, folder in folders.items():
+        data = np.load(folder / TREES_FILE, allow_pickle=False)
+        for key in data.files:
+            parts.setdefault(key, []).append(data[key])
+        parts.setdefault("fold", []).append(np.full(len(data["patient"]), name))
+    return {key: np.concatenate(arrays) for key, arrays in parts.items()}
