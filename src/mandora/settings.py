@@ -329,6 +329,37 @@ class TrainSymmetrySettings(Settings):
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
 
 
+class ReproduceSettings(Settings):
+    """The paper's experiments on a data set."""
+
+    plan: Literal["k-fold", "repeated"] = Field(
+        "k-fold",
+        description="`k-fold`: every patient tested once; `repeated`: 50/30/20, drawn anew each "
+        "time, as published",
+    )
+    folds: int = Field(10, ge=1, description="parts of the k-fold plan, or repeats")
+    trees_share: float = Field(0.3, gt=0, lt=1, description="of the patients, trains the trees")
+    seed: int = Field(1, ge=0, description="of the folds")
+    patients: int = Field(100, ge=6, description="simulated patients, without a data set")
+    cohort_seed: int = Field(31, ge=0, description="of the simulated patients")
+    cohort_pixels_per_mm: float | None = Field(
+        None, gt=0.5, le=20, description="resolution of their films; as in real cohorts if absent"
+    )
+    locate: TrainLocateSettings = Field(
+        TrainLocateSettings(
+            loop=LoopSettings(epochs=30, batch_size=8, learning_rate=3e-3, threads=1)
+        ),
+        description="table `[locate]`",
+    )
+    damage: TrainDamageSettings = Field(
+        TrainDamageSettings(
+            loop=LoopSettings(epochs=6, batch_size=32, learning_rate=2e-3, threads=1)
+        ),
+        description="table `[damage]`",
+    )
+    forest: SymmetrySettings = Field(SymmetrySettings(threads=1), description="table `[forest]`")
+
+
 class SimulateSettings(Settings):
     """A simulated cohort."""
 

@@ -1,7 +1,7 @@
 """What is done in one fold: train, find joints, score patches, grow trees, explain them.
 
-Each function is one job: it gets the study, the fold and folders of jobs that were done before,
-leaves files in a folder of its own, and returns a few numbers.
+Each function is one job (``mandora.runners``): it gets the study, the fold, settings and the
+place where it runs; it leaves files in its own folder and returns a few numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, Limb, Site
+from mandora.anatomy import POINTS, Limb
 from mandora.cohorts.dataset import Dataset
 from mandora.cohorts.layouts import open_dataset
 from mandora.contract import (
@@ -27,6 +27,7 @@ from mandora.contract import (
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo
+from mandora.runners import Place
 from mandora.settings import (
     SymmetrySettings,
     TrainDamageSettings,
@@ -67,37 +68,35 @@ class Study:
 
 @dataclass(frozen=True)
 class Networks:
-    """Trained networks of a fold and how they are used.
+    """Networks of a fold and how they are used.
 
     Attributes:
-        locate: folder with both localisers.
-        damage: folder with the damage networks.
+        locate: name of the job that trained both localisers.
+        damage: name of the job that trained the damage networks.
         locate_settings: they were trained with.
         damage_settings: likewise.
-        trees: settings of the trees that come after them.
     """
 
-    locate: Path
-    damage: Path
+    locate: str
+    damage: str
     locate_settings: TrainLocateSettings
     damage_settings: TrainDamageSettings
-    trees: SymmetrySettings
 
     def contract(self) -> Contract:
         """How they are used."""
         return Contract(
             locate=locate_contract(self.locate_settings.network),
             damage=DamageContract.of(self.damage_settings.network),
-            symmetry=SymmetryContract.of(self.trees),
+            symmetry=SymmetryContract.of(SymmetrySettings()),  # no trees are used here
         )
 
-    def files(self) -> dict[str, Path]:
-        """All files by their names in a bundle."""
+    def files(self, folders: Mapping[str, Path]) -> dict[str, Path]:
+        """All files by their names in a bundle, from the folders of jobs by name."""
         contract = self.contract()
         locators = [name for limb in Limb for name in locate_files(limb, contract.locate)]
         return {
-            **{name: self.locate / name for name in locators},
-            **{name: self.damage / name for name in damage_files(contract.damage)},
+            **{name: folders[self.locate] / name for name in locators},
+            **{name: folders[self.damage] / name for name in damage_files(contract.damage)},
         }
 
 
@@ -105,10 +104,10 @@ class Networks:
 
 
 def train_localisers(
-    study: Study, split: Split, settings: TrainLocateSettings, folder: Path
+    study: Study, split: Split, settings: TrainLocateSettings, place: Place
 ) -> dict[str, float]:
     """Both limbs' localisers on the fold's network patients; those without films are left out."""
-    run = _run(study, split, folder)
+    run = _run(study, split, place.folder)
     assert run.dataset is not None
     limbs = {film.slot.limb for film in run.dataset.films}
     for limb in (limb for limb in Limb if limb in limbs):
@@ -117,11 +116,11 @@ def train_localisers(
 
 
 def train_damage(
-    study: Study, split: Split, settings: TrainDamageSettings, folder: Path
+    study: Study, split: Split, settings: TrainDamageSettings, place: Place
 ) -> dict[str, float]:
     """The damage networks on the fold's network patients."""
-    run_damage(settings, _run(study, split, folder))
-    return {}
+    run_damage(settings, _run(study, split, place.folder))
+    return {"patients": float(len(split.networks))}
 
 
 def _run(study: Study, split: Split, folder: Path) -> Run:
@@ -138,7 +137,7 @@ def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 # ── looking ──────────────────────────────────────────────────────────────────────────────
 
 
-def find_points(study: Study, split: Split, networks: Networks, folder: Path) -> dict[str, float]:
+def find_points(study: Study, split: Split, networks: Networks, place: Place) -> dict[str, float]:
     """Look for the joints of the test patients; leaves ``points.npz``.
 
     Arrays: ``film`` (F,) names, ``limb`` (F,), ``size`` (F, 2) width and height in px, and for
@@ -146,7 +145,7 @@ def find_points(study: Study, split: Split, networks: Networks, folder: Path) ->
     not marked or not found.
     """
     dataset, most = study.open(), max(len(POINTS[limb]) for limb in Limb)
-    pipeline = _pipeline(networks)
+    pipeline = _pipeline(networks, place)
     films = [film for film in dataset.films if film.patient in split.test]
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
     size = np.full((len(films), 2), np.nan)
@@ -162,13 +161,13 @@ def find_points(study: Study, split: Split, networks: Networks, folder: Path) ->
     limbs = np.array([film.slot.limb.value for film in films])
     names = np.array([film.name for film in films])
     arrays = {"film": names, "limb": limbs, "size": size, "true": true, "found": found}
-    _save(folder / POINTS_FILE, arrays)
+    _save(place.folder / POINTS_FILE, arrays)
     known = np.isfinite(true).all(axis=2)
     return {"films": float(len(films)), "points": float(known.sum())}
 
 
 def score_patients(
-    study: Study, split: Split, networks: Networks, folder: Path
+    study: Study, split: Split, networks: Networks, place: Place
 ) -> dict[str, float]:
     """Patch scores of the trees' and the test patients; leaves ``scores.npz``.
 
@@ -181,66 +180,55 @@ def score_patients(
     names = [patients.name(i) for i in range(len(patients))]
     tables = {}
     for frame in FRAMES:
-        kept = folder / frame
+        kept = place.folder / frame
         kept.mkdir(exist_ok=True)
         tables[frame] = patch_scores(
-            patients, networks.files(), networks.contract(), kept, 1, _silence, _silence,
-            at_true_points=frame == "true",
+            patients, networks.files(place.folders), networks.contract(), kept, 1, _silence,
+            _silence, at_true_points=frame == "true",
         )  # fmt: skip
     labels = {
         "official": np.array([patients.official(i) for i in range(len(patients))]),
         "training": np.array([patients.truth(i) for i in range(len(patients))]),
     }
     who = {"patient": np.array(names), "test": np.isin(names, split.test)}
-    _save(folder / SCORES_FILE, {**who, **tables, **labels})
+    _save(place.folder / SCORES_FILE, {**who, **tables, **labels})
     missing = {frame: float(np.isnan(tables[frame]).mean()) for frame in FRAMES}
     return {"patients": float(len(names)), **{f"missing_{k}": v for k, v in missing.items()}}
 
 
-def _pipeline(networks: Networks) -> Pipeline:
+def _pipeline(networks: Networks, place: Place) -> Pipeline:
     model = ModelInfo(
         bundle="fold", bundle_version="0", bundle_sha256="0" * 64, preset="fast", software={}
     )
-    return Pipeline(Stages.load(networks.contract(), networks.files(), threads=1), model)
+    return Pipeline(
+        Stages.load(networks.contract(), networks.files(place.folders), place.threads), model
+    )
 
 
 # ── trees ────────────────────────────────────────────────────────────────────────────────
 
 
-def grow_trees(scores: Path, settings: SymmetrySettings, folder: Path) -> dict[str, Any]:
+def grow_trees(scores: str, settings: SymmetrySettings, place: Place) -> dict[str, float]:
     """Trees on the trees' patients, predictions for the test patients; leaves ``trees.npz``.
 
     Arrays: ``patient`` (T,), and for both frames ``<frame>_patch``, ``<frame>_tree`` and
     ``<frame>_blend`` (T, 86), and ``official`` (T, 86).
     """
-    data = np.load(scores / SCORES_FILE, allow_pickle=False)
+    data = np.load(place.folders[scores] / SCORES_FILE, allow_pickle=False)
     test = data["test"]
     made: dict[str, NDArray[Any]] = {"patient": data["patient"][test]}
     for frame in FRAMES:
         patch: Table = data[frame]
-        models: dict[Site, Any] = {}
-        forest = train_forest(patch[~test], data["training"][~test], settings, None, models)
-        tree = forest.predict(patch[test])
+        tree = np.full(patch[test].shape, np.nan)
+        # networks that were hardly trained may have found nothing at all
+        if np.isfinite(patch[~test] + data["training"][~test]).any():
+            forest = train_forest(patch[~test], data["training"][~test], settings)
+            tree = forest.predict(patch[test])
+            forest.save(place.folder / f"{frame}.npz")
         made |= {
             f"{frame}_patch": patch[test],
             f"{frame}_tree": tree,
             f"{frame}_blend": blend(patch[test], tree, settings.blend),
         }
-        forest.save(folder / f"{frame}.npz")
-    _save(folder / TREES_FILE, {**made, "official": data["official"][test]})
+    _save(place.folder / TREES_FILE, {**made, "official": data["official"][test]})
     return {"patients": float(test.sum())}
-
-
-def tables_of(folders: Mapping[str, Path]) -> dict[str, NDArray[Any]]:
-    """The test patients of all folds, one after the other, with the fold of each.
-
-    Args:
-        folders: of the folds' trees, by name of the fold.
-    """
-    parts: dict[str, list[NDArray[Any]]] = {}
-    for name, folder in folders.items():
-        data = np.load(folder / TREES_FILE, allow_pickle=False)
-        for key in data.files:
-            parts.setdefault(key, []).append(data[key])
-        parts.setdefault("fold", []).append(np.full(len(data["patient"]), name))
-    return {key: np.concatenate(arrays) for key, arrays in parts.items()}

@@ -1,0 +1,150 @@
+"""The jobs of the experiments, small, from a data set to the tables that figures are drawn of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mandora.anatomy import POINTS, TARGETS, Limb
+from mandora.cohorts.layouts import open_dataset
+from mandora.evaluation.experiment import (
+    VARIANTS,
+    folds_of,
+    gathered,
+    jobs_of,
+    of_test,
+    variant,
+)
+from mandora.evaluation.fold_jobs import (
+    POINTS_FILE,
+    SCORES_FILE,
+    TREES_FILE,
+    Study,
+    grow_trees,
+)
+from mandora.phantom.cohort import simulate_cohort
+from mandora.runners import Place, map_jobs
+from mandora.settings import ReproduceSettings, SimulateSettings, SymmetrySettings
+
+pytest.importorskip("torch")
+
+SETTINGS = ReproduceSettings()
+PATIENTS = 6
+
+
+def small(settings: ReproduceSettings, **values: Any) -> ReproduceSettings:
+    """Settings with which a fold takes seconds."""
+
+    def changed(stage: Any, **network: Any) -> Any:
+        loop = stage.loop.model_copy(update={"epochs": 1, "threads": 1})
+        network = stage.network.model_copy(update=network)
+        return stage.model_copy(update={"loop": loop, "network": network})
+
+    return settings.model_copy(
+        update={
+            "locate": changed(settings.locate, input_px=64, found_threshold=0.0),
+            "damage": changed(settings.damage, patch_px=32, widths=(4, 6)),
+            "forest": SymmetrySettings(trees=3, depth=2, threads=1),
+            **values,
+        }
+    )
+
+
+def test_folds_follow_the_plan() -> None:
+    names = [f"P{i}" for i in range(40)]
+    assert len(folds_of(names, SETTINGS)) == 10
+    published = folds_of(names, SETTINGS.model_copy(update={"plan": "repeated", "folds": 3}))
+    assert [fold.name for fold in published] == ["repeat-01", "repeat-02", "repeat-03"]
+    assert {len(fold.split.test) for fold in published} == {8}
+
+
+def test_what_is_drawn_is_all_that_differs_between_the_variants() -> None:
+    made = {mask: variant(SETTINGS.damage, mask) for mask in VARIANTS}
+    assert {m.network.mask for m in made.values()} == {"space", "none", "erosion"}
+    back = {m.network.model_copy(update={"mask": "space"}) for m in made.values()}
+    assert back == {SETTINGS.damage.network}
+
+
+def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
+    names = [f"P{i}" for i in range(20)]
+    study = Study(tmp_path / "data", (), tmp_path / "cache")
+    folds = folds_of(names, SETTINGS)
+    jobs = {job.name: job for job in jobs_of(study, folds, SETTINGS, "content")}
+    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1)
+    assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
+    assert set(jobs["fold-03/scores-none"].needs) == {"fold-03/locate", "fold-03/damage-none"}
+    longer = SETTINGS.damage.loop.model_copy(update={"epochs": 9})
+    other = SETTINGS.model_copy(
+        update={"damage": SETTINGS.damage.model_copy(update={"loop": longer})}
+    )
+    changed = {
+        job.name.partition("/")[2]
+        for job in jobs_of(study, folds, other, "content")
+        if job.key != jobs[job.name].key
+    }
+    assert changed == {"damage-space", "damage-none", "damage-erosion"}
+    assert all(
+        job.key != jobs[job.name].key for job in jobs_of(study, folds, SETTINGS, "other films")
+    )
+
+
+@pytest.mark.slow  # five networks are trained and exported
+def test_a_whole_fold(tmp_path: Path) -> None:
+    data = tmp_path / "sim"
+    simulate_cohort(SimulateSettings(patients=PATIENTS, seed=9, pixels_per_mm=2.5), data)
+    settings = small(SETTINGS, plan="repeated", folds=1)
+    study = Study(data, (), tmp_path / "cache")
+    dataset = open_dataset(data)
+    folds = folds_of(dataset.patients, settings)
+    out = tmp_path / "out"
+    jobs = jobs_of(study, folds, settings, "content")
+    values = map_jobs(jobs, out)
+    assert set(values) == {job.name for job in jobs}
+    test = set(folds[0].split.test)
+    points = gathered(out, folds, "points", POINTS_FILE)
+    assert len(points["film"]) == 4 * len(test)
+    hands = points["limb"] == Limb.HAND.value
+    assert np.isfinite(points["true"][hands]).all()
+    assert np.isnan(points["true"][~hands][:, len(POINTS[Limb.FOOT]) :]).all()
+    scores = gathered(out, folds, "scores-space", SCORES_FILE)
+    assert set(scores["patient"]) == test | set(folds[0].split.trees)
+    assert set(of_test(scores)["patient"]) == test
+    # all joints are known, so all have a score there
+    assert np.isfinite(scores["true"]).all()
+    trees = gathered(out, folds, "trees", TREES_FILE)
+    assert trees["true_blend"].shape == (len(test), len(TARGETS))
+    np.testing.assert_allclose(
+        trees["true_blend"], (trees["true_patch"] + trees["true_tree"]) / 2, atol=1e-6
+    )
+    for i, patient in enumerate(trees["patient"]):
+        np.testing.assert_array_equal(trees["official"][i], dataset.official[str(patient)])
+    assert set(trees["fold"]) == {"repeat-01"}
+    # what is done is not done again
+    assert map_jobs([replace(job, run=no_more) for job in jobs], out) == values
+
+
+def no_more(place: Place) -> None:
+    raise AssertionError("done before")
+
+
+def test_trees_of_joints_that_were_never_found_say_nothing(tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    scores.mkdir()
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, (8, len(TARGETS))).astype(float)
+    np.savez(
+        scores / SCORES_FILE, patient=np.array([f"P{i}" for i in range(8)]),
+        test=np.arange(8) < 3, true=truth + 0.2, predicted=np.full(truth.shape, np.nan),
+        official=truth, training=truth,
+    )  # fmt: skip
+    place = Place(tmp_path, 1, {"f/scores": scores}, {})
+    value = grow_trees("f/scores", SymmetrySettings(trees=3, depth=2, threads=1), place)
+    assert value == {"patients": 3}
+    made = np.load(tmp_path / TREES_FILE)
+    assert np.isfinite(made["true_tree"]).all()
+    assert np.isnan(made["predicted_tree"]).all()
+    assert np.isnan(made["predicted_blend"]).all()
