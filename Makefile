@@ -51,7 +51,7 @@ bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py
 
 # The locks. dev.txt leaves torch out: its CPU and CUDA builds carry one version and different
-# hashes, so the train extra is pinned without hashes in train.txt.
+# hashes, so the extras train and explain are pinned without hashes in train.txt.
 COMPILE = $(DEV)/bin/python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	--no-header --no-annotate --no-emit-index-url --no-emit-trusted-host \
 	--no-emit-find-links --no-emit-options
@@ -60,7 +60,7 @@ lock: $(DEV)/.package ## renew the locks in requirements/ (UPGRADE=--upgrade for
 	$(COMPILE) $(UPGRADE) --generate-hashes -o requirements/core.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --generate-hashes --extra dicom --extra docs --extra dev \
 		-c requirements/core.txt -o requirements/dev.txt pyproject.toml
-	$(COMPILE) $(UPGRADE) --extra train -c requirements/dev.txt \
+	$(COMPILE) $(UPGRADE) --extra train --extra explain -c requirements/dev.txt \
 		-o requirements/train.txt pyproject.toml
 	grep -vE '^(pip|setuptools)==|^#|^$$' requirements/train.txt | sed -E 's/\+[a-z0-9.]+$$//' \
 		> requirements/train.tmp && mv requirements/train.tmp requirements/train.txt

@@ -52,6 +52,8 @@ def settings_table(model: type[settings.Settings]) -> str:
         rows = ["| key | default | meaning |", "|---|---|---|"]
         for name, field in model.model_fields.items():
             default = "required" if field.default is PydanticUndefined else shown(field.default)
+            if isinstance(field.default, settings.Settings):
+                default = "see [](settings.md)"
             rows.append(f"| `{name}` | {default} | {field.description or ''} |")
         return "\n".join(rows)
     presets = [settings.preset(name, model) for name in settings.PRESETS]

@@ -45,7 +45,8 @@ def test_every_pin_of_a_hashed_lock_has_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "extras"), [("core", ()), ("dev", ("dicom", "docs", "dev")), ("train", ("train",))]
+    ("name", "extras"),
+    [("core", ()), ("dev", ("dicom", "docs", "dev")), ("train", ("train", "explain"))],
 )
 def test_a_lock_holds_what_the_project_asks_for(name: str, extras: tuple[str, ...]) -> None:
     assert wanted(*extras) <= pins(name).keys()

@@ -13,6 +13,7 @@ import typer
 
 from mandora import __version__
 from mandora.cli_bench import bench_app
+from mandora.cli_reproduce import reproduce
 from mandora.cli_train import train_app, training
 from mandora.console import (
     EXIT_INTERRUPTED,
@@ -41,6 +42,7 @@ bundle_app = typer.Typer(help="Look at, check and make model bundles.", no_args_
 app.add_typer(train_app, name="train")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(bench_app, name="bench")
+app.command("reproduce")(reproduce)
 
 BundleOption = Annotated[
     Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")

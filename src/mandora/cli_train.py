@@ -158,11 +158,11 @@ def _run(
         if data is not None:
             from mandora.cohorts.layouts import open_dataset
 
-            dataset = open_dataset(data, _weights(reader))
+            dataset = open_dataset(data, reader_weights(reader))
         yield runs.Run(out, cache or out / "cache", dataset, progress.report, progress.step)
 
 
-def _weights(reader: list[str] | None) -> Mapping[str, float]:
+def reader_weights(reader: list[str] | None) -> Mapping[str, float]:
     """``NAME=WEIGHT`` words as a table."""
     weights = {}
     for word in reader or ():

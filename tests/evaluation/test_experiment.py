@@ -74,7 +74,7 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     study = Study(tmp_path / "data", (), tmp_path / "cache")
     folds = folds_of(names, SETTINGS)
     jobs = {job.name: job for job in jobs_of(study, folds, SETTINGS, "content")}
-    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1)
+    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1 + 1)
     assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
     assert set(jobs["fold-03/scores-none"].needs) == {"fold-03/locate", "fold-03/damage-none"}
     longer = SETTINGS.damage.loop.model_copy(update={"epochs": 9})

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from mandora.evaluation.fold_jobs import (
     POINTS_FILE,
     SCORES_FILE,
+    SHAP_FILE,
     TREES_FILE,
     Networks,
     Study,
+    explain_trees,
     find_points,
     grow_trees,
     score_patients,
@@ -35,7 +37,7 @@ from mandora.settings import (
 VARIANTS = ("space", "none", "erosion")
 """What the damage network draws: the design, and the paper's two comparisons (figs 5 and 6)."""
 
-_MINUTES = {"locate": 12.0, "damage": 8.0, "points": 1.0, "scores": 4.0, "trees": 2.0}
+_MINUTES = {"locate": 12.0, "damage": 8.0, "points": 1.0, "scores": 4.0, "trees": 2.0, "shap": 1.0}
 """What jobs take on one core with 100 patients and 10 folds, measured once; for the plan only."""
 
 
@@ -116,6 +118,10 @@ def _fold(
     jobs.append(
         job("trees", grow, settings.forest.to_toml(), f"scores-{VARIANTS[0]}", files=(TREES_FILE,))
     )
+    jobs.append(
+        job("shap", partial(explain_trees, f"{name}/trees", "predicted"), "shap", "trees",
+            files=(SHAP_FILE,))
+    )  # fmt: skip
     return jobs
 
 

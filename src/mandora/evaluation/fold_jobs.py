@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, Limb
+from mandora.anatomy import POINTS, SITES, Limb
 from mandora.cohorts.dataset import Dataset
 from mandora.cohorts.layouts import open_dataset
 from mandora.contract import (
@@ -24,6 +24,7 @@ from mandora.contract import (
     damage_files,
     locate_files,
 )
+from mandora.evaluation.explain import mean_contributions
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo
@@ -33,7 +34,7 @@ from mandora.settings import (
     TrainDamageSettings,
     TrainLocateSettings,
 )
-from mandora.symmetry.forest import blend
+from mandora.symmetry.forest import JointForest, blend
 from mandora.training.bundles import locate_contract
 from mandora.training.out_of_sample import LabelledPatients, patch_scores
 from mandora.training.runs import Run
@@ -42,8 +43,10 @@ from mandora.training.stages import run_damage, run_locate
 from mandora.training.symmetry import train_forest
 
 Table = NDArray[np.float64]
+S = TypeVar("S", TrainLocateSettings, TrainDamageSettings)
 
 SCORES_FILE, POINTS_FILE, TREES_FILE = "scores.npz", "points.npz", "trees.npz"
+SHAP_FILE = "shap.npz"
 FRAMES = ("true", "predicted")  # where joints are: known, or found by the fold's localisers
 
 
@@ -111,7 +114,7 @@ def train_localisers(
     assert run.dataset is not None
     limbs = {film.slot.limb for film in run.dataset.films}
     for limb in (limb for limb in Limb if limb in limbs):
-        run_locate(limb, settings, run)
+        run_locate(limb, _on(place, settings), run)
     return {"limbs": float(len(limbs))}
 
 
@@ -119,12 +122,18 @@ def train_damage(
     study: Study, split: Split, settings: TrainDamageSettings, place: Place
 ) -> dict[str, float]:
     """The damage networks on the fold's network patients."""
-    run_damage(settings, _run(study, split, place.folder))
+    run_damage(_on(place, settings), _run(study, split, place.folder))
     return {"patients": float(len(split.networks))}
 
 
 def _run(study: Study, split: Split, folder: Path) -> Run:
     return Run(folder, study.cache, study.open(), _silence, _silence, split)
+
+
+def _on(place: Place, settings: S) -> S:
+    """The settings with the threads that the job may use; the weights do not depend on them."""
+    loop = settings.loop.model_copy(update={"threads": place.threads})
+    return settings.model_copy(update={"loop": loop})
 
 
 def _silence(*_: object) -> None: ...
@@ -232,3 +241,25 @@ def grow_trees(scores: str, settings: SymmetrySettings, place: Place) -> dict[st
         }
     _save(place.folder / TREES_FILE, {**made, "official": data["official"][test]})
     return {"patients": float(test.sum())}
+
+
+def explain_trees(trees: str, frame: str, place: Place) -> dict[str, float]:
+    """Mean |SHAP| over the test patients; leaves ``shap.npz``.
+
+    Arrays: ``same`` and ``other`` (1, 43, 43) and ``rows`` (1, 43), see
+    :class:`mandora.evaluation.explain.Contributions`. Without trees all are NaN and 0.
+
+    Args:
+        trees: name of the job that grew them.
+        frame: ``true`` or ``predicted``.
+        place: where.
+    """
+    path = place.folders[trees] / f"{frame}.npz"
+    same = np.full((1, len(SITES), len(SITES)), np.nan)
+    other, rows = same.copy(), np.zeros((1, len(SITES)), np.int64)
+    if path.exists():
+        with np.load(place.folders[trees] / TREES_FILE, allow_pickle=False) as data:
+            made = mean_contributions(JointForest.load(path), data[f"{frame}_patch"])
+        same[0], other[0], rows[0] = made.same, made.other, made.n_rows
+    _save(place.folder / SHAP_FILE, {"same": same, "other": other, "rows": rows})
+    return {"rows": float(rows.sum())}

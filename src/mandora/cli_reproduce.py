@@ -1,0 +1,61 @@
+"""The command ``mandora reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandora.cli_train import reader_weights
+from mandora.console import EXIT_SOME_FAILED, Progress, fail, faults_end_the_call
+
+
+def reproduce(
+    dataset: Annotated[
+        Path | None, typer.Argument(help="Labelled data set; a simulated cohort if absent.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder; what is done there is not done again.")] = Path(
+        "reproduction"
+    ),
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file with settings; what it leaves out is default.")
+    ] = None,
+    reader: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=WEIGHT of a reader in the training label; may be repeated."),
+    ] = None,
+    runner: Annotated[str, typer.Option(help="serial, processes or ray.")] = "processes",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Jobs at a time.")] = 2,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="As small as can be: to see whether it runs.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print jobs, hours and disk, and do nothing.")
+    ] = False,
+) -> None:
+    """Run the experiments of the paper and write a report: figures, tables, claims."""
+    from mandora.runners import RUNNERS, JobsFailed
+    from mandora.settings import ReproduceSettings
+
+    if runner not in RUNNERS:
+        fail(f"--runner {runner}: use {', '.join(RUNNERS)}")
+    try:
+        from mandora.evaluation.reproduce import Experiments
+        from mandora.evaluation.reproduce import smoke as smaller
+    except ImportError as error:
+        fail(f"experiments need more packages ({error}): pip install 'mandora[train,explain]'")
+    with faults_end_the_call(), Progress(show=True) as progress:
+        base = ReproduceSettings()
+        chosen = ReproduceSettings.from_toml(settings, base) if settings else base
+        weights = tuple(reader_weights(reader).items())
+        experiments = Experiments(dataset, weights, out, smaller(chosen) if smoke else chosen)
+        progress.report(str(experiments.plan(workers)))
+        if plan:
+            return
+        try:
+            path = experiments.run(runner, workers, progress.report, progress.step)
+        except JobsFailed as error:
+            progress.complain(f"mandora: {error}")
+            raise typer.Exit(EXIT_SOME_FAILED) from None
+    typer.echo(f"Report: {path}")

@@ -1,0 +1,333 @@
+"""What was found beside what the paper states: one HTML file, and tables as CSV.
+
+The report needs nothing but itself: pictures are embedded, there is no script, and nothing is
+loaded from elsewhere. Vector figures and CSV tables lie beside it and are linked.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral, Real
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeGuard
+
+import jinja2
+
+from mandora.evaluation import Number
+from mandora.evaluation.claims import OUTCOMES, Verdict
+from mandora.records import RESEARCH_NOTICE
+
+REPORT_FILE, TABLES_FOLDER = "report.html", "tables"
+TITLE = "The experiments of the Mandora paper, repeated"
+REASON_COLUMN = "why there is no value"
+_BESIDE = (("SVG", ".svg"), ("PDF", ".pdf"), ("PNG", ".png"))
+
+Cell = str | int | float | Number | None
+"""A value of a table. NaN and None are missing; a :class:`Number` says why."""
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure as it stands in the report.
+
+    Attributes:
+        png: its file, relative to the report's folder, e.g. ``figures/fig3.png``. The SVG and PDF
+            of the same name are linked if they are there.
+        caption: below the figure.
+        alt: what is to be seen, for those who hear the report; the caption if empty.
+
+    Raises:
+        ValueError: if ``png`` is no PNG below the folder, or there is no caption.
+    """
+
+    png: str
+    caption: str
+    alt: str = ""
+
+    def __post_init__(self) -> None:
+        _check_below(self.png, ".png")
+        if not self.caption.strip():
+            raise ValueError(f"{self.png} has no caption; say what is to be seen")
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as it stands in the report and in a CSV file.
+
+    Attributes:
+        title: above the table.
+        columns: their headings; the first column names the rows.
+        rows: as long as ``columns``. The report shows floats with ``digits``, the CSV with all.
+            Where a number is missing and says why, a last column gives the reasons.
+        csv: the file's name in ``tables/``, e.g. ``fig3.csv``.
+        digits: decimals of floats in the report.
+        shown: so many rows stand in the report; the CSV has all. None: all.
+
+    Raises:
+        ValueError: if a row is too short or too long, or ``csv`` is no name of a CSV file.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    csv: str
+    digits: int = 3
+    shown: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_below(self.csv, ".csv")
+        if "/" in self.csv:
+            raise ValueError(f"{self.csv!r} names a folder; give the name of a file alone")
+        if not self.columns:
+            raise ValueError(f"table {self.title!r} has no columns; give at least one")
+        for i, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.title!r}: row {i} has {len(row)} cells, but there are "
+                    f"{len(self.columns)} columns; give one cell for each, None where missing"
+                )
+
+
+@dataclass(frozen=True)
+class Section:
+    """An experiment: a heading, what the paper states, what was found.
+
+    Attributes:
+        id: the heading's anchor, letters, digits and hyphens.
+        title: the heading.
+        paper: what the paper states, in short and in our words; blank lines part paragraphs.
+        text: what was found; likewise.
+        figures: below, in that order.
+        tables: below the figures.
+        claims: ids of the claims whose outcome the section repeats.
+
+    Raises:
+        ValueError: if the id cannot be an anchor.
+    """
+
+    id: str
+    title: str
+    paper: str
+    text: str
+    figures: tuple[FigureView, ...] = ()
+    tables: tuple[TableView, ...] = ()
+    claims: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.id.replace("-", "").isalnum() or not self.id.isascii():
+            raise ValueError(f"section id {self.id!r}: use letters, digits and hyphens only")
+
+
+def write_report(
+    folder: Path,
+    head: Mapping[str, object],
+    claims: Sequence[Verdict],
+    sections: Sequence[Section],
+    *,
+    title: str = TITLE,
+) -> Path:
+    """Write ``report.html`` and ``tables/*.csv``.
+
+    A figure whose PNG is not there is named as missing; the rest of the report is whole.
+
+    Args:
+        folder: an existing one, with the figures; older files of the same names are replaced.
+        head: facts about the run, by the words that stand before them: data set, patients,
+            films, folds, preset, versions, date, minutes. Mappings and sequences become lists.
+        claims: see :func:`mandora.evaluation.claims.complete`.
+        sections: in the order of the report.
+        title: the heading of the whole.
+
+    Returns:
+        The path of the report. Equal arguments and figures give equal files.
+
+    Raises:
+        ValueError: if two sections have the same id, two tables the same file, or a section
+            names a claim without a verdict.
+        OSError: if a file cannot be written.
+    """
+    _check_unique("section id", [section.id for section in sections])
+    tables = [table for section in sections for table in section.tables]
+    _check_unique("table file", [table.csv for table in tables])
+    verdicts = {verdict.claim.id: verdict for verdict in claims}
+    unknown = sorted({name for s in sections for name in s.claims} - set(verdicts))
+    if unknown:
+        raise ValueError(f"sections name claims without a verdict: {', '.join(unknown)}")
+    for table in tables:
+        write_table(folder, table)
+    counts = Counter(verdict.held for verdict in claims)
+    page = _template().render(
+        title=title,
+        notice=RESEARCH_NOTICE,
+        head=[(name, _words(value)) for name, value in head.items()],
+        counts=[(outcome, counts[outcome]) for outcome in OUTCOMES],
+        claims=claims,
+        section_of={name: s for s in reversed(sections) for name in s.claims},
+        sections=[_section(folder, section, verdicts) for section in sections],
+    )
+    path = folder / REPORT_FILE
+    _replace(path, page)
+    return path
+
+
+def write_table(folder: Path, table: TableView) -> Path:
+    """Write a table to ``tables/`` as UTF-8 CSV, numbers with all their digits.
+
+    What is missing is empty. If some missing number says why, there is one more column,
+    :data:`REASON_COLUMN`, which names the column if the row has several.
+    """
+    path = folder / TABLES_FOLDER / table.csv
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reasons = _reasons(table)
+    rows = [[*table.columns, REASON_COLUMN] if reasons else list(table.columns)]
+    for i, row in enumerate(table.rows):
+        rows.append([*map(_exact, row), *([reasons.get(i, "")] if reasons else [])])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    _replace(path, text.getvalue())
+    return path
+
+
+def _check_below(path: str, ending: str) -> None:
+    parts = PurePosixPath(path).parts
+    if not path.endswith(ending) or path == ending or path.startswith("/") or ".." in parts:
+        raise ValueError(f"{path!r}: give the name of a {ending} file inside the report's folder")
+    if any(c in '\\:*?"<>|#%' or not c.isprintable() for c in path):
+        raise ValueError(f"{path!r} cannot be linked: use letters, digits, '-', '_' and '.'")
+
+
+def _check_unique(what: str, names: Sequence[str]) -> None:
+    twice = sorted(name for name, n in Counter(names).items() if n > 1)
+    if twice:
+        raise ValueError(f"{what} used twice: {', '.join(twice)}; give each its own")
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(path)
+
+
+def _value(cell: Cell) -> str | int | float | None:
+    """The cell without its reason; None if it is missing."""
+    value = cell.value if isinstance(cell, Number) else cell
+    if value is None or isinstance(value, str):
+        return value
+    return None if math.isnan(value) else value
+
+
+def _exact(cell: Cell) -> str:
+    value = _value(cell)
+    # a NumPy float's repr is not a number
+    return "" if value is None else repr(float(value)) if _is_float(value) else str(value)
+
+
+def _shown(cell: Cell, digits: int) -> str:
+    value = _value(cell)
+    if value is None:
+        return "–"
+    if _is_float(value):
+        return f"{value:,.{digits}f}".replace("-", "−")
+    return value if isinstance(value, str) else f"{value:,}".replace("-", "−")
+
+
+def _is_float(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, Integral)
+
+
+def _reasons(table: TableView) -> dict[int, str]:
+    """By row, why values are missing."""
+    made = {}
+    for i, row in enumerate(table.rows):
+        missing = {
+            str(column): cell.reason
+            for column, cell in zip(table.columns, row, strict=True)
+            if isinstance(cell, Number) and cell.reason
+        }
+        if len(missing) == 1:
+            made[i] = next(iter(missing.values()))
+        elif missing:
+            made[i] = "; ".join(f"{column}: {reason}" for column, reason in missing.items())
+    return made
+
+
+def _words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float, Number)):
+        return _shown(value, 1)
+    return "–" if value is None else str(value)
+
+
+def _section(folder: Path, section: Section, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+    return {
+        "id": section.id,
+        "title": section.title,
+        "paper": _paragraphs(section.paper),
+        "text": _paragraphs(section.text),
+        "figures": [_figure(folder, figure) for figure in section.figures],
+        "tables": [_table(table) for table in section.tables],
+        "claims": [verdicts[name] for name in section.claims],
+    }
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
+
+
+def _figure(folder: Path, figure: FigureView) -> dict[str, Any]:
+    path = folder / figure.png
+    image = None
+    if path.is_file():
+        image = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    beside = [
+        (kind, PurePosixPath(figure.png).with_suffix(ending).as_posix())
+        for kind, ending in _BESIDE
+        if path.with_suffix(ending).is_file()
+    ]
+    alt = figure.alt or figure.caption
+    return {"png": figure.png, "image": image, "caption": figure.caption, "alt": alt,
+            "beside": beside}  # fmt: skip
+
+
+def _table(table: TableView) -> dict[str, Any]:
+    reasons = _reasons(table)
+    shown = len(table.rows) if table.shown is None else min(table.shown, len(table.rows))
+    known = [[_value(row[i]) for row in table.rows] for i in range(len(table.columns))]
+    numeric = [not any(isinstance(value, str) for value in column) for column in known]
+    return {
+        "title": table.title,
+        "columns": list(zip(table.columns, numeric, strict=True)),
+        "rows": [
+            ([_shown(cell, table.digits) for cell in row], reasons.get(i, ""))
+            for i, row in enumerate(table.rows[:shown])
+        ],
+        "numeric": numeric,
+        "has_reasons": bool(reasons),
+        "reason_column": REASON_COLUMN,
+        "csv": f"{TABLES_FOLDER}/{table.csv}",
+        "total": len(table.rows),
+    }
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mandora.evaluation", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")

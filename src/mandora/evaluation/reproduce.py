@@ -1,0 +1,188 @@
+"""The paper's experiments from a data set to the report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mandora import __version__
+from mandora.anatomy import TARGETS
+from mandora.cohorts.dataset import Dataset
+from mandora.evaluation.claims import complete, write_claims
+from mandora.evaluation.experiment import (
+    VARIANTS,
+    folds_of,
+    gathered,
+    jobs_of,
+    of_test,
+)
+from mandora.evaluation.fold_jobs import (
+    FRAMES,
+    POINTS_FILE,
+    SCORES_FILE,
+    SHAP_FILE,
+    TREES_FILE,
+    Study,
+)
+from mandora.evaluation.folds import FOLDS_FILE, Fold, keep_folds
+from mandora.evaluation.report import write_report
+from mandora.evaluation.results import (
+    Found,
+    correlations,
+    localisation,
+    predictors,
+    segmentation,
+    symmetry,
+)
+from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
+from mandora.phantom.cohort import simulate_cohort
+from mandora.runners import Job, Plan, map_jobs, plan
+from mandora.settings import PRESETS, ReproduceSettings, SimulateSettings, SymmetrySettings, preset
+
+CLAIMS_FILE, SETTINGS_FILE, COHORT_FOLDER, JOBS_FOLDER = (
+    "claims.json", "reproduce.toml", "cohort", "jobs",
+)  # fmt: skip
+
+
+def smoke(settings: ReproduceSettings) -> ReproduceSettings:
+    """The same experiments, as small as can be: to see whether they run, not what comes out."""
+
+    def short(stage: Any, **network: Any) -> Any:
+        loop = stage.loop.model_copy(update={"epochs": 1})
+        return stage.model_copy(
+            update={"loop": loop, "network": stage.network.model_copy(update=network)}
+        )
+
+    return settings.model_copy(
+        update={
+            "folds": 3, "patients": 6, "cohort_pixels_per_mm": 2.5,
+            "locate": short(settings.locate, input_px=64, found_threshold=0.0),
+            "damage": short(settings.damage, patch_px=32, widths=(4, 6)),
+            "forest": SymmetrySettings(trees=5, depth=2, threads=1),
+        }
+    )  # fmt: skip
+
+
+class Experiments:
+    """All experiments on one data set.
+
+    Args:
+        data: the data set; None simulates a cohort in ``out/cohort``.
+        readers: weight of each reader in the label that training uses.
+        out: folder for jobs, figures, tables and the report.
+        settings: of everything.
+
+    Raises:
+        ValueError: if the data set cannot be used, has too few patients, or the experiments were
+            begun with other folds.
+    """
+
+    def __init__(
+        self,
+        data: Path | None,
+        readers: Sequence[tuple[str, float]],
+        out: Path,
+        settings: ReproduceSettings,
+    ) -> None:
+        self.out, self.settings, self.simulated = out, settings, data is None
+        out.mkdir(parents=True, exist_ok=True)
+        path = data or out / COHORT_FOLDER
+        if data is None and not (path / "training.csv").exists():
+            simulate_cohort(
+                SimulateSettings(
+                    patients=settings.patients, seed=settings.cohort_seed,
+                    pixels_per_mm=settings.cohort_pixels_per_mm,
+                ),
+                path, force=path.exists(),
+            )  # fmt: skip
+        self.study = Study(path.resolve(), tuple(readers), (out / "cache").resolve())
+        self.dataset = self.study.open()
+        folds = folds_of(self.dataset.patients, settings)
+        self.folds: tuple[Fold, ...] = keep_folds(out / FOLDS_FILE, folds)
+        (out / SETTINGS_FILE).write_text(settings.to_toml(), encoding="utf-8")
+        self.jobs: list[Job] = jobs_of(self.study, self.folds, settings, _content(self.dataset))
+
+    def plan(self, workers: int) -> Plan:
+        """What there is to do."""
+        return plan(self.jobs, self.out / JOBS_FOLDER, workers)
+
+    def run(
+        self,
+        runner: str,
+        workers: int,
+        report: Callable[[str], None],
+        progress: Callable[[int, int], None],
+    ) -> Path:
+        """Do what is not done, then write the report.
+
+        Raises:
+            JobsFailed: if jobs failed; what the others have done is kept.
+        """
+        began = time.monotonic()
+        jobs = self.out / JOBS_FOLDER
+        map_jobs(self.jobs, jobs, runner, workers, report=report, progress=progress)
+        minutes = (time.monotonic() - began) / 60
+        found = list(self._found(jobs))
+        verdicts = complete(verdict for one in found for verdict in one.verdicts)
+        write_claims(self.out / CLAIMS_FILE, verdicts)
+        return write_report(self.out, self._head(minutes), verdicts, [one.section for one in found])
+
+    def _found(self, jobs: Path) -> Sequence[Found]:
+        folds, out = self.folds, self.out
+        trees = gathered(jobs, folds, "trees", TREES_FILE)
+        scores = {
+            mask: of_test(gathered(jobs, folds, f"scores-{mask}", SCORES_FILE)) for mask in VARIANTS
+        }
+        unknown = np.full(len(TARGETS), np.nan)
+        official = np.array([self.dataset.official.get(p, unknown) for p in self.dataset.patients])
+        readers = reader_tables(self.dataset, [str(name) for name in trees["patient"]])
+        return [
+            localisation(gathered(jobs, folds, "points", POINTS_FILE), out),
+            *(segmentation(scores, frame, out, erosion=False) for frame in FRAMES),
+            *(segmentation(scores, frame, out, erosion=True) for frame in FRAMES),
+            correlations(official, out),
+            *(symmetry(trees, frame, out) for frame in FRAMES),
+            predictors(gathered(jobs, folds, "shap", SHAP_FILE), out),
+            human_limit(trees, readers, out),
+            all_measures(trees, out),
+            totals(trees, out),
+        ]
+
+    def _head(self, minutes: float) -> dict[str, object]:
+        settings, dataset = self.settings, self.dataset
+        presets = [
+            name for name in PRESETS
+            if preset(name, type(settings.damage)).network.design == settings.damage.network.design
+        ]  # fmt: skip
+        packages = ("torch", "scikit-learn", "numpy", "scipy")
+        return {
+            "data set": "simulated cohort" if self.simulated else dataset.root.resolve().name,
+            "layout": dataset.layout,
+            "patients": len(dataset.patients),
+            "films": len(dataset.films),
+            "folds": f"{len(self.folds)}, {settings.plan}",
+            "preset": presets[0],
+            "settings": SETTINGS_FILE,
+            "versions": {"mandora": __version__, **{p: version(p) for p in packages}},
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "minutes of the last call": f"{minutes:.0f}",
+        }
+
+
+def _content(dataset: Dataset) -> str:
+    """Hash of films, joints and labels."""
+    digest = hashlib.sha256()
+    for film in dataset.films:
+        digest.update(f"{film.patient} {film.slot.code}".encode() + film.path.read_bytes())
+        digest.update(film.points.tobytes())
+    for patient in dataset.patients:
+        digest.update(json.dumps(dataset.training_scores(patient).tolist()).encode())
+    return digest.hexdigest()

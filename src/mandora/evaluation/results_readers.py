@@ -1,0 +1,180 @@
+"""Beyond figure 9: readers (figure 10), severity, totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mandora.anatomy import TARGETS, Damage
+from mandora.cohorts.dataset import Dataset
+from mandora.evaluation import GROUPS, Floats, figures
+from mandora.evaluation.agreement import compare_totals, signed_ranks, total
+from mandora.evaluation.bootstrap import Interval, Resampling, intervals
+from mandora.evaluation.claim_rules import FoldPair, limit_claims
+from mandora.evaluation.claims import FAMILY_TITLES, QUANTITIES
+from mandora.evaluation.metrics import BANDS, IN_A_BAND, METRICS, by_severity, measure, severity
+from mandora.evaluation.report import FigureView, Section, TableView
+from mandora.evaluation.results import Arrays, Found
+
+RESAMPLES = Resampling(resamples=1000)
+SLOW = ("spearman", "auc")  # their intervals take minutes
+
+
+def reader_tables(dataset: Dataset, patients: list[str]) -> tuple[Floats, Floats] | None:
+    """(patients, 86) scores of the first two readers; None if there are not two."""
+    if len(dataset.readers) < 2:
+        return None
+    unknown = np.full(len(TARGETS), np.nan)
+    first, second = list(dataset.readers.values())[:2]
+    return (
+        np.array([first.get(name, unknown) for name in patients]),
+        np.array([second.get(name, unknown) for name in patients]),
+    )
+
+
+def human_limit(trees: Arrays, readers: tuple[Floats, Floats] | None, folder: Path) -> Found:
+    """Figure 10: the model against the first reader, beside the second reader against the first.
+
+    Args:
+        trees: test patients of all folds.
+        readers: their scores by two readers; None if there are not two.
+        folder: of the report.
+    """
+    paper = (
+        "For narrowing the model comes close to what two readers agree on; for erosion, on which "
+        "readers agree less, it does not."
+    )
+    title = "The human limit (figure 10)"
+    if readers is None:
+        verdicts = limit_claims({}, None)
+        text = "The data set has no two readers, so there is nothing to compare with."
+        ids = tuple(v.claim.id for v in verdicts)
+        return Found(Section("fig10", title, paper, text, claims=ids), tuple(verdicts))
+    reference, other = readers
+    model, fold = trees["predicted_blend"], trees["fold"]
+    panels, rows = [], []
+    pairs: dict[Damage, dict[str, FoldPair]] = {}
+    between: dict[Damage, Floats] = {}
+    for damage in Damage:
+        columns = list(GROUPS[str(damage)])
+        one, two, seen = (t[:, columns] for t in (reference, other, model))
+        found = {"model": intervals(seen, one, QUANTITIES, RESAMPLES),
+                 "reader 2": intervals(two, one, QUANTITIES, RESAMPLES)}  # fmt: skip
+        estimates = [
+            {name: _estimate(numbers[quantity]) for name, numbers in found.items()}
+            for quantity in QUANTITIES
+        ]
+        highest = max(t.maximum for t in TARGETS if t.damage is damage)
+        panels.append(
+            figures.ReaderPanel(
+                str(damage), one.ravel(), two.ravel(), seen.ravel(), highest, *estimates
+            )
+        )
+        for name, numbers in found.items():
+            row: list[Any] = [str(damage), name]
+            for interval in numbers.values():
+                row += [interval.number, interval.low, interval.high]
+            rows.append(row)
+        pairs[damage] = {}
+        for quantity in QUANTITIES:
+            ours, theirs = (_by_fold(t, one, fold, quantity) for t in (seen, two))
+            pairs[damage][quantity] = FoldPair(ours, theirs, signed_ranks(ours, theirs).p)
+        between[damage] = _by_fold(two, one, fold, "r")
+    easier = between[Damage.NARROWING], between[Damage.EROSION]
+    verdicts = limit_claims(pairs, FoldPair(*easier, signed_ranks(*easier, "greater").p))
+    figures.save(figures.human_limit(panels), folder / "figures", "fig10")
+    view = FigureView(
+        "figures/fig10.png",
+        "The model (at joints that were found, with trees) and the second reader, each against the "
+        "first reader.",
+    )
+    heads = ["damage", "against reader 1"]
+    for word in QUANTITIES.values():
+        heads += [word, f"{word}, low", f"{word}, high"]
+    table = TableView("Agreement with the first reader", heads, rows, "fig10.csv")
+    text = "Test patients of all folds that both readers have scored."
+    ids = tuple(v.claim.id for v in verdicts)
+    return Found(Section("fig10", title, paper, text, (view,), (table,), ids), tuple(verdicts))
+
+
+def _estimate(interval: Interval) -> figures.Estimate:
+    return figures.Estimate(interval.number.value, interval.low, interval.high)
+
+
+def _by_fold(scores: Floats, reference: Floats, fold: Any, quantity: str) -> Floats:
+    names = dict.fromkeys(fold.tolist())
+    return np.array([
+        measure(scores[fold == n], reference[fold == n], [quantity])[quantity].value for n in names
+    ])  # fmt: skip
+
+
+def all_measures(trees: Arrays, folder: Path) -> Found:
+    """Every measure of agreement by family, at true and at found joints, with intervals."""
+    official = trees["official"]
+    rows: list[list[Any]] = []
+    for frame in ("true", "predicted"):
+        for stage in ("patch", "blend"):
+            table = trees[f"{frame}_{stage}"]
+            for code, words in FAMILY_TITLES.items():
+                columns = list(GROUPS[code])
+                names = tuple(name for name in METRICS if name not in SLOW)
+                made = intervals(table[:, columns], official[:, columns], names, RESAMPLES)
+                rest = measure(table[:, columns], official[:, columns], SLOW)
+                for name, found in made.items():
+                    rows.append([frame, stage, words, name, found.number, found.low, found.high])
+                for name, number in rest.items():
+                    rows.append([frame, stage, words, name, number, None, None])
+    heads = ["joints", "stage", "targets", "measure", "value", "low", "high"]
+    table_view = TableView("All measures", heads, rows, "measures.csv", shown=0)
+    severities, view = _by_severity(trees, folder)
+    section = Section(
+        "measures", "More than the paper: every measure, and by severity",
+        "The paper gives r and RMSE.",
+        "Measures of agreement with the official label, of test patients of all folds; intervals "
+        "are 95 % over patients. Bands are thirds of a joint's maximum.",
+        (view,), (severities, table_view),
+    )  # fmt: skip
+    return Found(section)
+
+
+def _by_severity(trees: Arrays, folder: Path) -> tuple[TableView, FigureView]:
+    official = trees["official"]
+    stages = {"patch": trees["predicted_patch"], "blend": trees["predicted_blend"]}
+    rows: list[list[Any]] = []
+    bars: dict[str, Mapping[str, list[figures.Estimate]]] = {}
+    found = {name: by_severity(table, official)["all"] for name, table in stages.items()}
+    for band in BANDS:
+        for name in stages:
+            rows.append([band, name, *(found[name][band][q] for q in IN_A_BAND)])
+    for quantity in ("mae", "bias"):
+        bars[f"{quantity} (points)"] = {
+            name: [figures.Estimate(found[name][band][quantity].value) for band in BANDS]
+            for name in stages
+        }
+    counts = [int((severity(official) == i).sum()) for i in range(len(BANDS))]
+    figure = figures.severity_bars(BANDS, counts, bars, unit="joint score")
+    figures.save(figure, folder / "figures", "severity")
+    table = TableView("By severity, at found joints", ["band", "stage", *IN_A_BAND], rows,
+                      "severity.csv")  # fmt: skip
+    return table, FigureView("figures/severity.png", "Error by severity of the official label.")
+
+
+def totals(trees: Arrays, folder: Path) -> Found:
+    """Totals per patient."""
+    official, model = trees["official"], trees["predicted_blend"]
+    made = compare_totals(model, official)
+    names = list(next(iter(made.values())))
+    rows: list[list[Any]] = [[t, *(found[n] for n in names)] for t, found in made.items()]
+    figure = figures.bland_altman(total(official), total(model))
+    figures.save(figure, folder / "figures", "totals")
+    section = Section(
+        "totals", "More than the paper: totals of patients",
+        "The paper scores joints; trials report totals.",
+        "Totals of the blend at found joints against those of the official label.",
+        (FigureView("figures/totals.png", "Difference against mean of the two totals."),),
+        (TableView("Totals", ["total", *names], rows, "totals.csv"),),
+    )  # fmt: skip
+    return Found(section)
