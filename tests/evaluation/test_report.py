@@ -212,7 +212,12 @@ def test_long_tables_are_cut_in_the_report_only(tmp_path: Path) -> None:
     page = report(tmp_path, Section("a", "A", "", "", (), (view,)))
     assert "joint 1" in page.text
     assert "joint 2" not in page.text
-    assert "The first 2 of 43 rows. CSV, 43 rows" in page.text
+    assert "The first 2 of 43 rows. tables/joints.csv , 43 rows" in page.text
+    assert len(rows(tmp_path / "tables" / "joints.csv")) == 44
+    view = table(rows=view.rows, shown=0)
+    page = report(tmp_path, Section("a", "A", "", "", (), (view,)))
+    assert "Joints : tables/joints.csv , 43 rows" in page.text
+    assert len(page.all("table")) == 1  # that of the claims
     assert len(rows(tmp_path / "tables" / "joints.csv")) == 44
 
 

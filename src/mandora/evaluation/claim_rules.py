@@ -145,21 +145,19 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
     }
     made = []
     for name, outcome in rules.items():
-        few = [group for group in (name, *({"finger"} if name in ("wrist", "toe") else ()))
-               if known[group].size < MIN_CASES]  # fmt: skip
+        relative = name in ("wrist", "toe")
+        few = [g for g in (name, *["finger"] * relative) if known[g].size < MIN_CASES]
         n = known[name].size
         number = f"{100 * share[name]:.1f} % of {n:,} joints" if n else ""
-        reason = f"lowest of a joint: {100 * min(_shares(cases[name]), default=0):.1f} %"
-        if name in ("wrist", "toe"):
-            reason = f"fingers: {100 * finger:.1f} %"
         if few:
             reason = f"fewer than {MIN_CASES} joints with a known place: {' and '.join(few)}"
+        elif relative:
+            reason = f"fingers: {100 * finger:.1f} %"
+        else:
+            lowest = min((c < CUTOFF).mean() for c in cases[name] if c.size)
+            reason = f"lowest of a joint: {100 * lowest:.1f} %"
         made.append(_verdict(f"locate-{name}", None if few else outcome, number, reason))
     return made
-
-
-def _shares(columns: list[Floats]) -> list[float]:
-    return [float((column < CUTOFF).mean()) for column in columns if column.size]
 
 
 def segmentation_claims(pairs: FoldPairs) -> list[Verdict]:
@@ -183,12 +181,10 @@ def erosion_mask_claims(pairs: FoldPairs) -> list[Verdict]:
         found = [change.significant for change in changes.values()]
         outcome = False if True in found else None if None in found else True
         number = "; ".join(f"{word} {c.number}" for word, c in changes.items() if c.number)
-        reasons = {change.reason: word for word, change in reversed(changes.items())}
-        reason = "; ".join(
-            why if len(reasons) == 1 else f"{word}: {why}"
-            for why, word in reversed(reasons.items())
-        )
-        made.append(_verdict(f"erosionmask-{family}", outcome, number, reason))
+        reasons = [f"{word}: {change.reason}" for word, change in changes.items()]
+        if len({change.reason for change in changes.values()}) == 1:
+            reasons = [changes["r"].reason]
+        made.append(_verdict(f"erosionmask-{family}", outcome, number, "; ".join(reasons)))
     return made
 
 
@@ -203,8 +199,7 @@ def total_claims(totals: Table) -> list[Verdict]:
             f"{part}: {known[part].value:.3f} (n = {known[part].n})"
             for part in ("films", "patients") if part in known
         )  # fmt: skip
-        few = f"fewer than {MIN_CASES} cases" if r.n < MIN_CASES else None
-        reason = r.reason or few
+        reason = r.reason or (f"fewer than {MIN_CASES} cases" if r.n < MIN_CASES else None)
         outcome = None if reason else r.value >= MEDIUM_R
         made.append(_verdict(f"totals-{name}", outcome, number, reason or _size(r.value)))
     return made
@@ -259,10 +254,9 @@ def _leads(name: str, features: Floats) -> Verdict:
     known = _rows_that_count(features)
     first = known & (np.diagonal(features) >= np.nan_to_num(features).max(axis=1))
     rows, wins = int(known.sum()), int(first.sum())
-    if 2 * rows < len(SITES):
-        reason = f"{rows} of {len(SITES)} sites have SHAP values; half are needed"
-        return _verdict(f"shap-{name}", None, "", reason)
     reason = f"{rows} of {len(SITES)} sites have SHAP values"
+    if 2 * rows < len(SITES):
+        return _verdict(f"shap-{name}", None, "", f"{reason}; half are needed")
     return _verdict(f"shap-{name}", 2 * wins > rows, f"{wins} of {rows} sites", reason)
 
 
@@ -280,8 +274,7 @@ def _clusters(name: str, features: Floats, blocks: list[Block]) -> Verdict:
     times = {}
     for title, inside, around in blocks:
         if not (inside & known).any() or not (around & known).any():
-            reason = f"{title}: no site has SHAP values"
-            return _verdict(f"shap-{name}", None, "", reason)
+            return _verdict(f"shap-{name}", None, "", f"{title}: no site has SHAP values")
         high, low = features[inside & known].mean(), features[around & known].mean()
         times[title] = float(high / low) if low > 0 else np.inf if high > 0 else 0.0
     number = "; ".join(f"{title} {ratio:.1f}×" for title, ratio in times.items())

@@ -1,0 +1,202 @@
+"""Sections say what the arrays hold, and each claim gets its verdict from the right ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mandora.anatomy import POINTS, SITES, TARGETS, Damage, Limb
+
+pytest.importorskip("matplotlib")
+
+from mandora.cohorts.dataset import Dataset
+from mandora.evaluation import GROUPS, figures
+from mandora.evaluation.metrics import measure
+from mandora.evaluation.results import (
+    correlations,
+    distances,
+    localisation,
+    per_fold,
+    predictors,
+    segmentation,
+    symmetry,
+)
+from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
+
+PATIENTS, FOLDS = 40, 8
+MAXIMA = np.array([t.maximum for t in TARGETS], dtype=float)
+FOLD = np.repeat([f"fold-{i + 1:02}" for i in range(FOLDS)], PATIENTS // FOLDS)
+
+
+def noisy(official: np.ndarray, sd: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.clip(official + rng.normal(0, sd, official.shape), 0, MAXIMA)
+
+
+@pytest.fixture(scope="module")
+def official() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    severity = rng.random((PATIENTS, 1))
+    return np.floor(severity * rng.random((PATIENTS, len(TARGETS))) * (MAXIMA + 1))
+
+
+@pytest.fixture(scope="module")
+def trees(official: np.ndarray) -> dict[str, Any]:
+    made: dict[str, Any] = {"official": official, "fold": FOLD}
+    for frame, worse in (("true", 0.0), ("predicted", 0.2)):
+        made[f"{frame}_patch"] = noisy(official, 0.9 + worse, 1)
+        made[f"{frame}_tree"] = noisy(official, 0.7 + worse, 2)
+        made[f"{frame}_blend"] = (made[f"{frame}_patch"] + made[f"{frame}_tree"]) / 2
+    return made
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, not written: writing is tested elsewhere, and slow."""
+    monkeypatch.setattr(figures, "save", lambda *_: None)
+
+
+def outcomes(found: Any) -> dict[str, str]:
+    return {verdict.claim.id: verdict.held for verdict in found.verdicts}
+
+
+def test_distances_are_shares_of_width_and_height(tmp_path: Path) -> None:
+    count = len(POINTS[Limb.HAND])
+    true = np.full((2, count, 2), np.nan)
+    true[0, :3], true[1, :2] = 100.0, 100.0
+    found = true.copy()
+    found[0, 0] += (3, 8)  # 3 / 300 and 8 / 200
+    found[0, 1] = np.nan
+    points = {
+        "film": np.array(["a", "b"]), "limb": np.array(["hand", "foot"]),
+        "size": np.array([[300.0, 200.0], [100.0, 100.0]]), "true": true, "found": found,
+    }  # fmt: skip
+    error = distances(points)
+    assert error[Limb.HAND][0, 0] == pytest.approx(np.hypot(0.01, 0.04))
+    assert error[Limb.HAND][0, 1] == np.inf
+    assert error[Limb.HAND][0, 2] == 0
+    assert np.isnan(error[Limb.HAND][0, 3:]).all()
+    assert error[Limb.FOOT].shape == (1, len(POINTS[Limb.FOOT]))
+    made = localisation(points, tmp_path)
+    rows = {row[0]: row for row in made.section.tables[0].rows}
+    assert rows["finger"][1] == 3
+    assert rows["finger"][4] == pytest.approx(1 / 3)  # of three one is exact, one far, one missed
+    assert rows["toe"][1] == 2
+    assert rows["wrist"][1] == 0
+    assert (tmp_path / "figures" / "fig3.svg").exists()
+    # three joints are no evidence
+    assert set(outcomes(made).values()) == {"not testable here"}
+
+
+def test_folds_are_measured_one_by_one(official: np.ndarray, trees: dict[str, Any]) -> None:
+    made = per_fold(trees["true_patch"], official, FOLD, "eh")
+    columns = list(GROUPS["eh"])
+    rows = FOLD == "fold-03"
+    wanted = measure(trees["true_patch"][rows][:, columns], official[rows][:, columns])
+    assert made["r"][2] == pytest.approx(wanted["r"].value)
+    assert made["rmse"][2] == pytest.approx(wanted["rmse"].value)
+    assert len(made["r"]) == FOLDS
+
+
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize("erosion", [False, True])
+def test_masks_that_help_in_every_fold(tmp_path: Path, official: np.ndarray, erosion: bool) -> None:
+    mask = "erosion" if erosion else "space"
+    scores = {
+        name: {"true": noisy(official, sd, 3), "predicted": noisy(official, sd + 0.2, 4),
+               "official": official, "fold": FOLD}
+        for name, sd in (("none", 1.6), (mask, 0.4))
+    }  # fmt: skip
+    made = segmentation(scores, "true", tmp_path, erosion=erosion)
+    held = outcomes(made)
+    assert len(held) == (4 if erosion else 8)
+    assert set(held.values()) == {"did not hold" if erosion else "held"}
+    assert set(made.section.claims) == set(held)
+    found = segmentation(scores, "predicted", tmp_path, erosion=erosion)
+    assert found.verdicts == ()
+    rows = found.section.tables[0].rows
+    assert {row[1] for row in rows} == {
+        "without",
+        f"with {'erosion masks' if erosion else 'joint spaces'}",
+    }
+    row = next(r for r in rows if r[:2] == ["hand narrowing", "without"])
+    columns = list(GROUPS["nh"])
+    wanted = measure(scores["none"]["predicted"][:, columns], official[:, columns], ["r"])["r"]
+    assert row[2].value == pytest.approx(wanted.value)
+    assert row[3] < row[2].value < row[4]
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_trees_that_help(tmp_path: Path, trees: dict[str, Any]) -> None:
+    held = outcomes(symmetry(trees, "true", tmp_path))
+    assert held.pop("symmetry-ef-r") == "did not hold"  # the paper's gain was not significant
+    assert set(held.values()) == {"held"}
+    made = symmetry(trees, "predicted", tmp_path)
+    assert made.verdicts == ()
+    base = made.section.tables[1]
+    assert list(base.columns) == ["targets", "all zero", "mean score"]
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_labels_correlate(tmp_path: Path, official: np.ndarray) -> None:
+    made = correlations(official, tmp_path)
+    assert outcomes(made)["totals-left-right"] == "held"
+    same = next(t for t in made.section.tables if t.csv == "fig7-same.csv")
+    assert len(same.rows) == len(SITES)
+    assert same.rows[4][5] == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_shap_of_folds_is_pooled(tmp_path: Path) -> None:
+    count = len(SITES)
+    same = np.stack([np.eye(count) * 2 + 0.1, np.eye(count) * 4 + 0.1])
+    other = np.stack([np.eye(count) * 0.5 + 0.01] * 2)
+    rows = np.array([[10] * count, [30] * count])
+    made = predictors({"same": same, "other": other, "rows": rows}, tmp_path)
+    held = outcomes(made)
+    assert (held["shap-own"], held["shap-other"]) == ("held", "held")
+    table = next(t for t in made.section.tables if t.csv == "table2.csv")
+    assert table.rows[0][1] == pytest.approx((10 * 2.1 + 30 * 4.1) / 40)
+    nothing = {"same": same * np.nan, "other": other * np.nan, "rows": rows * 0}
+    empty = predictors(nothing, tmp_path)
+    assert set(outcomes(empty).values()) == {"not testable here"}
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_readers(tmp_path: Path, official: np.ndarray, trees: dict[str, Any]) -> None:
+    names = [f"P{i}" for i in range(PATIENTS)]
+    tables = [noisy(official, sd, seed).round() for seed, sd in ((5, 0.3), (6, 0.6))]
+    by_reader = {
+        name: dict(zip(names, table, strict=True)) for name, table in zip("ab", tables, strict=True)
+    }
+    labels = dict(zip(names, official, strict=True))
+    dataset = Dataset(tmp_path, "ra2", (), (), labels, by_reader)
+    readers = reader_tables(dataset, [*names[:3], "P99"])
+    assert readers is not None
+    np.testing.assert_array_equal(readers[1][:3], tables[1][:3])
+    assert np.isnan(readers[0][3]).all()
+    assert reader_tables(Dataset(tmp_path, "ra2", (), (), labels), names) is None
+    made = human_limit(trees, (tables[0], tables[1]), tmp_path)
+    assert len(made.verdicts) == 5
+    row = next(r for r in made.section.tables[0].rows if r[:2] == ["narrowing", "reader 2"])
+    columns = list(GROUPS[str(Damage.NARROWING)])
+    wanted = measure(tables[1][:, columns], tables[0][:, columns], ["r"])["r"]
+    assert row[2].value == pytest.approx(wanted.value)
+    alone = human_limit(trees, None, tmp_path)
+    assert set(outcomes(alone).values()) == {"not testable here"}
+    assert alone.section.figures == ()
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_more_than_the_paper(tmp_path: Path, trees: dict[str, Any]) -> None:
+    made = all_measures(trees, tmp_path)
+    rows = made.section.tables[1].rows
+    found = {tuple(row[:4]): row for row in rows}
+    row = found["predicted", "blend", "foot erosion", "icc2"]
+    assert row[5] < row[4].value < row[6]
+    assert found["true", "patch", "hand narrowing", "auc"][5] is None
+    table = totals(trees, tmp_path).section.tables[0]
+    assert [r[0] for r in table.rows][-1] == "Overall_Tol" or len(table.rows) == 3
