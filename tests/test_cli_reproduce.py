@@ -1,0 +1,72 @@
+"""``mandora reproduce`` at the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mandora.cli import app
+
+for package in ("torch", "matplotlib", "shap"):
+    pytest.importorskip(package)
+
+
+def mandora(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_a_plan_costs_nothing_but_the_cohort(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shown = mandora("reproduce", "--out", out, "--smoke", "--plan", "--workers", 1)
+    assert shown.exit_code == 0, shown.output
+    assert "30" in shown.stdout
+    folds = json.loads((out / "folds.json").read_text(encoding="utf-8"))
+    assert sorted(folds) == ["fold-01", "fold-02", "fold-03"]
+    tested = [name for fold in folds.values() for name in fold["test"]]
+    assert len(tested) == len(set(tested)) == 6
+    assert not (out / "jobs").exists()
+    assert not (out / "report.html").exists()
+    # begun with these folds, it goes on with no others
+    other = tmp_path / "other.toml"
+    other.write_text("seed = 2\n", encoding="utf-8")
+    again = mandora("reproduce", "--out", out, "--smoke", "--plan", "--settings", other)
+    assert again.exit_code == 2
+    assert "holds other folds" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--runner", "cloud"), "--runner cloud: use serial, processes, ray"),
+        (("{}/none",), "no such file or folder"),
+        (("--reader", "anna"), "write NAME=WEIGHT"),
+    ],
+)
+def test_calls_that_cannot_work_say_why(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    given = [word.format(tmp_path) for word in words]
+    result = mandora("reproduce", *given, "--out", tmp_path / "out", "--smoke")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.slow
+def test_the_smallest_reproduction(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("reproduce", "--out", out, "--smoke", "--runner", "serial")
+    shown = mandora(*words)
+    assert shown.exit_code == 0, shown.output
+    report = (out / "report.html").read_text(encoding="utf-8")
+    for anchor in ("fig3", "fig5-true", "fig6-true", "fig7", "fig8-true", "fig9", "fig10"):
+        assert f'id="{anchor}"' in report
+    claims = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+    assert sum(claims["counts"].values()) == len(claims["claims"]) == 38
+    assert (out / "tables" / "table1.csv").exists()
+    # what is done is not done again
+    (out / "report.html").unlink()
+    assert "begins" not in mandora(*words).stdout
+    assert (out / "report.html").exists()
