@@ -73,7 +73,8 @@ def _line(result: Speed) -> str:
     if result.score is not None and result.minutes is not None:
         reached = f"{result.score:g} after {result.minutes:.1f} min"
     elif result.score is not None:
-        reached = f"{result.score:g} not reached; best {result.reached:.3f}"
+        best = "no epoch done" if result.reached is None else f"best {result.reached:.3f}"
+        reached = f"{result.score:g} not reached in time; {best}"
     return _ROW.format(
         result.preset, result.stage, f"{result.items_per_second:.2f}",
         f"{result.loaded_per_second:.1f}", f"{result.loader_share:.1%}",

@@ -63,7 +63,7 @@ class Speed:
         peak_mib: largest memory of the process, MiB.
         score: held-out score that was aimed at; None if that was not measured.
         minutes: of training until it was reached; None if it was not.
-        reached: the best score within the time that was given.
+        reached: the best score within the time that was given; None if no epoch was measured.
     """
 
     preset: str
@@ -216,23 +216,27 @@ def _time_to(
     folder = cache / f"time-to-score-{name}"
     if folder.exists():
         raise ValueError(f"{folder} is of an earlier call; remove it, or name another --cache")
-    loop = loop.model_copy(
-        update={"minutes": minutes, "seed": SEED, "batch_size": min(loop.batch_size, 16)}
-    )
+    loop = loop.model_copy(update={"seed": SEED, "batch_size": min(loop.batch_size, 16)})
 
-    class Reached(Exception): ...
+    class Enough(Exception): ...
 
-    def watch(line: str) -> None:
+    def watch_score(line: str) -> None:
         del line
-        history = folder / HISTORY_FILE
         if history.exists() and read_history(history)[-1]["score"] >= score:
-            raise Reached
+            raise Enough
 
-    with suppress(Reached):
-        fit(network, loop, task, folder, watch)
-    rows = read_history(folder / HISTORY_FILE)
+    def watch_time(done: int, steps: int) -> None:
+        del done, steps  # an epoch of the published network may take an hour
+        if time.monotonic() - began > minutes * 60:
+            raise Enough
+
+    history, began = folder / HISTORY_FILE, time.monotonic()
+    with suppress(Enough):
+        fit(network, loop, task, folder, watch_score, watch_time)
+    rows = read_history(history) if history.exists() else []
     took = next((row["minutes"] for row in rows if row["score"] >= score), None)
-    return {"score": score, "minutes": took, "reached": max(row["score"] for row in rows)}
+    best = max((row["score"] for row in rows if row["score"] == row["score"]), default=None)
+    return {"score": score, "minutes": took, "reached": best}
 
 
 def _silence(done: int, count: int) -> None: ...
