@@ -10,7 +10,6 @@ from mandora.damage.patches import (
     film_half_window,
     half_window_px,
     limb_unit,
-    patch_box,
     window_box,
 )
 from mandora.geometry import Box, mirror_x
@@ -64,14 +63,14 @@ def test_too_few_points_are_refused_with_their_number() -> None:
 
 
 def test_a_window_follows_the_limb_and_the_great_toe_has_a_larger_one() -> None:
-    small = patch_box(Limb.FOOT, 3, (50, 60), 40, 0.2)
-    large = patch_box(Limb.FOOT, 3, (50, 60), 80, 0.2)
+    small = window_box(Limb.FOOT, 3, (50, 60), 40 * 0.2)
+    large = window_box(Limb.FOOT, 3, (50, 60), 80 * 0.2)
     assert small.centre == (50, 60)
     assert (small.width, small.height) == pytest.approx((16, 16))
     assert large.width == pytest.approx(2 * small.width)
-    assert patch_box(Limb.FOOT, MTP1, (50, 60), 40, 0.2).width == pytest.approx(16 * 1.5)
-    assert patch_box(Limb.FOOT, IP, (50, 60), 40, 0.2).width == pytest.approx(16 * 1.4)
-    hand = {patch_box(Limb.HAND, i, (0, 0), 40, 0.2).width for i in range(len(POINTS[Limb.HAND]))}
+    assert window_box(Limb.FOOT, MTP1, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.5)
+    assert window_box(Limb.FOOT, IP, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.4)
+    hand = {window_box(Limb.HAND, i, (0, 0), 40 * 0.2).width for i in range(len(POINTS[Limb.HAND]))}
     assert len(hand) == 1
 
 
@@ -83,7 +82,7 @@ def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
     seen = []
     for pixels, shift in ((one, [0, 0]), (sheet, [200, 100])):
         unit = limb_unit(points + shift, SURE, FOOT, mirrored=False)
-        boxes = {i: patch_box(Limb.FOOT, i, points[i] + shift, unit, 0.2) for i in range(6)}
+        boxes = {i: window_box(Limb.FOOT, i, points[i] + shift, unit * 0.2) for i in range(6)}
         seen.append(cut_patches(pixels, Limb.FOOT, boxes, 32, mirrored=False))
     for alone, among in zip(*seen, strict=True):
         np.testing.assert_allclose(alone.pixels, among.pixels, atol=1e-4)
@@ -96,7 +95,7 @@ def test_a_joint_looks_the_same_on_a_finer_film() -> None:
     seen = []
     for pixels, places in ((coarse, points), (fine, points * 2 + 0.5)):
         unit = limb_unit(places, SURE, FOOT, mirrored=False)
-        box = patch_box(Limb.FOOT, MTP1, places[MTP1], unit, 0.3)
+        box = window_box(Limb.FOOT, MTP1, places[MTP1], unit * 0.3)
         seen.append(cut_patches(pixels, Limb.FOOT, {MTP1: box}, 32, mirrored=False)[0].pixels)
     assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.99
 
@@ -167,7 +166,7 @@ def test_the_published_window_is_enlarged_for_the_great_toe() -> None:
 def test_the_usual_window_follows_the_limb() -> None:
     settings = DamageSettings(half_window=0.2)
     assert half_window_px(settings, (4096, 4096), 40) == pytest.approx(8)
-    assert window_box(Limb.FOOT, MTP1, (50, 60), 8) == patch_box(Limb.FOOT, MTP1, (50, 60), 40, 0.2)
+    assert window_box(Limb.FOOT, MTP1, (50, 60), 8).width == pytest.approx(24)
     with pytest.raises(ValueError, match="needs the size of the limb"):
         half_window_px(settings, (4096, 4096))
 

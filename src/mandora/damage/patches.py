@@ -10,7 +10,7 @@ the film is padded, never shifted or stretched.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from mandora.anatomy import POINTS, Limb
 from mandora.geometry import Box, Points, fit_similarity
 from mandora.images.channels import FilmStatistics, patch_channels, sample_box, standardise
-from mandora.settings import DamageSettings
 
 MIN_FOUND = 4  # with fewer points the size of the limb is a guess
 PUBLISHED_FILM_PX = 4096  # side of the film on which the published half window is stated
@@ -82,9 +81,23 @@ def film_half_window(half_window_px: float, film_hw: ArrayLike) -> float:
     return float(half_window_px * np.sqrt(height * width) / PUBLISHED_FILM_PX)
 
 
-def half_window_px(
-    settings: DamageSettings, film_hw: ArrayLike, unit_px: float | None = None
-) -> float:
+class Window(Protocol):
+    """What says how large patches are: ``DamageSettings``, or a scorer's rule."""
+
+    @property
+    def window(self) -> Literal["limb", "film"]:
+        """What the window follows."""
+
+    @property
+    def half_window(self) -> float:
+        """``limb``: half side / size of the limb."""
+
+    @property
+    def half_window_px(self) -> float:
+        """``film``: half side on a film of 4096 × 4096 px."""
+
+
+def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None = None) -> float:
     """Half side of a patch as the settings want it, px of the film, great toe not yet enlarged.
 
     Args:
@@ -112,11 +125,6 @@ def window_box(limb: Limb, point: int, centre: ArrayLike, half_px: float) -> Box
         half_px: half side before the great toe's enlargement, see :func:`half_window_px`.
     """
     return Box.around(centre, half_px * POINTS[limb][point].window)
-
-
-def patch_box(limb: Limb, point: int, centre: ArrayLike, unit_px: float, half_window: float) -> Box:
-    """The window of one point that follows the size of the limb, px of the film."""
-    return window_box(limb, point, centre, half_window * unit_px)
 
 
 def cut_patches(

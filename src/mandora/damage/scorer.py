@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINTS, Damage, Limb, Site
-from mandora.damage.patches import Patch, film_half_window
+from mandora.damage.patches import Patch, half_window_px
 from mandora.inference import Network
 
 BATCH = 27  # patches per call: one side of a patient; larger batches only cost memory
@@ -42,9 +42,7 @@ class PatchRule:
             film_hw: height and width of the film, px.
             unit_px: size of the limb, px of the film.
         """
-        if self.window == "film":
-            return film_half_window(self.half_window_px, film_hw)
-        return self.half_window * unit_px
+        return half_window_px(self, film_hw, unit_px)
 
 
 @dataclass(frozen=True, eq=False)

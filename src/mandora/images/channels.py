@@ -108,8 +108,6 @@ def whole_film(
 
 # ── several versions of a film side by side ──────────────────────────────────────────────
 
-FILM_CHANNELS = 3
-PATCH_CHANNELS = 7
 KNOTS = 257
 FLAT = 1e-6  # spread of grey values that counts as nothing
 ANCHORS = (0.01, 0.99)  # shares of a film's px that the anchored versions are stretched between
