@@ -49,7 +49,9 @@ def reproduce(
         base = ReproduceSettings()
         chosen = ReproduceSettings.from_toml(settings, base) if settings else base
         weights = tuple(reader_weights(reader).items())
-        experiments = Experiments(dataset, weights, out, smaller(chosen) if smoke else chosen)
+        experiments = Experiments(
+            dataset, weights, out, smaller(chosen) if smoke else chosen, workers, progress.report
+        )
         progress.report(str(experiments.plan(workers)))
         if plan:
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -347,17 +347,25 @@ class ReproduceSettings(Settings):
     )
     locate: TrainLocateSettings = Field(
         TrainLocateSettings(
-            loop=LoopSettings(epochs=30, batch_size=8, learning_rate=3e-3, threads=1)
+            loop=LoopSettings(epochs=8, batch_size=4, learning_rate=3e-3, threads=1)
         ),
         description="table `[locate]`",
     )
     damage: TrainDamageSettings = Field(
         TrainDamageSettings(
-            loop=LoopSettings(epochs=6, batch_size=32, learning_rate=2e-3, threads=1)
+            loop=LoopSettings(epochs=3, batch_size=16, learning_rate=2e-3, threads=1)
         ),
         description="table `[damage]`",
     )
     forest: SymmetrySettings = Field(SymmetrySettings(threads=1), description="table `[forest]`")
+    more_folds: int = Field(
+        2, ge=0, description="so many folds, the first, have ablations and the learning curve too"
+    )
+    shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.25, 0.5),
+        description="learning curve: shares of the networks' patients that are trained on, with "
+        "as many steps",
+    )
 
 
 class SimulateSettings(Settings):

@@ -12,12 +12,15 @@ import pytest
 from mandora.anatomy import POINTS, TARGETS, Limb
 from mandora.cohorts.layouts import open_dataset
 from mandora.evaluation.experiment import (
-    VARIANTS,
+    ABLATIONS,
+    BASE,
+    MASKS,
+    changed,
+    fewer,
     folds_of,
     gathered,
     jobs_of,
     of_test,
-    variant,
 )
 from mandora.evaluation.fold_jobs import (
     POINTS_FILE,
@@ -62,11 +65,20 @@ def test_folds_follow_the_plan() -> None:
     assert {len(fold.split.test) for fold in published} == {8}
 
 
-def test_what_is_drawn_is_all_that_differs_between_the_variants() -> None:
-    made = {mask: variant(SETTINGS.damage, mask) for mask in VARIANTS}
+def test_what_is_drawn_is_all_that_differs_between_the_masks() -> None:
+    made = {mask: changed(SETTINGS.damage, changes) for mask, changes in MASKS.items()}
     assert {m.network.mask for m in made.values()} == {"space", "none", "erosion"}
     back = {m.network.model_copy(update={"mask": "space"}) for m in made.values()}
     assert back == {SETTINGS.damage.network}
+
+
+def test_fewer_patients_are_shown_as_often() -> None:
+    split = folds_of([f"P{i}" for i in range(100)], SETTINGS)[0].split
+    some, settings = fewer(split, SETTINGS.damage, 0.25)
+    assert some.networks == split.networks[:15]
+    assert (some.trees, some.test) == (split.trees, split.test)
+    assert settings.loop.epochs == 4 * SETTINGS.damage.loop.epochs
+    assert fewer(split, SETTINGS.damage, 0.001)[0].networks == split.networks[:1]
 
 
 def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
@@ -74,19 +86,22 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     study = Study(tmp_path / "data", (), tmp_path / "cache")
     folds = folds_of(names, SETTINGS)
     jobs = {job.name: job for job in jobs_of(study, folds, SETTINGS, "content")}
-    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1 + 1)
+    more = len(ABLATIONS) + len(SETTINGS.shares)
+    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1 + 1) + SETTINGS.more_folds * 2 * more
     assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
     assert set(jobs["fold-03/scores-none"].needs) == {"fold-03/locate", "fold-03/damage-none"}
     longer = SETTINGS.damage.loop.model_copy(update={"epochs": 9})
     other = SETTINGS.model_copy(
         update={"damage": SETTINGS.damage.model_copy(update={"loop": longer})}
     )
-    changed = {
+    other_jobs = {
         job.name.partition("/")[2]
         for job in jobs_of(study, folds, other, "content")
         if job.key != jobs[job.name].key
     }
-    assert changed == {"damage-space", "damage-none", "damage-erosion"}
+    trained = {*MASKS, *ABLATIONS, "share-25", "share-50"}
+    assert other_jobs == {f"damage-{name}" for name in trained}
+    assert BASE in trained
     assert all(
         job.key != jobs[job.name].key for job in jobs_of(study, folds, SETTINGS, "other films")
     )
@@ -96,7 +111,7 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
 def test_a_whole_fold(tmp_path: Path) -> None:
     data = tmp_path / "sim"
     simulate_cohort(SimulateSettings(patients=PATIENTS, seed=9, pixels_per_mm=2.5), data)
-    settings = small(SETTINGS, plan="repeated", folds=1)
+    settings = small(SETTINGS, plan="repeated", folds=1, more_folds=0)
     study = Study(data, (), tmp_path / "cache")
     dataset = open_dataset(data)
     folds = folds_of(dataset.patients, settings)

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mandora.anatomy import POINTS, SITES, TARGETS, Damage, Limb
+from mandora.anatomy import POINTS, SITES, TARGETS, Damage, Limb, Slot
 
 pytest.importorskip("matplotlib")
 
-from mandora.cohorts.dataset import Dataset
+from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.evaluation import GROUPS, figures
 from mandora.evaluation.metrics import measure
 from mandora.evaluation.results import (
@@ -24,6 +25,7 @@ from mandora.evaluation.results import (
     segmentation,
     symmetry,
 )
+from mandora.evaluation.results_ablations import ablations, learning
 from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
 
 PATIENTS, FOLDS = 40, 8
@@ -59,6 +61,12 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "save", lambda *_: None)
 
 
+def film(folder: Path, slot: Slot, width: int, height: int) -> DatasetFilm:
+    path = folder / f"{slot.code}.png"
+    Image.fromarray(np.tile(np.arange(width, dtype=np.uint8), (height, 1))).save(path)
+    return DatasetFilm("P1", slot, path, np.empty((0, 2)))
+
+
 def outcomes(found: Any) -> dict[str, str]:
     return {verdict.claim.id: verdict.held for verdict in found.verdicts}
 
@@ -74,18 +82,22 @@ def test_distances_are_shares_of_width_and_height(tmp_path: Path) -> None:
         "film": np.array(["a", "b"]), "limb": np.array(["hand", "foot"]),
         "size": np.array([[300.0, 200.0], [100.0, 100.0]]), "true": true, "found": found,
     }  # fmt: skip
+    films = [film(tmp_path, Slot.parse("LH"), 300, 200), film(tmp_path, Slot.parse("LF"), 100, 100)]
     error = distances(points)
     assert error[Limb.HAND][0, 0] == pytest.approx(np.hypot(0.01, 0.04))
     assert error[Limb.HAND][0, 1] == np.inf
     assert error[Limb.HAND][0, 2] == 0
     assert np.isnan(error[Limb.HAND][0, 3:]).all()
     assert error[Limb.FOOT].shape == (1, len(POINTS[Limb.FOOT]))
-    made = localisation(points, tmp_path)
+    made = localisation(points, films, tmp_path)
     rows = {row[0]: row for row in made.section.tables[0].rows}
     assert rows["finger"][1] == 3
     assert rows["finger"][4] == pytest.approx(1 / 3)  # of three one is exact, one far, one missed
     assert rows["toe"][1] == 2
     assert rows["wrist"][1] == 0
+    assert [view.png for view in made.section.figures] == [
+        "figures/fig3.png", "figures/fig3-examples.png",
+    ]  # fmt: skip
     assert (tmp_path / "figures" / "fig3.svg").exists()
     # three joints are no evidence
     assert set(outcomes(made).values()) == {"not testable here"}
@@ -200,3 +212,56 @@ def test_more_than_the_paper(tmp_path: Path, trees: dict[str, Any]) -> None:
     assert found["true", "patch", "hand narrowing", "auc"][5] is None
     table = totals(trees, tmp_path).section.tables[0]
     assert [r[0] for r in table.rows][-1] == "Overall_Tol" or len(table.rows) == 3
+
+
+def arrays(official: np.ndarray, sd: float, seed: int, rows: slice = slice(None)) -> dict[str, Any]:
+    return {
+        "true": noisy(official, sd, seed)[rows], "predicted": noisy(official, sd + 0.2, seed)[rows],
+        "official": official[rows], "fold": FOLD[rows],
+        "patient": np.array([f"P{i}" for i in range(PATIENTS)])[rows],
+    }  # fmt: skip
+
+
+def test_a_change_is_measured_on_the_patients_of_both(
+    tmp_path: Path, official: np.ndarray, trees: dict[str, Any]
+) -> None:
+    two = slice(0, 2 * PATIENTS // FOLDS)
+    scores = {
+        "space": arrays(official, 0.6, 3), "none": arrays(official, 1.4, 4),
+        "ordinal": arrays(official, 0.6, 3, two),
+    }  # fmt: skip
+    made = ablations(scores, trees, tmp_path)
+    assert [table.csv for table in made.section.tables] == [
+        "ablations-true.csv", "ablations-predicted.csv",
+    ]  # fmt: skip
+    rows = {row[1]: row for row in made.section.tables[0].rows if row[0] == "hand narrowing"}
+    assert rows["as designed"][5].value == 0
+    assert rows["no mask"][7] < 0  # r is lower for certain
+    assert rows["no mask"][9].value > 0
+    # the same scores of the patients of two folds
+    assert rows["ordinal head"][2:4] == [2, 2 * PATIENTS // FOLDS]
+    assert rows["ordinal head"][5].value == 0
+    assert rows["with trees (blend)"][5].value > 0
+
+
+def test_trees_only_compare_with_their_own_patch_scores(
+    tmp_path: Path, official: np.ndarray, trees: dict[str, Any]
+) -> None:
+    made = ablations({"space": arrays(official, 2.0, 3)}, trees, tmp_path)
+    row = next(r for r in made.section.tables[0].rows if r[1] == "with trees (blend)")
+    columns = list(GROUPS["nh"])
+    gain = [
+        measure(trees[f"true_{stage}"][:, columns], official[:, columns])["r"].value
+        for stage in ("blend", "patch")
+    ]
+    assert row[5].value == pytest.approx(gain[0] - gain[1])
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_a_learning_curve_rises_with_the_patients(tmp_path: Path, official: np.ndarray) -> None:
+    scores = {"share-25": arrays(official, 1.6, 5), "space": arrays(official, 0.4, 6)}
+    made = learning(scores, {"share-25": 15, "space": 60}, "predicted", tmp_path)
+    rows = [row for row in made.section.tables[0].rows if row[0] == "foot erosion"]
+    assert [row[1] for row in rows] == [15, 60]
+    assert rows[0][2].value < rows[1][2].value
+    assert rows[0][5].value > rows[1][5].value

@@ -7,7 +7,7 @@ import pytest
 
 from mandora.anatomy import SITES, TARGETS, Limb
 from mandora.symmetry.features import feature_rows, target_columns
-from mandora.symmetry.forest import JointForest, blend
+from mandora.symmetry.forest import JointForest, blend, rescale
 
 MAXIMA = np.array([t.maximum for t in TARGETS])
 
@@ -207,3 +207,21 @@ def test_blend_refuses_other_patients_and_shares():
         blend(np.zeros((2, 86)), np.zeros((3, 86)), 0.5)
     with pytest.raises(ValueError, match="0 to 1"):
         blend(np.zeros((2, 86)), np.zeros((2, 86)), 1.5)
+
+
+def test_rescaled_scores_have_the_means_of_the_trees():
+    rng = np.random.default_rng(0)
+    scores, tree = rng.random((20, 86)), rng.random((20, 86)) * 0.5
+    scores[3, 5] = np.nan  # counts for neither mean
+    tree[:, 6] = np.nan
+    scores[:, 7] = 0
+    made = rescale(scores, tree)
+    known = np.isfinite(scores[:, 5])
+    assert made[known, 5].mean() == pytest.approx(tree[known, 5].mean())
+    np.testing.assert_allclose(made[:, 0] / scores[:, 0], tree[:, 0].sum() / scores[:, 0].sum())
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(scores))
+    np.testing.assert_array_equal(made[:, 6:8], scores[:, 6:8])
+    high = rescale(np.array([np.full(86, 1.0), np.full(86, 4.0)]), np.full((2, 86), 4.0))
+    assert (high <= [t.maximum for t in TARGETS]).all()
+    with pytest.raises(ValueError, match="same patients"):
+        rescale(scores, tree[1:])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,34 @@ from mandora.evaluation.fold_jobs import (
     train_localisers,
 )
 from mandora.evaluation.folds import Fold, k_folds, repeated
-from mandora.runners import Job
+from mandora.runners import Job, Place
 from mandora.settings import (
     ReproduceSettings,
     SplitSettings,
     TrainDamageSettings,
 )
-
-VARIANTS = ("space", "none", "erosion")
-"""What the damage network draws: the design, and the paper's two comparisons (figs 5 and 6)."""
+from mandora.training.splits import Split
 
 _MINUTES = {"locate": 12.0, "damage": 8.0, "points": 1.0, "scores": 4.0, "trees": 2.0, "shap": 1.0}
 """What jobs take on one core with 100 patients and 10 folds, measured once; for the plan only."""
+
+BASE = "space"
+"""The damage network of the paper's design: it draws joint spaces. Others differ in one thing."""
+
+MASKS: Mapping[str, Mapping[str, Any]] = {
+    BASE: {"mask": "space"},
+    "none": {"mask": "none"},
+    "erosion": {"mask": "erosion"},
+}
+"""What the damage network draws, in all folds: the paper's comparisons (figures 5 and 6)."""
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    # the ordinal loss is about four times as large, so it is weighed less
+    "ordinal": {"head": "ordinal", "score_weight": 1.0},
+    "heads": {"heads": "family"},
+    "family": {"design": "family"},
+}
+"""Changes of the damage network that are tried in the first folds."""
 
 
 def folds_of(patients: Sequence[str], settings: ReproduceSettings) -> tuple[Fold, ...]:
@@ -53,16 +69,34 @@ def folds_of(patients: Sequence[str], settings: ReproduceSettings) -> tuple[Fold
     return repeated(patients, settings.folds, shares)
 
 
-def variant(settings: TrainDamageSettings, mask: str) -> TrainDamageSettings:
-    """The damage settings with another mask."""
-    network = settings.network.model_copy(update={"mask": mask})
+def changed(settings: TrainDamageSettings, changes: Mapping[str, Any]) -> TrainDamageSettings:
+    """The damage settings with changes of the network."""
+    network = settings.network.model_copy(update=dict(changes))
     return settings.model_copy(update={"network": network})
+
+
+def of_share(share: float) -> str:
+    """Name of the damage network that is trained on this share of the patients."""
+    return f"share-{100 * share:g}"
+
+
+def fewer(
+    split: Split, settings: TrainDamageSettings, share: float
+) -> tuple[Split, TrainDamageSettings]:
+    """Less to train on, as many steps: what is then lost is lost for want of patients."""
+    kept = max(1, round(share * len(split.networks)))
+    epochs = round(settings.loop.epochs * len(split.networks) / kept)
+    loop = settings.loop.model_copy(update={"epochs": epochs})
+    return (
+        replace(split, networks=split.networks[:kept]),
+        settings.model_copy(update={"loop": loop}),
+    )
 
 
 def jobs_of(
     study: Study, folds: Sequence[Fold], settings: ReproduceSettings, content: str
 ) -> list[Job]:
-    """All jobs, fold by fold.
+    """All jobs: the paper's experiments fold by fold, then what goes beyond them.
 
     Args:
         study: the data set.
@@ -70,59 +104,80 @@ def jobs_of(
         settings: of networks and trees.
         content: hash of the data set's films and labels.
     """
-    jobs = []
-    for fold in folds:
-        jobs += _fold(study, fold, settings, content, _scale(fold))
-    return jobs
+    made = [_FoldJobs(study, fold, settings, content) for fold in folds]
+    main = [job for one in made for job in one.main()]
+    return main + [job for one in made[: settings.more_folds] for job in one.more()]
 
 
-def _scale(fold: Fold) -> float:
-    """Work of a fold, compared with that of 100 patients in 10 folds."""
-    return max(len(fold.split.networks) / 60, 0.02)
+@dataclass(frozen=True)
+class _FoldJobs:
+    """The jobs of one fold."""
 
+    study: Study
+    fold: Fold
+    settings: ReproduceSettings
+    content: str
 
-def _fold(
-    study: Study, fold: Fold, settings: ReproduceSettings, content: str, scale: float
-) -> list[Job]:
-    split, name = fold.split, fold.name
-    base = json.dumps([content, study.readers, asdict(split)])
+    def main(self) -> list[Job]:
+        """The paper's experiments."""
+        study, split, settings = self.study, self.fold.split, self.settings
+        locate = settings.locate
+        jobs = [
+            self._job("locate", partial(train_localisers, study, split, locate), locate.to_toml())
+        ]
+        for name, changes in MASKS.items():
+            jobs += self._damage(name, split, changed(settings.damage, changes))
+        networks = self._networks(BASE, changed(settings.damage, MASKS[BASE]))
+        points = partial(find_points, study, split, networks)
+        grow = partial(grow_trees, f"{self.fold.name}/scores-{BASE}", settings.forest)
+        explain = partial(explain_trees, f"{self.fold.name}/trees", "predicted")
+        return [
+            *jobs,
+            self._job("points", points, "points", "locate", f"damage-{BASE}", files=(POINTS_FILE,)),
+            self._job("trees", grow, settings.forest.to_toml(), f"scores-{BASE}",
+                      files=(TREES_FILE,)),
+            self._job("shap", explain, "shap", "trees", files=(SHAP_FILE,)),
+        ]  # fmt: skip
 
-    def job(kind: str, run: Any, key: str, *needs: str, files: tuple[str, ...] = ()) -> Job:
-        minutes = scale * _MINUTES[kind.partition("-")[0]]
+    def more(self) -> list[Job]:
+        """Beyond the paper: ablations and the learning curve."""
+        split, damage = self.fold.split, changed(self.settings.damage, MASKS[BASE])
+        jobs = []
+        for name, changes in ABLATIONS.items():
+            jobs += self._damage(name, split, changed(damage, changes))
+        for share in self.settings.shares:
+            jobs += self._damage(of_share(share), *fewer(split, damage, share))
+        return jobs
+
+    def _damage(self, name: str, split: Split, damage: TrainDamageSettings) -> list[Job]:
+        """Train a damage network, and score with it."""
+        train = partial(train_damage, self.study, split, damage)
+        score = partial(
+            score_patients, self.study, split, self._networks(name, damage), name == BASE
+        )
+        size = [] if split == self.fold.split else [str(len(split.networks))]
+        return [
+            self._job(f"damage-{name}", train, " ".join([damage.to_toml(), *size])),
+            self._job(f"scores-{name}", score, "scores", "locate", f"damage-{name}",
+                      files=(SCORES_FILE,)),
+        ]  # fmt: skip
+
+    def _networks(self, name: str, damage: TrainDamageSettings) -> Networks:
+        fold = self.fold.name
+        return Networks(f"{fold}/locate", f"{fold}/damage-{name}", self.settings.locate, damage)
+
+    def _job(
+        self, kind: str, run: Callable[[Place], Any], key: str, *needs: str,
+        files: tuple[str, ...] = (),
+    ) -> Job:  # fmt: skip
+        split, fold = self.fold.split, self.fold.name
+        base = json.dumps([self.content, self.study.readers, asdict(split)])
+        minutes = _MINUTES[kind.partition("-")[0]] * len(split.networks) / 60
         return Job(
-            name=f"{name}/{kind}", run=run, key=f"{base} {key}",
-            needs=tuple(f"{name}/{need}" for need in needs), files=files,
+            name=f"{fold}/{kind}", run=run, key=f"{base} {key}",
+            needs=tuple(f"{fold}/{need}" for need in needs), files=files,
             minutes=max(minutes, 0.01), disk_mb=10.0 if kind.startswith(("loc", "dam")) else 1.0,
         )  # fmt: skip
-
-    locate = settings.locate
-    jobs = [
-        job("locate", partial(train_localisers, study, split, locate), locate.to_toml()),
-    ]
-    for mask in VARIANTS:
-        damage = variant(settings.damage, mask)
-        jobs.append(
-            job(f"damage-{mask}", partial(train_damage, study, split, damage), damage.to_toml())
-        )
-        networks = Networks(f"{name}/locate", f"{name}/damage-{mask}", locate, damage)
-        if mask == VARIANTS[0]:
-            jobs.append(
-                job("points", partial(find_points, study, split, networks), "points",
-                    "locate", f"damage-{mask}", files=(POINTS_FILE,))
-            )  # fmt: skip
-        jobs.append(
-            job(f"scores-{mask}", partial(score_patients, study, split, networks), "scores",
-                "locate", f"damage-{mask}", files=(SCORES_FILE,))
-        )  # fmt: skip
-    grow = partial(grow_trees, f"{name}/scores-{VARIANTS[0]}", settings.forest)
-    jobs.append(
-        job("trees", grow, settings.forest.to_toml(), f"scores-{VARIANTS[0]}", files=(TREES_FILE,))
-    )
-    jobs.append(
-        job("shap", partial(explain_trees, f"{name}/trees", "predicted"), "shap", "trees",
-            files=(SHAP_FILE,))
-    )  # fmt: skip
-    return jobs
 
 
 # ── what they left ───────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ place where it runs; it leaves files in its own folder and returns a few numbers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import POINTS, SITES, Limb
-from mandora.cohorts.dataset import Dataset
+from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.cohorts.layouts import open_dataset
 from mandora.contract import (
     Contract,
@@ -146,6 +146,11 @@ def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 # ── looking ──────────────────────────────────────────────────────────────────────────────
 
 
+def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
+    """Whole films of some patients, in the data set's order."""
+    return [film for film in dataset.films if film.patient in patients]
+
+
 def find_points(study: Study, split: Split, networks: Networks, place: Place) -> dict[str, float]:
     """Look for the joints of the test patients; leaves ``points.npz``.
 
@@ -155,7 +160,7 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
     """
     dataset, most = study.open(), max(len(POINTS[limb]) for limb in Limb)
     pipeline = _pipeline(networks, place)
-    films = [film for film in dataset.films if film.patient in split.test]
+    films = films_of(dataset, split.test)
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
     size = np.full((len(films), 2), np.nan)
     for i, film in enumerate(films):
@@ -176,16 +181,16 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
 
 
 def score_patients(
-    study: Study, split: Split, networks: Networks, place: Place
+    study: Study, split: Split, networks: Networks, for_trees: bool, place: Place
 ) -> dict[str, float]:
-    """Patch scores of the trees' and the test patients; leaves ``scores.npz``.
+    """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
 
     Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
     at joints that are known and that are found, NaN where missing, ``official`` and ``training``
     (P, 86) labels.
     """
     dataset = study.open()
-    patients = LabelledPatients(dataset, (*split.test, *split.trees))
+    patients = LabelledPatients(dataset, (*split.test, *(split.trees if for_trees else ())))
     names = [patients.name(i) for i in range(len(patients))]
     tables = {}
     for frame in FRAMES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +18,14 @@ from mandora.anatomy import TARGETS
 from mandora.cohorts.dataset import Dataset
 from mandora.evaluation.claims import complete, write_claims
 from mandora.evaluation.experiment import (
-    VARIANTS,
+    ABLATIONS,
+    BASE,
+    MASKS,
+    fewer,
     folds_of,
     gathered,
     jobs_of,
+    of_share,
     of_test,
 )
 from mandora.evaluation.fold_jobs import (
@@ -31,10 +35,12 @@ from mandora.evaluation.fold_jobs import (
     SHAP_FILE,
     TREES_FILE,
     Study,
+    films_of,
 )
 from mandora.evaluation.folds import FOLDS_FILE, Fold, keep_folds
 from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
+    Arrays,
     Found,
     correlations,
     localisation,
@@ -42,6 +48,7 @@ from mandora.evaluation.results import (
     segmentation,
     symmetry,
 )
+from mandora.evaluation.results_ablations import ablations, learning
 from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
 from mandora.phantom.cohort import simulate_cohort
 from mandora.runners import Job, Plan, map_jobs, plan
@@ -67,6 +74,7 @@ def smoke(settings: ReproduceSettings) -> ReproduceSettings:
             "locate": short(settings.locate, input_px=64, found_threshold=0.0),
             "damage": short(settings.damage, patch_px=32, widths=(4, 6)),
             "forest": SymmetrySettings(trees=5, depth=2, threads=1),
+            "more_folds": 1, "shares": (0.5,),
         }
     )  # fmt: skip
 
@@ -79,6 +87,8 @@ class Experiments:
         readers: weight of each reader in the label that training uses.
         out: folder for jobs, figures, tables and the report.
         settings: of everything.
+        workers: processes that simulate the cohort; the films do not depend on it.
+        report: gets a line when that begins, for it takes minutes.
 
     Raises:
         ValueError: if the data set cannot be used, has too few patients, or the experiments were
@@ -91,15 +101,18 @@ class Experiments:
         readers: Sequence[tuple[str, float]],
         out: Path,
         settings: ReproduceSettings,
+        workers: int,
+        report: Callable[[str], None],
     ) -> None:
         self.out, self.settings, self.simulated = out, settings, data is None
         out.mkdir(parents=True, exist_ok=True)
         path = data or out / COHORT_FOLDER
-        if data is None and not (path / "training.csv").exists():
+        if data is None and not (path / "truth" / "cohort.json").exists():
+            report(f"simulating {settings.patients} patients in {path}")
             simulate_cohort(
                 SimulateSettings(
                     patients=settings.patients, seed=settings.cohort_seed,
-                    pixels_per_mm=settings.cohort_pixels_per_mm,
+                    pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
                 ),
                 path, force=path.exists(),
             )  # fmt: skip
@@ -138,14 +151,13 @@ class Experiments:
     def _found(self, jobs: Path) -> Sequence[Found]:
         folds, out = self.folds, self.out
         trees = gathered(jobs, folds, "trees", TREES_FILE)
-        scores = {
-            mask: of_test(gathered(jobs, folds, f"scores-{mask}", SCORES_FILE)) for mask in VARIANTS
-        }
+        scores = {mask: self._scores(jobs, mask, folds) for mask in MASKS}
         unknown = np.full(len(TARGETS), np.nan)
         official = np.array([self.dataset.official.get(p, unknown) for p in self.dataset.patients])
         readers = reader_tables(self.dataset, [str(name) for name in trees["patient"]])
+        tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
         return [
-            localisation(gathered(jobs, folds, "points", POINTS_FILE), out),
+            localisation(gathered(jobs, folds, "points", POINTS_FILE), tested, out),
             *(segmentation(scores, frame, out, erosion=False) for frame in FRAMES),
             *(segmentation(scores, frame, out, erosion=True) for frame in FRAMES),
             correlations(official, out),
@@ -154,7 +166,30 @@ class Experiments:
             human_limit(trees, readers, out),
             all_measures(trees, out),
             totals(trees, out),
+            *self._beyond(jobs, scores, trees),
         ]
+
+    def _beyond(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Found]:
+        first = self.folds[: self.settings.more_folds]
+        tried = {name: self._scores(jobs, name, first) for name in ABLATIONS if first}
+        yield ablations({**scores, **tried}, trees, self.out)
+        if not first or not self.settings.shares:
+            return
+        curve, patients = {BASE: self._scores(jobs, BASE, first)}, {BASE: 1.0}
+        for share in self.settings.shares:
+            curve[of_share(share)] = self._scores(jobs, of_share(share), first)
+            patients[of_share(share)] = share
+        kept = {
+            name: float(np.mean([
+                len(fewer(fold.split, self.settings.damage, share)[0].networks) for fold in first
+            ]))
+            for name, share in patients.items()
+        }  # fmt: skip
+        yield learning(curve, kept, "predicted", self.out)
+
+    @staticmethod
+    def _scores(jobs: Path, name: str, folds: Sequence[Fold]) -> Arrays:
+        return of_test(gathered(jobs, folds, f"scores-{name}", SCORES_FILE))
 
     def _head(self, minutes: float) -> dict[str, object]:
         settings, dataset = self.settings, self.dataset

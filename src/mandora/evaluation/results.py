@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINTS, SITES, JointGroup, Limb
+from mandora.cohorts.dataset import DatasetFilm
 from mandora.evaluation import GROUPS, Floats, figures
 from mandora.evaluation.agreement import (
     Alternative,
@@ -33,8 +34,10 @@ from mandora.evaluation.claims import FAMILY_TITLES, QUANTITIES, Verdict
 from mandora.evaluation.explain import Contributions, summarise
 from mandora.evaluation.metrics import measure
 from mandora.evaluation.report import FigureView, Section, TableView
+from mandora.images.read import read_radiograph
 
 Arrays = Mapping[str, NDArray[Any]]
+EXAMPLE_HALF = 0.07  # half side of an example / longer side of the film
 CUTS = (0.010, 0.015, 0.020, 0.030)  # normalised distance
 CODES = {family: code for code, family in zip(FAMILY_TITLES, FAMILIES, strict=True)}
 BASELINES = {"all zero": "rmse_zero", "mean score": "rmse_mean"}
@@ -54,7 +57,8 @@ class Found:
     verdicts: tuple[Verdict, ...] = ()
 
 
-def _figure(figure: Any, folder: Path, name: str, caption: str) -> FigureView:
+def figure_view(figure: Any, folder: Path, name: str, caption: str) -> FigureView:
+    """Save a figure below the report's folder and show it there."""
     figures.save(figure, folder / "figures", name)
     return FigureView(f"figures/{name}.png", caption)
 
@@ -82,8 +86,14 @@ def distances(points: Arrays) -> dict[Limb, Floats]:
     return {limb: error[points["limb"] == limb.value][:, : len(POINTS[limb])] for limb in Limb}
 
 
-def localisation(points: Arrays, folder: Path) -> Found:
-    """Figure 3."""
+def localisation(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> Found:
+    """Figure 3.
+
+    Args:
+        points: arrays of :func:`mandora.evaluation.fold_jobs.find_points`, all folds.
+        films: the film of each of their rows.
+        folder: of the report.
+    """
     error = distances(points)
     px = np.linalg.norm(points["found"] - points["true"], axis=2)
     rows: list[list[Any]] = []
@@ -104,7 +114,7 @@ def localisation(points: Arrays, folder: Path) -> Found:
         rows.append([str(group), known.size, *shares, median,
                      float(np.median(far)) if far.size else None])  # fmt: skip
     verdicts = localisation_claims(error)
-    view = _figure(
+    view = figure_view(
         figures.localisation(error), folder, "fig3",
         "Normalised distance of found to true joints on the test films of all folds.",
     )  # fmt: skip
@@ -116,9 +126,58 @@ def localisation(points: Arrays, folder: Path) -> Found:
         "place; wrists are harder, toes about as good.",
         "Localisers of each fold on the films of its test patients. A joint that was not found "
         "counts as missed.",
-        (view,), (table,), _claims(verdicts),
+        (view, *_examples(points, films, folder)), (table,), _claims(verdicts),
     )  # fmt: skip
     return Found(section, tuple(verdicts))
+
+
+def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> list[FigureView]:
+    """A typical joint of each group, and the one that is farthest from its place."""
+    size = points["size"]
+    error = np.linalg.norm((points["found"] - points["true"]) / size[:, None, :], axis=2)
+    chosen = {}
+    for group in JointGroup:
+        of_group = np.full(error.shape, False)
+        for limb in Limb:
+            columns = [i for i, p in enumerate(POINTS[limb]) if p.group is group]
+            of_limb = (points["limb"] == limb.value)[:, None]
+            of_group = of_group | (of_limb & np.isin(np.arange(error.shape[1]), columns))
+        known = np.argwhere(of_group & np.isfinite(error))
+        if len(known):
+            order = np.argsort(error[tuple(known.T)], kind="stable")
+            chosen[f"typical {group}"] = tuple(known[order[len(order) // 2]])
+    if not chosen:
+        return []
+    chosen["farthest"] = np.unravel_index(int(np.nanargmax(error)), error.shape)
+    shown = [
+        _example(words, films[row], points["true"][row], points["found"][row], joint,
+                 float(error[row, joint]))
+        for words, (row, joint) in chosen.items()
+    ]  # fmt: skip
+    caption = (
+        "Joints whose distance is the median of their group, and the one that is farthest; + true, "
+        "× found."
+    )
+    return [figure_view(figures.localisation_examples(shown), folder, "fig3-examples", caption)]
+
+
+def _example(
+    words: str, film: DatasetFilm, true: Floats, found: Floats, joint: int, distance: float
+) -> figures.LocatedExample:
+    radiograph = read_radiograph(film.path)
+    height, width = radiograph.shape
+    both = np.stack([true[joint], found[joint]])
+    middle = both.mean(axis=0)
+    half = max(EXAMPLE_HALF * max(radiograph.shape), 1.3 * np.ptp(both, axis=0).max() / 2)
+    left, top = np.maximum(np.floor(middle - half), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(middle + half), (width, height)).astype(int)
+    inside = ((true >= (left, top)) & (true < (right, bottom))).all(axis=1)
+    inside[joint] = True
+    name = POINTS[film.slot.limb][joint].name
+    return figures.LocatedExample(
+        radiograph.pixels[top:bottom, left:right], true[inside] - (left, top),
+        found[inside] - (left, top), f"{words}: {name}", distance,
+    )  # fmt: skip
 
 
 # ── methods, fold by fold: figures 5, 6 and 8 ────────────────────────────────────────────
@@ -214,7 +273,7 @@ def segmentation(scores: Mapping[str, Arrays], frame: str, folder: Path, *, eros
     verdicts = judge(pairs) if frame == "true" else []
     name = f"fig{number}-{frame}"
     subject = f"Patch scorer with and without {'erosion' if erosion else 'joint-space'} masks"
-    view = _figure(
+    view = figure_view(
         figures.comparison(list(methods), values, subject=subject), folder, name,
         f"{subject}, {IN_WORDS[frame]}.",
     )  # fmt: skip
@@ -242,7 +301,7 @@ def symmetry(trees: Arrays, frame: str, folder: Path) -> Found:
     pairs, values = compared(methods, official, fold, ("blend", "patch"), 1)
     verdicts = symmetry_claims(pairs) if frame == "true" else []
     name = f"fig8-{frame}"
-    view = _figure(
+    view = figure_view(
         figures.comparison(list(methods), values, subject="Patch scores, trees and their blend"),
         folder, name, f"Patch scores, trees and their blend, {IN_WORDS[frame]}.",
     )  # fmt: skip
@@ -283,7 +342,7 @@ def correlations(official: Floats, folder: Path) -> Found:
     rows: list[list[Any]] = [
         [name, *(found.get(part) for part in parts)] for name, found in totals.items()
     ]
-    view = _figure(
+    view = figure_view(
         figures.correlation_maps(maps["same"].r, maps["other"].r, n_patients=len(official)),
         folder, "fig7", "Correlation of every site with every other, same side and other side.",
     )  # fmt: skip
@@ -312,7 +371,7 @@ def predictors(shap: Arrays, folder: Path) -> Found:
     rows: list[list[Any]] = [
         [name.replace("_", " "), number, number.n] for name, number in summarise(made).items()
     ]
-    view = _figure(
+    view = figure_view(
         figures.shap_maps(made.same, made.other, n_rows=int(made.n_rows.max())), folder, "fig9",
         "Mean |SHAP| of every patch score (column) for the prediction of every site (row).",
     )  # fmt: skip

@@ -220,6 +220,37 @@ def blend(patch: ArrayLike, tree: ArrayLike, share: float) -> NDArray[np.float64
     return np.where(np.isnan(tree_table), patch_table, mixed)
 
 
+def rescale(scores: ArrayLike, tree: ArrayLike) -> NDArray[np.float64]:
+    """Give scores of several patients the means that the trees give them.
+
+    The mean of a patch score and a tree score is as much too low, or too high, as the network's
+    scores are on the whole; the trees have learnt that from the readers. Each target's scores
+    are multiplied by one factor, so their order among the patients does not change (the optional
+    last step of Li & Guan 2022, doi:10.1002/aisy.202200184). It needs many patients of one
+    cohort, so no single patient is scored this way.
+
+    Args:
+        scores: (N, 86); NaN where missing.
+        tree: (N, 86) from :meth:`JointForest.predict`.
+
+    Returns:
+        (N, 86) float64, from 0 to each target's maximum. Targets whose mean is 0, or that have no
+        tree score, stay as they are.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    table, trees = as_score_table(scores, "scores"), as_score_table(tree, "tree")
+    if table.shape != trees.shape:
+        raise ValueError(
+            f"scores {table.shape} and tree scores {trees.shape} must be of the same patients"
+        )
+    both = np.isfinite(table) & np.isfinite(trees)
+    ours, theirs = (np.where(both, t, 0.0).sum(axis=0) for t in (table, trees))
+    factor = np.divide(theirs, ours, out=np.ones_like(ours), where=ours > 0)
+    return np.clip(table * factor, 0.0, [t.maximum for t in TARGETS])
+
+
 def _check_shapes(forest: JointForest) -> None:
     for name, dtype in _ARRAYS.items():
         array = getattr(forest, name)
