@@ -48,6 +48,7 @@ from mandora.contract import (
     LocateContract,
     damage_file,
     locate_file,
+    locate_files,
 )
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import cut_patches, window_box
@@ -84,7 +85,7 @@ class Stages:
     """The trained stages and the numbers that join them.
 
     Attributes:
-        locators: one for each limb.
+        locators: one for each limb; only one of a model that was trained on hands alone.
         scorer: the damage stage.
         forest: the symmetry trees; None gives patch scores only, as training the trees needs.
         blend: share of the trees in the final score.
@@ -104,7 +105,8 @@ class Stages:
         Args:
             contract: how the files are used.
             paths: by the bundle's names, see :func:`mandora.contract.model_files`; without
-                ``symmetry.npz`` there are no trees.
+                ``symmetry.npz`` there are no trees, without a limb's localisers none of its films
+                can be scored.
             threads: processor threads per network.
 
         Raises:
@@ -121,7 +123,11 @@ class Stages:
                 )
         trees = paths.get(SYMMETRY_FILE)
         return Stages(
-            {limb: _locator(limb, contract.locate, paths, threads) for limb in Limb},
+            {
+                limb: _locator(limb, contract.locate, paths, threads)
+                for limb in Limb
+                if paths.keys() >= set(locate_files(limb, contract.locate))
+            },
             _scorer(contract.damage, paths, threads),
             JointForest.load(trees) if trees else None,
             contract.symmetry.blend,
@@ -158,7 +164,8 @@ def _scorer(contract: DamageContract, paths: Mapping[str, Path], threads: int) -
     )  # fmt: skip
     if contract.design == "all-joints":
         return PatchScorer(paths[damage_file()], rule, threads)
-    networks = {family: paths[damage_file(family)] for family in FAMILIES}
+    files = {family: damage_file(family) for family in FAMILIES}
+    networks = {family: paths[name] for family, name in files.items() if name in paths}
     return PublishedScorer(networks, rule, threads)
 
 
@@ -209,17 +216,20 @@ class Pipeline:
         Returns:
             The points. On a film that does not show a limb, none has a position and all have
             the reason ``NOT_FOUND``: a few peaks at random places are no hand.
+
+        Raises:
+            ValueError: if the model was not trained on such limbs.
         """
         locators, pixels = self._stages.locators, radiograph.pixels
         if limb is None:
             found = _likelier(
-                locators[kind].locate(pixels, side, upright_only=True) for kind in Limb
+                locator.locate(pixels, side, upright_only=True) for locator in locators.values()
             )
             if self._stages.searches and found.fit < CLEAR_FIT[found.limb]:
-                found = _likelier(locators[kind].locate(pixels, side) for kind in Limb)
+                found = _likelier(locator.locate(pixels, side) for locator in locators.values())
         else:
-            found = locators[limb].locate(pixels, side)
-        if shows_limb(found, locators[found.limb].template, radiograph.shape):
+            found = self._locator(limb).locate(pixels, side)
+        if shows_limb(found, self._locator(found.limb).template, radiograph.shape):
             return found
         nowhere = np.full_like(found.points, np.nan)
         return replace(found, points=nowhere, reasons=(Reason.NOT_FOUND,) * len(nowhere))
@@ -234,7 +244,7 @@ class Pipeline:
         Returns:
             Up to two, the one that fits best first. Two views of one limb count as two.
         """
-        locator = self._stages.locators[limb]
+        locator = self._locator(limb)
         found = locator.locate_all(radiograph.pixels)
         return [f for f in found if shows_limb(f, locator.template, radiograph.shape)]
 
@@ -310,7 +320,7 @@ class Pipeline:
         if len(lost) == len(POINTS[slot.limb]):
             return nothing_found(slot, film, found)
         view, scorer = found.view, self._stages.scorer
-        unit = unit_px(found, self._stages.locators[found.limb].template)
+        unit = unit_px(found, self._locator(found.limb).template)
         half_px = scorer.rule.half_px(film.shape, unit)
         boxes, upright_boxes = (
             {
@@ -336,10 +346,18 @@ class Pipeline:
         record = film_record(slot, film, doubts_about(slot, film, found))
         return FilmResult(record, film, found, evidence, scores, lost)
 
+    def _locator(self, limb: Limb) -> LimbLocator:
+        if limb not in self._stages.locators:
+            raise ValueError(
+                f"this model was not trained on films of a {limb}; use one that was, or leave "
+                "these films out"
+            )
+        return self._stages.locators[limb]
+
     def _known(self, slot: Slot, points: Points) -> FoundPoints:
         """Points that are known, as if they had been found."""
         known = np.asarray(np.isfinite(points).all(axis=1))
-        template = self._stages.locators[slot.limb].template
+        template = self._locator(slot.limb).template
         return FoundPoints(
             slot.limb,
             view_of_points(points, template, slot.side),

@@ -346,8 +346,10 @@ class ReproduceSettings(Settings):
         None, gt=0.5, le=20, description="resolution of their films; as in real cohorts if absent"
     )
     locate: TrainLocateSettings = Field(
+        # few films: small inputs and small batches make the most of the time
         TrainLocateSettings(
-            loop=LoopSettings(epochs=8, batch_size=4, learning_rate=3e-3, threads=1)
+            network=LocateSettings(input_px=192),
+            loop=LoopSettings(epochs=15, batch_size=4, learning_rate=3e-3, threads=1),
         ),
         description="table `[locate]`",
     )
@@ -359,7 +361,7 @@ class ReproduceSettings(Settings):
     )
     forest: SymmetrySettings = Field(SymmetrySettings(threads=1), description="table `[forest]`")
     more_folds: int = Field(
-        2, ge=0, description="so many folds, the first, have ablations and the learning curve too"
+        1, ge=0, description="so many folds, the first, have ablations and the learning curve too"
     )
     shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.25, 0.5),

@@ -18,9 +18,7 @@ from mandora.evaluation.experiment import (
     changed,
     fewer,
     folds_of,
-    gathered,
     jobs_of,
-    of_test,
 )
 from mandora.evaluation.fold_jobs import (
     POINTS_FILE,
@@ -29,6 +27,7 @@ from mandora.evaluation.fold_jobs import (
     Study,
     grow_trees,
 )
+from mandora.evaluation.gathered import gathered, of_test
 from mandora.phantom.cohort import simulate_cohort
 from mandora.runners import Place, map_jobs
 from mandora.settings import ReproduceSettings, SimulateSettings, SymmetrySettings

@@ -15,7 +15,9 @@ pytest.importorskip("matplotlib")
 
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.evaluation import GROUPS, figures
+from mandora.evaluation.claims import complete
 from mandora.evaluation.metrics import measure
+from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
     correlations,
     distances,
@@ -219,6 +221,7 @@ def arrays(official: np.ndarray, sd: float, seed: int, rows: slice = slice(None)
         "true": noisy(official, sd, seed)[rows], "predicted": noisy(official, sd + 0.2, seed)[rows],
         "official": official[rows], "fold": FOLD[rows],
         "patient": np.array([f"P{i}" for i in range(PATIENTS)])[rows],
+        "test": np.ones(PATIENTS, bool)[rows],
     }  # fmt: skip
 
 
@@ -265,3 +268,61 @@ def test_a_learning_curve_rises_with_the_patients(tmp_path: Path, official: np.n
     assert [row[1] for row in rows] == [15, 60]
     assert rows[0][2].value < rows[1][2].value
     assert rows[0][5].value > rows[1][5].value
+
+
+def no_feet(table: np.ndarray) -> np.ndarray:
+    made = table.copy()
+    made[:, [i for i, t in enumerate(TARGETS) if t.limb is Limb.FOOT]] = np.nan
+    return made
+
+
+def constant(table: np.ndarray) -> np.ndarray:
+    return np.full(table.shape, 0.5)
+
+
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize(
+    ("of_scores", "of_labels", "patients"),
+    [
+        (no_feet, no_feet, PATIENTS),
+        (constant, np.copy, PATIENTS),
+        (np.copy, np.zeros_like, PATIENTS),
+        (np.copy, np.copy, 1),
+        (np.full_like, np.copy, PATIENTS),
+    ],
+    ids=["no feet", "constant", "no damage", "one patient", "nothing scored"],
+)
+def test_poor_data_give_reasons_not_crashes(
+    tmp_path: Path, official: np.ndarray, of_scores: Any, of_labels: Any, patients: int
+) -> None:
+    rows = slice(0, patients)
+    labels = of_labels(official)[rows]
+    who = {"official": labels, "fold": FOLD[rows], "test": np.ones(patients, bool),
+           "patient": np.array([f"P{i}" for i in range(patients)])}  # fmt: skip
+
+    def table(seed: int) -> np.ndarray:
+        made = noisy(official, 0.5, seed)[rows]
+        return np.full_like(made, np.nan) if of_scores is np.full_like else of_scores(made)
+
+    stages = {
+        f"{f}_{s}": table(1) for f in ("true", "predicted") for s in ("patch", "tree", "blend")
+    }
+    trees = {**stages, **who}
+    scores = {
+        m: {"true": table(2), "predicted": table(3), **who} for m in ("space", "none", "erosion")
+    }
+    found = [
+        *(segmentation(scores, f, tmp_path, erosion=e) for f in ("true", "predicted")
+          for e in (False, True)),
+        correlations(labels, tmp_path),
+        *(symmetry(trees, f, tmp_path) for f in ("true", "predicted")),
+        human_limit(trees, (labels, table(4)), tmp_path),
+        all_measures(trees, tmp_path), totals(trees, tmp_path),
+        ablations(scores, trees, tmp_path),
+        learning({"share-50": scores["none"], "space": scores["space"]},
+                 {"share-50": 5, "space": 10}, "predicted", tmp_path),
+    ]  # fmt: skip
+    verdicts = complete(v for one in found for v in one.verdicts)
+    assert all(v.reason for v in verdicts if v.held == "not testable here")
+    path = write_report(tmp_path, {}, verdicts, [one.section for one in found])
+    assert "nan" not in path.read_text(encoding="utf-8").lower().replace("finan", "")

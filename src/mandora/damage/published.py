@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import FAMILIES, Damage, Limb
+from mandora.anatomy import Damage, Limb
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore, network_input, on_film, site_at
 from mandora.inference import Network
@@ -26,20 +26,15 @@ class PublishedScorer:
     Files are opened when they are needed and closed after that, one at a time.
 
     Args:
-        paths: ONNX file of each family.
+        paths: ONNX file of each family that patches will be of.
         rule: how the patches are cut.
         threads: processor threads.
 
-    Raises:
-        ValueError: if a family has no network.
     """
 
     def __init__(
         self, paths: Mapping[tuple[Limb, Damage], Path], rule: PatchRule, threads: int = 2
     ) -> None:
-        lacking = [f"{limb} {kind}" for limb, kind in FAMILIES if (limb, kind) not in paths]
-        if lacking:
-            raise ValueError(f"no network scores {', '.join(lacking)}; train these as well")
         self.rule = rule
         self._paths, self._threads = dict(paths), threads
 
@@ -49,7 +44,7 @@ class PublishedScorer:
         Where a joint is scored for both kinds of damage, the mask is that of narrowing.
 
         Raises:
-            ValueError: if a file cannot be run as a network.
+            ValueError: if a file cannot be run as a network, or a family of the patches has none.
         """
         values: dict[tuple[int, Damage], float] = {}
         masks: dict[int, NDArray[np.float32]] = {}
@@ -75,6 +70,8 @@ class PublishedScorer:
         rows = [(i, site.maximum) for i, site in enumerate(sites) if site is not None]
         if not rows:
             return []
+        if (limb, kind) not in self._paths:
+            raise ValueError(f"no network scores {limb} {kind}; train it as well")
         network, seen = Network(self._paths[limb, kind], self._threads), []
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]

@@ -6,11 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mandora.evaluation.fold_jobs import (
     POINTS_FILE,
@@ -126,7 +122,8 @@ class _FoldJobs:
             self._job("locate", partial(train_localisers, study, split, locate), locate.to_toml())
         ]
         for name, changes in MASKS.items():
-            jobs += self._damage(name, split, changed(settings.damage, changes))
+            damage = changed(settings.damage, changes)
+            jobs += self._damage(name, split, damage, for_trees=name == BASE)
         networks = self._networks(BASE, changed(settings.damage, MASKS[BASE]))
         points = partial(find_points, study, split, networks)
         grow = partial(grow_trees, f"{self.fold.name}/scores-{BASE}", settings.forest)
@@ -144,17 +141,18 @@ class _FoldJobs:
         split, damage = self.fold.split, changed(self.settings.damage, MASKS[BASE])
         jobs = []
         for name, changes in ABLATIONS.items():
-            jobs += self._damage(name, split, changed(damage, changes))
+            jobs += self._damage(name, split, changed(damage, changes), for_trees=True)
         for share in self.settings.shares:
-            jobs += self._damage(of_share(share), *fewer(split, damage, share))
+            jobs += self._damage(of_share(share), *fewer(split, damage, share), for_trees=True)
         return jobs
 
-    def _damage(self, name: str, split: Split, damage: TrainDamageSettings) -> list[Job]:
-        """Train a damage network, and score with it."""
+    def _damage(
+        self, name: str, split: Split, damage: TrainDamageSettings, *, for_trees: bool
+    ) -> list[Job]:
+        """Train a damage network, and score the test patients, or all that it has not seen."""
         train = partial(train_damage, self.study, split, damage)
-        score = partial(
-            score_patients, self.study, split, self._networks(name, damage), name == BASE
-        )
+        networks = self._networks(name, damage)
+        score = partial(score_patients, self.study, split, networks, for_trees)
         size = [] if split == self.fold.split else [str(len(split.networks))]
         return [
             self._job(f"damage-{name}", train, " ".join([damage.to_toml(), *size])),
@@ -178,33 +176,3 @@ class _FoldJobs:
             needs=tuple(f"{fold}/{need}" for need in needs), files=files,
             minutes=max(minutes, 0.01), disk_mb=10.0 if kind.startswith(("loc", "dam")) else 1.0,
         )  # fmt: skip
-
-
-# ── what they left ───────────────────────────────────────────────────────────────────────
-
-
-Arrays = dict[str, NDArray[Any]]
-
-
-def gathered(out: Path, folds: Sequence[Fold], kind: str, file: str) -> Arrays:
-    """The arrays of one kind of job in all folds, one after the other, and ``fold`` of each row.
-
-    Args:
-        out: of the jobs.
-        folds: which.
-        kind: last part of the jobs' names.
-        file: that they left.
-    """
-    parts: dict[str, list[NDArray[Any]]] = {}
-    for fold in folds:
-        with np.load(out / fold.name / kind / file, allow_pickle=False) as data:
-            rows = len(data[data.files[0]])
-            for key in data.files:
-                parts.setdefault(key, []).append(data[key])
-        parts.setdefault("fold", []).append(np.full(rows, fold.name))
-    return {key: np.concatenate(arrays) for key, arrays in parts.items()}
-
-
-def of_test(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Only the rows of test patients."""
-    return {key: values[arrays["test"]] for key, values in arrays.items()}

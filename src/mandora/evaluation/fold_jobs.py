@@ -94,13 +94,17 @@ class Networks:
         )
 
     def files(self, folders: Mapping[str, Path]) -> dict[str, Path]:
-        """All files by their names in a bundle, from the folders of jobs by name."""
+        """All files by their names in a bundle, from the folders of jobs by name.
+
+        A data set of hands alone leaves no localiser of feet, and no network of their damage.
+        """
         contract = self.contract()
-        locators = [name for limb in Limb for name in locate_files(limb, contract.locate)]
-        return {
-            **{name: folders[self.locate] / name for name in locators},
-            **{name: folders[self.damage] / name for name in damage_files(contract.damage)},
+        names = {
+            self.locate: [n for limb in Limb for n in locate_files(limb, contract.locate)],
+            self.damage: damage_files(contract.damage),
         }
+        paths = {name: folders[job] / name for job, made in names.items() for name in made}
+        return {name: path for name, path in paths.items() if path.exists()}
 
 
 # ── training ─────────────────────────────────────────────────────────────────────────────

@@ -23,10 +23,8 @@ from mandora.evaluation.experiment import (
     MASKS,
     fewer,
     folds_of,
-    gathered,
     jobs_of,
     of_share,
-    of_test,
 )
 from mandora.evaluation.fold_jobs import (
     FRAMES,
@@ -38,9 +36,9 @@ from mandora.evaluation.fold_jobs import (
     films_of,
 )
 from mandora.evaluation.folds import FOLDS_FILE, Fold, keep_folds
+from mandora.evaluation.gathered import Arrays, gathered, of_test
 from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
-    Arrays,
     Found,
     correlations,
     localisation,
@@ -152,14 +150,15 @@ class Experiments:
         folds, out = self.folds, self.out
         trees = gathered(jobs, folds, "trees", TREES_FILE)
         scores = {mask: self._scores(jobs, mask, folds) for mask in MASKS}
+        tested_scores = {mask: of_test(arrays) for mask, arrays in scores.items()}
         unknown = np.full(len(TARGETS), np.nan)
         official = np.array([self.dataset.official.get(p, unknown) for p in self.dataset.patients])
         readers = reader_tables(self.dataset, [str(name) for name in trees["patient"]])
         tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
         return [
             localisation(gathered(jobs, folds, "points", POINTS_FILE), tested, out),
-            *(segmentation(scores, frame, out, erosion=False) for frame in FRAMES),
-            *(segmentation(scores, frame, out, erosion=True) for frame in FRAMES),
+            *(segmentation(tested_scores, frame, out, erosion=False) for frame in FRAMES),
+            *(segmentation(tested_scores, frame, out, erosion=True) for frame in FRAMES),
             correlations(official, out),
             *(symmetry(trees, frame, out) for frame in FRAMES),
             predictors(gathered(jobs, folds, "shap", SHAP_FILE), out),
@@ -189,7 +188,7 @@ class Experiments:
 
     @staticmethod
     def _scores(jobs: Path, name: str, folds: Sequence[Fold]) -> Arrays:
-        return of_test(gathered(jobs, folds, f"scores-{name}", SCORES_FILE))
+        return gathered(jobs, folds, f"scores-{name}", SCORES_FILE)
 
     def _head(self, minutes: float) -> dict[str, object]:
         settings, dataset = self.settings, self.dataset

@@ -32,11 +32,11 @@ from mandora.evaluation.claim_rules import (
 )
 from mandora.evaluation.claims import FAMILY_TITLES, QUANTITIES, Verdict
 from mandora.evaluation.explain import Contributions, summarise
+from mandora.evaluation.gathered import Arrays
 from mandora.evaluation.metrics import measure
 from mandora.evaluation.report import FigureView, Section, TableView
 from mandora.images.read import read_radiograph
 
-Arrays = Mapping[str, NDArray[Any]]
 EXAMPLE_HALF = 0.07  # half side of an example / longer side of the film
 CUTS = (0.010, 0.015, 0.020, 0.030)  # normalised distance
 CODES = {family: code for code, family in zip(FAMILY_TITLES, FAMILIES, strict=True)}
@@ -137,12 +137,7 @@ def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> lis
     error = np.linalg.norm((points["found"] - points["true"]) / size[:, None, :], axis=2)
     chosen = {}
     for group in JointGroup:
-        of_group = np.full(error.shape, False)
-        for limb in Limb:
-            columns = [i for i, p in enumerate(POINTS[limb]) if p.group is group]
-            of_limb = (points["limb"] == limb.value)[:, None]
-            of_group = of_group | (of_limb & np.isin(np.arange(error.shape[1]), columns))
-        known = np.argwhere(of_group & np.isfinite(error))
+        known = np.argwhere(_of_group(points, group) & np.isfinite(error))
         if len(known):
             order = np.argsort(error[tuple(known.T)], kind="stable")
             chosen[f"typical {group}"] = tuple(known[order[len(order) // 2]])
@@ -161,6 +156,17 @@ def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> lis
     return [figure_view(figures.localisation_examples(shown), folder, "fig3-examples", caption)]
 
 
+def _of_group(points: Arrays, group: JointGroup) -> NDArray[np.bool_]:
+    """(films, points): which are joints of a group."""
+    made = []
+    for name in points["limb"]:
+        groups = [point.group for point in POINTS[Limb(name)]]
+        made.append(
+            [i < len(groups) and groups[i] is group for i in range(points["true"].shape[1])]
+        )
+    return np.array(made)
+
+
 def _example(
     words: str, film: DatasetFilm, true: Floats, found: Floats, joint: int, distance: float
 ) -> figures.LocatedExample:
@@ -171,7 +177,7 @@ def _example(
     half = max(EXAMPLE_HALF * max(radiograph.shape), 1.3 * np.ptp(both, axis=0).max() / 2)
     left, top = np.maximum(np.floor(middle - half), 0).astype(int)
     right, bottom = np.minimum(np.ceil(middle + half), (width, height)).astype(int)
-    inside = ((true >= (left, top)) & (true < (right, bottom))).all(axis=1)
+    inside = np.asarray(((true >= (left, top)) & (true < (right, bottom))).all(axis=1), bool)
     inside[joint] = True
     name = POINTS[film.slot.limb][joint].name
     return figures.LocatedExample(

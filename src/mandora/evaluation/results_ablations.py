@@ -11,8 +11,9 @@ import numpy as np
 from mandora.evaluation import GROUPS, Floats, figures
 from mandora.evaluation.bootstrap import Interval, Resampling, difference_intervals, intervals
 from mandora.evaluation.claims import FAMILY_TITLES, QUANTITIES
+from mandora.evaluation.gathered import Arrays, of_test
 from mandora.evaluation.report import Section, TableView
-from mandora.evaluation.results import CODES, Arrays, Found, figure_view
+from mandora.evaluation.results import CODES, Found, figure_view
 from mandora.symmetry.forest import rescale
 
 RESAMPLES = Resampling(resamples=1000)
@@ -47,8 +48,8 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Foun
     """What each part is worth: the method without it, or with something else instead.
 
     Args:
-        scores: name of a damage network → its arrays of test patients, of the folds that it was
-            trained in. ``space`` is the paper's design.
+        scores: name of a damage network → its arrays, of the folds that it was trained in.
+            ``space`` is the paper's design, with all patients that it has not seen.
         trees: arrays of the trees, all folds.
         folder: of the report.
     """
@@ -76,10 +77,10 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Foun
         "ablations", "More than the paper: what each part is worth",
         "The paper compares with and without masks and trees.",
         "Networks differ from the design (one network for all joints, joint spaces, regression) in "
-        "one thing each and are compared with it on the same test patients, patch score with patch "
-        "score; the trees' blend is compared with the patch score that it is made of, and the "
-        "rescaled blend too. Intervals of the change are 95 % over patients: a part is worth "
-        "something if 0 is outside.",
+        "one thing each. They are compared with it on the same patients, none of whom they have "
+        "seen, patch score with patch score. The trees' blend, rescaled or not, is compared with "
+        "the patch score that it is made of. Intervals of the change are 95 % over patients: a "
+        "part is worth something if 0 is outside.",
         tables=tuple(tables),
     )  # fmt: skip
     return Found(section)
@@ -87,7 +88,7 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Foun
 
 def _trials(scores: Mapping[str, Arrays], trees: Arrays, frame: str) -> Sequence[Trial]:
     design = scores["space"]
-    made = [_trial("as designed", design, design, frame)]
+    made = [_trial("as designed", of_test(design), design, frame)]
     for name, words in WORDS.items():
         if name in scores:
             made.append(_trial(words, scores[name], design, frame))
@@ -128,7 +129,8 @@ def learning(
     """R and RMSE over the number of patients that the damage network was trained on.
 
     Args:
-        scores: name of a damage network → its arrays of test patients; all of the same folds.
+        scores: name of a damage network → its arrays of patients whom it has not seen; all of the
+            same folds.
         patients: name → how many patients it was trained on, mean over the folds.
         frame: ``true`` or ``predicted``.
         folder: of the report.
@@ -174,7 +176,8 @@ def learning(
     section = Section(
         "learning", "More than the paper: learning curve",
         "The paper trains on half of its patients and no fewer.",
-        f"Patch scores of the test patients of {folds} folds at joints that were found. Fewer "
+        f"Patch scores, at joints that were found, of all patients whom the networks of "
+        f"{folds} {'fold' if folds == 1 else 'folds'} have not seen. Fewer "
         "patients are shown more often, so that what is lost is lost for want of patients, not of "
         "training. Localisers are those of the whole fold.",
         (view,), (TableView("By training patients", heads, rows, "learning.csv"),),

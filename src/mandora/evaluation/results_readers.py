@@ -15,9 +15,10 @@ from mandora.evaluation.agreement import compare_totals, signed_ranks, total
 from mandora.evaluation.bootstrap import Interval, Resampling, intervals
 from mandora.evaluation.claim_rules import FoldPair, limit_claims
 from mandora.evaluation.claims import FAMILY_TITLES, QUANTITIES
+from mandora.evaluation.gathered import Arrays
 from mandora.evaluation.metrics import BANDS, IN_A_BAND, METRICS, by_severity, measure, severity
 from mandora.evaluation.report import FigureView, Section, TableView
-from mandora.evaluation.results import Arrays, Found
+from mandora.evaluation.results import Found
 
 RESAMPLES = Resampling(resamples=1000)
 SLOW = ("spearman", "auc")  # their intervals take minutes

@@ -248,7 +248,8 @@ def rescale(scores: ArrayLike, tree: ArrayLike) -> NDArray[np.float64]:
     both = np.isfinite(table) & np.isfinite(trees)
     ours, theirs = (np.where(both, t, 0.0).sum(axis=0) for t in (table, trees))
     factor = np.divide(theirs, ours, out=np.ones_like(ours), where=ours > 0)
-    return np.clip(table * factor, 0.0, [t.maximum for t in TARGETS])
+    scaled: NDArray[np.float64] = np.clip(table * factor, 0.0, [t.maximum for t in TARGETS])
+    return scaled
 
 
 def _check_shapes(forest: JointForest) -> None:

@@ -159,7 +159,9 @@ def run_damage(settings: TrainDamageSettings, run: Run, families: Sequence[Famil
             for one in made
         )  # fmt: skip
         _tell(run, made.train, train[limb], processes)
-    for family in wanted:
+    # without being asked, no network is trained of limbs that the data set does not have
+    taught = [family for family in wanted if families or family is None or family[0] in films]
+    for family in taught or wanted:
         task = DamageTask(films, settings, train, held, family)
         patches, points = task.sample(COMPARED)
         _train(
