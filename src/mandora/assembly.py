@@ -90,11 +90,14 @@ class ScoredStudy:
         result: the record.
         radiographs: films that could be read, by name.
         evidence: patches and masks by film name and point name.
+        expected: (86,) float64, what the trees expect of each target from those that were scored;
+            NaN where they say nothing. For joints that nobody saw this is no score.
     """
 
     result: StudyResult
     radiographs: Mapping[str, Radiograph]
     evidence: Mapping[str, Mapping[str, PatchEvidence]]
+    expected: NDArray[np.float64]
 
 
 def unit_px(found: FoundPoints, template: Points) -> float:

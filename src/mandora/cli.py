@@ -152,6 +152,38 @@ def locate(
 
 
 @app.command()
+def challenge(
+    test: Annotated[Path, typer.Argument(help="Folder with template.csv and the films.")],
+    out: Annotated[Path, typer.Argument(help="Folder for predictions.csv.")],
+    fill: Annotated[
+        bool,
+        typer.Option(
+            "--fill", help="No blanks: what cannot be scored gets what other joints let expect."
+        ),
+    ] = False,
+    bundle: BundleOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Predict what template.csv asks for, as the RA2 DREAM challenge wants it.
+
+    Exit code 0: predictions.csv has all rows and no blank; 1: some cells are blank; 2: the call
+    cannot be used.
+    """
+    from mandora.batch import PREDICTIONS_FILE, predict_template
+
+    with faults_end_the_call():
+        model = _open_bundle(bundle)
+        with Progress(show=True) as progress:
+            lacking = predict_template(
+                test, out, bundle=model, threads=threads, fill=fill,
+                progress=progress.step, complain=progress.complain,
+            )  # fmt: skip
+    typer.echo(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
+    if lacking and not fill:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
 def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the cohort.")],
     patients: Annotated[int, typer.Option(help="Number of patients, four films each.")] = 10,

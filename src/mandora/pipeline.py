@@ -283,15 +283,27 @@ class Pipeline:
         for part in parts.values():
             for key, value in part.scores.items():
                 patch[TARGET_INDEX[key]] = value
-        forest = self._stages.forest
-        tree = forest.predict(patch[None]) if forest else np.full((1, len(TARGETS)), np.nan)
-        final = blend(patch[None], tree, self._stages.blend)[0]
-        result = study_result(study, parts, tree[0], final, self._model)
+        tree = self.expected(patch)
+        final = blend(patch[None], tree[None], self._stages.blend)[0]
+        result = study_result(study, parts, tree, final, self._model)
         return ScoredStudy(
             result,
             {p.record.name: p.radiograph for p in parts.values() if p.radiograph is not None},
             {p.record.name: p.evidence for p in parts.values()},
+            tree,
         )
+
+    def expected(self, patch: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the trees expect of each target.
+
+        Args:
+            patch: (86,) patch scores in the order of ``anatomy.TARGETS``, NaN where missing.
+
+        Returns:
+            (86,) float64; NaN where they say nothing, and everywhere without trees.
+        """
+        forest = self._stages.forest
+        return forest.predict(patch[None])[0] if forest else np.full(len(TARGETS), np.nan)
 
     def _score_film(self, slot: Slot, path: Path, name: str) -> FilmResult:
         try:

@@ -5,17 +5,21 @@ and the run goes on. Memory does not grow with the pixels of the run: a patient'
 go of before the next one's are read.
 """
 
+from mandora.batch.challenge import PREDICTIONS_FILE, TEMPLATE_FILE, predict_template
 from mandora.batch.locate import POINT_COLUMNS, locate_films
 from mandora.batch.score import example_films, score_films
 from mandora.batch.summary import Complain, PatientSummary, Progress, Summary
 
 __all__ = [
     "POINT_COLUMNS",
+    "PREDICTIONS_FILE",
+    "TEMPLATE_FILE",
     "Complain",
     "PatientSummary",
     "Progress",
     "Summary",
     "example_films",
     "locate_films",
+    "predict_template",
     "score_films",
 ]

@@ -98,6 +98,11 @@ def score_films(
     )  # fmt: skip
 
 
+def rejected_films(study: StudyFiles) -> dict[Slot, Rejected]:
+    """What was given for a patient and is not used, as the pipeline notes it."""
+    return {p.slot: Rejected(p.path_name, p.reason, p.detail) for p in study.rejected if p.slot}
+
+
 @dataclass
 class _Run:
     """A run of :func:`score_films` under way."""
@@ -141,10 +146,7 @@ class _Run:
         return scored.result
 
     def _scored(self, study: StudyFiles) -> ScoredStudy:
-        rejected = {
-            p.slot: Rejected(p.path_name, p.reason, p.detail) for p in study.rejected if p.slot
-        }
-        return self.pipeline.score(study.study, study.films, rejected)
+        return self.pipeline.score(study.study, study.films, rejected_films(study))
 
     def _lose(self, study: StudyFiles, reason: Reason, detail: str) -> None:
         self._note(Problem("", reason, detail, study.study), row=True)
