@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ from mandora.cli_train import training
 from mandora.console import fail, faults_end_the_call
 
 if TYPE_CHECKING:
+    from mandora.anatomy import Slot
+    from mandora.batch.speed import ScoringSpeed
     from mandora.training.speed import Speed
 
 bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
@@ -60,6 +63,100 @@ def bench_training(
         if ("fast", stage) in rates and ("paper", stage) in rates:
             ratio = rates["fast", stage] / rates["paper", stage]
             typer.echo(f"{stage}: fast trains on {ratio:.0f} times as many items a second as paper")
+
+
+@bench_app.command("inference")
+def bench_inference(
+    films: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of patients with four films; two are simulated if absent."),
+    ] = None,
+    patients: Annotated[
+        int, typer.Option(min=2, help="To score one after the other; films are used again.")
+    ] = 10,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, max=256, help="Threads; 1 and 2 if absent.")
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(help="The published design as well, on one patient; takes minutes."),
+    ] = True,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for programs.")
+    ] = False,
+) -> None:
+    """Seconds a patient, by stage, and memory: a model beside the published design."""
+    from mandora.batch.speed import Published, measure_scoring, to_json
+    from mandora.bundle import default_bundle
+
+    untrained = training("untrained") if published else None
+    runs = []
+    with faults_end_the_call(), TemporaryDirectory() as folder:
+        given = list(islice(cycle(_four_films(films, Path(folder))), patients))
+        paper = None
+        if untrained is not None:
+            paper = Published(*untrained.export_untrained("paper", Path(folder)))
+        if not as_json:
+            typer.echo(_SCORING_ROW.format(*_SCORING_HEAD))
+        for count in threads or (1, 2):
+            for networks in (None, paper) if paper else (None,):
+                some = given[:1] if networks else given
+                run = measure_scoring(bundle or default_bundle(), some, count, networks)
+                runs.append(run)
+                if not as_json:
+                    typer.echo(_scoring_line(run))
+    typer.echo(to_json(runs) if as_json else _scoring_ratio(runs))
+
+
+def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
+    from mandora.anatomy import SLOTS
+    from mandora.cohorts.folder import find_studies
+
+    if folder is None:
+        from mandora.phantom.cohort import simulate_cohort
+        from mandora.settings import SimulateSettings
+
+        folder = scratch / "films"
+        size = SimulateSettings(patients=2, seed=5, pixels_per_mm=FULL_SIZE, workers=2)
+        simulate_cohort(size, folder)
+    found = [study.films for study in find_studies([folder]).studies]
+    whole = [films for films in found if len(films) == len(SLOTS)]
+    if not whole:
+        fail(f"{folder}: no patient has all four films <patient>-LH.jpg, -RH, -LF, -RF")
+    return whole
+
+
+FULL_SIZE = 10.0  # px per mm: a hand of 24 cm × 18 cm is then 2400 px high
+_SCORING_ROW = "{:<10} {:>7} {:>8} {:>9} {:>11}  {:<58} {:>7}"
+_SCORING_HEAD = ("design", "threads", "start/s", "first/s", "patient/s", "of which", "peak/MB")
+
+
+def _scoring_line(run: ScoringSpeed) -> str:
+    stages = ", ".join(f"{name} {seconds:.3f}" for name, seconds in run.stages.items())
+    return _SCORING_ROW.format(
+        run.design, run.threads, f"{run.startup_seconds:.2f}", f"{run.first_seconds:.2f}",
+        f"{run.seconds_per_patient:.3f}", stages, f"{run.peak_mb:.0f}",
+    )  # fmt: skip
+
+
+def _scoring_ratio(runs: list[ScoringSpeed]) -> str:
+    lines = []
+    for threads in dict.fromkeys(run.threads for run in runs):
+        of = {run.design: run for run in runs if run.threads == threads}
+        fast = of["fast"]
+        line = (
+            f"threads {threads}: {3600 / fast.seconds_per_patient:,.0f} patients an hour; memory "
+            f"after half and all of {fast.patients} patients: {fast.peak_mb_halfway:.0f} and "
+            f"{fast.peak_mb:.0f} MB"
+        )
+        if "published" in of:
+            ratio = of["published"].seconds_per_patient / fast.seconds_per_patient
+            line += f"; {ratio:.0f} times as fast as the published design"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 _ROW = "{:<6} {:<7} {:>12} {:>14} {:>13} {:>10}  {}"
