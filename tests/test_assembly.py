@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from mandora.assembly import (
     totals,
     unit_px,
 )
+from mandora.contract import IntervalContract, Spread
 from mandora.locate.locator import FoundPoints
 from mandora.locate.views import View, views
 from mandora.phantom.patients import mean_shape
@@ -84,6 +86,24 @@ def test_a_total_is_pro_rated_from_four_fifths_of_its_maximum_on() -> None:
     assert kept.value == pytest.approx(42)
     gone = totals(scores(1.0, lost=frozenset(keys[:9])))[2]
     assert (gone.value, gone.method, gone.reason) == (None, None, Reason.TOO_FEW_JOINTS)
+
+
+def test_a_total_has_an_interval_which_is_wider_if_joints_were_not_seen() -> None:
+    sure = IntervalContract(
+        level=0.9, edges=(), joints={}, patients=50,
+        totals={"Overall_narrowing": Spread(low=-2, high=1, cases=50)},
+    )  # fmt: skip
+    overall, _, narrowing = totals(scores(1.0), sure)
+    assert (overall.low, overall.high) == (None, None)  # was not measured
+    scale = math.sqrt(42 + 1)
+    assert narrowing.low == pytest.approx(42 - 2 * scale)
+    assert narrowing.high == pytest.approx(42 + scale)
+    keys = [t.key for t in TARGETS if t.damage is Damage.NARROWING]
+    part = totals(scores(1.0, lost=frozenset(keys[:8])), sure)[2]
+    assert part.value == pytest.approx(42)
+    assert part.high == pytest.approx(42 + scale * 42 / 34)
+    gone = totals(scores(1.0, lost=frozenset(keys[:9])), sure)[2]
+    assert (gone.low, gone.high) == (None, None)
 
 
 def test_a_second_film_of_the_same_name_gets_its_slot_in_front() -> None:

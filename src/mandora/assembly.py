@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from mandora.anatomy import (
     Target,
     maximum_total,
 )
+from mandora.contract import IntervalContract
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import MIN_FOUND, limb_unit
 from mandora.geometry import Points
@@ -218,7 +220,10 @@ def doubts_about(slot: Slot, film: Radiograph, found: FoundPoints) -> tuple[str,
     return tuple(doubts)
 
 
-def _joint_score(target: Target, part: FilmResult | None, tree: float, final: float) -> JointScore:
+def _joint_score(
+    target: Target, part: FilmResult | None, tree: float, final: float,
+    intervals: IntervalContract | None,
+) -> JointScore:  # fmt: skip
     about = {
         "target": target.key, "side": target.side, "limb": target.limb,
         "site": target.site.name, "kind": target.damage, "maximum": target.maximum,
@@ -236,6 +241,7 @@ def _joint_score(target: Target, part: FilmResult | None, tree: float, final: fl
         reason = part.reasons.get(target.site.point_name, Reason.STAGE_FAILED)
         return JointScore.model_validate({**about, "status": Status.FAILED, "reason": reason})
     score = float(np.clip(final, 0, target.maximum))
+    low, high = (intervals and intervals.of_joint(target, score)) or (None, None)
     return JointScore.model_validate(
         {
             **about,
@@ -243,6 +249,8 @@ def _joint_score(target: Target, part: FilmResult | None, tree: float, final: fl
             "tree_score": float(tree) if np.isfinite(tree) else None,
             "score": score,
             "grade": int(np.floor(score + 0.5)),
+            "low": low,
+            "high": high,
             "status": Status.SCORED,
         }
     )
@@ -277,7 +285,9 @@ def location(film: str, limb: Limb, side: Side, index: int, found: FoundPoints) 
     )  # fmt: skip
 
 
-def totals(scores: tuple[JointScore, ...]) -> tuple[Total, ...]:
+def totals(
+    scores: tuple[JointScore, ...], intervals: IntervalContract | None = None
+) -> tuple[Total, ...]:
     """The overall, erosion and narrowing totals of a patient.
 
     A total with missing joints is pro-rated by the maximum of the joints that were scored if
@@ -285,6 +295,8 @@ def totals(scores: tuple[JointScore, ...]) -> tuple[Total, ...]:
 
     Args:
         scores: all 86.
+        intervals: how sure complete totals are; those of pro-rated ones are as much wider as
+            less of the joints was seen.
 
     Returns:
         One for each of ``anatomy.RA2_TOTALS``, in that order.
@@ -296,14 +308,19 @@ def totals(scores: tuple[JointScore, ...]) -> tuple[Total, ...]:
         observed = float(sum(s.score for s in known if s.score is not None))
         maximum = maximum_total(t for t in TARGETS if t.damage in kinds)
         reach = sum(s.maximum for s in known) / maximum
-        about = {"name": name, "maximum": maximum, "observed": observed,
-                 "scored": len(known), "expected": len(wanted)}  # fmt: skip
+        about: dict[str, Any] = {
+            "name": name, "maximum": maximum, "observed": observed, "scored": len(known),
+            "expected": len(wanted),
+        }  # fmt: skip
         if len(known) == len(wanted):
             about |= {"value": observed, "method": "complete"}
         elif reach >= ENOUGH_FOR_TOTAL:
             about |= {"value": observed / reach, "method": "pro-rated"}
         else:
             about["reason"] = Reason.TOO_FEW_JOINTS
+        if intervals and "value" in about:
+            ends = intervals.of_total(name, about["value"], maximum, reach)
+            about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
         made.append(Total.model_validate(about))
     return tuple(made)
 
@@ -314,6 +331,7 @@ def study_result(
     trees: NDArray[np.float64],
     final: NDArray[np.float64],
     model: ModelInfo,
+    intervals: IntervalContract | None = None,
 ) -> StudyResult:
     """One patient's record.
 
@@ -324,12 +342,13 @@ def study_result(
             there is none.
         final: (86,) blend of patches and trees, likewise.
         model: what the result says of the model.
+        intervals: how sure its scores are, if that was measured.
 
     Returns:
         The record, with a value or a reason for each of the 86 scores.
     """
     scores = tuple(
-        _joint_score(target, parts.get(target.slot), float(trees[i]), float(final[i]))
+        _joint_score(target, parts.get(target.slot), float(trees[i]), float(final[i]), intervals)
         for i, target in enumerate(TARGETS)
     )
     return StudyResult(
@@ -337,6 +356,6 @@ def study_result(
         films=tuple(part.record for part in parts.values()),
         locations=tuple(place for part in parts.values() for place in _locations_on(part)),
         scores=scores,
-        totals=totals(scores),
+        totals=totals(scores, intervals),
         model=model,
     )

@@ -26,6 +26,7 @@ from mandora.contract import (
     SYMMETRY_FILE,
     Contract,
     DamageContract,
+    IntervalContract,
     LocateContract,
     SymmetryContract,
     damage_file,
@@ -154,6 +155,37 @@ class Bundle:
             known = ", ".join(sorted(self.manifest.files))
             raise BundleError(f"{self.folder} has no file {name!r}; it has {known}")
         return self.folder / name
+
+
+def with_intervals(
+    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: Path
+) -> Bundle:
+    """Write a bundle anew that states how sure its scores are.
+
+    Args:
+        bundle: the model; its networks and trees stay as they are.
+        intervals: measured on patients who trained nothing.
+        measured_on: these patients, in words.
+        folder: for the new bundle; must not exist or be empty.
+
+    Raises:
+        BundleError: if the folder is taken.
+    """
+    manifest = bundle.manifest
+    files: dict[str, bytes | Path] = {name: bundle.path(name) for name in manifest.files}
+    card = bundle.path(manifest.card).read_text(encoding="utf-8").partition(_INTERVALS_HEAD)[0]
+    held = (
+        f"{_INTERVALS_HEAD}\n\nIntervals hold {100 * intervals.level:g} % of the labels of "
+        f"patients like those that they were measured on: {measured_on}, {intervals.patients} "
+        "patients who trained nothing. Of others they need not.\n"
+    )
+    files[manifest.card] = f"{card.rstrip()}\n\n{held}".encode()
+    contract = manifest.contract.model_copy(update={"intervals": intervals})
+    about = manifest.model_dump(include=set(BundleInfo.model_fields))
+    return write_bundle(folder, BundleInfo(**{**about, "contract": contract}), files)
+
+
+_INTERVALS_HEAD = "## Intervals"
 
 
 def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Path]) -> Bundle:

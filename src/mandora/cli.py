@@ -13,6 +13,7 @@ import typer
 
 from mandora import __version__
 from mandora.cli_bench import bench_app
+from mandora.cli_evaluate import calibrate, evaluate
 from mandora.cli_reproduce import reproduce
 from mandora.cli_train import train_app, training
 from mandora.console import (
@@ -43,6 +44,8 @@ app.add_typer(train_app, name="train")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(bench_app, name="bench")
 app.command("reproduce")(reproduce)
+app.command("evaluate")(evaluate)
+bundle_app.command("calibrate")(calibrate)
 
 BundleOption = Annotated[
     Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")

@@ -6,11 +6,12 @@ trained with, and so which files hold the model: :func:`model_files`.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mandora.anatomy import FAMILIES, POINTS, SITES, Damage, Limb
+from mandora.anatomy import FAMILIES, POINTS, SITES, Damage, Limb, Target
 from mandora.records import Record
 from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
 
@@ -157,12 +158,91 @@ class SymmetryContract(Record):
         )
 
 
+class Spread(Record):
+    """How far the truth lies from a score, SvH points: between these, at the stated level."""
+
+    low: float = Field(description="truth less score, lower end")
+    high: float = Field(description="upper end")
+    cases: int = Field(ge=1, description="that this was measured on")
+
+    def around(self, score: float, maximum: float, scale: float = 1.0) -> tuple[float, float]:
+        """The interval of a score, from 0 to the maximum; it holds the score.
+
+        Args:
+            score: SvH points.
+            maximum: that it can reach.
+            scale: both ends are so many times as far away.
+        """
+        low, high = score + self.low * scale, score + self.high * scale
+        return max(min(low, score), 0.0), min(max(high, score), maximum)
+
+
+class IntervalContract(Record):
+    """How sure scores are, measured on patients who trained nothing.
+
+    Split conformal prediction, by family of targets and by how high the score is (Vovk,
+    Gammerman & Shafer 2005, Algorithmic Learning in a Random World, section 4.5).
+    """
+
+    level: float = Field(gt=0, lt=1, description="share of the truths that lie within")
+    edges: tuple[float, ...] = Field(
+        description="of the bands of scores, as shares of the maximum, rising"
+    )
+    joints: dict[str, tuple[Spread, ...]] = Field(
+        description="by `hand narrowing` and so on: one for each band, the lowest first"
+    )
+    totals: dict[str, Spread] = Field(
+        description="by RA2's name, for each unit of `total_scale`; none of too few patients"
+    )
+    patients: int = Field(ge=1, description="that this was measured on")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError(f"edges {self.edges} do not rise")
+        short = [name for name, s in self.joints.items() if len(s) != len(self.edges) + 1]
+        if short:
+            raise ValueError(f"{short[0]} needs {len(self.edges) + 1} spreads")
+        return self
+
+    def of_joint(self, target: Target, score: float) -> tuple[float, float] | None:
+        """Lower and upper end, SvH points; None if the family was not measured."""
+        spreads = self.joints.get(f"{target.limb} {target.damage}")
+        if spreads is None:
+            return None
+        band = sum(score / target.maximum >= edge for edge in self.edges)
+        return spreads[band].around(score, target.maximum)
+
+    def of_total(
+        self, name: str, value: float, maximum: float, seen: float = 1.0
+    ) -> tuple[float, float] | None:
+        """Lower and upper end, SvH points; None if the total was not measured.
+
+        Args:
+            name: RA2's.
+            value: of the total.
+            maximum: that it can reach.
+            seen: share of the total's joints that was seen: what was not makes it wider.
+        """
+        if name not in self.totals:
+            return None
+        return self.totals[name].around(value, maximum, total_scale(value) / seen)
+
+
+def total_scale(value: float) -> float:
+    """How uncertain a total is, compared with a total of 0: errors of many joints add up."""
+    return math.sqrt(value + 1)
+
+
 class Contract(Record):
     """The input contract of the three stages."""
 
     locate: LocateContract
     damage: DamageContract
     symmetry: SymmetryContract
+    intervals: IntervalContract | None = Field(
+        None, description="how sure scores are; absent if that was not measured"
+    )
 
 
 # ── the files that hold the model ────────────────────────────────────────────────────────

@@ -45,6 +45,7 @@ from mandora.contract import (
     SYMMETRY_FILE,
     Contract,
     DamageContract,
+    IntervalContract,
     LocateContract,
     damage_file,
     locate_file,
@@ -90,6 +91,7 @@ class Stages:
         forest: the symmetry trees; None gives patch scores only, as training the trees needs.
         blend: share of the trees in the final score.
         searches: whether localisers look for limbs that do not lie upright.
+        intervals: how sure scores are; None if that was not measured.
     """
 
     locators: Mapping[Limb, LimbLocator]
@@ -97,6 +99,7 @@ class Stages:
     forest: JointForest | None
     blend: float
     searches: bool = True
+    intervals: IntervalContract | None = None
 
     @staticmethod
     def load(contract: Contract, paths: Mapping[str, Path], threads: int) -> Stages:
@@ -132,6 +135,7 @@ class Stages:
             JointForest.load(trees) if trees else None,
             contract.symmetry.blend,
             searches=contract.locate.design == "all-points",
+            intervals=contract.intervals,
         )
 
 
@@ -196,10 +200,12 @@ class Pipeline:
         if threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
         manifest = bundle.manifest
+        intervals = manifest.contract.intervals
         paths = {name: bundle.path(name) for name in manifest.files}
         model = ModelInfo(
             bundle=manifest.name, bundle_version=manifest.version, bundle_sha256=bundle.sha256,
             preset=manifest.preset, trained_on=manifest.training_data, software=_software(),
+            interval_level=intervals.level if intervals else None,
         )  # fmt: skip
         return Pipeline(Stages.load(manifest.contract, paths, threads), model)
 
@@ -284,8 +290,8 @@ class Pipeline:
             for key, value in part.scores.items():
                 patch[TARGET_INDEX[key]] = value
         tree = self.expected(patch)
-        final = blend(patch[None], tree[None], self._stages.blend)[0]
-        result = study_result(study, parts, tree, final, self._model)
+        final = self.blended(patch, tree)
+        result = study_result(study, parts, tree, final, self._model, self._stages.intervals)
         return ScoredStudy(
             result,
             {p.record.name: p.radiograph for p in parts.values() if p.radiograph is not None},
@@ -304,6 +310,18 @@ class Pipeline:
         """
         forest = self._stages.forest
         return forest.predict(patch[None])[0] if forest else np.full(len(TARGETS), np.nan)
+
+    def blended(self, patch: NDArray[np.float64], tree: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The final scores.
+
+        Args:
+            patch: (86,) patch scores, NaN where missing.
+            tree: (86,) of :meth:`expected`.
+
+        Returns:
+            (86,) float64; NaN where there is no patch score.
+        """
+        return blend(patch[None], tree[None], self._stages.blend)[0]
 
     def _score_film(self, slot: Slot, path: Path, name: str) -> FilmResult:
         try:

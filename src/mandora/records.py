@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mandora.anatomy import TARGETS, Damage, Limb, Side
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 RESEARCH_NOTICE = (
     "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 )
@@ -118,6 +118,8 @@ class JointScore(Record):
     tree_score: float | None = Field(None, description="from all joints of the patient")
     score: float | None = Field(None, description="the blend of the two")
     grade: int | None = None
+    low: float | None = Field(None, description="lower end of the interval, if the model has one")
+    high: float | None = Field(None, description="upper end")
     status: Status
     reason: Reason | None = None
 
@@ -142,6 +144,8 @@ class Total(Record):
     scored: int
     expected: int
     value: float | None = None
+    low: float | None = Field(None, description="lower end of the interval, if the model has one")
+    high: float | None = Field(None, description="upper end")
     method: Literal["complete", "pro-rated"] | None = None
     reason: Reason | None = None
 
@@ -154,6 +158,9 @@ class ModelInfo(Record):
     bundle_sha256: str
     preset: str
     trained_on: str = Field("", description="what the model learnt from, in words")
+    interval_level: float | None = Field(
+        None, description="share of the truths that the intervals hold, where that was measured"
+    )
     software: dict[str, str] = Field(description="versions of the packages that computed")
 
 

@@ -42,7 +42,9 @@ def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
     with TableWriter(tmp_path) as tables:
         tables.write(patient.result)
     text = (tmp_path / "joints.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == "patient,film,side,site,kind,x,y,score,grade,status,reason"
+    assert text.splitlines()[0] == (
+        "patient,film,side,site,kind,x,y,score,grade,low,high,status,reason"
+    )
     rows = _rows(tmp_path / "joints.csv")
     assert len(rows) == 86
     mcp2 = next(r for r in rows if (r["side"], r["site"], r["kind"]) == ("L", "mcp2", "erosion"))
@@ -50,7 +52,7 @@ def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
     assert mcp2 == {
         "patient": "P001", "film": "P001-LH.png", "side": "L", "site": "mcp2", "kind": "erosion",
         "x": f"{score.x:.1f}", "y": f"{score.y:.1f}", "score": f"{score.score:.4f}",
-        "grade": str(score.grade), "status": "scored", "reason": "",
+        "grade": str(score.grade), "low": "", "high": "", "status": "scored", "reason": "",
     }  # fmt: skip
     lost = [r for r in rows if r["site"] == "pip3" and r["side"] == "L"]
     assert {(r["score"], r["grade"], r["status"], r["reason"]) for r in lost} == {

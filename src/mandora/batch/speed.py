@@ -94,8 +94,7 @@ def measure_scoring(
             patches are cut where the bundle finds the joints.
 
     Raises:
-        ValueError: if there is no patient, or one has fewer than four films.
-        ValueError: likewise if the process failed; with its message.
+        ValueError: if there is no patient, one has fewer than four films, or the process failed.
     """
     if not patients or any(set(films) != set(SLOTS) for films in patients):
         raise ValueError("speed is measured on patients with all four films; give at least one")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CUTOFF = 0.02
 FLOOR = 5e-4  # half a pixel of a film 1000 px wide; a logarithmic axis has no 0
 TICKS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+FEW_POINTS = 4  # a piece of a film; on whole ones smaller marks hide less
 TRUE_COLOUR, FOUND_COLOUR = "#56B4E9", "#E69F00"
 
 
@@ -117,7 +118,7 @@ def localisation_examples(examples: Sequence[LocatedExample]) -> Figure:
     columns = min(len(examples), 4)
     rows = -(-len(examples) // columns)
     size = min(2.6, WIDTH / columns)
-    figure = new_figure(size * columns, 0.65 + (size + 0.1) * rows)
+    figure = new_figure(size * columns, 0.65 + (size + 0.3) * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for i, (axes, example) in enumerate(zip(panels, examples, strict=False)):
         _draw_example(axes, i, example)
@@ -185,15 +186,16 @@ def _scale(axes: Axes, tables: Any) -> None:
 
 def _draw_example(axes: Axes, index: int, example: LocatedExample) -> None:
     axes.imshow(example.crop, cmap="gray", vmin=0, vmax=1)
-    outline = [withStroke(linewidth=2.6, foreground="black")]
+    outline = [withStroke(linewidth=2.2, foreground="black")]
     for points, marker, colour in (
         (example.true_xy, "+", TRUE_COLOUR),
         (example.found_xy, "x", FOUND_COLOUR),
     ):
         x, y = np.asarray(points, dtype=float).reshape(-1, 2).T
-        axes.plot(x, y, marker, color=colour, ms=8, mew=1.5, path_effects=outline)
+        size = 8.0 if len(x) <= FEW_POINTS else 4.5
+        axes.plot(x, y, marker, color=colour, ms=size, mew=size / 5, path_effects=outline)
     known = np.isfinite(example.distance)
     words = f"distance {example.distance:.3f}" if known else "not found"
-    letter_title(axes, index, f"{example.title}, {words}")
+    letter_title(axes, index, f"{example.title}\n{words}")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=MUTED)

@@ -26,6 +26,7 @@ from mandora.records import RESEARCH_NOTICE
 
 REPORT_FILE, TABLES_FOLDER = "report.html", "tables"
 TITLE = "The experiments of the Mandora paper, repeated"
+KICKER = "What the paper states, and what this run found"
 REASON_COLUMN = "why there is no value"
 _BESIDE = (("SVG", ".svg"), ("PDF", ".pdf"), ("PNG", ".png"))
 
@@ -132,6 +133,7 @@ def write_report(
     sections: Sequence[Section],
     *,
     title: str = TITLE,
+    kicker: str = KICKER,
 ) -> Path:
     """Write ``report.html`` and ``tables/*.csv``.
 
@@ -141,9 +143,11 @@ def write_report(
         folder: an existing one, with the figures; older files of the same names are replaced.
         head: facts about the run, by the words that stand before them: data set, patients,
             films, folds, preset, versions, date, minutes. Mappings and sequences become lists.
-        claims: see :func:`mandora.evaluation.claims.complete`.
+        claims: see :func:`mandora.evaluation.claims.complete`; without any, nothing is said of
+            what the paper states.
         sections: in the order of the report.
         title: the heading of the whole.
+        kicker: the line above it.
 
     Returns:
         The path of the report. Equal arguments and figures give equal files.
@@ -165,6 +169,7 @@ def write_report(
     counts = Counter(verdict.held for verdict in claims)
     page = _template().render(
         title=title,
+        kicker=kicker,
         notice=RESEARCH_NOTICE,
         head=[(name, _words(value)) for name, value in head.items()],
         counts=[(outcome, counts[outcome]) for outcome in OUTCOMES],

@@ -95,6 +95,26 @@ def localisation(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> 
         folder: of the report.
     """
     error = distances(points)
+    verdicts = localisation_claims(error)
+    view = figure_view(
+        figures.localisation(error), folder, "fig3",
+        "Normalised distance of found to true joints on the test films of all folds.",
+    )  # fmt: skip
+    table = located(points, "fig3.csv")
+    section = Section(
+        "fig3", "Localisation (figure 3)",
+        "More than 98 % of the finger joints lie within 0.02 of the film's size of their true "
+        "place; wrists are harder, toes about as good.",
+        "Localisers of each fold on the films of its test patients. A joint that was not found "
+        "counts as missed.",
+        (view, *_examples(points, films, folder)), (table,), _claims(verdicts),
+    )  # fmt: skip
+    return Found(section, tuple(verdicts))
+
+
+def located(points: Arrays, csv: str) -> TableView:
+    """Shares of joints within some distances, by group of joints."""
+    error = distances(points)
     px = np.linalg.norm(points["found"] - points["true"], axis=2)
     rows: list[list[Any]] = []
     for group in JointGroup:
@@ -113,22 +133,8 @@ def localisation(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> 
         far = far[np.isfinite(far)]
         rows.append([str(group), known.size, *shares, median,
                      float(np.median(far)) if far.size else None])  # fmt: skip
-    verdicts = localisation_claims(error)
-    view = figure_view(
-        figures.localisation(error), folder, "fig3",
-        "Normalised distance of found to true joints on the test films of all folds.",
-    )  # fmt: skip
     heads = ["joints", "n", *(f"within {cut:g}" for cut in CUTS), "median", "median, px"]
-    table = TableView("Share of joints that were located", heads, rows, "fig3.csv")
-    section = Section(
-        "fig3", "Localisation (figure 3)",
-        "More than 98 % of the finger joints lie within 0.02 of the film's size of their true "
-        "place; wrists are harder, toes about as good.",
-        "Localisers of each fold on the films of its test patients. A joint that was not found "
-        "counts as missed.",
-        (view, *_examples(points, films, folder)), (table,), _claims(verdicts),
-    )  # fmt: skip
-    return Found(section, tuple(verdicts))
+    return TableView("Share of joints that were located", heads, rows, csv)
 
 
 def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> list[FigureView]:

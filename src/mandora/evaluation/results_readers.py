@@ -21,6 +21,7 @@ from mandora.evaluation.report import FigureView, Section, TableView
 from mandora.evaluation.results import Found
 
 RESAMPLES = Resampling(resamples=1000)
+IN_BARS = ("mae", "bias")
 SLOW = ("spearman", "auc")  # their intervals take minutes
 
 
@@ -150,12 +151,19 @@ def _by_severity(trees: Arrays, folder: Path) -> tuple[TableView, FigureView]:
     for band in BANDS:
         for name in stages:
             rows.append([band, name, *(found[name][band][q] for q in IN_A_BAND)])
-    for quantity in ("mae", "bias"):
+    of_band = severity(official)
+    sure = {
+        name: [
+            intervals(table, np.where(of_band == i, official, np.nan), IN_BARS, RESAMPLES)
+            for i in range(len(BANDS))
+        ]
+        for name, table in stages.items()
+    }
+    for quantity in IN_BARS:
         bars[f"{quantity} (points)"] = {
-            name: [figures.Estimate(found[name][band][quantity].value) for band in BANDS]
-            for name in stages
+            name: [_estimate(band[quantity]) for band in bands] for name, bands in sure.items()
         }
-    counts = [int((severity(official) == i).sum()) for i in range(len(BANDS))]
+    counts = [int((of_band == i).sum()) for i in range(len(BANDS))]
     figure = figures.severity_bars(BANDS, counts, bars, unit="joint score")
     figures.save(figure, folder / "figures", "severity")
     table = TableView("By severity, at found joints", ["band", "stage", *IN_A_BAND], rows,

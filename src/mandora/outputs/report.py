@@ -120,6 +120,7 @@ def _total(total: Total) -> dict[str, Any]:
         "title": _TOTAL_TITLES.get(total.name, total.name),
         "value": total.value,
         "maximum": total.maximum,
+        "interval": None if total.low is None else f"{total.low:.0f} to {total.high:.0f}",
         "text": text,
         "flagged": total.value is None or total.method == "pro-rated",
     }
@@ -230,7 +231,8 @@ def _score_words(score: JointScore, point: str) -> str:
     what = score.kind.value if score.site == point else f"{score.site} {score.kind}"
     if score.score is None:
         return f"{what}: –"
-    return f"{what} {score.score:.2f}, grade {score.grade} of {score.maximum}"
+    interval = "" if score.low is None else f" ({score.low:.1f}–{score.high:.1f})"
+    return f"{what} {score.score:.2f}{interval}, grade {score.grade} of {score.maximum}"
 
 
 def _overlay_uri(image: Image.Image) -> str:

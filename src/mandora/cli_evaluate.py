@@ -1,0 +1,72 @@
+"""The commands that try a model: ``mandora evaluate`` and ``mandora bundle calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mandora.console import Progress, fail, faults_end_the_call
+
+DatasetArgument = Annotated[
+    Path, typer.Argument(help="Labelled data set whose patients the model has not seen.")
+]
+BundleArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle, or `default`.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
+
+
+def evaluate(
+    bundle: BundleArgument,
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json and the page.")],
+    threads: ThreadsOption = 2,
+) -> None:
+    """Try a model on a labelled data set: metrics.json, tables, a page with the worst films."""
+    try:
+        from mandora.evaluation.evaluate import evaluate as run
+    except ImportError as error:
+        fail(f"this needs more packages ({error}): pip install 'mandora[explain]'")
+    with faults_end_the_call(), Progress(show=True) as progress:
+        page = run(
+            _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
+        )
+    typer.echo(f"Page: {page}")
+
+
+def calibrate(
+    bundle: BundleArgument,
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the new bundle.")],
+    level: Annotated[
+        float, typer.Option(min=0.5, max=0.99, help="Share of the truths that intervals hold.")
+    ] = 0.9,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Give a bundle intervals: how far its scores are from the labels of a data set."""
+    try:
+        from mandora.bundle import with_intervals
+        from mandora.evaluation.assess import assess
+        from mandora.evaluation.conformal import calibrate as measure
+        from mandora.pipeline import Pipeline
+    except ImportError as error:
+        fail(f"this needs more packages ({error}): pip install 'mandora[explain]'")
+    with faults_end_the_call(), Progress(show=True) as progress:
+        model, data = _bundle(bundle), _dataset(dataset)
+        pipeline = Pipeline.from_bundle(model, threads)
+        scores = assess(pipeline, data, progress.step, progress.complain).scores
+        intervals = measure(scores["predicted_blend"], scores["official"], level)
+        made = with_intervals(model, intervals, data.root.resolve().name, out)
+    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+
+
+def _bundle(path: Path) -> Any:
+    from mandora.bundle import default_bundle, open_bundle
+
+    return open_bundle(default_bundle() if str(path) == "default" else path)
+
+
+def _dataset(path: Path) -> Any:
+    from mandora.cohorts.layouts import open_dataset
+
+    return open_dataset(path)

@@ -1,0 +1,206 @@
+"""What a model makes of a labelled data set: all that it finds, beside all that is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, UNIT_ENDS, Limb
+from mandora.assembly import FilmResult, failed_film
+from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.damage.evidence import PatchEvidence
+from mandora.evaluation import Floats
+from mandora.evaluation.gathered import Arrays
+from mandora.images.radiograph import Radiograph
+from mandora.images.read import read_radiograph
+from mandora.pipeline import Pipeline
+from mandora.records import Reason
+
+MOST_POINTS = max(len(points) for points in POINTS.values())
+MASK_THRESHOLD = 0.5  # probability from which a pixel counts as joint space
+
+
+@dataclass(frozen=True, eq=False)
+class Assessed:
+    """F films with P points at most, of N patients.
+
+    Attributes:
+        films: (F,) those that the arrays are of.
+        points: ``film``, ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and
+            ``found`` (F, P, 2) px, ``confidence`` (F, P) 0..1; NaN where not marked or not found.
+        unit: (F,) px, distance of the ends of :data:`mandora.anatomy.UNIT_ENDS` where both are
+            marked, else NaN.
+        dice: (F, P) overlap of the joint space with the marked one, 0..1; NaN where none is marked
+            in the patch, or there is no patch.
+        scores: ``patient``, ``fold`` (N,), ``official`` (N, 86) labels, and for the frames
+            ``true`` and ``predicted`` (joints where they are marked, and where they were found)
+            ``<frame>_patch``, ``<frame>_tree`` and ``<frame>_blend`` (N, 86).
+        reasons: why joints were not scored where they were looked for, with their number.
+    """
+
+    films: tuple[DatasetFilm, ...]
+    points: Arrays
+    unit: Floats
+    dice: Floats
+    scores: Arrays
+    reasons: Mapping[Reason, int]
+
+
+def assess(
+    pipeline: Pipeline,
+    dataset: Dataset,
+    progress: Callable[[int, int], None] = lambda done, count: None,
+    complain: Callable[[str], None] = lambda line: None,
+) -> Assessed:
+    """Look at all films of a data set, at marked and at found joints.
+
+    Args:
+        pipeline: the model.
+        dataset: whole films; what is not known of them is left out of the comparison.
+        progress: told (patients done, of how many).
+        complain: told of films that could not be used.
+
+    Raises:
+        ValueError: if the data set has no whole film.
+    """
+    of_patient: dict[str, list[DatasetFilm]] = {}
+    for film in dataset.films:
+        of_patient.setdefault(film.patient, []).append(film)
+    if not of_patient:
+        raise ValueError(f"{dataset.root} has no whole films; a model is tried on films")
+    looks: list[_Look] = []
+    tables: dict[str, list[Floats]] = {}
+    unknown, reasons = np.full(len(TARGETS), np.nan), Counter[Reason]()
+    for done, (name, films) in enumerate(of_patient.items(), start=1):
+        patch = {"true": unknown.copy(), "predicted": unknown.copy()}
+        for film in films:
+            look = _look(pipeline, film, complain)
+            looks.append(look)
+            for frame, result in (("true", look.at_true), ("predicted", look.at_found)):
+                for key, value in result.scores.items() if result else ():
+                    patch[frame][TARGET_INDEX[key]] = value
+            reasons.update(look.at_found.reasons.values())
+        tables.setdefault("official", []).append(dataset.official.get(name, unknown))
+        for frame, scores in patch.items():
+            tree = pipeline.expected(scores)
+            made = {"patch": scores, "tree": tree, "blend": pipeline.blended(scores, tree)}
+            for stage, row in made.items():
+                tables.setdefault(f"{frame}_{stage}", []).append(row)
+        progress(done, len(of_patient))
+    points = {key: np.stack([look.points[key] for look in looks]) for key in looks[0].points}
+    who = {"patient": np.array(list(of_patient)), "fold": np.full(len(of_patient), "all")}
+    return Assessed(
+        tuple(look.film for look in looks), points, np.array([look.unit for look in looks]),
+        np.stack([look.dice for look in looks]),
+        {**who, **{key: np.array(rows) for key, rows in tables.items()}}, reasons,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """One film, with one row of each array of :class:`Assessed`."""
+
+    film: DatasetFilm
+    points: Mapping[str, NDArray[Any]]
+    unit: float
+    dice: Floats
+    at_true: FilmResult | None
+    at_found: FilmResult
+
+
+def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]) -> _Look:
+    slot, name = film.slot, film.name
+    size, dice = np.full(2, np.nan), np.full(MOST_POINTS, np.nan)
+    true, found = (np.full((MOST_POINTS, 2), np.nan) for _ in range(2))
+    confidence = np.full(MOST_POINTS, np.nan)
+    true[: len(POINTS[slot.limb])] = film.points
+    at_true = None
+    try:
+        radiograph = read_radiograph(film.path)
+        at_found = pipeline.examine(slot, radiograph)
+    except ValueError as error:
+        complain(str(error))
+        at_found = failed_film(name, slot, Reason.FILM_UNREADABLE, str(error))
+    else:
+        size[:] = radiograph.shape[::-1]
+        at_true = _at_marks(pipeline, film, radiograph)
+        if at_found.found is not None:
+            count = len(at_found.found.points)
+            found[:count] = at_found.found.points
+            confidence[:count] = at_found.found.confidence
+        dice[: len(POINTS[slot.limb])] = _dice(film, radiograph, at_found.evidence)
+    points = {
+        "film": np.array(name), "limb": np.array(slot.limb.value), "size": size, "true": true,
+        "found": found, "confidence": confidence,
+    }  # fmt: skip
+    return _Look(film, points, _unit(film), dice, at_true, at_found)
+
+
+def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> FilmResult | None:
+    if not np.isfinite(film.points).all(axis=1).any():
+        return None
+    try:
+        return pipeline.examine(film.slot, radiograph, film.points)
+    except ValueError:  # too few joints are marked to tell how the limb lies
+        return None
+
+
+def _unit(film: DatasetFilm) -> float:
+    ends = [POINT_INDEX[film.slot.limb][name] for name in UNIT_ENDS[film.slot.limb]]
+    return float(np.linalg.norm(np.subtract(*film.points[ends])))
+
+
+def _dice(
+    film: DatasetFilm, radiograph: Radiograph, evidence: Mapping[str, PatchEvidence]
+) -> Floats:
+    """Overlap at each point of the limb."""
+    made = np.full(len(POINTS[film.slot.limb]), np.nan)
+    labels = film.space_map(radiograph.shape)
+    if labels is None:
+        return made
+    for name, seen in evidence.items():
+        index = POINT_INDEX[film.slot.limb][name]
+        made[index] = space_dice(seen, labels == index + 1)
+    return made
+
+
+def space_dice(seen: PatchEvidence, space: NDArray[np.bool_]) -> float:
+    """Dice's overlap of a patch's mask with a joint space of the film.
+
+    Args:
+        seen: the patch; its mask counts from ``MASK_THRESHOLD``.
+        space: (H, W) bool, the joint space, on the whole film.
+
+    Returns:
+        Twice what both share, by what both have, 0..1, on the px of the mask; NaN if the patch
+        holds no part of the joint space.
+    """
+    side = len(seen.mask)
+    steps = (np.arange(side) + 0.5) / side
+    x = np.rint(seen.box.x0 + steps * seen.box.width - 0.5).astype(int)
+    y = np.rint(seen.box.y0 + steps * seen.box.height - 0.5).astype(int)
+    height, width = space.shape
+    on_film = np.outer((y >= 0) & (y < height), (x >= 0) & (x < width))
+    truth = space[np.ix_(y.clip(0, height - 1), x.clip(0, width - 1))] & on_film
+    if not truth.any():
+        return float("nan")
+    mask = seen.mask >= MASK_THRESHOLD
+    return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+
+
+def limb_distances(assessed: Assessed) -> dict[Limb, Floats]:
+    """Distance to the truth as a share of the limb's size, for each film and point.
+
+    Returns:
+        Limb → (films, points); NaN without a truth or a size, infinite where nothing was found.
+    """
+    points = assessed.points
+    error = np.linalg.norm(points["found"] - points["true"], axis=2) / assessed.unit[:, None]
+    marked = np.isfinite(points["true"]).all(axis=2) & np.isfinite(assessed.unit)[:, None]
+    error = np.where(marked, np.where(np.isfinite(error), error, np.inf), np.nan)
+    return {limb: error[points["limb"] == limb.value][:, : len(POINTS[limb])] for limb in Limb}

@@ -1,0 +1,152 @@
+"""A model tried on a data set, and given intervals by it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from mandora.anatomy import POINTS
+from mandora.bundle import open_bundle
+from mandora.cli import app
+from mandora.cohorts.layouts import open_dataset
+from mandora.damage.evidence import PatchEvidence
+from mandora.geometry import Box
+from mandora.phantom.cohort import simulate_cohort
+from mandora.pipeline import Pipeline
+from mandora.records import read_result
+from mandora.settings import SimulateSettings
+
+pytest.importorskip("matplotlib")
+
+from mandora.evaluation.assess import assess, limb_distances, space_dice
+
+PATIENTS = 3
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort") / "sim"
+    simulate_cohort(SimulateSettings(patients=PATIENTS, seed=5, pixels_per_mm=2), folder)
+    return folder
+
+
+def mandora(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_dice_is_measured_on_the_patch() -> None:
+    space = np.zeros((40, 60), bool)
+    space[10:14, 20:30] = True
+    box = Box(18, 8, 34, 24)  # 16 px: one px of the mask for one of the film
+    mask = np.zeros((16, 16), np.float32)
+    mask[2:6, 2:12] = 1
+    assert space_dice(PatchEvidence("mcp2", box, mask), space) == 1
+    half = mask.copy()
+    half[2:4] = 0
+    assert space_dice(PatchEvidence("mcp2", box, half), space) == pytest.approx(2 * 20 / 60)
+    assert np.isnan(space_dice(PatchEvidence("mcp2", Box(0, 24, 16, 40), mask), space))
+    # a patch that reaches beyond the film has nothing there
+    space[:] = True
+    beyond = space_dice(PatchEvidence("mcp2", Box(-8, 0, 8, 16), np.ones((16, 16))), space)
+    assert beyond == pytest.approx(2 * 128 / (128 + 256))
+
+
+def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path) -> None:
+    pipeline = Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1)
+    dataset = open_dataset(cohort)
+    made = assess(pipeline, dataset)
+    assert len(made.films) == 4 * PATIENTS
+    assert made.scores["official"].shape == (PATIENTS, 86)
+    assert np.isfinite(made.scores["true_patch"]).all()  # all joints are marked
+    for i, film in enumerate(made.films):
+        count = len(POINTS[film.slot.limb])
+        np.testing.assert_array_equal(made.points["true"][i, :count], film.points)
+        assert np.isnan(made.points["true"][i, count:]).all()
+    for limb, table in limb_distances(made).items():
+        assert table.shape == (2 * PATIENTS, len(POINTS[limb]))
+        assert not np.isnan(table).any()
+    np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
+
+
+def test_the_command_writes_numbers_and_a_page(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shown = mandora("evaluate", tiny_bundle, cohort, "--out", out, "--threads", 1)
+    assert shown.exit_code == 0, shown.output
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["about"]["patients"] == PATIENTS
+    for table in ("located", "located-intervals", "measures", "healthy", "totals", "worst"):
+        assert metrics[table], table
+        assert (out / "tables" / f"{table}.csv").exists()
+    finger = next(row for row in metrics["located"] if row["joints"] == "finger")
+    assert finger["n"] == PATIENTS * 2 * 10
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "The model states no intervals" in page
+    assert "What the paper states" not in page
+    assert len(list((out / "figures").glob("worst-*.png"))) == 2
+
+
+def test_films_without_labels_have_sections_that_say_so(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path
+) -> None:
+    """Only where films lie is known, and one of them cannot be read."""
+    rows = [["film", "patient", "side", "limb"]]
+    for path in sorted(cohort.glob("SIM0001-*.jpg")):
+        side, limb = path.stem[-2:]
+        rows.append([str(path), "SIM0001", side, "hand" if limb == "H" else "foot"])
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    rows.append([str(tmp_path / "broken.jpg"), "P2", "L", "hand"])
+    with (tmp_path / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    out = tmp_path / "out"
+    shown = mandora("evaluate", tiny_bundle, tmp_path / "manifest.csv", "--out", out)
+    assert shown.exit_code == 0, shown.output
+    assert "broken.jpg" in shown.stderr
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for words in ("No joint of the data set is marked", "No joint of the data set has a score",
+                  "the film could not be read"):  # fmt: skip
+        assert words in page, words
+
+
+def test_a_bundle_is_given_intervals(tiny_bundle: Path, cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sure"
+    words = ("bundle", "calibrate", tiny_bundle, cohort, "--out", out, "--threads", 1)
+    shown = mandora(*words, "--level", 0.8)
+    assert shown.exit_code == 0, shown.output
+    sure = open_bundle(out)
+    intervals = sure.manifest.contract.intervals
+    assert intervals is not None
+    assert (intervals.level, intervals.patients) == (0.8, PATIENTS)
+    assert "Intervals hold 80 %" in sure.path("card.md").read_text(encoding="utf-8")
+    # what it scores says how sure it is
+    scored = tmp_path / "scored"
+    assert mandora("score", cohort, "--bundle", out, "--out", scored).exit_code in (0, 1)
+    result = read_result(scored / "results" / "SIM0001.json")
+    assert result.model.interval_level == 0.8
+    known = [s for s in result.scores if s.score is not None]
+    assert known
+    assert all(0 <= s.low <= s.score <= s.high <= s.maximum for s in known)
+    # of three patients no total can be sure
+    assert all(t.low is None for t in result.totals)
+    # and a page about other patients tells how many truths are held
+    page = tmp_path / "page"
+    assert mandora("evaluate", out, cohort, "--out", page).exit_code == 0
+    held = json.loads((page / "metrics.json").read_text(encoding="utf-8"))["intervals"]
+    overall = [row for row in held if row["truth"] == "all"]
+    assert len(overall) == 4
+    assert all(row["held"] > 0.75 for row in overall)  # those it was measured on
+    again = mandora(*words)
+    assert again.exit_code == 2
+    assert "is already there" in again.stderr
+
+
+def test_a_data_set_without_films_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    shown = mandora("evaluate", tiny_bundle, tmp_path / "none", "--out", tmp_path / "out")
+    assert shown.exit_code == 2
+    assert "no such file or folder" in shown.stderr
