@@ -147,16 +147,19 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
     for name, outcome in rules.items():
         relative = name in ("wrist", "toe")
         few = [g for g in (name, *["finger"] * relative) if known[g].size < MIN_CASES]
+        lost = relative and finger == 0 == share[name]  # nothing can be said to be as good
         n = known[name].size
         number = f"{100 * share[name]:.1f} % of {n:,} joints" if n else ""
         if few:
             reason = f"fewer than {MIN_CASES} joints with a known place: {' and '.join(few)}"
+        elif lost:
+            reason = "neither these nor joints of fingers were located"
         elif relative:
             reason = f"fingers: {100 * finger:.1f} %"
         else:
             lowest = min((c < CUTOFF).mean() for c in cases[name] if c.size)
             reason = f"lowest of a joint: {100 * lowest:.1f} %"
-        made.append(_verdict(f"locate-{name}", None if few else outcome, number, reason))
+        made.append(_verdict(f"locate-{name}", None if few or lost else outcome, number, reason))
     return made
 
 

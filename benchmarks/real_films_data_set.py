@@ -1,0 +1,63 @@
+"""Real films with known joints as a data set that `mandora evaluate` reads.
+
+    python benchmarks/real_films_data_set.py FOLDER SET… --out DIR [--healthy]
+    mandora evaluate default DIR/manifest.csv --out PAGE
+
+FOLDER holds ``films.csv`` and ``joints.csv`` as for ``locate_real_films.py``; SET names sets of
+films. Films of one hand or foot whose side is known are taken; nothing is copied, the manifest
+names the files where they lie. With ``--healthy`` all joints of hands get the label 0: of hands
+without arthritis. Joints that another network has placed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from mandora.anatomy import POINT_INDEX, SITES, Limb
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sets", nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--healthy", action="store_true")
+    args = parser.parse_args()
+    joints = [row for row in _rows(args.folder / "joints.csv") if row["source"] != "pseudo"]
+    sides = {row["film"]: row["side"] for row in joints}
+    labels = [f"{s.name}:{s.damage}" for s in SITES if s.limb is Limb.HAND] if args.healthy else []
+    films = []
+    for row in _rows(args.folder / "films.csv"):
+        side = sides.get(row["film"]) or row["side"]
+        single = row["limbs"] in ("", "1") and "+" not in row["view"] and row["view"] != "lateral"
+        if row["set"] in args.sets and row["body_part"] in tuple(Limb) and side and single:
+            path = (args.folder / row["file"]).resolve()
+            scores = [0 if row["body_part"] == Limb.HAND else ""] * len(labels)
+            films.append([row["film"], path, row["body_part"], side, *scores])
+    taken = {film[0]: Limb(film[2]) for film in films}
+    args.out.mkdir(parents=True, exist_ok=True)
+    head = ["patient", "film", "limb", "side", *labels]
+    _write(args.out / "manifest.csv", [head, *films])
+    places = [
+        [row["film"], row["site"], row["x"], row["y"]]
+        for row in joints
+        if row["film"] in taken and row["site"] in POINT_INDEX[taken[row["film"]]]
+    ]
+    _write(args.out / "joints.csv", [["film", "site", "x", "y"], *places])
+    print(f"{len(films)} films, {len(places)} joints: {args.out / 'manifest.csv'}")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(path: Path, rows: list[list[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
