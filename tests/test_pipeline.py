@@ -13,9 +13,11 @@ from PIL import Image, ImageDraw
 from mandora.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.assembly import FilmResult, Rejected
 from mandora.bundle import BundleError, default_bundle, open_bundle
+from mandora.contract import locate_file
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore
 from mandora.images.radiograph import Radiograph
+from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.locate.views import View, views
 from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
@@ -411,6 +413,19 @@ def text_page() -> NDArray[np.float32]:
 
 def gradient() -> NDArray[np.float32]:
     return np.tile(np.linspace(0, 1, 700, dtype=np.float32), (900, 1))
+
+
+def test_a_model_of_hands_alone_scores_hands_and_says_so_of_feet(small_films: Path) -> None:
+    bundle = open_bundle(default_bundle())
+    paths = {name: bundle.path(name) for name in bundle.manifest.files}
+    del paths[locate_file(Limb.FOOT)]
+    pipeline = Pipeline(Stages.load(bundle.manifest.contract, paths, threads=1), MODEL)
+    hand, foot = (read_radiograph(small_films / f"P1-{slot.code}.png") for slot in (LH, LF))
+    assert pipeline.examine(LH, hand).scores
+    assert pipeline.locate(foot).limb is Limb.HAND  # it knows of nothing else
+    for look in (lambda: pipeline.examine(LF, foot), lambda: pipeline.locate_all(foot, Limb.FOOT)):
+        with pytest.raises(ValueError, match="was not trained on films of a foot"):
+            look()
 
 
 @pytest.mark.parametrize("slot", [LH, RF], ids=lambda slot: slot.code)

@@ -111,6 +111,14 @@ def test_located_joints_are_counted_by_group() -> None:
     assert outcomes(localisation_claims(distances(0.98, 0.9, 0.96)))["locate-toe"] == "held"
 
 
+def test_nothing_is_as_good_as_fingers_that_were_never_located() -> None:
+    verdicts = localisation_claims(distances(0.0, 0.0, 0.0))
+    for name in ("locate-toe", "locate-wrist"):
+        assert the(verdicts, name).held == "not testable here"
+        assert "neither these nor joints of fingers" in the(verdicts, name).reason
+    assert the(verdicts, "locate-finger").held == "did not hold"
+
+
 def test_joints_without_truth_are_left_out_and_lost_joints_are_misses() -> None:
     tables = distances(0.99, 0.90, 0.99)
     tables[Limb.FOOT][:] = NAN

@@ -93,8 +93,8 @@ def test_examples_show_true_and_found_points() -> None:
     plus, cross = figure.axes[0].lines
     assert (plus.get_marker(), cross.get_marker()) == ("+", "x")
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (13.0, 12.0)
-    assert "LH-mcp2, distance 0.010" in words(figure)
-    assert "LF-mtp3, not found" in words(figure)
+    assert "LH-mcp2 distance 0.010" in words(figure)
+    assert "LF-mtp3 not found" in words(figure)
     with pytest.raises(ValueError, match="at least one"):
         f.localisation_examples([])
 
