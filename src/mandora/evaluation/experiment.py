@@ -31,7 +31,7 @@ from mandora.settings import (
 )
 from mandora.training.splits import Split
 
-_MINUTES = {"locate": 12.0, "damage": 8.0, "points": 1.0, "scores": 4.0, "trees": 2.0, "shap": 1.0}
+_MINUTES = {"locate": 4.5, "damage": 5.5, "points": 0.2, "scores": 0.5, "trees": 1.0, "shap": 0.1}
 """What jobs take on one core with 100 patients and 10 folds, measured once; for the plan only."""
 
 BASE = "space"

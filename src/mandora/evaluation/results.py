@@ -275,11 +275,11 @@ def segmentation(scores: Mapping[str, Arrays], frame: str, folder: Path, *, eros
         erosion: erosion masks instead of joint spaces.
     """
     number, mask = (6, "erosion") if erosion else (5, "space")
-    words = "with erosion masks" if erosion else "with joint spaces"
-    methods = {"without": scores["none"][frame], words: scores[mask][frame]}
+    words = "erosions" if erosion else "joint spaces"
+    methods = {"no mask": scores["none"][frame], words: scores[mask][frame]}
     official, fold = scores["none"]["official"], scores["none"]["fold"]
     sides = 2 if erosion else 1
-    pairs, values = compared(methods, official, fold, (words, "without"), sides)
+    pairs, values = compared(methods, official, fold, (words, "no mask"), sides)
     # the paper cuts patches at true joints; its claims are judged there
     judge = erosion_mask_claims if erosion else segmentation_claims
     verdicts = judge(pairs) if frame == "true" else []
