@@ -48,7 +48,6 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     # the ordinal loss is about four times as large, so it is weighed less
     "ordinal": {"head": "ordinal", "score_weight": 1.0},
     "heads": {"heads": "family"},
-    "family": {"design": "family"},
 }
 """Changes of the damage network that are tried in the first folds."""
 

@@ -22,7 +22,6 @@ WORDS = {
     "erosion": "erosion masks",
     "ordinal": "ordinal head",
     "heads": "last layers for each family",
-    "family": "a network for each family",
 }
 
 
