@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -28,6 +29,14 @@ def test_a_patient_is_timed_stage_by_stage(tiny_bundle: Path, patient: dict[Slot
     assert 0 < speed.seconds_per_patient < 60
     assert speed.startup_seconds > 0.1  # Python itself takes as long
     assert 50 < speed.peak_mb_halfway <= speed.peak_mb
+
+
+def test_the_peak_is_not_that_of_who_asks(tiny_bundle: Path, patient: dict[Slot, Path]) -> None:
+    before = measure_scoring(tiny_bundle, [patient], 1).peak_mb
+    ballast = np.ones(3 * 10**8 // 4)  # 0.6 GB here are none there
+    after = measure_scoring(tiny_bundle, [patient], 1).peak_mb
+    assert ballast.nbytes > 5e8
+    assert after < before + 150
 
 
 def test_networks_of_another_design_are_timed_beside_it(
