@@ -131,7 +131,7 @@ def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
 
 FULL_SIZE = 10.0  # px per mm: a hand of 24 cm × 18 cm is then 2400 px high
 _SCORING_ROW = "{:<10} {:>7} {:>8} {:>9} {:>11}  {:<58} {:>7}"
-_SCORING_HEAD = ("design", "threads", "start/s", "first/s", "patient/s", "of which", "peak/MB")
+_SCORING_HEAD = ("design", "threads", "start, s", "first, s", "s/patient", "of which", "peak MB")
 
 
 def _scoring_line(run: ScoringSpeed) -> str:

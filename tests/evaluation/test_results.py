@@ -260,7 +260,7 @@ def test_trees_only_compare_with_their_own_patch_scores(
 @pytest.mark.usefixtures("unsaved")
 def test_a_learning_curve_rises_with_the_patients(tmp_path: Path, official: np.ndarray) -> None:
     scores = {"share-25": arrays(official, 1.6, 5), "space": arrays(official, 0.4, 6)}
-    made = learning(scores, {"share-25": 15, "space": 60}, "predicted", tmp_path)
+    made = learning(scores, {"share-25": 15, "space": 60}, tmp_path)
     rows = [row for row in made.section.tables[0].rows if row[0] == "foot erosion"]
     assert [row[1] for row in rows] == [15, 60]
     assert rows[0][2].value < rows[1][2].value
@@ -317,7 +317,7 @@ def test_poor_data_give_reasons_not_crashes(
         all_measures(trees, tmp_path), totals(trees, tmp_path),
         ablations(scores, trees, tmp_path),
         learning({"share-50": scores["none"], "space": scores["space"]},
-                 {"share-50": 5, "space": 10}, "predicted", tmp_path),
+                 {"share-50": 5, "space": 10}, tmp_path),
     ]  # fmt: skip
     verdicts = complete(v for one in found for v in one.verdicts)
     assert all(v.reason for v in verdicts if v.held == "not testable here")

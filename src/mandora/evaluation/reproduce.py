@@ -184,7 +184,7 @@ class Experiments:
             ]))
             for name, share in patients.items()
         }  # fmt: skip
-        yield learning(curve, kept, "predicted", self.out)
+        yield learning(curve, kept, self.out)
 
     @staticmethod
     def _scores(jobs: Path, name: str, folds: Sequence[Fold]) -> Arrays:

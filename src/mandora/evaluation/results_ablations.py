@@ -122,16 +122,13 @@ def _three(interval: Interval) -> list[Any]:
 # ── how many patients it takes ───────────────────────────────────────────────────────────
 
 
-def learning(
-    scores: Mapping[str, Arrays], patients: Mapping[str, float], frame: str, folder: Path
-) -> Found:
-    """R and RMSE over the number of patients that the damage network was trained on.
+def learning(scores: Mapping[str, Arrays], patients: Mapping[str, float], folder: Path) -> Found:
+    """R and RMSE at found joints over the patients that the damage network was trained on.
 
     Args:
         scores: name of a damage network → its arrays of patients whom it has not seen; all of the
             same folds.
         patients: name → how many patients it was trained on, mean over the folds.
-        frame: ``true`` or ``predicted``.
         folder: of the report.
     """
     names = sorted(scores, key=lambda name: patients[name])
@@ -141,7 +138,7 @@ def learning(
         columns = list(GROUPS[code])
         made = [
             intervals(
-                scores[name][frame][:, columns], scores[name]["official"][:, columns],
+                scores[name]["predicted"][:, columns], scores[name]["official"][:, columns],
                 QUANTITIES, RESAMPLES,
             )
             for name in names
