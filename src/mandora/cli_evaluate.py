@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +24,9 @@ def evaluate(
     threads: ThreadsOption = 2,
 ) -> None:
     """Try a model on a labelled data set: metrics.json, tables, a page with the worst films."""
-    try:
-        from mandora.evaluation.evaluate import evaluate as run
-    except ImportError as error:
-        fail(f"this needs more packages ({error}): pip install 'mandora[explain]'")
+    run = _evaluation("evaluate")
     with faults_end_the_call(), Progress(show=True) as progress:
-        page = run(
+        page = run.evaluate(
             _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
         )
     typer.echo(f"Page: {page}")
@@ -44,20 +42,25 @@ def calibrate(
     threads: ThreadsOption = 2,
 ) -> None:
     """Give a bundle intervals: how far its scores are from the labels of a data set."""
-    try:
-        from mandora.bundle import with_intervals
-        from mandora.evaluation.assess import assess
-        from mandora.evaluation.conformal import calibrate as measure
-        from mandora.pipeline import Pipeline
-    except ImportError as error:
-        fail(f"this needs more packages ({error}): pip install 'mandora[explain]'")
+    from mandora.bundle import with_intervals
+    from mandora.pipeline import Pipeline
+
+    look, conformal = _evaluation("assess"), _evaluation("conformal")
     with faults_end_the_call(), Progress(show=True) as progress:
         model, data = _bundle(bundle), _dataset(dataset)
         pipeline = Pipeline.from_bundle(model, threads)
-        scores = assess(pipeline, data, progress.step, progress.complain).scores
-        intervals = measure(scores["predicted_blend"], scores["official"], level)
+        scores = look.assess(pipeline, data, progress.step, progress.complain).scores
+        intervals = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
         made = with_intervals(model, intervals, data.root.resolve().name, out)
     typer.echo(f"{made.folder}  sha256 {made.sha256}")
+
+
+def _evaluation(name: str) -> Any:
+    """An evaluation module, or a word on what to install."""
+    try:
+        return import_module(f"mandora.evaluation.{name}")
+    except ImportError as error:
+        fail(f"evaluation needs more packages ({error}): pip install 'mandora[explain]'")
 
 
 def _bundle(path: Path) -> Any:
