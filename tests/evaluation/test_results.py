@@ -20,14 +20,13 @@ from mandora.evaluation.metrics import measure
 from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
     correlations,
-    distances,
-    localisation,
     per_fold,
     predictors,
     segmentation,
     symmetry,
 )
 from mandora.evaluation.results_ablations import ablations, learning
+from mandora.evaluation.results_localisation import distances, localisation
 from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
 
 PATIENTS, FOLDS = 40, 8

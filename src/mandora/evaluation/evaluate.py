@@ -20,7 +20,8 @@ from mandora.evaluation.bootstrap import interval_of, intervals
 from mandora.evaluation.claims import FAMILY_TITLES
 from mandora.evaluation.conformal import coverage
 from mandora.evaluation.report import FigureView, Section, TableView, write_report
-from mandora.evaluation.results import distances, figure_view, located
+from mandora.evaluation.results import figure_view
+from mandora.evaluation.results_localisation import distances, located
 from mandora.evaluation.results_readers import RESAMPLES, all_measures, totals
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline

@@ -41,12 +41,12 @@ from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
     Found,
     correlations,
-    localisation,
     predictors,
     segmentation,
     symmetry,
 )
 from mandora.evaluation.results_ablations import ablations, learning
+from mandora.evaluation.results_localisation import localisation
 from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
 from mandora.phantom.cohort import simulate_cohort
 from mandora.runners import Job, Plan, map_jobs, plan
