@@ -1,18 +1,22 @@
 """Real films with known joints as a data set that `mandora evaluate` reads.
 
-    python benchmarks/real_films_data_set.py FOLDER SET… --out DIR [--healthy]
+    python benchmarks/real_films_data_set.py FOLDER SET… --out DIR [--healthy] [--part train]
+        [--found CSV]
     mandora evaluate default DIR/manifest.csv --out PAGE
 
 FOLDER holds ``films.csv`` and ``joints.csv`` as for ``locate_real_films.py``; SET names sets of
 films. Films of one hand or foot whose side is known are taken; nothing is copied, the manifest
 names the files where they lie. With ``--healthy`` all joints of hands get the label 0: of hands
-without arthritis. Joints that another network has placed are left out.
+without arthritis. Joints that another network has placed are left out; ``--found`` takes a table
+of ``mandora locate`` for the joints that nobody has marked. ``--part train`` and ``--part test``
+each take one half of the films, by a hash of their names: no film is in both.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+from hashlib import sha256
 from pathlib import Path
 
 from mandora.anatomy import POINT_INDEX, SITES, Limb
@@ -24,6 +28,8 @@ def main() -> None:
     parser.add_argument("sets", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--healthy", action="store_true")
+    parser.add_argument("--part", choices=("train", "test"))
+    parser.add_argument("--found", type=Path)
     args = parser.parse_args()
     joints = [row for row in _rows(args.folder / "joints.csv") if row["source"] != "pseudo"]
     sides = {row["film"]: row["side"] for row in joints}
@@ -32,7 +38,10 @@ def main() -> None:
     for row in _rows(args.folder / "films.csv"):
         side = sides.get(row["film"]) or row["side"]
         single = row["limbs"] in ("", "1") and "+" not in row["view"] and row["view"] != "lateral"
-        if row["set"] in args.sets and row["body_part"] in tuple(Limb) and side and single:
+        part = ("train", "test")[sha256(row["film"].encode()).digest()[0] % 2]
+        if row["set"] not in args.sets or part != (args.part or part):
+            continue
+        if row["body_part"] in tuple(Limb) and side and single:
             path = (args.folder / row["file"]).resolve()
             scores = [0 if row["body_part"] == Limb.HAND else ""] * len(labels)
             films.append([row["film"], path, row["body_part"], side, *scores])
@@ -40,6 +49,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     head = ["patient", "film", "limb", "side", *labels]
     _write(args.out / "manifest.csv", [head, *films])
+    marked = {(row["film"], row["site"]) for row in joints}
+    found = _rows(args.found) if args.found else []
+    found = [{**row, "film": Path(row["film"]).stem} for row in found]
+    joints += [row for row in found if row["x"] and (row["film"], row["site"]) not in marked]
     places = [
         [row["film"], row["site"], row["x"], row["y"]]
         for row in joints

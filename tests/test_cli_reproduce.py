@@ -22,11 +22,11 @@ def test_a_plan_costs_nothing_but_the_cohort(tmp_path: Path) -> None:
     out = tmp_path / "out"
     shown = mandora("reproduce", "--out", out, "--smoke", "--plan", "--workers", 1)
     assert shown.exit_code == 0, shown.output
-    assert "30" in shown.stdout
+    assert "33 of 33 jobs to do" in shown.stdout
     folds = json.loads((out / "folds.json").read_text(encoding="utf-8"))
-    assert sorted(folds) == ["fold-01", "fold-02", "fold-03"]
-    tested = [name for fold in folds.values() for name in fold["test"]]
-    assert len(tested) == len(set(tested)) == 6
+    assert sorted(folds) == ["repeat-01", "repeat-02"]
+    for fold in folds.values():
+        assert [len(fold[part]) for part in ("networks", "trees", "test")] == [3, 2, 1]
     assert not (out / "jobs").exists()
     assert not (out / "report.html").exists()
     # begun with these folds, it goes on with no others

@@ -32,6 +32,10 @@ ReaderOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=WEIGHT of a reader in the training label; may be repeated."),
 ]
+RealOption = Annotated[
+    Path | None,
+    typer.Option(help="Data set of real films, which are shown beside simulated ones."),
+]
 CacheOption = Annotated[
     Path | None, typer.Option(help="Folder for prepared films; OUT/cache if absent.")
 ]
@@ -61,6 +65,7 @@ def train_locate(
     settings: SettingsOption = None,
     data: DataOption = None,
     reader: ReaderOption = None,
+    real: RealOption = None,
     cache: CacheOption = None,
     describe: DescribeOption = False,
     as_json: JsonOption = False,
@@ -75,7 +80,7 @@ def train_locate(
         _describe("locate", chosen.network, as_json, limb=wanted or Limb.HAND)
         return
     stages = training("stages")
-    with _run(out, data, reader, cache) as run:
+    with _run(out, data, reader, cache, real) as run:
         for kind in (wanted,) if wanted else tuple(Limb):
             stages.run_locate(kind, chosen, run, point or ())
 
@@ -91,6 +96,7 @@ def train_damage(
     settings: SettingsOption = None,
     data: DataOption = None,
     reader: ReaderOption = None,
+    real: RealOption = None,
     cache: CacheOption = None,
     describe: DescribeOption = False,
     as_json: JsonOption = False,
@@ -109,7 +115,7 @@ def train_damage(
         _describe("damage", chosen.network, as_json, family=families[0] if families else None)
         return
     stages = training("stages")
-    with _run(out, data, reader, cache) as run:
+    with _run(out, data, reader, cache, real) as run:
         stages.run_damage(chosen, run, families)
 
 
@@ -147,19 +153,24 @@ def _describe(kind: str, settings: Any, as_json: bool, **which: Any) -> None:
 
 @contextmanager
 def _run(
-    out: Path | None, data: Path | None, reader: list[str] | None, cache: Path | None
+    out: Path | None,
+    data: Path | None,
+    reader: list[str] | None,
+    cache: Path | None,
+    real: Path | None = None,
 ) -> Iterator[Any]:
     """The run of a command; what goes wrong in it ends the call with a line."""
     if out is None:
         fail("--out is missing: name the folder of the training run")
     runs, processes = training("runs"), training("processes")
     with faults_end_the_call(), Progress(show=processes.is_main()) as progress:
-        dataset = None
-        if data is not None:
-            from mandora.cohorts.layouts import open_dataset
+        from mandora.cohorts.layouts import open_dataset
 
-            dataset = open_dataset(data, reader_weights(reader))
-        yield runs.Run(out, cache or out / "cache", dataset, progress.report, progress.step)
+        weights = reader_weights(reader)
+        dataset, shown = (path and open_dataset(path, weights) for path in (data, real))
+        yield runs.Run(
+            out, cache or out / "cache", dataset, progress.report, progress.step, real=shown
+        )
 
 
 def reader_weights(reader: list[str] | None) -> Mapping[str, float]:

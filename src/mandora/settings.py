@@ -294,6 +294,9 @@ class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
     films: int = Field(3500, ge=8, description="simulated films of each limb, without a data set")
+    real_copies: int = Field(
+        10, ge=1, description="times that real films are shown beside the simulated ones"
+    )
     network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
@@ -308,6 +311,11 @@ class TrainDamageSettings(Settings):
     patients: int = Field(
         600, ge=2, description="simulated patients, one hand and foot of each, without a data set"
     )
+    real_copies: int = Field(
+        4, ge=1,
+        description="times that real films are shown beside the simulated ones: once as they "
+        "are, then with damage put into healthy joints",
+    )  # fmt: skip
     oversample: bool = Field(
         False, description="show as many items with damage as without, by repeating the fewer"
     )
@@ -315,7 +323,7 @@ class TrainDamageSettings(Settings):
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=8, batch_size=32, learning_rate=2e-3), description="table `[loop]`"
+        LoopSettings(epochs=8, batch_size=16, learning_rate=2e-3), description="table `[loop]`"
     )
 
 

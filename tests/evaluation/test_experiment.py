@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINTS, TARGETS, Limb
+from mandora.anatomy import POINTS, TARGETS, JointGroup, Limb
 from mandora.cohorts.layouts import open_dataset
 from mandora.evaluation.experiment import (
     ABLATIONS,
@@ -21,11 +21,13 @@ from mandora.evaluation.experiment import (
     jobs_of,
 )
 from mandora.evaluation.fold_jobs import (
+    FRAMES,
     POINTS_FILE,
     SCORES_FILE,
     TREES_FILE,
     Study,
     grow_trees,
+    join_groups,
 )
 from mandora.evaluation.gathered import gathered, of_test
 from mandora.phantom.cohort import simulate_cohort
@@ -84,9 +86,11 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     names = [f"P{i}" for i in range(20)]
     study = Study(tmp_path / "data", (), tmp_path / "cache")
     folds = folds_of(names, SETTINGS)
-    jobs = {job.name: job for job in jobs_of(study, folds, SETTINGS, "content")}
-    more = len(ABLATIONS) + len(SETTINGS.shares)
-    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1 + 1) + SETTINGS.more_folds * 2 * more
+    jobs = {job.name: job for job in jobs_of(study, folds, SETTINGS, "content", set(Limb))}
+    more = 2 * (len(ABLATIONS) + len(SETTINGS.shares)) + 2 * 3 + 1
+    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1 + 1) + SETTINGS.more_folds * more
+    apart = jobs["fold-01/scores-groups"].needs
+    assert apart == tuple(f"fold-01/scores-{name}" for name in ("finger", "wrist", "toe"))
     assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
     assert set(jobs["fold-03/scores-none"].needs) == {"fold-03/locate", "fold-03/damage-none"}
     longer = SETTINGS.damage.loop.model_copy(update={"epochs": 9})
@@ -95,15 +99,35 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     )
     other_jobs = {
         job.name.partition("/")[2]
-        for job in jobs_of(study, folds, other, "content")
+        for job in jobs_of(study, folds, other, "content", set(Limb))
         if job.key != jobs[job.name].key
     }
-    trained = {*MASKS, *ABLATIONS, "share-25", "share-50"}
+    trained = {*MASKS, *ABLATIONS, "share-25", "share-50", "finger", "wrist", "toe"}
     assert other_jobs == {f"damage-{name}" for name in trained}
     assert BASE in trained
-    assert all(
-        job.key != jobs[job.name].key for job in jobs_of(study, folds, SETTINGS, "other films")
-    )
+    others = jobs_of(study, folds, SETTINGS, "other films", set(Limb))
+    assert all(job.key != jobs[job.name].key for job in others)
+    hands = {job.name for job in jobs_of(study, folds, SETTINGS, "content", {Limb.HAND})}
+    assert set(jobs) - hands == {"fold-01/damage-toe", "fold-01/scores-toe"}
+
+
+def test_each_group_is_scored_by_its_own_network(tmp_path: Path) -> None:
+    jobs = {}
+    for value, group in enumerate(JointGroup):
+        (tmp_path / group).mkdir()
+        tables = {frame: np.full((2, len(TARGETS)), float(value)) for frame in FRAMES}
+        who = {"patient": np.array(["a", "b"]), "test": np.array([True, False])}
+        np.savez(tmp_path / group / SCORES_FILE, **who, **tables)
+        jobs[group] = str(group)
+    place = Place(tmp_path / "out", 1, {str(g): tmp_path / g for g in JointGroup}, {})
+    place.folder.mkdir()
+    join_groups(jobs, place)
+    with np.load(place.folder / SCORES_FILE) as made:
+        assert made["patient"].tolist() == ["a", "b"]
+        for frame in FRAMES:
+            for column, target in enumerate(TARGETS):
+                expected = list(JointGroup).index(target.site.group)
+                assert (made[frame][:, column] == expected).all()
 
 
 @pytest.mark.slow  # five networks are trained and exported
@@ -115,7 +139,7 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     dataset = open_dataset(data)
     folds = folds_of(dataset.patients, settings)
     out = tmp_path / "out"
-    jobs = jobs_of(study, folds, settings, "content")
+    jobs = jobs_of(study, folds, settings, "content", set(Limb))
     values = map_jobs(jobs, out)
     assert set(values) == {job.name for job in jobs}
     test = set(folds[0].split.test)

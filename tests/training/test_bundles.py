@@ -154,3 +154,21 @@ def test_an_unfinished_run_is_refused_with_what_it_lacks(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="lacks damage; train those stages first"):
         make_bundle(run, tmp_path / "bundle", "mandora-test", "1")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_real_films_beside_simulated_ones_decide_about_the_licence(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run")
+    own = {**RA2, "layout": "manifest", "name": "hands", "readers": {}}
+    (run / "damage-real.json").write_text(json.dumps(own), encoding="utf-8")
+    made = make_bundle(run, tmp_path / "one", "m", "1")
+    assert made.manifest.training_data == (
+        "simulated films and real ones: hands (manifest: 10 patients, 40 films)"
+    )
+    assert made.manifest.licence.spdx == "LicenseRef-training-films"
+    # the same films in another stage are no second data set
+    (run / "locate-hand-real.json").write_text(json.dumps(own), encoding="utf-8")
+    assert make_bundle(run, tmp_path / "two", "m", "1").manifest.training_data.count("hands") == 1
+    (run / "damage-real.json").write_text(json.dumps(RA2), encoding="utf-8")
+    (run / "locate-hand-real.json").unlink()
+    licence = make_bundle(run, tmp_path / "three", "m", "1").manifest.licence
+    assert licence.spdx == "LicenseRef-RA2"

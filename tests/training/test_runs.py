@@ -12,7 +12,14 @@ import pytest
 from mandora.anatomy import TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
-from mandora.training.runs import DATA_FILE, Run, begin_stage, changed_settings
+from mandora.training.runs import (
+    DATA_FILE,
+    Run,
+    begin_real,
+    begin_stage,
+    changed_settings,
+    real_data,
+)
 
 FAST = preset("fast", TrainDamageSettings)
 
@@ -70,3 +77,20 @@ def test_changes_are_named_with_their_tables() -> None:
     )
     assert list(changed_settings(locate, other)) == ["films", "network.input_px"]
     assert list(changed_settings(locate, locate)) == []
+
+
+def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
+    shown = replace(a_run(tmp_path), real=dataset(tmp_path))
+    begin_real(shown, "damage")
+    begin_real(shown, "damage")
+    begin_real(shown, "locate-hand")
+    begin_real(a_run(tmp_path), "locate-foot")  # this stage saw simulated films only
+    assert [about["films"] for about in real_data(tmp_path)] == [2]
+    for other in (a_run(tmp_path), replace(shown, real=dataset(tmp_path, 3))):
+        with pytest.raises(ValueError, match=r"damage-real\.json.* begun with other real films"):
+            begin_real(other, "damage")
+    (tmp_path / "locate-foot").mkdir()
+    with pytest.raises(ValueError, match=r"locate-foot-real\.json.* begun with other"):
+        begin_real(shown, "locate-foot")
+    with pytest.raises(ValueError, match=r"beside simulated ones only: .*--data, or .*--real"):
+        begin_real(replace(shown, dataset=dataset(tmp_path)), "damage")

@@ -144,6 +144,30 @@ def test_the_default_design_on_simulated_films(
 
 
 @pytest.mark.usefixtures("quick_export")
+def test_real_films_are_shown_beside_simulated_ones(
+    tmp_path: Path, cache: Path, cohort: Path
+) -> None:
+    run, lines = a_run(tmp_path / "run", cache)
+    run = replace(run, real=open_dataset(cohort))
+    run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), run)
+    run_locate(Limb.FOOT, FAST_LOCATE.model_copy(update={"real_copies": 3}), run)
+    told = [line.partition(",")[0] for line in lines if "items to train on" in line]
+    pairs = 2 * PATIENTS  # both sides
+    assert told == [
+        f"{limb}: {count} items to train on"
+        for limb, count in (
+            ("hand", 2 + 2 * pairs),
+            ("foot", 2 + 2 * pairs),
+            ("foot", 8 + 3 * pairs),
+        )
+    ]
+    assert (run.folder / "damage-real.json").exists()
+    assert (run.folder / "locate-foot-real.json").exists()
+    with pytest.raises(ValueError, match="begun with other real films"):
+        run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), a_run(run.folder, cache)[0])
+
+
+@pytest.mark.usefixtures("quick_export")
 def test_the_published_design_on_a_data_set(tmp_path: Path, cache: Path, cohort: Path) -> None:
     run, _ = a_run(tmp_path / "run", cache, cohort)
     run_locate(Limb.FOOT, PAPER_LOCATE, run, ["mtp1", "ip"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from mandora.anatomy import POINTS, JointGroup, Limb
 from mandora.evaluation.fold_jobs import (
     POINTS_FILE,
     SCORES_FILE,
@@ -18,6 +19,7 @@ from mandora.evaluation.fold_jobs import (
     explain_trees,
     find_points,
     grow_trees,
+    join_groups,
     score_patients,
     train_damage,
     train_localisers,
@@ -50,6 +52,9 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "heads": {"heads": "family"},
 }
 """Changes of the damage network that are tried in the first folds."""
+
+GROUPS_APART = "groups"
+"""Beside these: a damage network for each group of joints instead of one for all."""
 
 
 def folds_of(patients: Sequence[str], settings: ReproduceSettings) -> tuple[Fold, ...]:
@@ -89,7 +94,11 @@ def fewer(
 
 
 def jobs_of(
-    study: Study, folds: Sequence[Fold], settings: ReproduceSettings, content: str
+    study: Study,
+    folds: Sequence[Fold],
+    settings: ReproduceSettings,
+    content: str,
+    limbs: Collection[Limb],
 ) -> list[Job]:
     """All jobs: the paper's experiments fold by fold, then what goes beyond them.
 
@@ -98,8 +107,11 @@ def jobs_of(
         folds: who serves what.
         settings: of networks and trees.
         content: hash of the data set's films and labels.
+        limbs: that the data set has films of.
     """
-    made = [_FoldJobs(study, fold, settings, content) for fold in folds]
+    groups = tuple(dict.fromkeys(point.group for limb in Limb if limb in limbs
+                                 for point in POINTS[limb]))  # fmt: skip
+    made = [_FoldJobs(study, fold, settings, content, groups) for fold in folds]
     main = [job for one in made for job in one.main()]
     return main + [job for one in made[: settings.more_folds] for job in one.more()]
 
@@ -112,6 +124,7 @@ class _FoldJobs:
     fold: Fold
     settings: ReproduceSettings
     content: str
+    groups: tuple[JointGroup, ...]
 
     def main(self) -> list[Job]:
         """The paper's experiments."""
@@ -141,15 +154,28 @@ class _FoldJobs:
         jobs = []
         for name, changes in ABLATIONS.items():
             jobs += self._damage(name, split, changed(damage, changes), for_trees=True)
+        jobs += self._apart(split, damage)
         for share in self.settings.shares:
             jobs += self._damage(of_share(share), *fewer(split, damage, share), for_trees=True)
         return jobs
 
+    def _apart(self, split: Split, damage: TrainDamageSettings) -> list[Job]:
+        """A network for each group of joints; together they see as many patches as one for all."""
+        jobs, scores = [], {}
+        for group in self.groups:
+            jobs += self._damage(group.value, split, damage, for_trees=True, group=group)
+            scores[group] = f"{self.fold.name}/scores-{group}"
+        join = partial(join_groups, scores)
+        needs = [f"scores-{group}" for group in scores]
+        return [*jobs, self._job(f"scores-{GROUPS_APART}", join, "join", *needs,
+                                 files=(SCORES_FILE,))]  # fmt: skip
+
     def _damage(
-        self, name: str, split: Split, damage: TrainDamageSettings, *, for_trees: bool
-    ) -> list[Job]:
+        self, name: str, split: Split, damage: TrainDamageSettings, *, for_trees: bool,
+        group: JointGroup | None = None,
+    ) -> list[Job]:  # fmt: skip
         """Train a damage network, and score the test patients, or all that it has not seen."""
-        train = partial(train_damage, self.study, split, damage)
+        train = partial(train_damage, self.study, split, damage, group)
         networks = self._networks(name, damage)
         score = partial(score_patients, self.study, split, networks, for_trees)
         size = [] if split == self.fold.split else [str(len(split.networks))]
@@ -170,6 +196,9 @@ class _FoldJobs:
         split, fold = self.fold.split, self.fold.name
         base = json.dumps([self.content, self.study.readers, asdict(split)])
         minutes = _MINUTES[kind.partition("-")[0]] * len(split.networks) / 60
+        if kind.removeprefix("damage-") in self.groups:  # a part of the joints, a part of the time
+            every = [point.group for limb in Limb for point in POINTS[limb]]
+            minutes *= every.count(JointGroup(kind.removeprefix("damage-"))) / len(every)
         return Job(
             name=f"{fold}/{kind}", run=run, key=f"{base} {key}",
             needs=tuple(f"{fold}/{need}" for need in needs), files=files,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib import style
+from matplotlib import rcParams, style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -175,6 +175,10 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     png, svg, pdf = (folder / f"{name}.{extension}" for extension in metadata)
+    # where things lie is worked out once, not for each format again
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    box = figure.get_tightbbox().padded(rcParams["savefig.pad_inches"])
     for path, facts in zip((png, svg, pdf), metadata.values(), strict=True):
-        figure.savefig(path, dpi=PNG_DPI, metadata=facts)
+        figure.savefig(path, dpi=PNG_DPI, bbox_inches=box, metadata=facts)
     return png, svg, pdf

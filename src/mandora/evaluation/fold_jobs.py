@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, SITES, Limb
+from mandora.anatomy import POINTS, SITES, TARGETS, JointGroup, Limb
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.cohorts.layouts import open_dataset
 from mandora.contract import (
@@ -123,10 +123,11 @@ def train_localisers(
 
 
 def train_damage(
-    study: Study, split: Split, settings: TrainDamageSettings, place: Place
-) -> dict[str, float]:
-    """The damage networks on the fold's network patients."""
-    run_damage(_on(place, settings), _run(study, split, place.folder))
+    study: Study, split: Split, settings: TrainDamageSettings, group: JointGroup | None,
+    place: Place,
+) -> dict[str, float]:  # fmt: skip
+    """The damage networks on the fold's network patients, of one group of joints or of all."""
+    run_damage(_on(place, settings), _run(study, split, place.folder), group=group)
     return {"patients": float(len(split.networks))}
 
 
@@ -212,6 +213,24 @@ def score_patients(
     _save(place.folder / SCORES_FILE, {**who, **tables, **labels})
     missing = {frame: float(np.isnan(tables[frame]).mean()) for frame in FRAMES}
     return {"patients": float(len(names)), **{f"missing_{k}": v for k, v in missing.items()}}
+
+
+def join_groups(scores: Mapping[JointGroup, str], place: Place) -> dict[str, float]:
+    """Scores of each group of joints by the network of that group; leaves ``scores.npz``.
+
+    Args:
+        scores: group → name of the job that scored all patients with the group's network.
+        place: where.
+    """
+    made: dict[str, NDArray[Any]] = {}
+    for group, job in scores.items():
+        columns = [i for i, target in enumerate(TARGETS) if target.site.group is group]
+        with np.load(place.folders[job] / SCORES_FILE, allow_pickle=False) as data:
+            made = made or {name: data[name].copy() for name in data.files}
+            for frame in FRAMES:
+                made[frame][:, columns] = data[frame][:, columns]
+    _save(place.folder / SCORES_FILE, made)
+    return {"patients": float(len(made["patient"]))}
 
 
 def _pipeline(networks: Networks, place: Place) -> Pipeline:

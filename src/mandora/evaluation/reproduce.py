@@ -20,6 +20,7 @@ from mandora.evaluation.claims import complete, write_claims
 from mandora.evaluation.experiment import (
     ABLATIONS,
     BASE,
+    GROUPS_APART,
     MASKS,
     fewer,
     folds_of,
@@ -68,7 +69,7 @@ def smoke(settings: ReproduceSettings) -> ReproduceSettings:
 
     return settings.model_copy(
         update={
-            "folds": 3, "patients": 6, "cohort_pixels_per_mm": 2.5,
+            "plan": "repeated", "folds": 2, "patients": 6, "cohort_pixels_per_mm": 2.5,
             "locate": short(settings.locate, input_px=64, found_threshold=0.0),
             "damage": short(settings.damage, patch_px=32, widths=(4, 6)),
             "forest": SymmetrySettings(trees=5, depth=2, threads=1),
@@ -119,7 +120,9 @@ class Experiments:
         folds = folds_of(self.dataset.patients, settings)
         self.folds: tuple[Fold, ...] = keep_folds(out / FOLDS_FILE, folds)
         (out / SETTINGS_FILE).write_text(settings.to_toml(), encoding="utf-8")
-        self.jobs: list[Job] = jobs_of(self.study, self.folds, settings, _content(self.dataset))
+        limbs = {film.slot.limb for film in self.dataset.films}
+        content = _content(self.dataset)
+        self.jobs: list[Job] = jobs_of(self.study, self.folds, settings, content, limbs)
 
     def plan(self, workers: int) -> Plan:
         """What there is to do."""
@@ -170,7 +173,8 @@ class Experiments:
 
     def _beyond(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Found]:
         first = self.folds[: self.settings.more_folds]
-        tried = {name: self._scores(jobs, name, first) for name in ABLATIONS if first}
+        names = (*ABLATIONS, GROUPS_APART) if first else ()
+        tried = {name: self._scores(jobs, name, first) for name in names}
         yield ablations({**scores, **tried}, trees, self.out)
         if not first or not self.settings.shares:
             return

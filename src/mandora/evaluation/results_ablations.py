@@ -22,6 +22,7 @@ WORDS = {
     "erosion": "erosion masks",
     "ordinal": "ordinal head",
     "heads": "last layers for each family",
+    "groups": "a network for each group of joints",
 }
 
 
@@ -76,7 +77,8 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Foun
         "ablations", "More than the paper: what each part is worth",
         "The paper compares with and without masks and trees.",
         "Networks differ from the design (one network for all joints, joint spaces, regression) in "
-        "one thing each. They are compared with it on the same patients, none of whom they have "
+        "one thing each; those for fingers, wrists and toes see together as many patches as it "
+        "does. They are compared with it on the same patients, none of whom they have "
         "seen, patch score with patch score. The trees' blend, rescaled or not, is compared with "
         "the patch score that it is made of. Intervals of the change are 95 % over patients: a "
         "part is worth something if 0 is outside.",

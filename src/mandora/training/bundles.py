@@ -29,7 +29,13 @@ from mandora.settings import (
     TrainSymmetrySettings,
     preset,
 )
-from mandora.training.runs import DATA_FILE, RESULT_FILE, SIMULATED, changed_settings
+from mandora.training.runs import (
+    DATA_FILE,
+    RESULT_FILE,
+    SIMULATED,
+    changed_settings,
+    real_data,
+)
 
 PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
 
@@ -125,13 +131,14 @@ def make_bundle(
     if lacking:
         raise ValueError(f"{run} lacks {', '.join(lacking)}; train those first")
     data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
+    real = real_data(run)
     nearest, changed = _preset_of(run)
     info = BundleInfo(
         name=name, version=version_, preset=f"{nearest}, changed" if changed else nearest,
         created=f"{datetime.now(UTC):%Y-%m-%d}", contract=contract,
-        licence=licence or LICENCES.get(data["layout"], OWN_FILMS),
+        licence=licence or _licence(data["layout"], real),
         software={"mandora": __version__, **{p: version(p) for p in PACKAGES}},
-        training_data=_in_words(data),
+        training_data=_in_words(data, real),
     )  # fmt: skip
     files: dict[str, bytes | Path] = {n: run / n for n in names}
     files[CARD] = "\n".join([*_card(run, info, data, changed), ""]).encode()
@@ -154,7 +161,15 @@ def _preset_of(run: Path) -> tuple[str, list[str]]:
     return name, changed
 
 
-def _in_words(data: dict[str, Any]) -> str:
+def _licence(layout: str, real: Sequence[dict[str, Any]]) -> Licence:
+    """What the terms of the films lead to; of several data sets, nobody has looked into it."""
+    layouts = [about["layout"] for about in real] or [layout]
+    return LICENCES.get(layouts[0], OWN_FILMS) if len(layouts) == 1 else OWN_FILMS
+
+
+def _in_words(data: dict[str, Any], real: Sequence[dict[str, Any]] = ()) -> str:
+    if real:
+        return "simulated films and real ones: " + "; ".join(map(_in_words, real))
     if data["layout"] == SIMULATED:
         return "simulated films only; no patient's film"
     parts = ("patients", "films", "pictures of joints")

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Limb
+from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, JointGroup, Limb
 from mandora.damage.network import point_maxima
 from mandora.damage.patches import half_window_px, limb_unit, window_box
 from mandora.damage.scorer import network_point
@@ -153,6 +153,7 @@ class DamageTask:
         train: prepared patches to train on, by limb.
         held: prepared patches to measure on, by limb.
         family: the only targets that count; None: all of them.
+        group: the only joints that count; None: all of them.
 
     Raises:
         ValueError: if no patch with a known score is left to train or to measure on.
@@ -165,9 +166,10 @@ class DamageTask:
         train: Mapping[Limb, Prepared],
         held: Mapping[Limb, Prepared],
         family: Family | None = None,
+        group: JointGroup | None = None,
     ) -> None:
         self._films, self._settings, self._network = films, settings, settings.network
-        self._train, self._held, self._family = train, held, family
+        self._train, self._held, self._family, self._group = train, held, family, group
         self._items, self._measured = self._usable(train), self._usable(held)
         if not self._items or not self._measured:
             raise ValueError(
@@ -182,6 +184,7 @@ class DamageTask:
             for limb, part in parts.items()
             if self._family is None or self._family[0] is limb
             for film, point in np.argwhere(part.arrays["usable"] & self._taught(part.arrays))
+            if self._group in (None, POINTS[limb][point].group)
         ]
 
     def _taught(self, arrays: Arrays) -> NDArray[np.bool_]:

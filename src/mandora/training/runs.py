@@ -3,7 +3,8 @@
 Each stage has its settings (``locate-hand.toml``, ``damage.toml`` …), each network a folder with
 checkpoints, history and curves, named like the exported file beside it: ``locate-hand/`` and
 ``locate-hand.onnx``; of the published design ``locate-hand-mcp2/``, ``damage-nh/`` and so on.
-``data.json`` says what all of them were trained on, ``splits.json`` which patients served what.
+``data.json`` says what all of them were trained on, ``splits.json`` which patients served what;
+``damage-real.json`` and the like which real films a stage was shown beside simulated ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mandora.training.splits import Split, run_split
 
 DATA_FILE, RESULT_FILE = "data.json", "result.json"
 SIMULATED = "simulated"
+REAL_SUFFIX = "-real.json"  # after the stage's name
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Run:
         report: gets lines for people.
         progress: gets (done, of how many).
         fold: who serves what, as an experiment has decided; None lets the run draw it.
+        real: labelled films that the networks are shown beside the simulated ones.
     """
 
     folder: Path
@@ -42,6 +45,7 @@ class Run:
     report: Callable[[str], None]
     progress: Callable[[int, int], None]
     fold: Split | None = None
+    real: Dataset | None = None
 
     def split(self, settings: SplitSettings) -> Split | None:
         """Who serves what; None without a data set."""
@@ -88,6 +92,39 @@ def begin_stage(run: Run, stage: str, settings: Settings) -> None:
         )
     data.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.write_text(settings.to_toml(), encoding="utf-8")
+
+
+def begin_real(run: Run, stage: str) -> None:
+    """Note the real films that a network stage is shown beside simulated ones.
+
+    Raises:
+        ValueError: if the stage was begun with others.
+    """
+    if run.real is not None and run.dataset is not None:
+        raise ValueError(
+            "real films are shown beside simulated ones only: give a labelled data set with "
+            "--data, or one with --real, not both"
+        )
+    path = run.folder / f"{stage}{REAL_SUFFIX}"
+    about = None if run.real is None else about_data(run.real)
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    begun = (run.folder / stage).exists()  # the folder of its network
+    if before != about and (before is not None or begun):
+        raise ValueError(
+            f"{path}: this stage was begun with other real films; use another --out, or remove "
+            "this file and the stage's folders"
+        )
+    if about is not None:
+        path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def real_data(folder: Path) -> list[dict[str, Any]]:
+    """The real data sets that any stage of a run was shown, each once."""
+    found = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob(f"*{REAL_SUFFIX}"))
+    ]
+    return [about for i, about in enumerate(found) if about not in found[:i]]
 
 
 def changed_settings(before: Settings, now: Settings, above: str = "") -> Iterator[str]:

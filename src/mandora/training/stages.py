@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, TARGETS, Damage, Limb, Site
+from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, TARGETS, Damage, JointGroup, Limb, Site
 from mandora.contract import SYMMETRY_FILE, damage_file, locate_file
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
@@ -35,6 +35,7 @@ from mandora.training.export import Regressor, export_damage, export_forest, exp
 from mandora.training.films import Films, LabelledFilms, SimulatedFilms
 from mandora.training.locate import LocateTask, prepare_films
 from mandora.training.loop import fit
+from mandora.training.mixed import InflictedFilms, JoinedFilms
 from mandora.training.out_of_sample import (
     LabelledPatients,
     Patients,
@@ -43,7 +44,7 @@ from mandora.training.out_of_sample import (
     patch_scores,
 )
 from mandora.training.processes import Processes, join
-from mandora.training.runs import RESULT_FILE, Run, begin_stage
+from mandora.training.runs import RESULT_FILE, Run, begin_real, begin_stage
 from mandora.training.symmetry import train_forest
 from mandora.training.task import Task
 
@@ -96,6 +97,9 @@ def run_locate(
     made = _sources(
         limb, settings.films, MIN_HELD_FILMS, settings.split, loop.seed, run, fine=False
     )
+    if run.real is not None:
+        real = LabelledFilms(run.real, limb, run.cache, rois=False)
+        made = _beside(made, (real,) * settings.real_copies)
     if not len(made.train) or not len(made.held):
         raise ValueError(
             f"the data set has no whole film of a {limb} to train and to measure on; "
@@ -122,13 +126,19 @@ def run_locate(
             )  # fmt: skip
 
 
-def run_damage(settings: TrainDamageSettings, run: Run, families: Sequence[Family] = ()) -> None:
+def run_damage(
+    settings: TrainDamageSettings,
+    run: Run,
+    families: Sequence[Family] = (),
+    group: JointGroup | None = None,
+) -> None:
     """Train and export the damage networks.
 
     Args:
         settings: of the stage.
         run: where.
         families: with networks of one family each: those to train; empty: all four.
+        group: the only joints that the networks learn of; None: all.
 
     Raises:
         ValueError: if nothing is left to train on, or the run was begun with other settings or
@@ -149,6 +159,9 @@ def run_damage(settings: TrainDamageSettings, run: Run, families: Sequence[Famil
         made = _sources(
             limb, settings.patients, MIN_HELD_PATIENTS, settings.split, loop.seed, run, fine=True
         )
+        if run.real is not None:
+            real = LabelledFilms(run.real, limb, run.cache)
+            made = _beside(made, (InflictedFilms(real, settings.real_copies, loop.seed),))
         if not len(made.train) or not len(made.held):
             continue  # RAM has hands only
         films[limb] = made.train
@@ -162,7 +175,7 @@ def run_damage(settings: TrainDamageSettings, run: Run, families: Sequence[Famil
     # without being asked, no network is trained of limbs that the data set does not have
     taught = [family for family in wanted if families or family is None or family[0] in films]
     for family in taught or wanted:
-        task = DamageTask(films, settings, train, held, family)
+        task = DamageTask(films, settings, train, held, family, group)
         patches, points = task.sample(COMPARED)
         _train(
             run, run.folder / damage_file(family), task,
@@ -199,6 +212,7 @@ def _train(
 def _begin(run: Run, stage: str, settings: Settings, processes: Processes) -> None:
     if processes.main:
         begin_stage(run, stage, settings)
+        begin_real(run, stage)
     processes.wait()
 
 
@@ -219,6 +233,12 @@ def _sources(
         for names in (parts.networks, parts.measured)
     )
     return Sources(train, measured)
+
+
+def _beside(made: Sources, real: Sequence[Films]) -> Sources:
+    """Simulated films with real ones to train on; what measures them stays simulated."""
+    shown = tuple(part for part in real if len(part))
+    return made._replace(train=JoinedFilms((made.train, *shown))) if shown else made
 
 
 def _check_measuring(split: SplitSettings, loop: LoopSettings, run: Run) -> None:

@@ -1,0 +1,101 @@
+"""Real films beside simulated ones: an index finds its film, labels say what was inflicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pytest
+
+from mandora.anatomy import POINTS, Limb, Side, Slot
+from mandora.cohorts.dataset import point_scores
+from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.training.films import TrainingFilm
+from mandora.training.mixed import InflictedFilms, JoinedFilms
+
+LH = Slot(Side.LEFT, Limb.HAND)
+HEALTHY = np.zeros(86)
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Films of hands that are labelled as healthy, but for what is not known."""
+
+    seed: int
+    count: int = 1
+    known: bool = True
+    limb: Limb = Limb.HAND
+
+    @property
+    def key(self) -> str:
+        return f"hands {self.seed} {self.count} {self.known}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        return f"hand {self.seed}.{index}"
+
+    @cached_property
+    def only(self) -> TrainingFilm:
+        patient = draw_patient(self.seed, 0, severity=-3.0)
+        film = simulate_film(patient, LH, pixels_per_mm=4.0)
+        table = point_scores(HEALTHY, LH)
+        if not self.known:
+            table[:, 1] = np.nan  # nobody has looked for erosions
+        return TrainingFilm(film.bright, film.points, table, table, None, None)
+
+    def film(self, index: int) -> TrainingFilm:
+        return self.only
+
+
+def test_joined_sources_keep_their_order() -> None:
+    joined = JoinedFilms((Hands(1, 2), Hands(2, 3), Hands(2, 3)))
+    assert len(joined) == 8
+    assert [joined.name(i) for i in (0, 1, 2, 4, 5, 7)] == [
+        "hand 1.0", "hand 1.1", "hand 2.0", "hand 2.2", "hand 2.0", "hand 2.2",
+    ]  # fmt: skip
+    assert joined.limb is Limb.HAND
+    with pytest.raises(IndexError):
+        joined.name(8)
+    assert joined.key != JoinedFilms((Hands(1, 2), Hands(2, 3))).key
+
+
+def test_the_first_copy_is_the_film_and_the_others_are_damaged_where_labels_say() -> None:
+    source = Hands(3)
+    films = InflictedFilms(source, copies=3, seed=5)
+    assert len(films) == 3
+    assert [films.name(i) for i in range(3)] == [
+        "hand 3.0", "hand 3.0 with damage 1", "hand 3.0 with damage 2",
+    ]  # fmt: skip
+    healthy = films.film(0)
+    assert healthy is source.only
+    seen = []
+    for index in (1, 2):
+        film = films.film(index)
+        damaged = np.nan_to_num(film.scores) > 0
+        assert 4 < damaged.sum() < 30
+        # what is not scored at a point gets no score
+        np.testing.assert_array_equal(np.isnan(film.scores), np.isnan(healthy.scores))
+        unit = np.linalg.norm(film.points[6] - film.points[9])
+        changed = film.pixels != healthy.pixels
+        assert changed.any()
+        for i, point in enumerate(POINTS[Limb.HAND]):
+            x, y = np.round(film.points[i]).astype(int)
+            half = round(0.1 * unit)
+            near = changed[y - half : y + half, x - half : x + half]
+            if damaged[i].any() and point.name not in ("radcar", "mul", "mna", "capnlun"):
+                assert near.any(), point.name
+        seen.append(film)
+    assert (seen[0].pixels != seen[1].pixels).any()
+    again = InflictedFilms(Hands(3), copies=3, seed=5).film(1)
+    np.testing.assert_array_equal(again.pixels, seen[0].pixels)
+    np.testing.assert_array_equal(again.scores, seen[0].scores)
+    assert InflictedFilms(source, 3, 6).key != films.key
+
+
+def test_joints_without_a_label_keep_none() -> None:
+    film = InflictedFilms(Hands(3, known=False), copies=2, seed=1).film(1)
+    assert np.isnan(film.scores[:, 1]).all()
+    assert np.nanmax(film.scores[:, 0]) > 0
