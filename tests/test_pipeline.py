@@ -318,6 +318,11 @@ def test_points_that_are_known_are_not_looked_for(view: View) -> None:
     assert seen.patches.keys() == wanted.patches.keys()
     for point, pixels in wanted.patches.items():
         np.testing.assert_allclose(seen.patches[point], pixels, atol=1e-4)
+    # places do not say whether bone is dark; whoever has found them does
+    dark = replace(view, inverted=True)
+    told = pipeline(Blind(Limb.HAND)).examine(LH, grey, part.found.points, dark)
+    assert told.found is not None
+    assert told.found.view == dark
 
 
 def test_patches_are_cut_as_the_scorer_wants_them() -> None:

@@ -60,7 +60,7 @@ from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import CLEAR_FIT, FoundPoints, Locator
 from mandora.locate.published import FilmRule, PublishedLocator
-from mandora.locate.views import view_of_points
+from mandora.locate.views import View, view_of_points
 from mandora.records import ModelInfo, Reason
 from mandora.symmetry.forest import JointForest, blend
 
@@ -330,7 +330,9 @@ class Pipeline:
             return failed_film(name, slot, Reason.FILM_UNREADABLE, str(error))
         return self.examine(slot, film if film.name == name else replace(film, name=name))
 
-    def examine(self, slot: Slot, film: Radiograph, points: Points | None = None) -> FilmResult:
+    def examine(
+        self, slot: Slot, film: Radiograph, points: Points | None = None, view: View | None = None
+    ) -> FilmResult:
         """Locate the joints of one film and score their patches.
 
         Args:
@@ -338,13 +340,16 @@ class Pipeline:
             film: read.
             points: (N, 2) px of the film, where its joints are known to be, NaN where not; they
                 are not looked for then.
+            view: how a limb with known points lies there; worked out from these if absent.
 
         Returns:
             The patch scores; a failed record with the reason ``NOT_FOUND`` if the film does not
             show such a limb.
         """
         found = (
-            self.locate(film, slot.limb, slot.side) if points is None else self._known(slot, points)
+            self.locate(film, slot.limb, slot.side)
+            if points is None
+            else self._known(slot, points, view)
         )
         lost = {p.name: r for p, r in zip(POINTS[slot.limb], found.reasons, strict=True) if r}
         if len(lost) == len(POINTS[slot.limb]):
@@ -384,13 +389,13 @@ class Pipeline:
             )
         return self._stages.locators[limb]
 
-    def _known(self, slot: Slot, points: Points) -> FoundPoints:
+    def _known(self, slot: Slot, points: Points, view: View | None) -> FoundPoints:
         """Points that are known, as if they had been found."""
         known = np.asarray(np.isfinite(points).all(axis=1))
         template = self._locator(slot.limb).template
         return FoundPoints(
             slot.limb,
-            view_of_points(points, template, slot.side),
+            view or view_of_points(points, template, slot.side),
             np.where(known[:, None], points, np.nan),
             np.asarray(known, np.float64),
             tuple(None if k else Reason.NOT_FOUND for k in known),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINTS, TARGETS, JointGroup, Limb
+from mandora.anatomy import POINTS, SLOTS, TARGETS, JointGroup, Limb
 from mandora.cohorts.layouts import open_dataset
 from mandora.evaluation.experiment import (
     ABLATIONS,
@@ -92,7 +92,9 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     apart = jobs["fold-01/scores-groups"].needs
     assert apart == tuple(f"fold-01/scores-{name}" for name in ("finger", "wrist", "toe"))
     assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
-    assert set(jobs["fold-03/scores-none"].needs) == {"fold-03/locate", "fold-03/damage-none"}
+    assert set(jobs["fold-03/scores-none"].needs) == {
+        "fold-03/locate", "fold-03/points", "fold-03/damage-none",
+    }  # fmt: skip
     longer = SETTINGS.damage.loop.model_copy(update={"epochs": 9})
     other = SETTINGS.model_copy(
         update={"damage": SETTINGS.damage.model_copy(update={"loop": longer})}
@@ -144,7 +146,10 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     assert set(values) == {job.name for job in jobs}
     test = set(folds[0].split.test)
     points = gathered(out, folds, "points", POINTS_FILE)
-    assert len(points["film"]) == 4 * len(test)
+    assert len(points["film"]) == 4 * (len(test) + len(folds[0].split.trees))
+    assert set(of_test(points)["film"]) == {
+        f"{patient}-{slot.code}" for patient in test for slot in SLOTS
+    }
     hands = points["limb"] == Limb.HAND.value
     assert np.isfinite(points["true"][hands]).all()
     assert np.isnan(points["true"][~hands][:, len(POINTS[Limb.FOOT]) :]).all()

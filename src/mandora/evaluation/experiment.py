@@ -177,11 +177,12 @@ class _FoldJobs:
         """Train a damage network, and score the test patients, or all that it has not seen."""
         train = partial(train_damage, self.study, split, damage, group)
         networks = self._networks(name, damage)
-        score = partial(score_patients, self.study, split, networks, for_trees)
+        points = f"{self.fold.name}/points"
+        score = partial(score_patients, self.study, split, networks, points, for_trees)
         size = [] if split == self.fold.split else [str(len(split.networks))]
         return [
             self._job(f"damage-{name}", train, " ".join([damage.to_toml(), *size])),
-            self._job(f"scores-{name}", score, "scores", "locate", f"damage-{name}",
+            self._job(f"scores-{name}", score, "scores", "locate", "points", f"damage-{name}",
                       files=(SCORES_FILE,)),
         ]  # fmt: skip
 

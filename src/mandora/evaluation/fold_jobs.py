@@ -26,6 +26,7 @@ from mandora.contract import (
 )
 from mandora.evaluation.explain import mean_contributions
 from mandora.images.read import read_radiograph
+from mandora.locate.views import View
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo
 from mandora.runners import Place
@@ -36,7 +37,12 @@ from mandora.settings import (
 )
 from mandora.symmetry.forest import JointForest, blend
 from mandora.training.bundles import locate_contract
-from mandora.training.out_of_sample import LabelledPatients, patch_scores
+from mandora.training.out_of_sample import (
+    FoundLimb,
+    LabelledPatients,
+    LocatedPatients,
+    patch_scores,
+)
 from mandora.training.runs import Run
 from mandora.training.splits import Split
 from mandora.training.stages import run_damage, run_locate
@@ -157,17 +163,18 @@ def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
 
 
 def find_points(study: Study, split: Split, networks: Networks, place: Place) -> dict[str, float]:
-    """Look for the joints of the test patients; leaves ``points.npz``.
+    """Look for the joints of all patients that the networks have not seen; leaves ``points.npz``.
 
-    Arrays: ``film`` (F,) names, ``limb`` (F,), ``size`` (F, 2) width and height in px, and for
-    the larger number of points of the two limbs ``true`` and ``found`` (F, N, 2) px, NaN where
-    not marked or not found.
+    Arrays: ``film`` (F,) names, ``limb`` (F,), ``test`` (F,) bool, of a test patient, ``size``
+    (F, 2) width and height in px, for the larger number of points of the two limbs ``true`` and
+    ``found`` (F, N, 2) px, NaN where not marked or not found, and ``view`` (F, 3): quarter turns,
+    mirrored, inverted.
     """
     dataset, most = study.open(), max(len(POINTS[limb]) for limb in Limb)
     pipeline = _pipeline(networks, place)
-    films = films_of(dataset, split.test)
+    films = films_of(dataset, unseen(split))
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
-    size = np.full((len(films), 2), np.nan)
+    size, views = np.full((len(films), 2), np.nan), np.zeros((len(films), 3), np.int64)
     for i, film in enumerate(films):
         count = len(POINTS[film.slot.limb])
         true[i, :count] = film.points
@@ -176,34 +183,64 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
         except ValueError:
             continue  # nothing is found on it, and the scores say why
         size[i] = radiograph.shape[::-1]
-        found[i, :count] = pipeline.locate(radiograph, film.slot.limb, film.slot.side).points
-    limbs = np.array([film.slot.limb.value for film in films])
+        limb = pipeline.locate(radiograph, film.slot.limb, film.slot.side)
+        found[i, :count] = limb.points
+        views[i] = limb.view.turns, limb.view.mirrored, limb.view.inverted
     names = np.array([film.name for film in films])
-    arrays = {"film": names, "limb": limbs, "size": size, "true": true, "found": found}
+    arrays = {
+        "film": names, "limb": np.array([film.slot.limb.value for film in films]),
+        "test": np.array([film.patient in split.test for film in films]),
+        "size": size, "true": true, "found": found, "view": views,
+    }  # fmt: skip
     _save(place.folder / POINTS_FILE, arrays)
     known = np.isfinite(true).all(axis=2)
     return {"films": float(len(films)), "points": float(known.sum())}
 
 
+def unseen(split: Split) -> tuple[str, ...]:
+    """Patients whom the networks of a fold have not seen."""
+    return (*split.test, *split.trees)
+
+
+def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
+    """What :func:`find_points` has left, by path of the film."""
+    with np.load(path, allow_pickle=False) as data:
+        return {
+            film.path: FoundLimb(
+                points[: len(POINTS[film.slot.limb])],
+                View(int(view[0]), bool(view[1]), bool(view[2])),
+            )
+            for film, points, view in zip(
+                films_of(dataset, unseen(split)), data["found"], data["view"], strict=True
+            )
+        }
+
+
 def score_patients(
-    study: Study, split: Split, networks: Networks, for_trees: bool, place: Place
+    study: Study, split: Split, networks: Networks, points: str, for_trees: bool, place: Place
 ) -> dict[str, float]:
     """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
+
+    ``points`` is the name of the job that has looked for the joints.
 
     Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
     at joints that are known and that are found, NaN where missing, ``official`` and ``training``
     (P, 86) labels.
     """
     dataset = study.open()
-    patients = LabelledPatients(dataset, (*split.test, *(split.trees if for_trees else ())))
+    chosen = unseen(split) if for_trees else split.test
+    patients = LabelledPatients(dataset, chosen)
+    located = LocatedPatients(
+        dataset, chosen, _found(dataset, split, place.folders[points] / POINTS_FILE)
+    )
     names = [patients.name(i) for i in range(len(patients))]
     tables = {}
-    for frame in FRAMES:
+    for frame, placed in zip(FRAMES, (patients, located), strict=True):
         kept = place.folder / frame
         kept.mkdir(exist_ok=True)
         tables[frame] = patch_scores(
-            patients, networks.files(place.folders), networks.contract(), kept, 1, _silence,
-            _silence, at_true_points=frame == "true",
+            placed, networks.files(place.folders), networks.contract(), kept, 1, _silence,
+            _silence, at_known_points=True,
         )  # fmt: skip
     labels = {
         "official": np.array([patients.official(i) for i in range(len(patients))]),

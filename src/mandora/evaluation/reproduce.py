@@ -159,7 +159,7 @@ class Experiments:
         readers = reader_tables(self.dataset, [str(name) for name in trees["patient"]])
         tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
         return [
-            localisation(gathered(jobs, folds, "points", POINTS_FILE), tested, out),
+            localisation(of_test(gathered(jobs, folds, "points", POINTS_FILE)), tested, out),
             *(segmentation(tested_scores, frame, out, erosion=False) for frame in FRAMES),
             *(segmentation(tested_scores, frame, out, erosion=True) for frame in FRAMES),
             correlations(official, out),

@@ -28,6 +28,7 @@ from mandora.contract import Contract, model_files
 from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.locate.views import View
 from mandora.phantom.patients import draw_patient, simulate_film
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo
@@ -42,12 +43,14 @@ class Film(NamedTuple):
     Attributes:
         slot: which.
         read: reads or draws it; a ValueError costs that film only.
-        points: (N, 2) true points, px of the film; NaN where not known.
+        points: (N, 2) where its joints are known to be, px of the film; NaN where not known.
+        view: how the limb lies there; None: as these points say.
     """
 
     slot: Slot
     read: Callable[[], Radiograph]
     points: Points
+    view: View | None = None
 
 
 class Patients(Protocol):
@@ -169,6 +172,44 @@ class LabelledPatients:
         return self.dataset.official.get(self._names[index], unknown)
 
 
+class FoundLimb(NamedTuple):
+    """What a localiser has found on a film.
+
+    Attributes:
+        points: (N, 2) px of the film; NaN where not found.
+        view: how the limb lies there.
+    """
+
+    points: Points
+    view: View
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedPatients(LabelledPatients):
+    """Patients whose joints are known to be where localisers have found them.
+
+    Attributes:
+        found: by path of the film, of all their films.
+    """
+
+    found: Mapping[Path, FoundLimb]
+
+    @cached_property
+    def key(self) -> str:
+        """Names patients, films, scores and places."""
+        digest = hashlib.sha256()
+        for films in self._films.values():
+            for film in films:
+                points, view = self.found[film.path]
+                digest.update(points.tobytes() + repr(view).encode())
+        return f"{super().key} {digest.hexdigest()}"
+
+    def films(self, index: int) -> Iterator[Film]:
+        """Those that there are."""
+        for film in self._films[self._names[index]]:
+            yield Film(film.slot, partial(read_radiograph, film.path), *self.found[film.path])
+
+
 class Seen(NamedTuple):
     """What the networks say of one patient.
 
@@ -190,7 +231,7 @@ def patch_scores(
     report: Callable[[str], None],
     progress: Callable[[int, int], None],
     *,
-    at_true_points: bool = False,
+    at_known_points: bool = False,
 ) -> NDArray[np.float64]:
     """Score patients with a run's networks; goes on where an earlier call was stopped.
 
@@ -202,18 +243,18 @@ def patch_scores(
         workers: processes.
         report: told of films that could not be used.
         progress: told (done, count).
-        at_true_points: joints are where they are known to be, not where they are found.
+        at_known_points: joints are where the patients' films say, and are not looked for.
 
     Returns:
         (N, 86) float64 SvH points in the order of ``anatomy.TARGETS``, NaN where missing.
     """
     path = folder / SCORES_FILE
-    about = {"patients": patients.key, "networks": _hashes(networks), "true": at_true_points}
+    about = {"patients": patients.key, "networks": _hashes(networks), "known": at_known_points}
     head = json.dumps(about)
     rows = _kept(path, head)
     left = range(len(rows), len(patients))
     files = tuple(sorted(networks.items()))
-    look = partial(_look, patients, files, contract.model_dump_json(), at_true_points)
+    look = partial(_look, patients, files, contract.model_dump_json(), at_known_points)
     with path.open("a", encoding="utf-8") as file, _mapper(workers) as mapper:
         for index, seen in zip(left, mapper(look, left), strict=True):
             for complaint in seen.complaints:
@@ -257,15 +298,16 @@ Files = tuple[tuple[str, Path], ...]
 
 
 def _look(
-    patients: Patients, files: Files, contract: str, at_true_points: bool, index: int
+    patients: Patients, files: Files, contract: str, at_known_points: bool, index: int
 ) -> Seen:
     """One patient through localisers and damage networks."""
     pipeline = _pipeline(files, contract)
     found: dict[str, float] = {}
     complaints = []
-    for slot, read, points in patients.films(index):
+    for slot, read, points, view in patients.films(index):
+        known = (points, view) if at_known_points else ()
         try:
-            examined = pipeline.examine(slot, read(), points if at_true_points else None)
+            examined = pipeline.examine(slot, read(), *known)
         except ValueError as error:
             complaints.append(str(error))
             continue
