@@ -111,6 +111,7 @@ def _sections(assessed: Assessed, spread: IntervalContract | None, out: Path) ->
         yield from (_plainly(found.section) for found in (
             all_measures(assessed.scores, out), totals(assessed.scores, out),
         ))  # fmt: skip
+        yield _by_grade(assessed)
         yield _healthy(assessed)
     else:
         yield _none("scores", "Scores", "No joint of the data set has a score.")
@@ -184,6 +185,33 @@ def _share_within(error: Floats, cut: float, patients: NDArray[Any]) -> list[Any
 
     found = interval_of(of, len(names), RESAMPLES)
     return [int(count.sum()), found.number, found.low, found.high]
+
+
+def _by_grade(assessed: Assessed) -> Section:
+    """Do scores rise with the grade?"""
+    official = assessed.scores["official"]
+    rows: list[list[Any]] = []
+    for stage in ("patch", "blend"):
+        table = assessed.scores[f"predicted_{stage}"]
+        for code, words in FAMILY_TITLES.items():
+            columns = list(GROUPS[code])
+            labels, ours = grade(official[:, columns]), table[:, columns]
+            below: float | None = None
+            for step in range(int(np.nanmax(labels, initial=-1.0)) + 1):
+                values = ours[(labels == step) & np.isfinite(ours)]
+                if not values.size:
+                    continue
+                mean = float(values.mean())
+                higher = "" if below is None else "yes" if mean > below else "no"
+                rows.append([stage, words, step, values.size, mean, float(values.std()), higher])
+                below = mean
+    heads = ["stage", "targets", "grade", "joints", "mean score", "s.d.", "higher than below"]
+    return Section(
+        "by-grade", "Scores by grade", "",
+        "What the model says of joints whose label is, rounded, this grade, at joints that were "
+        "found. A model that ranks damage correctly rises from grade to grade.",
+        tables=(TableView("Mean score of each grade", heads, rows, "by-grade.csv"),),
+    )  # fmt: skip
 
 
 def _healthy(assessed: Assessed) -> Section:
