@@ -46,7 +46,9 @@ def main() -> None:
                 if index % films.copies == 0:
                     continue
                 film = films.film(index)
-                stem = f"{Path(films.films.name(index // films.copies)).stem}-{index % films.copies}"
+                stem = (
+                    f"{Path(films.films.name(index // films.copies)).stem}-{index % films.copies}"
+                )
                 grey = np.round(255 * film.pixels).astype(np.uint8)
                 Image.fromarray(grey).save(args.out / f"{stem}.png")
                 scores = {

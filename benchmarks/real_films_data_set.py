@@ -33,11 +33,13 @@ def main() -> None:
     args = parser.parse_args()
     joints = [row for row in _rows(args.folder / "joints.csv") if row["source"] != "pseudo"]
     sides = {row["film"]: row["side"] for row in joints}
+    limbs = {film: {row["limb"] for row in joints if row["film"] == film} for film in sides}
     labels = [f"{s.name}:{s.damage}" for s in SITES if s.limb is Limb.HAND] if args.healthy else []
     films = []
     for row in _rows(args.folder / "films.csv"):
         side = sides.get(row["film"]) or row["side"]
-        single = row["limbs"] in ("", "1") and "+" not in row["view"] and row["view"] != "lateral"
+        single = row["limbs"] in ("", "1") and len(limbs.get(row["film"], "1")) == 1
+        single = single and "+" not in row["view"] and row["view"] != "lateral"
         part = ("train", "test")[sha256(row["film"].encode()).digest()[0] % 2]
         if row["set"] not in args.sets or part != (args.part or part):
             continue

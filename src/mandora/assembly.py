@@ -73,7 +73,7 @@ class FilmResult:
         found: its points, if they were looked for.
         evidence: patch and mask by point name.
         scores: patch score in SvH points by target key; only those that were scored.
-        reasons: why a point has no patch, by point name.
+        reasons: why a point has no score, by point name; it may have a patch all the same.
     """
 
     record: FilmRecord

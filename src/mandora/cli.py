@@ -273,11 +273,18 @@ def bundle_make(
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
     name: Annotated[str, typer.Option(help="Name of the model.")] = "mandora-fast",
     version: Annotated[str, typer.Option(help="Version of the model.")] = __version__,
+    licence: Annotated[
+        str | None, typer.Option(help="SPDX id of the weights' licence; else what the films ask.")
+    ] = None,
+    licence_note: Annotated[str, typer.Option(help="What it means, for people.")] = "",
 ) -> None:
     """Put a training run's networks, trees and card into a bundle."""
+    from mandora.bundle import Licence
+
     bundles = training("bundles")
     with faults_end_the_call():
-        made = bundles.make_bundle(run, out, name, version)
+        given = Licence(spdx=licence, note=licence_note) if licence else None
+        made = bundles.make_bundle(run, out, name, version, given)
     typer.echo(f"{made.folder}  sha256 {made.sha256}")
 
 

@@ -54,6 +54,7 @@ from mandora.contract import (
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.published import PublishedScorer
+from mandora.damage.scorable import why_not
 from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
 from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
@@ -365,15 +366,20 @@ class Pipeline:
             }
             for points in (found.points, view.to_upright(film.shape)(found.points))
         )
+        upright = view.upright(film.pixels)
         patches = cut_patches(
-            view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
+            upright, slot.limb, upright_boxes, scorer.rule.patch_px,
             mirrored=view.mirrored, channels=scorer.rule.channels,
         )  # fmt: skip
+        doubts = why_not(upright, slot.limb, upright_boxes)
+        lost |= {POINTS[slot.limb][i].name: reason for i, reason in doubts.items()}
         evidence, scores = {}, {}
         for patch, seen in zip(patches, scorer.score(patches), strict=True):
             name = POINTS[slot.limb][patch.point].name
             mask = view.as_given(seen.mask)
             evidence[name] = PatchEvidence(name, boxes[patch.point], mask)
+            if patch.point in doubts:
+                continue  # to be looked at, not scored
             for target in targets_of(slot):
                 value = seen.of(target.damage)
                 if target.site.point_name == name and value is not None:

@@ -31,6 +31,9 @@ class Reason(StrEnum):
     BAD_STUDY_ID = "bad_study_id"
     NOT_FOUND = "not_found"
     OUTSIDE_FILM = "outside_film"
+    COVERED = "covered"
+    REPLACED = "replaced"
+    BLURRED = "blurred"
     TOO_FEW_JOINTS = "too_few_joints"
     STAGE_FAILED = "stage_failed"
     OUTPUT_FAILED = "output_failed"
@@ -44,6 +47,9 @@ REASON_TEXT: dict[Reason, str] = {
     Reason.BAD_STUDY_ID: "the patient id cannot be used as a file name",
     Reason.NOT_FOUND: "the joint was not found on the film",
     Reason.OUTSIDE_FILM: "the joint lies outside the film",
+    Reason.COVERED: "something dense covers the joint, as a ring, a splint or plaster",
+    Reason.REPLACED: "something dense runs through the joint, as an implant",
+    Reason.BLURRED: "the film is too coarse or too blurred at the joint",
     Reason.TOO_FEW_JOINTS: "too few joints were scored for a total",
     Reason.STAGE_FAILED: "the film could not be scored",
     Reason.OUTPUT_FAILED: "the results could not be written",

@@ -1,0 +1,75 @@
+"""Joints that no reader would score are not scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
+from mandora.damage.patches import window_box
+from mandora.damage.scorable import edge_width, why_not
+from mandora.geometry import Box
+from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.records import Reason
+
+PIP3, MCP4 = POINT_INDEX[Limb.HAND]["pip3"], POINT_INDEX[Limb.HAND]["mcp4"]
+
+
+def a_limb(
+    limb: Limb, ppmm: float = 5.0, seed: int = 4
+) -> tuple[np.ndarray, dict[int, Box], float]:
+    """Grey values, windows as the default design cuts them, and the size of the limb, px."""
+    film = simulate_film(draw_patient(seed, 0), Slot(Side.LEFT, limb), pixels_per_mm=ppmm)
+    ends = [film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb]]
+    unit = float(np.linalg.norm(ends[0] - ends[1]))
+    boxes = {i: window_box(limb, i, film.points[i], 0.17 * unit) for i in range(len(POINTS[limb]))}
+    return film.bright, boxes, unit
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+@pytest.mark.parametrize("seed", range(3))
+def test_joints_of_a_plain_film_can_be_scored(limb: Limb, seed: int) -> None:
+    pixels, boxes, _ = a_limb(limb, seed=seed)
+    assert why_not(pixels, limb, boxes) == {}
+
+
+def with_metal(pixels: np.ndarray, box: Box, half_width: float, half_height: float) -> np.ndarray:
+    """A block of metal in the middle of a window; the film has room for it above the bone."""
+    shown = 0.6 * pixels
+    (x, y), side = box.centre, box.width
+    rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
+    shown[(abs(rows - y) < half_height * side) & (abs(columns - x) < half_width * side)] = 1.0
+    return shown.astype(np.float32)
+
+
+def test_a_ring_and_an_implant_are_told_apart() -> None:
+    pixels, boxes, _ = a_limb(Limb.HAND)
+    ring = with_metal(pixels, boxes[PIP3], 0.3, 0.08)
+    assert why_not(ring, Limb.HAND, boxes) == {PIP3: Reason.COVERED}
+    stem = with_metal(pixels, boxes[MCP4], 0.08, 0.45)
+    assert why_not(stem, Limb.HAND, boxes) == {MCP4: Reason.REPLACED}
+
+
+def test_metal_beside_the_joint_is_no_harm() -> None:
+    pixels, boxes, _ = a_limb(Limb.HAND)
+    box = boxes[PIP3]
+    below = Box.around(np.add(box.centre, (0, 0.42 * box.width)), box.width / 2)
+    assert why_not(with_metal(pixels, below, 0.3, 0.07), Limb.HAND, boxes) == {}
+
+
+def test_coarse_and_blurred_films_show_no_joint_space() -> None:
+    pixels, boxes, unit = a_limb(Limb.HAND)
+    soft = ndimage.gaussian_filter(pixels, 0.04 * unit)
+    found = why_not(soft, Limb.HAND, boxes)
+    assert set(found.values()) == {Reason.BLURRED}
+    assert len(found) > 15
+    coarse, small, _ = a_limb(Limb.HAND, ppmm=1.2)
+    assert set(why_not(coarse, Limb.HAND, small).values()) == {Reason.BLURRED}
+
+
+def test_edges_are_as_wide_as_they_were_drawn() -> None:
+    ramp = np.clip((np.arange(100) - 40) / 20, 0, 1)
+    look = np.tile(ramp, (100, 1)).astype(np.float32)
+    assert edge_width(look) == pytest.approx(0.2, abs=0.01)
+    assert edge_width(np.zeros((50, 50), np.float32)) == 0
