@@ -65,7 +65,7 @@ class FakeScorer:
     """Narrowing 1.5 and erosion 2.25 everywhere."""
 
     def __init__(self, rule: PatchRule | None = None) -> None:
-        self.rule = rule or PatchRule(16)
+        self.rule = rule or PatchRule(16, half_window=0.4)
 
     def score(self, patches: list[object]) -> list[PatchScore]:
         return [PatchScore(1.5, 2.25, np.zeros((8, 8), np.float32)) for _ in patches]
@@ -87,7 +87,8 @@ def pipeline(
 
 
 def film(name: str = "P1-LH.png", **tags: object) -> Radiograph:
-    pixels = np.linspace(0, 1, SIZE_PX**2, dtype=np.float32).reshape(SIZE_PX, SIZE_PX)
+    # sharp everywhere: blurred joints are not scored
+    pixels = np.random.default_rng(5).random((SIZE_PX, SIZE_PX), np.float32)
     return Radiograph(pixels, name, "0" * 64, **tags)  # type: ignore[arg-type]
 
 
@@ -332,7 +333,7 @@ def test_patches_are_cut_as_the_scorer_wants_them() -> None:
     assert {p.shape for p in limb.patches.values()} == {(16, 16)}
     assert {p.shape for p in whole.patches.values()} == {(7, 24, 24)}
     # the great toe's are larger, in either window
-    assert plain.evidence["mtp2"].box.width == pytest.approx(2 * 0.17 * 40)
+    assert plain.evidence["mtp2"].box.width == pytest.approx(2 * 0.4 * 40)
     assert wide.evidence["mtp2"].box.width == pytest.approx(2 * 192 * SIZE_PX / 4096)
     for part in (plain, wide):
         larger = part.evidence["mtp1"].box.width / part.evidence["mtp2"].box.width

@@ -64,7 +64,7 @@ def test_coarse_and_blurred_films_show_no_joint_space() -> None:
     found = why_not(soft, Limb.HAND, boxes)
     assert set(found.values()) == {Reason.BLURRED}
     assert len(found) > 15
-    coarse, small, _ = a_limb(Limb.HAND, ppmm=1.2)
+    coarse, small, _ = a_limb(Limb.HAND, ppmm=0.9)
     assert set(why_not(coarse, Limb.HAND, small).values()) == {Reason.BLURRED}
 
 

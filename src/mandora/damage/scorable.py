@@ -19,7 +19,7 @@ from mandora.images.channels import sample_box
 from mandora.records import Reason
 
 LOOK_PX = 96  # side at which windows are looked at
-MIN_WINDOW_PX = 28.0  # px of the film across a window; a joint space has then less than 2
+MIN_WINDOW_PX = 22.0  # px of the film across a window; a joint space has then less than 2
 MAX_EDGE = 0.19  # share of the window over which the steepest edges rise: 2 joint spaces
 METAL_ABOVE = 0.45  # above the other joints' bone, as a share of bone above soft tissue
 CENTRE = 0.5  # share of the window's side that is the joint itself
