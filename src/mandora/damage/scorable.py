@@ -1,8 +1,8 @@
 """Whether a joint can be scored at all: something dense over it or in its place, too blurred.
 
 By the rules of the scoring system such joints have no score; a network gives one all the same. The
-limits are set so that they stop next to nothing else: of 240 real films four were stopped for
-something dense, two hands in plaster, one in a splint and one that was shown from the side.
+limits are set so that they stop next to nothing else: of 240 real films one was stopped for
+something dense, a thumb in plaster.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ LOOK_PX = 96  # side at which windows are looked at
 MIN_WINDOW_PX = 22.0  # px of the film across a window; a joint space has then less than 2
 MAX_EDGE = 0.19  # share of the window over which the steepest edges rise: 2 joint spaces
 METAL_ABOVE = 0.45  # above the other joints' bone, as a share of bone above soft tissue
-CENTRE = 0.5  # share of the window's side that is the joint itself
+STEP = 0.1  # above what is beside it in the window, likewise: bone that is bright has no such step
+CENTRE = 0.4  # share of the window's side that is the joint itself
 COVERED = 0.08  # share of it that metal must hide
 IMPLANT_REACH = 0.3  # of the window on both sides of the joint, along the digit
 MIN_JOINTS = 4  # of a group, to know how bright its bone is
@@ -69,13 +70,19 @@ def _metal(looks: Mapping[int, NDArray[np.float32]]) -> dict[int, Reason]:
     """Joints of one group with something far brighter than the bone of the others."""
     bone = float(np.median([np.percentile(look, 99) for look in looks.values()]))
     soft = float(np.median([np.percentile(look, 5) for look in looks.values()]))
-    level = bone + METAL_ABOVE * max(bone - soft, 0.05)
+    contrast = max(bone - soft, 0.05)
     found = {}
     for i, look in looks.items():
+        # some joints lie under more flesh than others
+        flesh = max(float(np.percentile(look, 5)) - soft, 0.0)
+        level = bone + flesh + METAL_ABOVE * contrast
         metal = ndimage.binary_opening(look > level, iterations=1)
         inset = round(LOOK_PX * (1 - CENTRE) / 2)
         inner = metal[inset:-inset, inset:-inset]
-        if inner.mean() >= COVERED:
+        if inner.mean() < COVERED or metal.all():
+            continue
+        beside = float(np.percentile(look[~metal], 95))
+        if float(np.median(look[metal])) - beside >= STEP * contrast:
             found[i] = Reason.REPLACED if _in_both_bones(metal) else Reason.COVERED
     return found
 
