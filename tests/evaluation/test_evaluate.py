@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from mandora.settings import SimulateSettings
 pytest.importorskip("matplotlib")
 
 from mandora.evaluation.assess import assess, limb_distances, space_dice
+from mandora.evaluation.claims import FAMILY_TITLES
 
 PATIENTS = 3
 
@@ -81,9 +83,19 @@ def test_the_command_writes_numbers_and_a_page(
     assert shown.exit_code == 0, shown.output
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["about"]["patients"] == PATIENTS
-    for table in ("located", "located-intervals", "measures", "healthy", "totals", "worst"):
+    for table in (
+        "located", "located-intervals", "measures", "by-grade", "healthy", "totals", "worst",
+    ):  # fmt: skip
         assert metrics[table], table
         assert (out / "tables" / f"{table}.csv").exists()
+    grades = [row for row in metrics["by-grade"] if row["stage"] == "patch"]
+    for words in FAMILY_TITLES.values():
+        rows = [row for row in grades if row["targets"] == words]
+        steps = [row["grade"] for row in rows]
+        assert steps == sorted(set(steps))
+        means = [row["mean score"] for row in rows]
+        rises = ["yes" if b > a else "no" for a, b in pairwise(means)]
+        assert [row["higher than below"] for row in rows] == ["", *rises]
     finger = next(row for row in metrics["located"] if row["joints"] == "finger")
     assert finger["n"] == PATIENTS * 2 * 10
     page = (out / "report.html").read_text(encoding="utf-8")
