@@ -366,12 +366,11 @@ class Pipeline:
             }
             for points in (found.points, view.to_upright(film.shape)(found.points))
         )
-        upright = view.upright(film.pixels)
         patches = cut_patches(
-            upright, slot.limb, upright_boxes, scorer.rule.patch_px,
+            view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
             mirrored=view.mirrored, channels=scorer.rule.channels,
         )  # fmt: skip
-        doubts = why_not(upright, slot.limb, upright_boxes)
+        doubts = why_not(patches)
         lost |= {POINTS[slot.limb][i].name: reason for i, reason in doubts.items()}
         evidence, scores = {}, {}
         for patch, seen in zip(patches, scorer.score(patches), strict=True):

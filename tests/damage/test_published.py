@@ -61,7 +61,7 @@ def scorer(files: dict[tuple[Limb, Damage], Path]) -> PublishedScorer:
 def patch(limb: Limb, point: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
     rng = np.random.default_rng([seed, point])
     pixels = rng.normal(0, 1, (7, SIZE, SIZE)).astype(np.float32)
-    return Patch(limb, point, Box(0, 0, 9, 9), pixels, mirrored)
+    return Patch(limb, point, Box(0, 0, 9, 9), pixels, mirrored, pixels)
 
 
 def every_point() -> list[Patch]:

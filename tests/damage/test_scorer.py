@@ -23,7 +23,7 @@ RULE = PatchRule(SIZE)
 
 def patch(limb: Limb, point: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
     pixels = np.random.default_rng([seed, point]).normal(0, 1, (SIZE, SIZE)).astype(np.float32)
-    return Patch(limb, point, Box(0, 0, 9, 9), pixels, mirrored)
+    return Patch(limb, point, Box(0, 0, 9, 9), pixels, mirrored, pixels)
 
 
 def every_point(seed: int = 0) -> list[Patch]:
@@ -98,7 +98,7 @@ def test_a_window_follows_the_limb_or_the_film() -> None:
 def test_patches_of_one_or_more_channels_are_stacked_alike(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.random((3, *shape), np.float32)
-    given = [Patch(Limb.FOOT, 0, Box(0, 0, 9, 9), p, False) for p in pixels]
+    given = [Patch(Limb.FOOT, 0, Box(0, 0, 9, 9), p, False, p) for p in pixels]
     np.testing.assert_array_equal(network_input(given), pixels.reshape(3, -1, SIZE, SIZE))
 
 

@@ -34,6 +34,7 @@ class Patch:
         pixels: what the network sees, as on a left limb: (S, S) float32 standardised, or
             (7, S, S) float32, see :mod:`mandora.images.channels`.
         mirrored: the pixels are flipped against the film.
+        grey: (S, S) float32, 0..1, the film's own grey values there, flipped likewise.
     """
 
     limb: Limb
@@ -41,6 +42,7 @@ class Patch:
     box: Box
     pixels: NDArray[np.float32]
     mirrored: bool
+    grey: NDArray[np.float32]
 
 
 def limb_unit(points: Points, confidence: ArrayLike, template: Points, *, mirrored: bool) -> float:
@@ -154,5 +156,5 @@ def cut_patches(
         if mirrored:
             grey = np.ascontiguousarray(grey[:, ::-1])
         seen = standardise(grey) if statistics is None else patch_channels(grey, statistics)
-        patches.append(Patch(limb, point, box, seen, mirrored))
+        patches.append(Patch(limb, point, box, seen, mirrored, grey))
     return patches

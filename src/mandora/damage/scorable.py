@@ -7,18 +7,17 @@ something dense, a thumb in plaster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.anatomy import POINTS, JointGroup, Limb
-from mandora.geometry import Box
-from mandora.images.channels import sample_box
+from mandora.anatomy import POINTS, JointGroup
+from mandora.damage.patches import Patch
 from mandora.records import Reason
 
-LOOK_PX = 96  # side at which windows are looked at
 MIN_WINDOW_PX = 22.0  # px of the film across a window; a joint space has then less than 2
 MAX_EDGE = 0.19  # share of the window over which the steepest edges rise: 2 joint spaces
 METAL_ABOVE = 0.45  # above the other joints' bone, as a share of bone above soft tissue
@@ -29,29 +28,25 @@ IMPLANT_REACH = 0.3  # of the window on both sides of the joint, along the digit
 MIN_JOINTS = 4  # of a group, to know how bright its bone is
 
 
-def why_not(pixels: NDArray[np.float32], limb: Limb, boxes: Mapping[int, Box]) -> dict[int, Reason]:
+def why_not(patches: Sequence[Patch]) -> dict[int, Reason]:
     """Joints that cannot be scored, and why.
 
     Args:
-        pixels: (H, W) float32, 0..1, bright bone, fingers or toes up.
-        limb: hand or foot.
-        boxes: window of each joint by index of the point, px of ``pixels``.
+        patches: of one film.
 
     Returns:
         ``BLURRED``, ``COVERED`` or ``REPLACED`` by index of the point; joints without a doubt
         are left out. Metal is looked for at fingers and toes only: the radius is as bright beside
         the carpus as a ring beside a finger.
     """
-    fill = float(np.percentile(pixels[::8, ::8], 5))
-    looks = {i: sample_box(pixels, box, LOOK_PX, fill) for i, box in boxes.items()}
     found: dict[int, Reason] = {}
     for group in (JointGroup.FINGER, JointGroup.TOE):
-        chosen = [i for i in looks if POINTS[limb][i].group is group]
-        if len(chosen) >= MIN_JOINTS:
-            found |= _metal({i: looks[i] for i in chosen})
-    for i, look in looks.items():
-        if boxes[i].width < MIN_WINDOW_PX or edge_width(look) > MAX_EDGE:
-            found.setdefault(i, Reason.BLURRED)
+        looks = {p.point: p.grey for p in patches if POINTS[p.limb][p.point].group is group}
+        if len(looks) >= MIN_JOINTS:
+            found |= _metal(looks)
+    for patch in patches:
+        if patch.box.width < MIN_WINDOW_PX or edge_width(patch.grey) > MAX_EDGE:
+            found.setdefault(patch.point, Reason.BLURRED)
     return found
 
 
@@ -61,25 +56,28 @@ def edge_width(look: NDArray[np.float32]) -> float:
     Args:
         look: (S, S) grey values.
     """
-    low, high = np.percentile(look, (1, 99))
-    steepest = float(np.percentile(np.hypot(*np.gradient(look)), 99.5))
+    low, high = np.percentile(look[::2, ::2], (1, 99))
+    slope = np.gradient(look)
+    steepest = float(np.sqrt(np.percentile(slope[0] ** 2 + slope[1] ** 2, 99.5)))
     return float((high - low) / max(steepest, 1e-6) / len(look))
 
 
 def _metal(looks: Mapping[int, NDArray[np.float32]]) -> dict[int, Reason]:
     """Joints of one group with something far brighter than the bone of the others."""
-    bone = float(np.median([np.percentile(look, 99) for look in looks.values()]))
-    soft = float(np.median([np.percentile(look, 5) for look in looks.values()]))
+    dark, bright = (
+        {i: float(v) for i, v in zip(looks, values, strict=True)}
+        for values in np.percentile([look[::2, ::2] for look in looks.values()], (5, 99), (1, 2))
+    )
+    soft, bone = (float(np.median(list(levels.values()))) for levels in (dark, bright))
     contrast = max(bone - soft, 0.05)
     found = {}
     for i, look in looks.items():
         # some joints lie under more flesh than others
-        flesh = max(float(np.percentile(look, 5)) - soft, 0.0)
-        level = bone + flesh + METAL_ABOVE * contrast
-        metal = ndimage.binary_opening(look > level, iterations=1)
-        inset = round(LOOK_PX * (1 - CENTRE) / 2)
-        inner = metal[inset:-inset, inset:-inset]
-        if inner.mean() < COVERED or metal.all():
+        level = bone + max(dark[i] - soft, 0.0) + METAL_ABOVE * contrast
+        if bright[i] <= level:
+            continue
+        metal = ndimage.binary_opening(look > level, iterations=max(1, len(look) // 64))
+        if _middle(metal).mean() < COVERED or metal.all():
             continue
         beside = float(np.percentile(look[~metal], 95))
         if float(np.median(look[metal])) - beside >= STEP * contrast:
@@ -87,12 +85,16 @@ def _metal(looks: Mapping[int, NDArray[np.float32]]) -> dict[int, Reason]:
     return found
 
 
+def _middle(window: NDArray[Any]) -> NDArray[Any]:
+    inset = round(len(window) * (1 - CENTRE) / 2)
+    return window[inset:-inset, inset:-inset]
+
+
 def _in_both_bones(metal: NDArray[np.bool_]) -> bool:
     """Whether it reaches far along the digit on both sides of the joint, as stems do."""
     labels, _ = ndimage.label(metal)
-    inset = round(LOOK_PX * (1 - CENTRE) / 2)
-    inner = labels[inset:-inset, inset:-inset]
+    inner = _middle(labels)
     largest = np.bincount(inner[inner > 0]).argmax()
-    rows = np.flatnonzero((labels == largest).any(axis=1)) - (LOOK_PX - 1) / 2
-    reach = IMPLANT_REACH * LOOK_PX
+    rows = np.flatnonzero((labels == largest).any(axis=1)) - (len(metal) - 1) / 2
+    reach = IMPLANT_REACH * len(metal)
     return bool(rows.min() <= -reach and rows.max() >= reach)
