@@ -58,9 +58,11 @@ def about_data(dataset: Dataset | None) -> dict[str, Any]:
     """What ``data.json`` says: what the films are, and how many."""
     if dataset is None:
         return {"layout": SIMULATED}
+    root = dataset.root.resolve()
     return {
         "layout": dataset.layout,
-        "name": dataset.root.resolve().name,
+        # all manifests have the same name, their folders do not
+        "name": (root.parent if root.is_file() else root).name,
         "patients": len(dataset.patients),
         "films": len(dataset.films),
         "pictures of joints": len(dataset.rois),
