@@ -57,6 +57,10 @@ def test_no_module_that_scores_loads_a_package_of_the_extras() -> None:
     assert loaded_after(f"import {', '.join(modules)}").isdisjoint(HEAVY)
 
 
+def test_scoring_starts_without_what_takes_long_to_load() -> None:
+    assert loaded_after("import mandora.pipeline").isdisjoint({"scipy", "matplotlib", "pandas"})
+
+
 def test_the_command_line_and_the_pipeline_work_where_the_extras_are_not_installed() -> None:
     done = without_extras("import mandora.cli, mandora.pipeline, mandora.phantom")
     assert done.returncode == 0, done.stderr
