@@ -1,8 +1,7 @@
 """Whether a joint can be scored at all: something dense over it or in its place, too blurred.
 
 By the rules of the scoring system such joints have no score; a network gives one all the same. The
-limits are set so that they stop next to nothing else: of 240 real films one was stopped for
-something dense, a thumb in plaster.
+limits are set wide: they shall stop next to nothing that a reader would score.
 """
 
 from __future__ import annotations

@@ -187,24 +187,29 @@ def _share_within(error: Floats, cut: float, patients: NDArray[Any]) -> list[Any
     return [int(count.sum()), found.number, found.low, found.high]
 
 
-def _by_grade(assessed: Assessed) -> Section:
-    """Do scores rise with the grade?"""
-    official = assessed.scores["official"]
-    rows: list[list[Any]] = []
+def _by_family(assessed: Assessed) -> Iterator[tuple[str, str, Floats, Floats]]:
+    """Stage, words for a family, scores at found joints and labels of its targets."""
     for stage in ("patch", "blend"):
-        table = assessed.scores[f"predicted_{stage}"]
         for code, words in FAMILY_TITLES.items():
             columns = list(GROUPS[code])
-            labels, ours = grade(official[:, columns]), table[:, columns]
-            below: float | None = None
-            for step in range(int(np.nanmax(labels, initial=-1.0)) + 1):
-                values = ours[(labels == step) & np.isfinite(ours)]
-                if not values.size:
-                    continue
-                mean = float(values.mean())
-                higher = "" if below is None else "yes" if mean > below else "no"
-                rows.append([stage, words, step, values.size, mean, float(values.std()), higher])
-                below = mean
+            ours, official = assessed.scores[f"predicted_{stage}"], assessed.scores["official"]
+            yield stage, words, ours[:, columns], official[:, columns]
+
+
+def _by_grade(assessed: Assessed) -> Section:
+    """Do scores rise with the grade?"""
+    rows: list[list[Any]] = []
+    for stage, words, ours, official in _by_family(assessed):
+        labels = grade(official)
+        below: float | None = None
+        for step in range(int(np.nanmax(labels, initial=-1.0)) + 1):
+            values = ours[(labels == step) & np.isfinite(ours)]
+            if not values.size:
+                continue
+            mean = float(values.mean())
+            higher = "" if below is None else "yes" if mean > below else "no"
+            rows.append([stage, words, step, values.size, mean, float(values.std()), higher])
+            below = mean
     heads = ["stage", "targets", "grade", "joints", "mean score", "s.d.", "higher than below"]
     return Section(
         "by-grade", "Scores by grade", "",
@@ -215,18 +220,14 @@ def _by_grade(assessed: Assessed) -> Section:
 
 
 def _healthy(assessed: Assessed) -> Section:
-    official = assessed.scores["official"]
     rows: list[list[Any]] = []
-    for stage in ("patch", "blend"):
-        table = assessed.scores[f"predicted_{stage}"]
-        for code, words in FAMILY_TITLES.items():
-            columns = list(GROUPS[code])
-            ours = np.where(official[:, columns] == 0, table[:, columns], np.nan)
-            known = ours[np.isfinite(ours)]
-            zero = np.where(np.isfinite(ours), 0.0, np.nan)
-            mean = intervals(ours, zero, ("bias",), RESAMPLES)["bias"]
-            high = float((grade(known) >= 2).mean()) if known.size else None
-            rows.append([stage, words, known.size, mean.number, mean.low, mean.high, high])
+    for stage, words, scores, official in _by_family(assessed):
+        ours = np.where(official == 0, scores, np.nan)
+        known = ours[np.isfinite(ours)]
+        zero = np.where(np.isfinite(ours), 0.0, np.nan)
+        mean = intervals(ours, zero, ("bias",), RESAMPLES)["bias"]
+        high = float((grade(known) >= 2).mean()) if known.size else None
+        rows.append([stage, words, known.size, mean.number, mean.low, mean.high, high])
     heads = ["stage", "targets", "joints", "mean score", "low", "high", "share of grade 2 or more"]
     return Section(
         "healthy", "Joints without damage", "",

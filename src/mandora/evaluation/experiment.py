@@ -180,8 +180,10 @@ class _FoldJobs:
         points = f"{self.fold.name}/points"
         score = partial(score_patients, self.study, split, networks, points, for_trees)
         size = [] if split == self.fold.split else [str(len(split.networks))]
+        every = [point.group for limb in Limb for point in POINTS[limb]]
+        share = every.count(group) / len(every) if group else 1.0  # of the joints, and of the time
         return [
-            self._job(f"damage-{name}", train, " ".join([damage.to_toml(), *size])),
+            self._job(f"damage-{name}", train, " ".join([damage.to_toml(), *size]), share=share),
             self._job(f"scores-{name}", score, "scores", "locate", "points", f"damage-{name}",
                       files=(SCORES_FILE,)),
         ]  # fmt: skip
@@ -192,14 +194,11 @@ class _FoldJobs:
 
     def _job(
         self, kind: str, run: Callable[[Place], Any], key: str, *needs: str,
-        files: tuple[str, ...] = (),
+        files: tuple[str, ...] = (), share: float = 1.0,
     ) -> Job:  # fmt: skip
         split, fold = self.fold.split, self.fold.name
         base = json.dumps([self.content, self.study.readers, asdict(split)])
-        minutes = _MINUTES[kind.partition("-")[0]] * len(split.networks) / 60
-        if kind.removeprefix("damage-") in self.groups:  # a part of the joints, a part of the time
-            every = [point.group for limb in Limb for point in POINTS[limb]]
-            minutes *= every.count(JointGroup(kind.removeprefix("damage-"))) / len(every)
+        minutes = share * _MINUTES[kind.partition("-")[0]] * len(split.networks) / 60
         return Job(
             name=f"{fold}/{kind}", run=run, key=f"{base} {key}",
             needs=tuple(f"{fold}/{need}" for need in needs), files=files,
