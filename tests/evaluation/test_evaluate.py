@@ -42,19 +42,23 @@ def mandora(*words: object) -> Result:
 
 
 def test_dice_is_measured_on_the_patch() -> None:
-    space = np.zeros((40, 60), bool)
-    space[10:14, 20:30] = True
+    spaces = np.zeros((40, 60), np.uint8)
+    spaces[10:14, 20:30] = 7
     box = Box(18, 8, 34, 24)  # 16 px: one px of the mask for one of the film
     mask = np.zeros((16, 16), np.float32)
     mask[2:6, 2:12] = 1
-    assert space_dice(PatchEvidence("mcp2", box, mask), space) == 1
+    assert space_dice(PatchEvidence("mcp2", box, mask), spaces, 7) == 1
     half = mask.copy()
     half[2:4] = 0
-    assert space_dice(PatchEvidence("mcp2", box, half), space) == pytest.approx(2 * 20 / 60)
-    assert np.isnan(space_dice(PatchEvidence("mcp2", Box(0, 24, 16, 40), mask), space))
+    assert space_dice(PatchEvidence("mcp2", box, half), spaces, 7) == pytest.approx(2 * 20 / 60)
+    assert np.isnan(space_dice(PatchEvidence("mcp2", Box(0, 24, 16, 40), mask), spaces, 7))
+    # the mask shows a neighbour's joint space as well; alone that is not the joint's own
+    spaces[20:22, 20:30] = 8
+    assert space_dice(PatchEvidence("mcp2", box, mask), spaces, 7) == pytest.approx(80 / 100)
+    assert np.isnan(space_dice(PatchEvidence("mcp2", box, mask), spaces, 9))
     # a patch that reaches beyond the film has nothing there
-    space[:] = True
-    beyond = space_dice(PatchEvidence("mcp2", Box(-8, 0, 8, 16), np.ones((16, 16))), space)
+    spaces[:] = 7
+    beyond = space_dice(PatchEvidence("mcp2", Box(-8, 0, 8, 16), np.ones((16, 16))), spaces, 7)
     assert beyond == pytest.approx(2 * 128 / (128 + 256))
 
 

@@ -165,32 +165,35 @@ def _dice(
         return made
     for name, seen in evidence.items():
         index = POINT_INDEX[film.slot.limb][name]
-        made[index] = space_dice(seen, labels == index + 1)
+        made[index] = space_dice(seen, labels, index + 1)
     return made
 
 
-def space_dice(seen: PatchEvidence, space: NDArray[np.bool_]) -> float:
-    """Dice's overlap of a patch's mask with a joint space of the film.
+def space_dice(seen: PatchEvidence, spaces: NDArray[np.uint8], own: int) -> float:
+    """Dice's overlap of a patch's mask with the joint spaces that lie in the patch.
+
+    Neighbours count: a mask shows every joint space of its patch, as it was taught to.
 
     Args:
         seen: the patch; its mask counts from ``MASK_THRESHOLD``.
-        space: (H, W) bool, the joint space, on the whole film.
+        spaces: (H, W) label map of the whole film, 0 outside of joint spaces.
+        own: label of the patch's own joint.
 
     Returns:
         Twice what both share, by what both have, 0..1, on the px of the mask; NaN if the patch
-        holds no part of the joint space.
+        holds no part of its own joint's space.
     """
     side = len(seen.mask)
     steps = (np.arange(side) + 0.5) / side
     x = np.rint(seen.box.x0 + steps * seen.box.width - 0.5).astype(int)
     y = np.rint(seen.box.y0 + steps * seen.box.height - 0.5).astype(int)
-    height, width = space.shape
+    height, width = spaces.shape
     on_film = np.outer((y >= 0) & (y < height), (x >= 0) & (x < width))
-    truth = space[np.ix_(y.clip(0, height - 1), x.clip(0, width - 1))] & on_film
-    if not truth.any():
+    truth = spaces[np.ix_(y.clip(0, height - 1), x.clip(0, width - 1))] * on_film
+    if not (truth == own).any():
         return float("nan")
-    mask = seen.mask >= MASK_THRESHOLD
-    return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+    mask, space = seen.mask >= MASK_THRESHOLD, truth > 0
+    return float(2 * (mask & space).sum() / (mask.sum() + space.sum()))
 
 
 def limb_distances(assessed: Assessed) -> dict[Limb, Floats]:

@@ -248,8 +248,8 @@ def _spaces(assessed: Assessed) -> Section:
                 quarter = float(np.quantile(values, 0.25))
                 rows.append([str(limb), str(group), values.size, float(values.mean()), quarter])
     text = (
-        "Dice's overlap of the joint space that was drawn with the marked one, patch by patch, at "
-        "joints that were found." if rows else "The data set has no marked joint spaces."
+        "Dice's overlap of the joint spaces that were drawn with those marked in the same patch, "
+        "neighbours' with them, at joints that were found." if rows else "The data set has no marked joint spaces."
     )  # fmt: skip
     heads = ["limb", "joints", "patches", "mean Dice", "lowest quarter below"]
     return Section(
