@@ -99,7 +99,7 @@ def score(
     130: stopped by Ctrl-C.
     """
     from mandora.batch import example_films, score_films
-    from mandora.outputs.files import OutputError
+    from mandora.files import OutputError
 
     if not inputs and not example:
         fail("name at least one film or folder, or use --example")

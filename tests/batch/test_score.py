@@ -13,7 +13,7 @@ from mandora.anatomy import SLOTS
 from mandora.batch import example_films, score_films
 from mandora.batch import score as module
 from mandora.bundle import Bundle
-from mandora.outputs.files import OutputError
+from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
 from mandora.records import Reason, read_result

@@ -9,7 +9,7 @@ import pytest
 
 from mandora.anatomy import RA2_COLUMNS, TARGETS
 from mandora.cohorts.ra2 import Template
-from mandora.outputs.files import OutputError
+from mandora.files import OutputError
 from mandora.outputs.table import TableWriter
 from mandora.records import Reason
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mandora.outputs.files import OutputError
+from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.records import Reason, read_result
 

@@ -22,7 +22,7 @@ from mandora.batch.summary import (
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.cohorts.ra2 import read_template
-from mandora.outputs.files import OutputError
+from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
 from mandora.records import Reason, Status, StudyResult

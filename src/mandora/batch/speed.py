@@ -24,8 +24,8 @@ import numpy as np
 from mandora.anatomy import SLOTS, TARGETS, Slot
 from mandora.bundle import open_bundle
 from mandora.contract import SYMMETRY_FILE, Contract
+from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
-from mandora.outputs.files import write_atomically
 from mandora.pipeline import Pipeline, Stages
 from mandora.records import ModelInfo
 

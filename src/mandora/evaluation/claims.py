@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mandora.anatomy import FAMILIES, Damage
+from mandora.files import write_atomically
 
 Held = Literal["held", "did not hold", "not testable here"]
 OUTCOMES: tuple[Held, ...] = get_args(Held)
@@ -209,6 +210,5 @@ def write_claims(path: Path, verdicts: Iterable[Verdict]) -> None:
             for v in made
         ],
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    write_atomically(path, f"{text}\n".encode())

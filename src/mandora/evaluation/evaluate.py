@@ -249,7 +249,8 @@ def _spaces(assessed: Assessed) -> Section:
                 rows.append([str(limb), str(group), values.size, float(values.mean()), quarter])
     text = (
         "Dice's overlap of the joint spaces that were drawn with those marked in the same patch, "
-        "neighbours' with them, at joints that were found." if rows else "The data set has no marked joint spaces."
+        "neighbours' with them, at joints that were found."
+        if rows else "The data set has no marked joint spaces."
     )  # fmt: skip
     heads = ["limb", "joints", "patches", "mean Dice", "lowest quarter below"]
     return Section(

@@ -22,6 +22,7 @@ import jinja2
 
 from mandora.evaluation import Number
 from mandora.evaluation.claims import OUTCOMES, Verdict
+from mandora.files import write_atomically
 from mandora.records import RESEARCH_NOTICE
 
 REPORT_FILE, TABLES_FOLDER = "report.html", "tables"
@@ -178,7 +179,7 @@ def write_report(
         sections=[_section(folder, section, verdicts) for section in sections],
     )
     path = folder / REPORT_FILE
-    _replace(path, page)
+    write_atomically(path, page.encode())
     return path
 
 
@@ -196,7 +197,7 @@ def write_table(folder: Path, table: TableView) -> Path:
         rows.append([*map(_exact, row), *([reasons.get(i, "")] if reasons else [])])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    _replace(path, text.getvalue())
+    write_atomically(path, text.getvalue().encode())
     return path
 
 
@@ -212,12 +213,6 @@ def _check_unique(what: str, names: Sequence[str]) -> None:
     twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:
         raise ValueError(f"{what} used twice: {', '.join(twice)}; give each its own")
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)
 
 
 def _value(cell: Cell) -> str | int | float | None:

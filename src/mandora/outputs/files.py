@@ -1,4 +1,4 @@
-"""Files that are whole or not there, tables that grow by whole rows, safe file names."""
+"""Tables that grow by whole rows, safe file names, folders for results."""
 
 from __future__ import annotations
 
@@ -7,49 +7,11 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
-_TEMPORARY = count()
+from mandora.files import OutputError, beside, write_atomically
+
 _MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
-
-
-class OutputError(OSError):
-    """A result could not be written; the message names the file and the cause."""
-
-    def __init__(self, path: Path, error: OSError) -> None:
-        self.path = path
-        self.cause = error.strerror or str(error)
-        super().__init__(error.errno, f"cannot write {path}: {self.cause}")
-
-    def __str__(self) -> str:
-        return f"cannot write {self.path}: {self.cause}"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part.
-
-    The data goes to a temporary file in the same folder, which then takes the name. If
-    anything fails, the temporary file is removed and what stood under the name stays.
-
-    Raises:
-        OutputError: naming the file.
-    """
-    # not tempfile: its files are private to the user, results follow the umask
-    temporary = path.with_name(f".mandora-{os.getpid()}-{next(_TEMPORARY)}.part")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(path, error) from error
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
@@ -146,7 +108,7 @@ def make_output_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, not a folder; give another output folder")
-    probe = folder / f".mandora-{os.getpid()}-{next(_TEMPORARY)}.part"
+    probe = beside(folder / "probe")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:

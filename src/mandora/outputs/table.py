@@ -13,7 +13,8 @@ from typing import Self
 
 from mandora.anatomy import RA2_COLUMNS
 from mandora.cohorts.ra2 import Template, format_row
-from mandora.outputs.files import RowFile, csv_text, write_atomically
+from mandora.files import write_atomically
+from mandora.outputs.files import RowFile, csv_text
 from mandora.records import JointScore, Reason, Status, StudyResult
 
 JOINT_COLUMNS: tuple[str, ...] = (

@@ -16,13 +16,9 @@ from PIL.PngImagePlugin import PngInfo
 from mandora.anatomy import Slot
 from mandora.cohorts.ra2 import Template
 from mandora.damage.evidence import PatchEvidence
+from mandora.files import OutputError, write_atomically
 from mandora.outputs.crops import joint_crops
-from mandora.outputs.files import (
-    OutputError,
-    check_file_stem,
-    make_output_folder,
-    write_atomically,
-)
+from mandora.outputs.files import check_file_stem, make_output_folder
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
 from mandora.outputs.table import TableWriter

@@ -20,6 +20,7 @@ from typing import Self
 from mandora import __version__
 from mandora.anatomy import SLOTS, Limb
 from mandora.cohorts.coco_writer import CocoWriter
+from mandora.files import write_atomically
 from mandora.phantom.patient_files import (
     MASKS,
     PAIRS_FOLDER,
@@ -28,7 +29,6 @@ from mandora.phantom.patient_files import (
     bone_labels,
     visit_folder,
     write_patient,
-    write_whole,
 )
 from mandora.phantom.patients import bone_names
 from mandora.settings import SimulateSettings
@@ -182,8 +182,8 @@ class _VisitFolder:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         if kind is None:
-            write_whole(self._folder / "truth" / "bones.csv", _bone_table().encode())
-            write_whole(self._folder / "truth" / "cohort.json", self._about.encode())
+            write_atomically(self._folder / "truth" / "bones.csv", _bone_table().encode())
+            write_atomically(self._folder / "truth" / "cohort.json", self._about.encode())
 
     def _close(self, kind: type[BaseException] | None, *error: object) -> None:
         """Give the tables their names, or remove what there is of them."""

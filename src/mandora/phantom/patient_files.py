@@ -22,6 +22,7 @@ from mandora.cohorts.polygons import (
     outlines_of,
     site_name,
 )
+from mandora.files import write_atomically
 from mandora.phantom.patients import (
     Patient,
     bone_names,
@@ -154,7 +155,7 @@ def _write_film(
         for p, (x, y) in zip(POINTS[film.limb], film.points, strict=True)
     }
     document = labelme_document(spaces, f"../../{image}", (width, height), points)
-    write_whole(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
+    write_atomically(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
     rows.spaces.append((image, (width, height), spaces))
     rows.bones.append((image, (width, height), bones))
     rows.tables["truth/films.csv"].append(
@@ -201,14 +202,4 @@ def _bone_outlines(film: SimulatedFilm) -> tuple[Outline, ...]:
 def _save(image: Image.Image, path: Path, kind: str) -> None:
     data = io.BytesIO()
     image.save(data, format=kind, **({"quality": 92} if kind == "JPEG" else {}))
-    write_whole(path, data.getvalue())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, data.getvalue())

@@ -13,7 +13,7 @@ scikit-learn compares float32 features with float64 thresholds, so a threshold t
 
 from __future__ import annotations
 
-import os
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import SITES, TARGETS
+from mandora.files import write_atomically
 from mandora.symmetry.features import (
     N_ORDERS,
     N_SIDES,
@@ -160,13 +161,9 @@ class JointForest:
             "leaf": self.leaf,
             "leaf_cover": self.leaf_cover,
         }
-        partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)
+        write_atomically(path, data.getvalue())
 
     @staticmethod
     def load(path: Path) -> JointForest:

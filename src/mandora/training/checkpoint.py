@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mandora.files import OutputError, write_atomically
 from mandora.settings import LoopSettings
 from mandora.training.history import finite
 
@@ -207,26 +207,19 @@ class Checkpoints:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a crash at any time leaves the old one or the new one.
+    """Write a file of a run; a crash at any time leaves the old one or the new one.
 
     Raises:
-        OSError: naming the file; the previous one is untouched.
+        OSError: naming the file, and how to go on; the previous one is untouched.
     """
-    part = path.with_name(path.name + ".part")
     had = path.exists()
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        if part.is_file():
-            part.unlink()
+        write_atomically(path, data)
+    except OutputError as error:
         kept = "The previous one is whole" if had else "There was none before"
         raise OSError(
             error.errno,
-            f"{path} could not be written ({error.strerror or error}). {kept}; free some space "
+            f"{path} could not be written ({error.cause}). {kept}; free some space "
             "and give the command again, it goes on from the last checkpoint",
         ) from error
 

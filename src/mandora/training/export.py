@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from mandora.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
 from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import PatchRule, network_input, network_point
+from mandora.files import beside
 from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
 from mandora.phantom.patients import draw_patient, simulate_film
@@ -178,7 +178,7 @@ def export_forest(
     Raises:
         ValueError: if it exceeds ``TOLERANCE``, naming file and site; there is no file then.
     """
-    partial = _beside(path)
+    partial = beside(path)
     try:
         forest.save(partial)
         worst = check_forest(JointForest.load(partial), models, patch_scores)
@@ -205,7 +205,7 @@ def _export(
     module = _WithProbabilities(copy.deepcopy(network)).eval().float().cpu()
     module = module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     traced = list(batches.values())[len(_BATCHES) - 1]
-    partial = _beside(path)
+    partial = beside(path)
     try:
         _write(module, _tensors(traced), outputs, partial)
         exported, worst = Network(partial, 1), 0.0
@@ -228,11 +228,6 @@ def _export(
     finally:
         partial.unlink(missing_ok=True)
     return worst
-
-
-def _beside(path: Path) -> Path:
-    """Where a file lies until it has been checked."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
 
 
 def _write(

@@ -1,0 +1,53 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+_TEMPORARY = count()
+
+
+class OutputError(OSError):
+    """A result could not be written; the message names the file and the cause."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        self.cause = error.strerror or str(error)
+        super().__init__(error.errno, f"cannot write {path}: {self.cause}")
+
+    def __str__(self) -> str:
+        return f"cannot write {self.path}: {self.cause}"
+
+
+def beside(path: Path) -> Path:
+    """A name that nothing has, in the same folder, for a file until it is whole and checked."""
+    return path.with_name(f".mandora-{os.getpid()}-{next(_TEMPORARY)}.part{path.suffix}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part.
+
+    The data goes to a temporary file in the same folder, which then takes the name. If
+    anything fails, the temporary file is removed and what stood under the name stays.
+
+    Raises:
+        OutputError: naming the file.
+    """
+    # not tempfile: its files are private to the user, results follow the umask
+    temporary = beside(path)
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(path, error) from error
