@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mandora.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGETS, target
-from mandora.cohorts.ra2 import Template, format_row, read_scores, read_template
+from mandora.cohorts.ra2 import Template, format_row, number_of, read_scores, read_template
 
 SWAPPED = list(RA2_COLUMNS)
 _a, _b = SWAPPED.index("LF_mtp_J__ip"), SWAPPED.index("RF_mtp_J__ip")
@@ -79,10 +79,10 @@ def test_every_problem_is_listed_with_row_and_column(tmp_path: Path) -> None:
     message = problems(path)
     for part in (
         "column 'LH_mcp_X__9'",
-        "row 2, column LH_mcp_E__1: 6 is outside 0…5",
-        "row 2, column Overall_Tol: 449 is outside 0…448",
+        "row 2, column LH_mcp_E__1: 6 is outside 0…5; correct it or leave the cell blank",
+        "row 2, column Overall_Tol: 449 is outside 0…448; correct it or leave the cell blank",
         "row 3, column LH_mcp_E__1: 'x' is no number",
-        "row 3, column LH_mcp_J__1: -1 is outside 0…4",
+        "row 3, column LH_mcp_J__1: -1 is outside 0…4; correct it or leave the cell blank",
         "row 4, column Patient_ID: 'P1' is in row 2",
         "row 5, column Patient_ID: is blank",
         "row 6: has 2 cells",
@@ -93,7 +93,7 @@ def test_every_problem_is_listed_with_row_and_column(tmp_path: Path) -> None:
     assert "10 problems" in message
 
 
-@pytest.mark.parametrize("cell", ["inf", "1_0", "٣", "0x1", "1,0", "NA", "--1"])
+@pytest.mark.parametrize("cell", ["inf", "nan", "1_0", "٣", "0x1", "1,0", "NA", "--1"])
 def test_only_plain_numbers_are_numbers(tmp_path: Path, cell: str) -> None:
     row = {RA2_ID: "P1", "LF_mtp_E__1": cell}
     path = write(tmp_path / "t.csv", [RA2_ID, "LF_mtp_E__1"], row)
@@ -181,3 +181,9 @@ def test_what_is_written_is_read_back(
     for key, value in read.items():
         expected = scores.get(key)
         assert math.isnan(value) if expected is None else abs(value - expected) <= 5.1e-5
+
+
+def test_numbers_in_range() -> None:
+    assert [number_of(c, 5) for c in ("0", "5", "2.5", "+1", ".5", "1e0")] == [0, 5, 2.5, 1, 0.5, 1]
+    assert number_of("5.01", 5) == "5.01 is outside 0…5; correct it or leave the cell blank"
+    assert math.isnan(float(number_of("", 5)))

@@ -12,7 +12,6 @@ import pytest
 from mandora.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGET_INDEX, TARGETS
 from mandora.cohorts.dataset import Scores
 from mandora.cohorts.score_tables import (
-    number_of,
     read_patient_scores,
     read_target_scores,
     unknown_scores,
@@ -106,17 +105,6 @@ def test_a_row_for_each_target(tmp_path: Path, write_table: WriteTable) -> None:
     assert codes(report) == [
         ("score-out-of-range", 4), ("target-repeated", 5), ("target-unknown", 6),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("cell", ["inf", "nan", "1_0", "٣", "0x1", "1,0", "NA", "--1"])
-def test_only_plain_numbers_are_numbers(cell: str) -> None:
-    assert "is no number" in str(number_of(cell, 5))
-
-
-def test_numbers_in_range() -> None:
-    assert [number_of(c, 5) for c in ("0", "5", "2.5", "+1", ".5", "1e0")] == [0, 5, 2.5, 1, 0.5, 1]
-    assert number_of("5.01", 5) == "5.01 is outside 0…5; correct it or leave the cell blank"
-    assert math.isnan(float(number_of("", 5)))
 
 
 # --- weights --------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def read_scores(path: Path) -> dict[str, dict[str, float]]:
     for patient, cells in table.rows.items():
         scores[patient] = dict.fromkeys((t.key for t in TARGETS), math.nan)
         for column, cell in cells.items():
-            value = _number(cell, _RANGES[column])
+            value = number_of(cell, _RANGES[column])
             if isinstance(value, str):
                 problems.append(f"row {table.lines[patient]}, column {column}: {value}")
             elif column not in RA2_TOTALS:
@@ -187,15 +187,15 @@ def _header_problems(columns: Sequence[str]) -> list[str]:
     return problems
 
 
-def _number(cell: str, maximum: int) -> float | str:
+def number_of(cell: str, maximum: float) -> float | str:
     """The value of a cell, NaN if blank, or what is wrong with it."""
     if not cell:
         return math.nan
     if not _NUMBER.fullmatch(cell):
-        return f"{cell!r} is no number; leave the cell blank if the score is missing"
+        return f"{cell!r} is no number; leave the cell blank if it is missing"
     value = float(cell)
     if not 0 <= value <= maximum:
-        return f"{cell} is outside 0…{maximum}"
+        return f"{cell} is outside 0…{maximum:g}; correct it or leave the cell blank"
     return value
 
 

@@ -7,7 +7,6 @@ counts as missing, and the rest of the file is still read.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,30 +23,18 @@ from mandora.anatomy import (
     target_from_ra2,
 )
 from mandora.cohorts.dataset import Scores
+from mandora.cohorts.ra2 import number_of
 from mandora.cohorts.tables import Report, Row, read_table
 
 OFFICIAL = "official"
 """The name of the label that validation uses, wherever readers are named."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TRUE_GRADE = "true_grade"  # of a simulated cohort; training.csv has it as well
 
 
 def unknown_scores() -> Scores:
     """(86,) NaN."""
     return np.full(len(TARGETS), np.nan)
-
-
-def number_of(cell: str, maximum: float) -> float | str:
-    """The value of a cell, NaN if blank, or what is wrong with it."""
-    if not cell:
-        return math.nan
-    if not _NUMBER.fullmatch(cell):
-        return f"{cell!r} is no number; leave the cell blank if it is missing"
-    value = float(cell)
-    if not 0 <= value <= maximum:
-        return f"{cell} is outside 0…{maximum:g}; correct it or leave the cell blank"
-    return value
 
 
 def score_of(
