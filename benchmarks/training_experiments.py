@@ -45,6 +45,8 @@ DAMAGE: dict[str, dict[str, Any]] = {
     "patch 144": {"patch_px": 144},
     "narrow": {"widths": (12, 24, 44, 68)},
     "wide": {"widths": (28, 56, 100, 156)},
+    "20 to 112": {"widths": (20, 40, 72, 112)},
+    "no overlap": {"dice_weight": 0.0},
     "ordinal": {"head": "ordinal", "score_weight": 1.0},
     "family heads": {"heads": "family"},
     "ordinal, family heads": {"head": "ordinal", "heads": "family", "score_weight": 1.0},

@@ -218,7 +218,7 @@ class DamageSettings(Settings):
         1, description="1: standardised patch; 7: five versions of the film, two of the patch"
     )
     widths: tuple[int, ...] = Field(
-        (20, 40, 72, 112), description="channels of each level, the finest first"
+        (16, 32, 64, 128), description="channels of each level, the finest first"
     )
     condition_width: int = Field(24, ge=1, description="width of the joint's embedding")
     head: Literal["regression", "ordinal"] = Field(
@@ -231,6 +231,7 @@ class DamageSettings(Settings):
         "space", description="what the decoder draws: joint `space`, `erosion`, or `none`"
     )
     mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
+    dice_weight: float = Field(0.2, ge=0, description="weight of 1 - Dice's overlap of the mask")
     score_weight: float = Field(4.0, gt=0, description="weight of the scores' squared error")
 
 
@@ -309,10 +310,10 @@ class TrainDamageSettings(Settings):
     """Training of the damage network."""
 
     patients: int = Field(
-        600, ge=2, description="simulated patients, one hand and foot of each, without a data set"
+        800, ge=2, description="simulated patients, one hand and foot of each, without a data set"
     )
     real_copies: int = Field(
-        4, ge=1,
+        8, ge=1,
         description="times that real films are shown beside the simulated ones: once as they "
         "are, then with damage put into healthy joints",
     )  # fmt: skip
@@ -323,7 +324,7 @@ class TrainDamageSettings(Settings):
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=8, batch_size=16, learning_rate=2e-3), description="table `[loop]`"
+        LoopSettings(epochs=10, batch_size=32, learning_rate=3e-3), description="table `[loop]`"
     )
 
 
@@ -419,7 +420,7 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "oversample": True,
         "network": {
             "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
-            "channels": 7, "widths": (21, 31, 46, 69, 103), "mask_weight": 1.0,
+            "channels": 7, "widths": (21, 31, 46, 69, 103), "mask_weight": 1.0, "dice_weight": 0.0,
             "score_weight": 1.0,
         },
         "changes": {

@@ -15,6 +15,7 @@ from mandora.training.losses import (
     DamageTruth,
     bce_ignoring,
     damage_loss,
+    dice_loss,
     heat_map_loss,
     ordinal_cross_entropy,
     score_loss,
@@ -65,6 +66,17 @@ def test_px_of_a_point_count_more_than_the_empty_rest() -> None:
     # without the weight it is the published one
     plain = heat_map_loss(logits, target, 0.0, mean)
     assert plain.item() == pytest.approx(log(2), rel=1e-5)
+
+
+def test_the_overlap_of_masks_by_hand() -> None:
+    target = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, -1.0]]).reshape(3, 1, 1, 2)
+    logits = logit(0.5, 0.5, 0.9, 0.9, 0.9, 0.9).reshape(3, 1, 1, 2).requires_grad_()
+    loss = dice_loss(logits, target, mean)
+    assert loss.item() == pytest.approx(1 - 2 * 0.5 / (1 + 1), rel=1e-5)
+    # where nothing is to be drawn, or that is not known in full, there is nothing to overlap
+    loss.backward()
+    assert logits.grad is not None
+    assert (logits.grad[:, 0, 0] != 0).tolist() == [[True, True], [False, False], [False, False]]
 
 
 # ── scores ───────────────────────────────────────────────────────────────────────────────
@@ -128,14 +140,17 @@ TRUTH = DamageTruth(
 
 
 def test_mask_and_scores_are_weighed_as_set() -> None:
-    for mask_weight, score_weight in ((1.0, 1.0), (0.5, 4.0)):
-        settings = DamageSettings(mask_weight=mask_weight, score_weight=score_weight)
+    for mask_weight, dice_weight, score_weight in ((1.0, 0.0, 1.0), (0.5, 0.2, 4.0)):
+        settings = DamageSettings(
+            mask_weight=mask_weight, dice_weight=dice_weight, score_weight=score_weight
+        )
         loss = damage_loss(OUTPUT, TRUTH, settings, mean)
-        assert loss.item() == pytest.approx(mask_weight * log(2) + score_weight * 0.25, rel=1e-5)
+        mask = mask_weight * log(2) + dice_weight * 0.5
+        assert loss.item() == pytest.approx(mask + score_weight * 0.25, rel=1e-5)
 
 
 def test_an_ordinal_network_learns_grades() -> None:
-    settings = DamageSettings(head="ordinal", mask_weight=0, score_weight=2)
+    settings = DamageSettings(head="ordinal", mask_weight=0, dice_weight=0, score_weight=2)
     assert damage_loss(OUTPUT, TRUTH, settings, mean).item() == pytest.approx(2 * log(2), rel=1e-5)
 
 
