@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mandora.anatomy import POINTS
+from mandora.anatomy import POINTS, TARGET_INDEX, Limb
 from mandora.bundle import open_bundle
 from mandora.cli import app
 from mandora.cohorts.layouts import open_dataset
 from mandora.damage.evidence import PatchEvidence
 from mandora.geometry import Box
+from mandora.images.read import read_radiograph
 from mandora.phantom.cohort import simulate_cohort
 from mandora.pipeline import Pipeline
 from mandora.records import read_result
@@ -26,6 +28,7 @@ pytest.importorskip("matplotlib")
 
 from mandora.evaluation.assess import assess, limb_distances, space_dice
 from mandora.evaluation.claims import FAMILY_TITLES
+from mandora.evaluation.evaluate import evaluate
 
 PATIENTS = 3
 
@@ -77,6 +80,48 @@ def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path
         assert table.shape == (2 * PATIENTS, len(POINTS[limb]))
         assert not np.isnan(table).any()
     np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
+
+
+def test_joints_marked_beyond_the_film_are_not_missed(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path
+) -> None:
+    bundle, dataset = open_bundle(tiny_bundle), open_dataset(cohort)
+    hand = next(film for film in dataset.films if film.slot.limb is Limb.HAND)
+    radiograph = read_radiograph(hand.path)
+    height, width = radiograph.shape
+    marks = hand.points.copy()
+    # the first pixel's edge belongs to the film, the edge behind the last one does not
+    marks[0, 0], marks[1, 0], marks[2, 1], marks[3, 1] = -0.5, -0.6, height - 0.5, height + 90
+    marks[4, 0], marks[5] = width - 0.6, np.nan
+    beyond, known = [1, 2, 3], [0, 4, *range(6, len(marks))]
+    framed = replace(hand, points=marks, spaces=None, erosions=None)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    broken = replace(framed, patient="P2", path=tmp_path / "broken.jpg")
+    badly = replace(dataset, films=(framed, broken), official={})
+
+    pipeline = Pipeline.from_bundle(bundle, threads=1)
+    made = assess(pipeline, badly)
+    true = made.points["true"]
+    np.testing.assert_array_equal(true[0, known], marks[known])
+    assert np.isnan(true[0, [*beyond, 5]]).all()
+    np.testing.assert_array_equal(made.beyond, [3, 0])
+    error = limb_distances(made)[Limb.HAND]
+    assert np.isnan(error[0, [*beyond, 5]]).all()
+    assert not np.isnan(error[0, known]).any()
+    # how large a film is that cannot be read is not known: all its joints are missed
+    assert np.isinf(error[1, [*beyond, *known]]).all()
+    # scores at marked joints are of all marks
+    scores = pipeline.examine(framed.slot, radiograph, marks).scores
+    targets = [TARGET_INDEX[key] for key in scores]
+    np.testing.assert_array_equal(made.scores["true_patch"][0, targets], list(scores.values()))
+
+    out = tmp_path / "out"
+    page = evaluate(bundle, badly, out, 1, lambda done, count: None, lambda line: None)
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["about"]["marks beyond the film"] == len(beyond)
+    counted = sum(row["n"] for row in metrics["located"])
+    assert counted == 2 * len(known) + len(beyond)
+    assert "<dt>marks beyond the film</dt><dd>3</dd>" in page.read_text(encoding="utf-8")
 
 
 def test_the_command_writes_numbers_and_a_page(

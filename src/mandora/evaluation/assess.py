@@ -33,8 +33,11 @@ class Assessed:
         films: (F,) those that the arrays are of.
         points: ``film``, ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and
             ``found`` (F, P, 2) px, ``confidence`` (F, P) 0..1; NaN where not marked or not found.
+            Marks beyond the edge of a film are not in ``true``: nobody can find such a joint.
+        beyond: (F,) number of the marks that are left out of ``true``; 0 if the film could not be
+            read, for its size is not known.
         unit: (F,) px, distance of the ends of :data:`mandora.anatomy.UNIT_ENDS` where both are
-            marked, else NaN.
+            marked, on the film or beyond it, else NaN.
         dice: (F, P) overlap of the joint space with the marked one, 0..1; NaN where none is marked
             in the patch, or there is no patch.
         scores: ``patient``, ``fold`` (N,), ``official`` (N, 86) labels, and for the frames
@@ -45,6 +48,7 @@ class Assessed:
 
     films: tuple[DatasetFilm, ...]
     points: Arrays
+    beyond: NDArray[np.int64]
     unit: Floats
     dice: Floats
     scores: Arrays
@@ -95,8 +99,8 @@ def assess(
     points = {key: np.stack([look.points[key] for look in looks]) for key in looks[0].points}
     who = {"patient": np.array(list(of_patient)), "fold": np.full(len(of_patient), "all")}
     return Assessed(
-        tuple(look.film for look in looks), points, np.array([look.unit for look in looks]),
-        np.stack([look.dice for look in looks]),
+        tuple(look.film for look in looks), points, np.array([look.beyond for look in looks]),
+        np.array([look.unit for look in looks]), np.stack([look.dice for look in looks]),
         {**who, **{key: np.array(rows) for key, rows in tables.items()}}, reasons,
     )  # fmt: skip
 
@@ -107,6 +111,7 @@ class _Look:
 
     film: DatasetFilm
     points: Mapping[str, NDArray[Any]]
+    beyond: int
     unit: float
     dice: Floats
     at_true: FilmResult | None
@@ -119,7 +124,7 @@ def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]
     true, found = (np.full((MOST_POINTS, 2), np.nan) for _ in range(2))
     confidence = np.full(MOST_POINTS, np.nan)
     true[: len(POINTS[slot.limb])] = film.points
-    at_true = None
+    beyond, at_true = 0, None
     try:
         radiograph = read_radiograph(film.path)
         at_found = pipeline.examine(slot, radiograph)
@@ -128,6 +133,8 @@ def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]
         at_found = failed_film(name, slot, Reason.FILM_UNREADABLE, str(error))
     else:
         size[:] = radiograph.shape[::-1]
+        off_film = _beyond_film(true, size)
+        true[off_film], beyond = np.nan, int(off_film.sum())
         at_true = _at_marks(pipeline, film, radiograph)
         if at_found.found is not None:
             count = len(at_found.found.points)
@@ -138,7 +145,14 @@ def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]
         "film": np.array(name), "limb": np.array(slot.limb.value), "size": size, "true": true,
         "found": found, "confidence": confidence,
     }  # fmt: skip
-    return _Look(film, points, _unit(film), dice, at_true, at_found)
+    return _Look(film, points, beyond, _unit(film), dice, at_true, at_found)
+
+
+def _beyond_film(points: Floats, size: Floats) -> NDArray[np.bool_]:
+    """(P,): which are marked where a film of that width and height has no pixel."""
+    marked: NDArray[np.bool_] = np.all(np.isfinite(points), axis=1)
+    on_film: NDArray[np.bool_] = np.all((points >= -0.5) & (points < size - 0.5), axis=1)
+    return marked & ~on_film
 
 
 def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> FilmResult | None:

@@ -71,6 +71,7 @@ def evaluate(
         "layout": dataset.layout,
         "patients": len(assessed.scores["patient"]),
         "films": len(assessed.films),
+        "marks beyond the film": int(assessed.beyond.sum()),
     }
     (out / METRICS_FILE).write_text(
         json.dumps({"about": head, **_metrics(sections)}, indent=1, ensure_ascii=False) + "\n",
@@ -105,7 +106,7 @@ def _sections(assessed: Assessed, spread: IntervalContract | None, out: Path) ->
     yield (
         _located(assessed, out)
         if marked
-        else _none("located", "Localisation", "No joint of the data set is marked.")
+        else _none("located", "Localisation", "No joint of the data set is marked on its film.")
     )
     if labelled:
         yield from (_plainly(found.section) for found in (
@@ -159,8 +160,9 @@ def _located(assessed: Assessed, out: Path) -> Section:
     heads = ["limb", "joints", "within", "n", "share", "low", "high"]
     return Section(
         "located", "Localisation", "",
-        "A joint that was not found counts as missed. The limb's size is the distance of MCP2 to "
-        "MCP5, or of MTP1 to MTP5. Intervals are 95 % over patients.",
+        "A joint that was not found counts as missed; one that is marked beyond the edge of its "
+        "film does not count. The limb's size is the distance of MCP2 to MCP5, or of MTP1 to MTP5. "
+        "Intervals are 95 % over patients.",
         (view,),
         (located(points, "located.csv"),
          TableView("By limb, with intervals", heads, rows, "located-intervals.csv")),
