@@ -36,6 +36,10 @@ RealOption = Annotated[
     Path | None,
     typer.Option(help="Data set of real films, which are shown beside simulated ones."),
 ]
+StartOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of an ended run, with whose weights the networks begin."),
+]
 CacheOption = Annotated[
     Path | None, typer.Option(help="Folder for prepared films; OUT/cache if absent.")
 ]
@@ -66,6 +70,7 @@ def train_locate(
     data: DataOption = None,
     reader: ReaderOption = None,
     real: RealOption = None,
+    start: StartOption = None,
     cache: CacheOption = None,
     describe: DescribeOption = False,
     as_json: JsonOption = False,
@@ -80,7 +85,7 @@ def train_locate(
         _describe("locate", chosen.network, as_json, limb=wanted or Limb.HAND)
         return
     stages = training("stages")
-    with _run(out, data, reader, cache, real) as run:
+    with _run(out, data, reader, cache, real, start) as run:
         for kind in (wanted,) if wanted else tuple(Limb):
             stages.run_locate(kind, chosen, run, point or ())
 
@@ -97,6 +102,7 @@ def train_damage(
     data: DataOption = None,
     reader: ReaderOption = None,
     real: RealOption = None,
+    start: StartOption = None,
     cache: CacheOption = None,
     describe: DescribeOption = False,
     as_json: JsonOption = False,
@@ -115,7 +121,7 @@ def train_damage(
         _describe("damage", chosen.network, as_json, family=families[0] if families else None)
         return
     stages = training("stages")
-    with _run(out, data, reader, cache, real) as run:
+    with _run(out, data, reader, cache, real, start) as run:
         stages.run_damage(chosen, run, families)
 
 
@@ -158,6 +164,7 @@ def _run(
     reader: list[str] | None,
     cache: Path | None,
     real: Path | None = None,
+    start: Path | None = None,
 ) -> Iterator[Any]:
     """The run of a command; what goes wrong in it ends the call with a line."""
     if out is None:
@@ -169,8 +176,9 @@ def _run(
         weights = reader_weights(reader)
         dataset, shown = (path and open_dataset(path, weights) for path in (data, real))
         yield runs.Run(
-            out, cache or out / "cache", dataset, progress.report, progress.step, real=shown
-        )
+            out, cache or out / "cache", dataset, progress.report, progress.step,
+            real=shown, start=start,
+        )  # fmt: skip
 
 
 def reader_weights(reader: list[str] | None) -> Mapping[str, float]:

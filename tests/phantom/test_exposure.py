@@ -246,6 +246,17 @@ def test_bits_and_smaller_copies_cost_detail() -> None:
     assert np.abs(np.diff(small, axis=1)).sum() < 0.8 * np.abs(np.diff(pixels, axis=1)).sum()
 
 
+def test_faint_films_have_few_grey_values() -> None:
+    pixels = expose(limb(), PPMM, replace(PLAIN, noise=0.02), rng())
+    made = Delivery(bits=8, contrast=0.1, black=0.2).apply(pixels)
+    assert made.min() >= 0.2 - 1e-3
+    assert made.max() <= 0.3 + 1e-3
+    assert len(np.unique(made)) <= 28
+    drawn = [Delivery.draw(rng(seed), wide=True) for seed in range(300)]
+    assert 0.02 < np.mean([d.contrast < 0.5 for d in drawn]) < 0.15
+    assert all(Delivery.draw(rng(seed), wide=False).contrast == 1 for seed in range(100))
+
+
 def test_wide_films_vary_more_than_ordinary_ones() -> None:
     drawn = {w: [Imaging.draw(rng(s), wide=w) for s in range(200)] for w in (False, True)}
 

@@ -79,6 +79,15 @@ def test_a_growth_plate_is_a_dark_cleft_between_dense_lines() -> None:
     assert left[[0, -1]] == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_closed_growth_plate_is_one_dense_line() -> None:
+    off = np.linspace(-4, 4, 161, dtype=np.float32)
+    left = growth_plate(off, np.zeros_like(off), np.float32(6.0), closing=1.0)
+    assert left.min() > 0.999
+    assert left.max() > 1.2
+    dense = off[left > 1.1]
+    assert np.ptp(dense) < 1.2
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.7, 2.5])
 def test_laying_a_bone_keeps_its_bone(angle: float) -> None:
     made = shadow()

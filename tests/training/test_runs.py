@@ -14,11 +14,14 @@ from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
 from mandora.training.runs import (
     DATA_FILE,
+    RESULT_FILE,
     Run,
     begin_real,
     begin_stage,
+    begin_start,
     changed_settings,
-    real_data,
+    further_data,
+    kept_weights,
 )
 
 FAST = preset("fast", TrainDamageSettings)
@@ -85,7 +88,7 @@ def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
     begin_real(shown, "damage")
     begin_real(shown, "locate-hand")
     begin_real(a_run(tmp_path), "locate-foot")  # this stage saw simulated films only
-    assert [about["films"] for about in real_data(tmp_path)] == [2]
+    assert [about["films"] for about in further_data(tmp_path)] == [2]
     for other in (a_run(tmp_path), replace(shown, real=dataset(tmp_path, 3))):
         with pytest.raises(ValueError, match=r"damage-real\.json.* begun with other real films"):
             begin_real(other, "damage")
@@ -94,3 +97,32 @@ def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
         begin_real(shown, "locate-foot")
     with pytest.raises(ValueError, match=r"beside simulated ones only: .*--data, or .*--real"):
         begin_real(replace(shown, dataset=dataset(tmp_path)), "damage")
+
+
+def test_a_stage_goes_on_with_the_same_first_weights_only(tmp_path: Path) -> None:
+    earlier = replace(a_run(tmp_path / "earlier"), real=dataset(tmp_path))
+    begin_stage(earlier, "damage", FAST)
+    begin_real(earlier, "damage")
+    now = replace(a_run(tmp_path / "now"), start=earlier.folder)
+    begin_stage(now, "damage", FAST)
+    begin_start(now, "damage")
+    begin_start(now, "damage")
+    # what the weights were trained on counts as seen
+    assert [about["layout"] for about in further_data(now.folder)] == ["simulated", "ra2"]
+    third = replace(a_run(tmp_path / "third"), start=now.folder)
+    begin_stage(third, "damage", FAST)
+    begin_start(third, "damage")
+    assert [about["layout"] for about in further_data(third.folder)] == ["simulated", "ra2"]
+    for other in (a_run(now.folder), replace(now, start=third.folder)):
+        with pytest.raises(ValueError, match=r"damage-start\.json.* begun with other weights"):
+            begin_start(other, "damage")
+    with pytest.raises(ValueError, match="no training run is there; name the folder"):
+        begin_start(replace(now, start=tmp_path / "nowhere"), "damage")
+
+
+def test_kept_weights_are_those_of_an_ended_training(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"damage: no training of this network has ended there"):
+        kept_weights(tmp_path / "damage")
+    for kept in ("last", "best"):
+        (tmp_path / RESULT_FILE).write_text(json.dumps({"kept": kept}), encoding="utf-8")
+        assert kept_weights(tmp_path) == tmp_path / f"{kept}.safetensors"

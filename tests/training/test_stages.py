@@ -25,9 +25,11 @@ from mandora.settings import (
 
 pytest.importorskip("torch")
 
+from safetensors.torch import load_file
+
 from mandora.training import stages
 from mandora.training.bundles import make_bundle
-from mandora.training.runs import RESULT_FILE, Run, begin_stage
+from mandora.training.runs import RESULT_FILE, Run, begin_stage, kept_weights
 from mandora.training.splits import split_patients
 from mandora.training.stages import run_damage, run_locate, run_symmetry
 
@@ -165,6 +167,28 @@ def test_real_films_are_shown_beside_simulated_ones(
     assert (run.folder / "locate-foot-real.json").exists()
     with pytest.raises(ValueError, match="begun with other real films"):
         run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), a_run(run.folder, cache)[0])
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_training_begins_with_the_weights_of_another_run(tmp_path: Path, cache: Path) -> None:
+    first, _ = a_run(tmp_path / "first", cache)
+    run_damage(FAST_DAMAGE, first)
+    # no step is taken that changes anything: what comes out is what went in
+    still = FAST_DAMAGE.loop.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
+    settings = FAST_DAMAGE.model_copy(update={"loop": still})
+    weights = {}
+    for name, start in (("on", first.folder), ("anew", None)):
+        run = replace(a_run(tmp_path / name, cache)[0], start=start)
+        run_damage(settings, run)
+        weights[name] = load_file(kept_weights(run.folder / "damage"))
+    before = load_file(kept_weights(first.folder / "damage"))
+    key = "network.scores.2.weight"
+    np.testing.assert_allclose(weights["on"][key], before[key], atol=1e-7)
+    assert not np.allclose(weights["anew"][key], before[key], atol=1e-4)
+    assert (tmp_path / "on" / "damage-start.json").exists()
+    # a localiser was never trained there
+    with pytest.raises(ValueError, match=r"locate-foot: no training of this network has ended"):
+        run_locate(Limb.FOOT, FAST_LOCATE, replace(run, start=first.folder))
 
 
 @pytest.mark.usefixtures("quick_export")

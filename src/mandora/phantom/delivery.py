@@ -19,22 +19,30 @@ class Delivery:
         resolution: share of the pixels per side that survives a smaller copy.
         bits: of a grey value.
         quality: of the JPEG compression, 1..100; 0 for none.
+        contrast: share of the grey values that the film makes use of; the rest stay empty.
+        black: the lowest grey value, 0..1.
     """
 
     resolution: float = 1.0
     bits: int = 16
     quality: int = 0
+    contrast: float = 1.0
+    black: float = 0.0
 
     @staticmethod
     def draw(rng: np.random.Generator, *, wide: bool) -> Delivery:
-        """At random; ``wide`` covers small copies and strong compression as well."""
+        """At random; ``wide`` covers small copies, strong compression and faint films too."""
         copied = rng.random() < (0.25 if wide else 0.06)
         squeezed = rng.random() < (0.12 if wide else 0.02)
         quality = int(rng.integers(40, 75) if squeezed else rng.integers(80, 96))
+        # scans that were saved without being windowed have a dozen grey values for all bone
+        faint = wide and rng.random() < 0.07
         return Delivery(
             resolution=float(rng.uniform(0.45 if wide else 0.7, 0.95)) if copied else 1.0,
             bits=int(rng.choice([8, 8, 10, 12, 16])),
             quality=quality if squeezed or rng.random() < 0.6 else 0,
+            contrast=float(np.exp(rng.uniform(np.log(0.08), np.log(0.4)))) if faint else 1.0,
+            black=float(rng.uniform(0, 0.25)) if faint else 0.0,
         )
 
     def apply(self, pixels: Field) -> Field:
@@ -51,7 +59,7 @@ class Delivery:
             small = (max(1, round(h * self.resolution)), max(1, round(w * self.resolution)))
             pixels = resize(pixels, small, Image.Resampling.BOX)
             pixels = resize(pixels, (h, w), Image.Resampling.BICUBIC)
-        pixels = np.clip(pixels, 0, 1)
+        pixels = self.black + self.contrast * np.clip(pixels, 0, 1)
         if self.quality:
             with io.BytesIO() as file:
                 Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(

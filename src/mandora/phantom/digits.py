@@ -116,14 +116,14 @@ def build_digit(
         lie = Lie(
             pitch=chain.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
             cortex=cortex, endplate=(base_plate, 0.45 * dense * endplates[i][1]),
-            plate=plate, porosity=(porosity[i][0], porosity[i][1]),
+            plate=plate, closing=traits.closing, porosity=(porosity[i][0], porosity[i][1]),
         )  # fmt: skip
         outline = tube_outline(
             ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=lie.bow, skew=skews[i]
         )
         bones.append(Bone(
             chain.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
-            tube=tube, lie=lie,
+            traits.closing, tube=tube, lie=lie,
         ))  # fmt: skip
     return Digit(tuple(bones), tuple(strips), tuple(bites))
 

@@ -22,11 +22,12 @@ from mandora.phantom.skeleton import (
 )
 from mandora.phantom.wrist import (
     BASES,
-    PLACES,
+    WristForm,
     wrist_bites,
     wrist_bones,
     wrist_gaps,
     wrist_map,
+    wrist_points,
 )
 
 UNIT_MM = 60.0  # |MCP2-MCP5| of an average adult
@@ -82,7 +83,7 @@ def build_hand(
     marks = draw_landmarks(Limb.HAND, patient_rng, film_rng)
     scale = UNIT_MM * traits.size
     marks = {name: (xy - marks["mcp3"]) * scale for name, xy in marks.items()}
-    place = wrist_map(marks, scale)
+    place = wrist_map(marks, scale, WristForm.draw(patient_rng, film_rng))
     width = traits.size * traits.robust
     bones: list[Bone] = []
     strips: list[Strip] = []
@@ -97,15 +98,14 @@ def build_hand(
         flesh += _finger_flesh(chain.nodes, n, traits, place((-0.02, 1.35)))
     flesh += _webs(marks, place((0.12, 0.95)), traits)
     bones += wrist_bones(place, scale, states, traits, film_rng)
-    if not traits.immature:  # they ossify late
+    if not traits.immature or traits.closing > 0.5:  # they ossify late
         bones += _sesamoids(place(BASES[1]), marks["mcp1"], width, film_rng)
     bites += wrist_bites({b.name: b for b in bones}, states, width)
     r = 0.43 * UNIT_MM * traits.size * (0.6 + 0.4 * traits.flesh)
     flesh.append(Flesh(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
     flesh.append(Flesh(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
-    points = np.array(
-        [marks[p.name] if p.name in marks else place(PLACES[p.name]) for p in POINTS[Limb.HAND]]
-    )
+    known = {**wrist_points(place), **marks}
+    points = np.array([known[p.name] for p in POINTS[Limb.HAND]])
     return Skeleton(
         Limb.HAND, points, scale, tuple(bones), wrist_gaps(states, traits, film_rng), tuple(strips),
         tuple(bites), tuple(flesh), dict(states),

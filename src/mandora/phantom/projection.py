@@ -143,7 +143,9 @@ class Stage:
             shell = (end + (bone.cortex[1] - end) * middle).astype(np.float32)
             if bone.plate is not None:
                 length = float(np.linalg.norm(bone.axis[1] - bone.axis[0]))
-                light = growth_plate((u - bone.plate) * length, side, 1.2 * bone.radius)
+                light = growth_plate(
+                    (u - bone.plate) * length, side, 1.2 * bone.radius, bone.closing
+                )
         whole, core = _shelled(depth, shell, bone.radius)
         if bone.veil:
             own = signed_distance(self._outlines[bone.name], grid)

@@ -31,7 +31,8 @@ class Bone:
         radius: half thickness along the beam, mm; tubular bones have their own.
         cortex: thickness of the shell at the base, in the shaft and at the head, mm.
         axis: (2, 2) mm, proximal and distal end; None for short bones.
-        plate: place of an open growth plate on the axis, 0..1; None if closed.
+        plate: place of a growth plate on the axis, 0..1; None where it is gone.
+        closing: of the growth plate, 0 open, 1 nothing but a dense line.
         tube: proportions of a tubular bone; None for the others, which are as thick as their
             distance from the outline makes them.
         lie: how a tubular bone lies.
@@ -48,6 +49,7 @@ class Bone:
     cortex: tuple[float, float, float]
     axis: Array | None = None
     plate: float | None = None
+    closing: float = 0.0
     tube: Tube | None = None
     lie: Lie = field(default_factory=Lie)
     porosity: float = 0.0
@@ -122,7 +124,8 @@ class Traits:
         space: width of healthy joint spaces, 1 average.
         flesh: thickness of the soft tissue, 1 average.
         porosity: share of the spongy bone that age has taken, 0..0.5.
-        immature: growth plates are open.
+        immature: growth plates are seen.
+        closing: how far they have closed, 0 open, 1 nothing but a dense line.
         female: women have smaller and more slender bones, and lose more of them.
         age: years.
     """
@@ -134,6 +137,7 @@ class Traits:
     flesh: float = 1.0
     porosity: float = 0.0
     immature: bool = False
+    closing: float = 0.0
     female: bool = True
     age: float = 50.0
 
@@ -154,6 +158,7 @@ class Traits:
             flesh=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
             porosity=float(np.clip(n(0.05 + lost, 0.06), 0.0, 0.5)),
             immature=immature,
+            closing=float(np.clip(n((age - 12) / 4, 0.2), 0, 1)) if immature else 0.0,
             female=female,
             age=age,
         )
@@ -164,7 +169,9 @@ def _prior(limb: Limb) -> tuple[tuple[str, ...], Array, Array]:
     text = files("mandora.phantom").joinpath("shape_prior.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)[limb.value]
     values, vectors = np.linalg.eigh(np.array(data["cov"]))
-    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # an eigenvector's sign is the solver's choice: fixed, so that a seed draws one shape everywhere
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))]
+    root = vectors * np.sign(largest) * np.sqrt(np.clip(values, 0, None))
     return tuple(data["labels"]), np.array(data["mean"]), root
 
 

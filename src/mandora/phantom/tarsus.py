@@ -176,7 +176,9 @@ def tarsal_bones(view: View, traits: Traits, rng: np.random.Generator) -> list[B
         centre = rough.mean(axis=0)
         growth = rng.normal(1.10, 0.035, 2) * (0.6 + 0.4 * traits.robust)
         growth[0] *= 1 + tarsal.side * max(np.sin(view.roll), 0.0)
-        around = (rough - centre) * growth * (0.95 if traits.immature else 1.0)
+        around = (
+            (rough - centre) * growth * (0.95 + 0.05 * traits.closing if traits.immature else 1.0)
+        )
         around = around @ turn(rng.normal(0, 0.05)).T + rng.normal(0, 0.006, rough.shape)
         moved = centre + rng.normal(0, 0.012, 2)
         depth = tarsal.depth * rng.uniform(0.65, 0.95) * view.scale

@@ -34,7 +34,8 @@ class Lie:
         skew: sideways shift of the head's summit, share of half its width.
         cortex: thickness of the compact shell at the base, in the shaft, at the head, mm.
         endplate: thickness of the two joint surfaces, mm.
-        plate: place of an open growth plate on the axis, 0..1; None if closed.
+        plate: place of a growth plate on the axis, 0..1; None where it is gone.
+        closing: of the growth plate, 0 open, 1 nothing but a dense line.
         porosity: share of the bone that is lost around the base and the head, 0..1.
     """
 
@@ -45,6 +46,7 @@ class Lie:
     cortex: tuple[float, float, float] = (0.5, 1.6, 0.45)
     endplate: tuple[float, float] = (0.7, 0.5)
     plate: float | None = None
+    closing: float = 0.0
     porosity: tuple[float, float] = (0.0, 0.0)
 
 
@@ -178,24 +180,30 @@ def _kept(length: float, lie: Lie, u: Field, across: Field, half_width: Field) -
         if lost > 0:
             kept *= 1 - lost * np.exp(-(((u - at) / 9.0) ** 2))
     if lie.plate is not None:
-        kept *= growth_plate(u - lie.plate * length, across, half_width)
+        kept *= growth_plate(u - lie.plate * length, across, half_width, lie.closing)
     return kept
 
 
-def growth_plate(off: Field, across: Field, half_width: Field | float) -> Field:
-    """Share of the bone that is left around an open growth plate.
+def growth_plate(
+    off: Field, across: Field, half_width: Field | float, closing: float = 0.0
+) -> Field:
+    """Share of the bone that is left around a growth plate.
 
-    The plate is a wavy cleft between two thin dense lines.
+    An open plate is a wavy cleft between two thin dense lines. As it closes, one dense line
+    takes the place of the cleft.
 
     Args:
         off: distance from the plate along the axis, mm.
         across: place across the bone, mm.
         half_width: of the bone, mm.
+        closing: 0 open, 1 closed.
     """
     wave = 0.45 * np.cos(2.2 * np.pi * across / (2 * half_width)) + 0.2 * np.cos(1.7 * across)
     away = off - wave
-    cleft = 1 - 0.45 * np.exp(-((away / 0.6) ** 2))
-    return np.asarray(cleft * (1 + 0.25 * np.exp(-(((np.abs(away) - 1.5) / 0.6) ** 2))), np.float32)
+    cleft = 1 - (1 - closing) * 0.45 * np.exp(-((away / 0.6) ** 2))
+    lines = (1 - closing) * 0.25 * np.exp(-(((np.abs(away) - 1.5) / 0.6) ** 2))
+    scar = closing * 0.25 * np.exp(-((away / 0.5) ** 2))
+    return np.asarray(cleft * (1 + lines + scar), np.float32)
 
 
 def lay(

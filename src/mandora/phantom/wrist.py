@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,15 +92,68 @@ _EROSION_BONES = {
 }  # fmt: skip
 
 
+_TOP = np.array([0.0, 1.0])  # the base of the third metacarpal: wrists differ below it
+_PIVOT = np.array([0.03, 1.38])  # the head of the capitate: what the wrist bends about
+_BENDS = (1.15, 1.7)  # between these rows a bent wrist turns, from the palm to the forearm
+_SURFACE = 1.62  # the joint surface of the radius lies above this row
+
+
+@dataclass(frozen=True)
+class WristForm:
+    """How a wrist differs from the average one.
+
+    Attributes:
+        height: of the carpus, 1 average; adolescents and narrow metacarpals go with low ones.
+        breadth: of the carpus, 1 average.
+        tilt: more slope of the radius' joint surface, 0 average.
+        ulna: how far the ulna lies short of its usual place, units of the average wrist.
+        bend: of the forearm against the palm, rad; positive towards the thumb.
+    """
+
+    height: float = 1.0
+    breadth: float = 1.0
+    tilt: float = 0.0
+    ulna: float = 0.0
+    bend: float = 0.0
+
+    @staticmethod
+    def draw(patient_rng: np.random.Generator, film_rng: np.random.Generator) -> WristForm:
+        """A wrist at random: its bones are the patient's, how it bends is the film's."""
+        n = patient_rng.normal
+        return WristForm(
+            height=float(np.clip(n(0.95, 0.07), 0.78, 1.1)),
+            breadth=float(np.clip(n(0.98, 0.06), 0.85, 1.12)),
+            tilt=float(n(0.0, 0.1)),
+            ulna=float(n(0.0, 0.03)),
+            bend=float(np.clip(film_rng.normal(0, 0.09), -0.25, 0.25)),
+        )
+
+    def of_bone(self, name: str, xy: tuple[float, float]) -> Array:
+        """(2,) place of the average wrist's radius or ulna → where this wrist has it."""
+        x, y = xy
+        if name == "ulna":
+            y += self.ulna
+        elif name == "radius" and y < _SURFACE:
+            y += self.tilt * (x - 0.08)
+        return np.array([x, y])
+
+    def __call__(self, xy: Array) -> Array:
+        """(2,) place of the average wrist → of this one, in the same units."""
+        x, y = (xy - _TOP) * [self.breadth, self.height if xy[1] > _TOP[1] else 1.0] + _TOP
+        share = np.clip((y - _BENDS[0]) / (_BENDS[1] - _BENDS[0]), 0, 1)
+        return np.asarray(turn(self.bend * share) @ (np.array([x, y]) - _PIVOT) + _PIVOT)
+
+
 class WristMap:
     """From the average wrist's units to this hand's mm."""
 
-    def __init__(self, matrix: Array) -> None:
-        self._matrix = matrix
+    def __init__(self, matrix: Array, form: WristForm) -> None:
+        self._matrix, self.form = matrix, form
 
     def __call__(self, xy: tuple[float, float] | Array) -> Array:
         """(2,) place of the average wrist, in its units → (2,) mm."""
-        return self._matrix[:, :2] @ np.asarray(xy, dtype=np.float64) + self._matrix[:, 2]
+        own = self.form(np.asarray(xy, dtype=np.float64))
+        return self._matrix[:, :2] @ own + self._matrix[:, 2]
 
     @property
     def down(self) -> Array:
@@ -108,12 +161,13 @@ class WristMap:
         return unit(self._matrix[:, 1])
 
 
-def wrist_map(marks: Mapping[str, Array], scale: float) -> WristMap:
+def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> WristMap:
     """The wrist that fits a hand's landmarks.
 
     Args:
         marks: (2,) mm by landmark, MCP3 at the origin.
         scale: |MCP2-MCP5|, mm.
+        form: how it differs from the average one.
     """
     average = {**_LANDMARKS, **_KNUCKLES}
     source = np.array(list(average.values()))
@@ -124,7 +178,12 @@ def wrist_map(marks: Mapping[str, Array], scale: float) -> WristMap:
     linear = matrix[:, :2] * (0.5 + 0.5 * scale / size)
     anchor = np.array([0.03, 1.24])  # the middle of the carpus keeps its place
     shift = matrix[:, :2] @ anchor + matrix[:, 2] - linear @ anchor
-    return WristMap(np.column_stack([linear, shift]))
+    return WristMap(np.column_stack([linear, shift]), form)
+
+
+def wrist_points(place: WristMap) -> dict[str, Array]:
+    """(2,) mm of each place of the wrist that is located."""
+    return {name: place(place.form.of_bone(name, xy)) for name, xy in PLACES.items()}
 
 
 def wrist_bones(
@@ -148,13 +207,15 @@ def wrist_bones(
     lost = 1 - (1 - traits.porosity) * (1 - gone)
     width = traits.size * traits.robust
     thin = (0.38 * traits.cortex,) * 3
+    # carpal bones grow last
+    grown = 1 - (1 - traits.closing) * rng.uniform(0.04, 0.35) if traits.immature else 1.0
     bones = []
     for name, corners in _CARPUS.items():
         rough = np.array(corners)
         centre = rough.mean(axis=0)
         growth = rng.normal(1.08, 0.04, 2) * (0.6 + 0.4 * traits.robust)
         moved = centre + rng.normal(0, 0.007, 2)
-        around = (rough - centre) * growth * (0.93 if traits.immature else 1.0)
+        around = (rough - centre) * growth * grown
         around = around @ turn(rng.normal(0, 0.05)).T + rng.normal(0, 0.004, rough.shape)
         outline = smooth_outline(np.array([place(c) for c in moved + around]))
         bones.append(
@@ -169,8 +230,9 @@ def wrist_bones(
         wall = (0.9 * traits.cortex,) * 3 if name == "hook" else thin
         bones.append(Bone(name, outline, radius * scale, wall, anatomical=name != "hook"))
     for name, edge, depth in (("radius", _RADIUS, 0.14), ("ulna", _ULNA, 0.10)):
-        outline = smooth_outline(np.array([place(c) for c in edge]))
-        top = place((0.08, 1.53) if name == "radius" else (-0.31, 1.57))
+        own = [place.form.of_bone(name, c) for c in edge]
+        outline = smooth_outline(np.array([place(c) for c in own]))
+        top = place(place.form.of_bone(name, (0.08, 1.53) if name == "radius" else (-0.31, 1.57)))
         bottom = place((0.08, 3.8) if name == "radius" else (-0.31, 3.8))
         bones.append(
             Bone(
@@ -180,10 +242,11 @@ def wrist_bones(
                 (0.8 * traits.cortex, 2.4 * traits.cortex * width, 1.0),
                 axis=np.array([top, bottom]),
                 plate=0.055 if traits.immature else None,
+                closing=traits.closing,
                 porosity=0.5 * lost,  # the shaft is spared
             )
         )
-    rims = [place(c) for c in _RADIUS[1:6]]
+    rims = [place(place.form.of_bone("radius", c)) for c in _RADIUS[1:6]]
     lower = [xy + place.down * rng.uniform(0.035, 0.06) * scale for xy in rims[::-1]]
     rim = smooth_outline(np.array(rims + lower))
     bones.append(Bone("radius-rim", rim, 1.6, (0.6 * traits.cortex,) * 3, anatomical=False))

@@ -34,7 +34,7 @@ from mandora.training.runs import (
     RESULT_FILE,
     SIMULATED,
     changed_settings,
-    real_data,
+    further_data,
 )
 
 PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
@@ -131,14 +131,14 @@ def make_bundle(
     if lacking:
         raise ValueError(f"{run} lacks {', '.join(lacking)}; train those first")
     data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
-    real = real_data(run)
+    seen = [data, *further_data(run)]
     nearest, changed = _preset_of(run)
     info = BundleInfo(
         name=name, version=version_, preset=f"{nearest}, changed" if changed else nearest,
         created=f"{datetime.now(UTC):%Y-%m-%d}", contract=contract,
-        licence=licence or _licence(data["layout"], real),
+        licence=licence or _licence(seen),
         software={"mandora": __version__, **{p: version(p) for p in PACKAGES}},
-        training_data=_in_words(data, real),
+        training_data=_in_words(seen),
     )  # fmt: skip
     files: dict[str, bytes | Path] = {n: run / n for n in names}
     files[CARD] = "\n".join([*_card(run, info, data, changed), ""]).encode()
@@ -161,20 +161,21 @@ def _preset_of(run: Path) -> tuple[str, list[str]]:
     return name, changed
 
 
-def _licence(layout: str, real: Sequence[dict[str, Any]]) -> Licence:
+def _licence(seen: Sequence[dict[str, Any]]) -> Licence:
     """What the terms of the films lead to; of several data sets, nobody has looked into it."""
-    layouts = [about["layout"] for about in real] or [layout]
+    layouts = [about["layout"] for about in seen if about["layout"] != SIMULATED] or [SIMULATED]
     return LICENCES.get(layouts[0], OWN_FILMS) if len(layouts) == 1 else OWN_FILMS
 
 
-def _in_words(data: dict[str, Any], real: Sequence[dict[str, Any]] = ()) -> str:
-    if real:
-        return "simulated films and real ones: " + "; ".join(map(_in_words, real))
-    if data["layout"] == SIMULATED:
+def _in_words(seen: Sequence[dict[str, Any]]) -> str:
+    real = [about for about in seen if about["layout"] != SIMULATED]
+    if not real:
         return "simulated films only; no patient's film"
-    parts = ("patients", "films", "pictures of joints")
-    counts = ", ".join(f"{data[part]} {part}" for part in parts if data[part])
-    return f"{data['name']} ({data['layout']}: {counts})"
+    parts, sets = ("patients", "films", "pictures of joints"), []
+    for about in real:
+        counts = ", ".join(f"{about[part]} {part}" for part in parts if about[part])
+        sets.append(f"{about['name']} ({about['layout']}: {counts})")
+    return ("simulated films and real ones: " if len(real) < len(seen) else "") + "; ".join(sets)
 
 
 # ── the card ─────────────────────────────────────────────────────────────────────────────

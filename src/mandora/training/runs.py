@@ -4,7 +4,8 @@ Each stage has its settings (``locate-hand.toml``, ``damage.toml`` …), each ne
 checkpoints, history and curves, named like the exported file beside it: ``locate-hand/`` and
 ``locate-hand.onnx``; of the published design ``locate-hand-mcp2/``, ``damage-nh/`` and so on.
 ``data.json`` says what all of them were trained on, ``splits.json`` which patients served what;
-``damage-real.json`` and the like which real films a stage was shown beside simulated ones.
+``damage-real.json`` and the like which real films a stage was shown beside simulated ones,
+``damage-start.json`` and the like with whose weights it began.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 
 from mandora.cohorts.dataset import Dataset
 from mandora.settings import LoopSettings, Settings, SplitSettings
-from mandora.training.checkpoint import WITHOUT_EFFECT
+from mandora.training.checkpoint import BEST_FILE, LAST_FILE, WITHOUT_EFFECT
 from mandora.training.splits import Split, run_split
 
 DATA_FILE, RESULT_FILE = "data.json", "result.json"
 SIMULATED = "simulated"
-REAL_SUFFIX = "-real.json"  # after the stage's name
+REAL_SUFFIX, START_SUFFIX = "-real.json", "-start.json"  # after the stage's name
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Run:
         progress: gets (done, of how many).
         fold: who serves what, as an experiment has decided; None lets the run draw it.
         real: labelled films that the networks are shown beside the simulated ones.
+        start: folder of an ended run with whose weights the networks begin; None: random ones.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Run:
     progress: Callable[[int, int], None]
     fold: Split | None = None
     real: Dataset | None = None
+    start: Path | None = None
 
     def split(self, settings: SplitSettings) -> Split | None:
         """Who serves what; None without a data set."""
@@ -107,26 +110,71 @@ def begin_real(run: Run, stage: str) -> None:
             "real films are shown beside simulated ones only: give a labelled data set with "
             "--data, or one with --real, not both"
         )
-    path = run.folder / f"{stage}{REAL_SUFFIX}"
     about = None if run.real is None else about_data(run.real)
+    _note(run, stage, REAL_SUFFIX, about, "other real films")
+
+
+def begin_start(run: Run, stage: str) -> None:
+    """Note with whose weights a network stage begins, and what these were trained on.
+
+    Raises:
+        ValueError: if the stage was begun with others, or the run that is named is none.
+    """
+    about = None
+    if run.start is not None:
+        if not (run.start / DATA_FILE).exists():
+            raise ValueError(
+                f"{run.start}: no training run is there; name the folder that --out named"
+            )
+        trained = json.loads((run.start / DATA_FILE).read_text(encoding="utf-8"))
+        about = {"name": run.start.resolve().name, "data": [trained, *further_data(run.start)]}
+    _note(run, stage, START_SUFFIX, about, "other weights")
+
+
+def _note(run: Run, stage: str, suffix: str, about: dict[str, Any] | None, what: str) -> None:
+    path = run.folder / f"{stage}{suffix}"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     begun = (run.folder / stage).exists()  # the folder of its network
     if before != about and (before is not None or begun):
         raise ValueError(
-            f"{path}: this stage was begun with other real films; use another --out, or remove "
+            f"{path}: this stage was begun with {what}; use another --out, or remove "
             "this file and the stage's folders"
         )
     if about is not None:
         path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def real_data(folder: Path) -> list[dict[str, Any]]:
-    """The real data sets that any stage of a run was shown, each once."""
-    found = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob(f"*{REAL_SUFFIX}"))
-    ]
+def further_data(folder: Path) -> list[dict[str, Any]]:
+    """What a run was trained on besides its own data, each once.
+
+    These are the real films that a stage was shown beside simulated ones, and what the weights
+    were trained on with which a stage began.
+    """
+    found: list[dict[str, Any]] = []
+    for path in sorted([*folder.glob(f"*{REAL_SUFFIX}"), *folder.glob(f"*{START_SUFFIX}")]):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        found += about["data"] if path.name.endswith(START_SUFFIX) else [about]
     return [about for i, about in enumerate(found) if about not in found[:i]]
+
+
+def kept_weights(folder: Path) -> Path:
+    """The checkpoint with the weights that an ended training kept.
+
+    Args:
+        folder: of the network, e.g. ``RUN/damage``.
+
+    Raises:
+        ValueError: if no training has ended there.
+    """
+    result = folder / RESULT_FILE
+    try:
+        kept = json.loads(result.read_text(encoding="utf-8"))["kept"]
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"{folder}: no training of this network has ended there; end it first, or name the "
+            "folder of another run"
+        ) from error
+    return folder / (BEST_FILE if kept == "best" else LAST_FILE)
 
 
 def changed_settings(before: Settings, now: Settings, above: str = "") -> Iterator[str]:

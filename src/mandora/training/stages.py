@@ -29,7 +29,7 @@ from mandora.settings import (
 from mandora.symmetry.forest import blend
 from mandora.training.bundles import contract_of, locate_contract
 from mandora.training.cache import Prepared
-from mandora.training.checkpoint import write_whole
+from mandora.training.checkpoint import load_network, write_whole
 from mandora.training.damage import DamageTask, prepare_patches, stored_px
 from mandora.training.export import Regressor, export_damage, export_forest, export_locator
 from mandora.training.films import Films, LabelledFilms, SimulatedFilms
@@ -44,7 +44,14 @@ from mandora.training.out_of_sample import (
     patch_scores,
 )
 from mandora.training.processes import Processes, join
-from mandora.training.runs import RESULT_FILE, Run, begin_real, begin_stage
+from mandora.training.runs import (
+    RESULT_FILE,
+    Run,
+    begin_real,
+    begin_stage,
+    begin_start,
+    kept_weights,
+)
 from mandora.training.symmetry import train_forest
 from mandora.training.task import Task
 
@@ -199,6 +206,8 @@ def _train(
         run.report(f"{target.stem}: training")
     torch.manual_seed(loop.seed)  # before the network: its first weights are random
     network = build()
+    if run.start is not None:
+        load_network(network, kept_weights(run.start / target.stem))
     folder = target.with_suffix("")
     outcome = fit(network, loop, task, folder, run.report, run.progress)
     if processes.main:
@@ -213,6 +222,7 @@ def _begin(run: Run, stage: str, settings: Settings, processes: Processes) -> No
     if processes.main:
         begin_stage(run, stage, settings)
         begin_real(run, stage)
+        begin_start(run, stage)
     processes.wait()
 
 
