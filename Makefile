@@ -40,11 +40,12 @@ docs: $(DEV)/.package ## build the documentation; warnings are errors
 	$(DEV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Documentation: build/docs/index.html"
 
-# HEALTHY names a data set of real healthy films that the damage network is shown as well.
+# HEALTHY names a data set of real films of healthy hands, which the networks are shown as well.
 RUN ?= build/run
 HEALTHY ?=
 bundle: $(DEV)/.package ## train a model like the packaged one from scratch into build/run and build/bundle
-	$(DEV)/bin/mandora train locate --out $(RUN)
+	$(DEV)/bin/mandora train locate --limb foot --out $(RUN)
+	$(DEV)/bin/mandora train locate --limb hand --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train damage --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train symmetry --out $(RUN)
 	$(DEV)/bin/mandora bundle make $(RUN) --out build/bundle

@@ -1,16 +1,18 @@
 """How well the localiser finds joints on real films whose joint positions are known.
 
-    python benchmarks/locate_real_films.py FOLDER [--bundle DIR] [--overlays DIR [--worst N]]
+    python benchmarks/locate_real_films.py FOLDER [--part test] [--bundle DIR]
+        [--overlays DIR [--worst N]]
 
 FOLDER holds ``films.csv`` (film, file, set, body_part), ``joints.csv`` (film, limb, site, x, y,
 source) and perhaps ``boxes.csv`` (film, label, x0, y0, x1, y1). All films with known joints
 count. Where one limb of a film is known, it is compared with the limb that is found first, and
 where several are, each with the nearest of all limbs that are found. The kind of limb is given to
-the localiser, its side is not. A row holds the joints of one set whose places come from one
-source: ``pseudo`` ones are another network's output and often wrong themselves; ``PIP box`` and
-``MCP box`` are the middles of boxes drawn by people around PIP (with the thumb's IP) and MCP
-joints; those around MCP joints take in growth plates on one side or both, so that their middles
-lie up to 0.05 units off the joint space.
+the localiser, its side is not. ``--part test`` takes the films alone that no packaged model was
+trained on, drawn as in ``real_films_data_set.py``. A row holds the joints of one set whose places
+come from one source: ``pseudo`` ones are another network's output and often wrong themselves;
+``PIP box`` and ``MCP box`` are the middles of boxes drawn by people around PIP (with the thumb's
+IP) and MCP joints; those around MCP joints take in growth plates on one side or both, so that
+their middles lie up to 0.05 units off the joint space.
 
 Distances are shares of the film's width and height, as in the paper, and of |MCP2-MCP5| or
 |MTP1-MTP5|; a joint that was not found counts as a miss. The 95 % intervals are of the column
@@ -25,6 +27,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +64,14 @@ class Film:
     error: float = 0.0  # mean over its joints, units, at most 1 each
 
 
+def _part(name: str) -> str:
+    return ("train", "test")[sha256(name.encode()).digest()[0] % 2]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--part", choices=("train", "test"))
     parser.add_argument("--bundle", type=Path, help="a model other than the packaged one")
     parser.add_argument("--overlays", type=Path, help="draw the films into this folder")
     parser.add_argument("--worst", type=int, help="draw only so many, those with most errors")
@@ -71,7 +79,7 @@ def main() -> None:
     pipeline = Pipeline.from_bundle(open_bundle(args.bundle or default_bundle()))
     boxes = _boxes(args.folder / "boxes.csv")
     errors: dict[Key, list[Errors]] = defaultdict(list)
-    films = list(_films(args.folder, boxes))
+    films = [f for f in _films(args.folder, boxes) if args.part in (None, _part(f.name))]
     for film in films:
         radiograph = read_radiograph(film.file)
         film.found = _found(pipeline, radiograph, film)

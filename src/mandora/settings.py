@@ -302,7 +302,7 @@ class TrainLocateSettings(Settings):
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=10, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
+        LoopSettings(epochs=12, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
     )
 
 

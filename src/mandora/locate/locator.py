@@ -33,13 +33,14 @@ from mandora.records import Reason
 CLEAR_FIT = {Limb.HAND: 0.6, Limb.FOOT: 0.7}
 """Fit from which a limb is beyond doubt, so that no other view of the film is tried."""
 
-MIRROR_FACTOR = 1.5  # so much better must the other side fit before a known side is doubted
+MIRROR_FACTOR = 1.2  # so much better must the other side fit before a known side is doubted
 MOST_LIMBS = 2  # on one film
 
 _LONG_SIDE_PX = 1024  # larger films are made smaller: 256 px see no more of them
 _PEAKS = 4  # per heat map
 _BATCH = 16  # looks at a time; more only cost memory
 _MOST_ZOOMED = 6
+_RIVAL = 1.5  # what fits so much worse than the best at first sight is not looked at again
 _ASKEW_DEG = 12.0  # a limb is looked at once more if the first look was off by more
 _SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in units
 
@@ -123,8 +124,8 @@ class Locator:
         """Find the points of the limb that fits best, or of the one of the given side.
 
         The film is read as shown and in the mirror, and where that shows no clear limb, turned,
-        inverted and in halves. A known side is believed unless a limb of the other one fits far
-        better, as it does where an archive displays its films mirrored.
+        inverted and in halves. A known side is believed unless a limb of the other one fits
+        clearly better, as it does where an archive displays its films mirrored.
 
         Args:
             pixels: (H, W) float32, 0..1.
@@ -179,7 +180,7 @@ class Locator:
         for looks in islice(self._looks(pixels.shape), stages):
             seeds = _apart(self._guess(pixels, looks, MOST_LIMBS), sides_too=True)
             if rivals_only:
-                seeds = [s for s in seeds if s.fit * MIRROR_FACTOR >= seeds[0].fit]
+                seeds = [s for s in seeds if s.fit * _RIVAL >= seeds[0].fit]
             zoomed += self._zoomed(pixels, seeds)
             if any(self._clear(guess) for guess in zoomed):
                 break
