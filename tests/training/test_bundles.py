@@ -177,11 +177,12 @@ def test_real_films_beside_simulated_ones_decide_about_the_licence(tmp_path: Pat
 def test_what_the_first_weights_were_trained_on_is_told(tmp_path: Path) -> None:
     own = {**RA2, "layout": "manifest", "name": "hands", "readers": {}}
     run = finished(tmp_path / "run", data=own)
-    started = {"name": "earlier", "data": [{"layout": "simulated"}, RA2]}
+    started = {"name": "earlier", "data": [{"layout": "simulated"}, RA2, own]}
     (run / "damage-start.json").write_text(json.dumps(started), encoding="utf-8")
     made = make_bundle(run, tmp_path / "bundle", "m", "1")
     said = made.manifest.training_data
     assert said.startswith("simulated films and real ones: hands (manifest: ")
     assert "(ra2: " in said
+    assert said.count("hands") == 1
     # of two data sets with terms of their own nobody has looked into the licence
     assert made.manifest.licence.spdx == "LicenseRef-training-films"

@@ -103,7 +103,7 @@ class WristForm:
     """How a wrist differs from the average one.
 
     Attributes:
-        height: of the carpus, 1 average; adolescents and narrow metacarpals go with low ones.
+        height: of the carpus, 1 average.
         breadth: of the carpus, 1 average.
         tilt: more slope of the radius' joint surface, 0 average.
         ulna: how far the ulna lies short of its usual place, units of the average wrist.

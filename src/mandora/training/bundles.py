@@ -131,7 +131,7 @@ def make_bundle(
     if lacking:
         raise ValueError(f"{run} lacks {', '.join(lacking)}; train those first")
     data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
-    seen = [data, *further_data(run)]
+    seen = [data, *(about for about in further_data(run) if about != data)]
     nearest, changed = _preset_of(run)
     info = BundleInfo(
         name=name, version=version_, preset=f"{nearest}, changed" if changed else nearest,
