@@ -219,7 +219,7 @@ def test_most_of_a_hand_is_a_hand() -> None:
 @pytest.mark.parametrize(
     ("hand", "foot", "better"),
     # six points fit more easily than 21
-    [(0.6, 0.7, Limb.HAND), (0.45, 0.9, Limb.FOOT), (0.5, 0.65, Limb.HAND)],
+    [(0.6, 0.7, Limb.HAND), (0.45, 0.9, Limb.FOOT), (0.55, 0.65, Limb.HAND)],
 )
 def test_an_unknown_limb_is_the_one_that_fits_better(
     hand: float, foot: float, better: Limb
