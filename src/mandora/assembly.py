@@ -41,7 +41,7 @@ from mandora.records import (
 
 ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
 ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for accidents
-# Best fit over all views of real films that are not tested on: hands from above 0.6 to 0.88, in
+# Best fit over all views of real films that are not tested on: hands from 0.59 to 0.89, in
 # plaster or from the side 0.28 to 0.56, other body parts up to 0.47, feet taken for hands up to
 # 0.56, noise up to 0.44; feet 0.7 to 0.9. Six points fit by chance far more easily: other body
 # parts and smooth noise reach 0.61 as a foot.
