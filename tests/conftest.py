@@ -107,7 +107,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     locate = LocateSettings(input_px=64, widths=(4, 4))
     # films of tests are small, and joints of few px count as too coarse to be scored
-    damage = DamageSettings(patch_px=32, widths=(4, 4, 8, 8), condition_width=4, half_window=0.5)
+    damage = DamageSettings(
+        patch_px=32, widths=(4, 4, 8, 8), condition_width=4, half_window=0.5,
+        enlarged={"radius": 1.25},
+    )  # fmt: skip
     trees = SymmetrySettings(trees=2, depth=2, threads=1)
     template = {limb: mean_shape(limb) for limb in Limb}
 

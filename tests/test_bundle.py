@@ -248,7 +248,9 @@ def test_bundles_of_the_first_schema_are_read(folder):
     edit(folder, as_first_written)
     bundle = open_bundle(folder)
     assert bundle.manifest.schema_version == "1.0"
-    assert bundle.manifest.contract == info().contract
+    made = info().contract
+    alike = made.damage.model_copy(update={"enlarged": {}})  # all windows of a hand were alike
+    assert bundle.manifest.contract == made.model_copy(update={"damage": alike})
 
 
 def test_the_packaged_bundle_is_of_the_default_design():

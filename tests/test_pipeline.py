@@ -375,7 +375,9 @@ def test_two_films_of_one_name_are_told_apart(tmp_path: Path, films: dict[Slot, 
 def test_a_bundle_is_used_as_its_contract_says(tiny_bundle: Path, small_films: Path) -> None:
     chosen = {slot: small_films / f"P1-{slot.code}.png" for slot in SLOTS}
     bundle = open_bundle(tiny_bundle)
-    result = Pipeline.from_bundle(bundle, 1).score("P1", chosen).result
+    scored = Pipeline.from_bundle(bundle, 1).score("P1", chosen)
+    result, shown = scored.result, scored.evidence["P1-LH.png"]
+    assert shown["radius"].box.width == pytest.approx(1.25 * shown["ulna"].box.width)
     assert result.model.bundle_sha256 == bundle.sha256
     for score in result.scores:
         assert score.patch_score is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -75,15 +76,15 @@ def test_what_is_no_toml_is_refused_with_the_file(tmp_path: Path) -> None:
     [
         (LocateSettings, {"input_px": 100}),  # the U-Net halves it five times
         (DamageSettings, {"patch_px": 40}),
+        (DamageSettings, {"enlarged": {"wrist": 1.5}}),
+        (DamageSettings, {"enlarged": {"radius": 0.5}}),
         (SymmetrySettings, {"blend": 1.1}),
         (SymmetrySettings, {"drop_extremity": 1.0}),
         (SimulateSettings, {"patients": 0}),
         (LoopSettings, {"minutes": 0}),
     ],
 )
-def test_values_that_cannot_work_are_refused(
-    kind: type[Settings], values: dict[str, float]
-) -> None:
+def test_values_that_cannot_work_are_refused(kind: type[Settings], values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(values))):
         kind(**values)
 

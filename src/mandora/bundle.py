@@ -67,7 +67,8 @@ __all__ = [
     "write_bundle",
 ]
 
-BUNDLE_SCHEMA = "1.1"  # 1.1: contracts state the design; what 1.0 lacks has defaults
+# 1.1: contracts state the design; 1.2: and larger windows; what earlier ones lack has defaults
+BUNDLE_SCHEMA = "1.2"
 MANIFEST = "manifest.json"
 CARD = "card.md"
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mandora.anatomy import FAMILIES, POINTS, SITES, Damage, Limb, Target
 from mandora.records import Record
-from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+from mandora.settings import DamageSettings, Enlarged, LocateSettings, SymmetrySettings
 
 DAMAGE_FILE = "damage.onnx"
 SYMMETRY_FILE = "symmetry.npz"
@@ -124,6 +124,9 @@ class DamageContract(Record):
     half_window_px: float = Field(
         192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
     )
+    enlarged: Enlarged = Field(
+        {}, description="points of the hand whose patch is larger, and the factor"
+    )
     mask: Literal["space", "erosion", "none"] = Field("space", description="what is drawn")
     points: dict[Limb, tuple[str, ...]] = Field(description="points, in the order of the condition")
 
@@ -137,6 +140,7 @@ class DamageContract(Record):
             window=settings.window,
             half_window=settings.half_window,
             half_window_px=settings.half_window_px,
+            enlarged=settings.enlarged,
             mask=settings.mask,
             points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
         )

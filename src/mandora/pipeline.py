@@ -165,7 +165,7 @@ def _locator(
 def _scorer(contract: DamageContract, paths: Mapping[str, Path], threads: int) -> Scorer:
     rule = PatchRule(
         contract.patch_px, contract.channels, contract.window, contract.half_window,
-        contract.half_window_px,
+        contract.half_window_px, contract.enlarged,
     )  # fmt: skip
     if contract.design == "all-joints":
         return PatchScorer(paths[damage_file()], rule, threads)
@@ -360,7 +360,7 @@ class Pipeline:
         half_px = scorer.rule.half_px(film.shape, unit)
         boxes, upright_boxes = (
             {
-                i: window_box(slot.limb, i, xy, half_px)
+                i: window_box(slot.limb, i, xy, half_px, scorer.rule.enlarged)
                 for i, xy in enumerate(points)
                 if np.isfinite(xy).all()
             }
@@ -370,7 +370,7 @@ class Pipeline:
             view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
             mirrored=view.mirrored, channels=scorer.rule.channels,
         )  # fmt: skip
-        doubts = why_not(patches)
+        doubts = why_not(patches, scorer.rule.enlarged)
         lost |= {POINTS[slot.limb][i].name: reason for i, reason in doubts.items()}
         evidence, scores = {}, {}
         for patch, seen in zip(patches, scorer.score(patches), strict=True):

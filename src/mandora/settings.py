@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from mandora.anatomy import POINT_INDEX, Limb
 
 PRESETS = ("fast", "paper")
 
@@ -196,6 +205,29 @@ class FilmChangeSettings(Settings):
         return self
 
 
+# Half a window is 0.17 of the hand's size; the navicular's middle lies 0.2 from the radiocarpal
+# joint, and the corners of the radius as far from its point. See docs/packaged-model.md.
+ENLARGED = {
+    "mc1": 1.15, "mul": 1.25, "lunate": 1.25, "radius": 1.6, "ulna": 1.3, "mna": 1.15,
+    "capnlun": 1.3, "radcar": 2.0,
+}  # fmt: skip
+
+
+def _points_of_the_hand(factors: dict[str, float]) -> dict[str, float]:
+    unknown = sorted(set(factors) - set(POINT_INDEX[Limb.HAND]))
+    if unknown:
+        raise ValueError(
+            f"a hand has no point {', '.join(unknown)}; its points are "
+            f"{', '.join(POINT_INDEX[Limb.HAND])}"
+        )
+    return factors
+
+
+Enlarged = Annotated[
+    dict[str, Annotated[float, Field(ge=1, le=4)]], AfterValidator(_points_of_the_hand)
+]
+
+
 class DamageSettings(Settings):
     """The damage network, what it sees and what it is trained to say."""
 
@@ -213,6 +245,11 @@ class DamageSettings(Settings):
     )
     half_window_px: float = Field(
         192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
+    )
+    enlarged: Enlarged = Field(
+        ENLARGED,
+        description="points of the hand whose patch is larger, and the factor; without any all "
+        "patches of a hand are alike, as published",
     )
     channels: Literal[1, 7] = Field(
         1, description="1: standardised patch; 7: five versions of the film, two of the patch"
@@ -244,7 +281,7 @@ class PatchChangeSettings(Settings):
     scale: tuple[float, float] = Field((0.88, 1.14), description="least and greatest enlargement")
     mirror_share: float = Field(0.0, ge=0, le=1, description="share that is flipped left to right")
     gamma: float = Field(0.4, ge=0, description="s.d. of the logarithm of gamma")
-    noise: float = Field(0.04, ge=0, description="s.d. of noise, up to this share of the range")
+    noise: float = Field(0.06, ge=0, description="s.d. of noise, up to this share of the range")
     blur_share: float = Field(0.4, ge=0, le=1, description="share of patches that are blurred")
     intensity: tuple[float, float] | None = Field(
         None, description="grey values are multiplied by something between these"
@@ -420,8 +457,8 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "oversample": True,
         "network": {
             "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
-            "channels": 7, "widths": (21, 31, 46, 69, 103), "mask_weight": 1.0, "dice_weight": 0.0,
-            "score_weight": 1.0,
+            "enlarged": {}, "channels": 7, "widths": (21, 31, 46, 69, 103), "mask_weight": 1.0,
+            "dice_weight": 0.0, "score_weight": 1.0,
         },
         "changes": {
             "share": 1.0, "turn_deg": 0.0, "shift": 10 / 384, "scale": (1.0, 1.0),

@@ -74,6 +74,34 @@ def test_a_window_follows_the_limb_and_the_great_toe_has_a_larger_one() -> None:
     assert len(hand) == 1
 
 
+def test_a_window_is_enlarged_at_points_of_the_hand_that_are_named() -> None:
+    enlarged = {"radius": 1.6, "ip": 2.0}
+    widths = {
+        limb: [window_box(limb, i, (5, 7), 8, enlarged).width for i in range(len(POINTS[limb]))]
+        for limb in Limb
+    }
+    for i, place in enumerate(POINTS[Limb.HAND]):
+        assert widths[Limb.HAND][i] == pytest.approx(16 * enlarged.get(place.name, 1.0))
+    assert widths[Limb.FOOT][IP] == pytest.approx(16 * 1.4), "the toe's joint is another"
+    assert window_box(Limb.HAND, 13, (5, 7), 8, enlarged).centre == (5, 7)
+
+
+@pytest.mark.parametrize(
+    ("site", "toward", "share"),
+    [("radius", (0.165, 0.0), 0.8), ("radcar", (0.126, -0.155), 0.6), ("ulna", (0.128, 0.07), 0.8)],
+)
+def test_the_default_windows_hold_the_bones_that_are_scored_in_them(
+    site: str, toward: tuple[float, float], share: float
+) -> None:
+    """Where erosions of radius and ulna begin, and the navicular's middle, from their points."""
+    settings = DamageSettings()
+    point = POINT_INDEX[Limb.HAND][site]
+    box = window_box(Limb.HAND, point, (0, 0), settings.half_window, settings.enlarged)
+    assert max(map(abs, toward)) < share * box.width / 2
+    published = window_box(Limb.HAND, point, (0, 0), settings.half_window)
+    assert max(map(abs, toward)) > 0.7 * published.width / 2, "why it is enlarged"
+
+
 def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
     one = film()
     sheet = np.full((600, 700), 0.1, np.float32)

@@ -12,12 +12,14 @@ from mandora.damage.scorable import edge_width, why_not
 from mandora.geometry import Box
 from mandora.phantom.patients import draw_patient, simulate_film
 from mandora.records import Reason
+from mandora.settings import DamageSettings
 
+SETTINGS = DamageSettings()
 PIP3, MCP4 = POINT_INDEX[Limb.HAND]["pip3"], POINT_INDEX[Limb.HAND]["mcp4"]
 
 
 def doubts(pixels: np.ndarray, limb: Limb, boxes: dict[int, Box]) -> dict[int, Reason]:
-    return why_not(cut_patches(pixels, limb, boxes, 112, mirrored=False))
+    return why_not(cut_patches(pixels, limb, boxes, 112, mirrored=False), SETTINGS.enlarged)
 
 
 def a_limb(
@@ -27,7 +29,11 @@ def a_limb(
     film = simulate_film(draw_patient(seed, 0), Slot(Side.LEFT, limb), pixels_per_mm=ppmm)
     ends = [film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb]]
     unit = float(np.linalg.norm(ends[0] - ends[1]))
-    boxes = {i: window_box(limb, i, film.points[i], 0.17 * unit) for i in range(len(POINTS[limb]))}
+    half = SETTINGS.half_window * unit
+    boxes = {
+        i: window_box(limb, i, film.points[i], half, SETTINGS.enlarged)
+        for i in range(len(POINTS[limb]))
+    }
     return film.bright, boxes, unit
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINT_INDEX, POINTS, Damage, Limb
+from mandora.anatomy import POINT_INDEX, POINTS, Damage, JointGroup, Limb
 from mandora.damage.patches import cut_patches
 from mandora.geometry import Box
 from mandora.images.channels import FilmStatistics, sample_box, standardise
@@ -191,7 +191,7 @@ def test_what_lies_beyond_the_film_is_background(tmp_path: Path) -> None:
 def test_windows_follow_the_size_of_the_limb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(damage, "PLACE_ERROR", 0.0)
+    monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
     monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
     # MTP1 and MTP5 are 80 px apart: half a window is 16 px
     film = training_film({MTP1: (180, 100), MTP5: (116, 148), MTP2: (149.5, 99.5)})

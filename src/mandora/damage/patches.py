@@ -3,12 +3,14 @@
 The default window follows the size of the limb, not of the film, so that a joint looks equally
 large whether one hand or two lie on the film: half side = ``half_window`` × |MCP2-MCP5| (hand) or
 |MTP1-MTP5| (foot). The published window follows the film: half side = 192 px on a film of
-4096 × 4096 px. Either is enlarged for the great toe as in the paper. A window that reaches beyond
-the film is padded, never shifted or stretched.
+4096 × 4096 px. Either is enlarged for the great toe as in the paper; the default's also where a
+bone of the wrist is larger than the window, so that erosions at its edges are seen. A window that
+reaches beyond the film is padded, never shifted or stretched.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -100,7 +102,7 @@ class Window(Protocol):
 
 
 def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None = None) -> float:
-    """Half side of a patch as the settings want it, px of the film, great toe not yet enlarged.
+    """Half side of a patch as the settings want it, px of the film, not yet enlarged.
 
     Args:
         settings: ``window`` chooses between the size of the limb and that of the film.
@@ -117,16 +119,35 @@ def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None =
     return settings.half_window * unit_px
 
 
-def window_box(limb: Limb, point: int, centre: ArrayLike, half_px: float) -> Box:
+def window_box(
+    limb: Limb,
+    point: int,
+    centre: ArrayLike,
+    half_px: float,
+    enlarged: Mapping[str, float] | None = None,
+) -> Box:
     """The window of one point, px of the film.
 
     Args:
         limb: hand or foot.
         point: index of the point in ``anatomy.POINTS[limb]``.
         centre: (x, y) px of the film.
-        half_px: half side before the great toe's enlargement, see :func:`half_window_px`.
+        half_px: half side before any enlargement, see :func:`half_window_px`.
+        enlarged: points of the hand whose window is larger, by their names, and the factor.
     """
-    return Box.around(centre, half_px * POINTS[limb][point].window)
+    more = enlargement(limb, point, enlarged or {})
+    return Box.around(centre, half_px * POINTS[limb][point].window * more)
+
+
+def enlargement(limb: Limb, point: int, enlarged: Mapping[str, float]) -> float:
+    """How much larger than the published window that of a point is; 1 for all of a foot.
+
+    Args:
+        limb: hand or foot.
+        point: index of the point in ``anatomy.POINTS[limb]``.
+        enlarged: factors of points of the hand, by their names.
+    """
+    return enlarged.get(POINTS[limb][point].name, 1.0) if limb is Limb.HAND else 1.0
 
 
 def cut_patches(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import POINTS, JointGroup
-from mandora.damage.patches import Patch
+from mandora.damage.patches import Patch, enlargement
 from mandora.records import Reason
 
 MIN_WINDOW_PX = 22.0  # px of the film across a window; a joint space has then less than 2
@@ -26,11 +26,14 @@ IMPLANT_REACH = 0.3  # of the window on both sides of the joint, along the digit
 MIN_JOINTS = 4  # of a group, to know how bright its bone is
 
 
-def why_not(patches: Sequence[Patch]) -> dict[int, Reason]:
+def why_not(
+    patches: Sequence[Patch], enlarged: Mapping[str, float] | None = None
+) -> dict[int, Reason]:
     """Joints that cannot be scored, and why.
 
     Args:
         patches: of one film.
+        enlarged: points of the hand whose patch is larger, and the factor.
 
     Returns:
         ``BLURRED``, ``COVERED`` or ``REPLACED`` by index of the point; joints without a doubt
@@ -43,7 +46,8 @@ def why_not(patches: Sequence[Patch]) -> dict[int, Reason]:
         if len(looks) >= MIN_JOINTS:
             found |= _metal(looks)
     for patch in patches:
-        if patch.box.width < MIN_WINDOW_PX or edge_width(patch.grey) > MAX_EDGE:
+        more = enlargement(patch.limb, patch.point, enlarged or {})  # blur is not enlarged
+        if patch.box.width < more * MIN_WINDOW_PX or more * edge_width(patch.grey) > MAX_EDGE:
             found.setdefault(patch.point, Reason.BLURRED)
     return found
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,6 +27,7 @@ class PatchRule:
         window: patches are as large as the ``limb`` or the ``film`` makes them.
         half_window: ``limb``: half side of a patch / size of the limb.
         half_window_px: ``film``: half side of a patch on a film of 4096 × 4096 px.
+        enlarged: points of the hand whose patch is larger, and the factor.
     """
 
     patch_px: int
@@ -34,9 +35,10 @@ class PatchRule:
     window: Literal["limb", "film"] = "limb"
     half_window: float = 0.17
     half_window_px: float = 192.0
+    enlarged: Mapping[str, float] = field(default_factory=dict)
 
     def half_px(self, film_hw: tuple[int, int], unit_px: float) -> float:
-        """Half side of a patch, px of the film, before the great toe's enlargement.
+        """Half side of a patch, px of the film, before any enlargement.
 
         Args:
             film_hw: height and width of the film, px.

@@ -35,7 +35,9 @@ from mandora.training.task import Batch, Draw, Mean
 
 Family = tuple[Limb, Damage]
 KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of score tables
-PLACE_ERROR, SIZE_ERROR = 0.012, 0.06  # of the localiser, in units of the limb and as a share
+# of the localiser, in units of the limb and as a share of it
+PLACE_ERROR = {JointGroup.FINGER: 0.012, JointGroup.WRIST: 0.025, JointGroup.TOE: 0.012}
+SIZE_ERROR = 0.06
 VALIDATION_BATCH = 64
 
 
@@ -81,7 +83,15 @@ def prepare_patches(
         "statistics": ((FilmStatistics.SIZE,), "float32"),
     }
     used = settings.model_dump(
-        include={"patch_px", "window", "half_window", "half_window_px", "channels", "mask"}
+        include={
+            "patch_px",
+            "window",
+            "half_window",
+            "half_window_px",
+            "enlarged",
+            "channels",
+            "mask",
+        }
     )
     key = f"damage {films.key} {side_px} {sorted(used.items())}"
     make = partial(_one, films, settings, side_px, shapes)
@@ -130,10 +140,11 @@ def _windows(
         centre, size = film.points[i], 1.0
         if unit is not None:
             # the localiser errs by about this much
-            centre = centre + rng.normal(0, PLACE_ERROR * unit, 2)
+            error = PLACE_ERROR[POINTS[limb][i].group]
+            centre = centre + rng.normal(0, error * unit, 2)
             size += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
-            boxes[i] = window_box(limb, i, centre, half * size * margin)
+            boxes[i] = window_box(limb, i, centre, half * size * margin, settings.enlarged)
     return boxes
 
 

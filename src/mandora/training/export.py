@@ -286,14 +286,14 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     """Two patches of a hand and two of a foot, and the numbers of their points."""
     rule = PatchRule(
         settings.patch_px, settings.channels, settings.window, settings.half_window,
-        settings.half_window_px,
+        settings.half_window_px, settings.enlarged,
     )  # fmt: skip
     patches: list[Patch] = []
     for limb in Limb:
         film, ends = _simulated(limb), [POINT_INDEX[limb][name] for name in UNIT_ENDS[limb]]
         unit = float(np.linalg.norm(film.points[ends[0]] - film.points[ends[1]]))
         half_px = rule.half_px(film.pixels.shape, unit)
-        boxes = {i: window_box(limb, i, film.points[i], half_px) for i in ends}
+        boxes = {i: window_box(limb, i, film.points[i], half_px, rule.enlarged) for i in ends}
         patches += cut_patches(
             film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels
         )
