@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, SLOTS, Damage, Limb, Site, Slot
 from mandora.images.read import read_radiograph
 from mandora.phantom.inflict import Inflicted, inflict
+from mandora.phantom.inflict_sites import JOINTS, LimbPoints
+from mandora.phantom.joint_line import find_joint_line
 from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.phantom.window import Frame
 
 Film = tuple[np.ndarray, np.ndarray]
 UNIT = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
@@ -166,6 +170,41 @@ def test_an_error_of_the_points_is_no_harm(healthy: dict[str, Film]) -> None:
             found = inflict(pixels, shifted, site, narrowing=2).line.mean(axis=0)
             # along the joint the line begins where the point says; across, where the space is
             assert np.hypot(*(found - middle)) < 0.04 * size(points)
+
+
+@pytest.mark.parametrize("beyond", [0.6, 0.8, 1.0])
+def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float) -> None:
+    """Not even if the point was set beyond the middle between the two, as localisers do."""
+    rows, columns = np.mgrid[:200, :200].astype(float)
+    bone = np.clip(25.5 - abs(columns - 100), 0, 1) * (0.6 + 0.01 * np.sin(rows / 3))
+    plate = 12.0
+    for row, width in ((120.0, 5.0), (120 - plate, 4.0)):  # the joint and, distal of it, the plate
+        bone *= 1 - 0.8 * np.clip(width / 2 + 0.5 - abs(rows - row), 0, 1)
+    pixels = (0.1 + ndimage.gaussian_filter(bone, 0.7)).astype(np.float32)
+    point = np.array([100.0, 120 - beyond * plate])
+    frame = Frame(point, np.array([0.0, -1.0]))
+    place = {
+        reach: find_joint_line(pixels, frame, 50, 5, 6.0, reach).line[:, 1].mean()
+        for reach in (0.0, plate)
+    }
+    assert place[plate] == pytest.approx(120, abs=1)
+    if beyond == 1:
+        assert place[0.0] == pytest.approx(120 - plate, abs=1), "what happens without the rule"
+
+
+def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Film]) -> None:
+    pixels, points = healthy["LH"]
+    limb = LimbPoints.of(points, pixels.shape)
+    for site in ("pip2", "pip3", "pip4", "pip5"):
+        joint = JOINTS[Limb.HAND][site]
+        frame = Frame(limb.known(site, site), limb.axis(site, joint.axes))
+        sizes = [v * limb.unit for v in (joint.width, joint.gap, 0.02)]
+        plain, wary = (
+            find_joint_line(pixels, frame, *sizes, reach).line
+            for reach in (0.0, joint.plate * limb.unit)
+        )
+        assert joint.plate > 0
+        np.testing.assert_array_equal(plain, wary)
 
 
 def test_damage_adds_up_over_calls(healthy: dict[str, Film]) -> None:

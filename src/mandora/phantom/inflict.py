@@ -159,8 +159,9 @@ class _Operation:
         frame = Frame(point, self.points.axis(self.site, joint.axes))
         try:
             return find_joint_line(
-                self.pixels, frame, joint.width * unit, joint.gap * unit, POINT_ERROR * unit
-            )
+                self.pixels, frame, joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
+                joint.plate * unit,
+            )  # fmt: skip
         except NoJointLine as reason:
             raise ValueError(
                 f"{self.site}: no joint line was found near ({point[0]:.0f}, {point[1]:.0f}): "

@@ -27,11 +27,13 @@ class ExpectedJoint:
         width: of the joint.
         gap: width of the joint space.
         axes: the pairs of points that tell its direction.
+        plate: how far distal of the joint an open growth plate may lie; 0: there is none.
     """
 
     width: float
     gap: float
     axes: Axes
+    plate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class ExpectedBone:
     forearm: bool = False
 
 
+# Of middle phalanges. At other joints the plates lie too far away to be taken for the joint.
+_PLATE = 0.04
+
 _TO_WRIST = ("radcar", "capnlun", "lunate", "radius", "mc1")
 WRIST_AXES = (
     tuple((low, high) for high in ("cmc3", "mcp3") for low in ("radcar", "radius", "lunate")),
@@ -63,7 +68,7 @@ WRIST_AXES = (
 def _hand_joints() -> dict[str, ExpectedJoint]:
     joints = {"ip": ExpectedJoint(0.18, 0.024, ((("mcp1", "ip"),),))}
     for n, width in {2: 0.18, 3: 0.18, 4: 0.175, 5: 0.15}.items():
-        joints[f"pip{n}"] = ExpectedJoint(width, 0.024, (((f"mcp{n}", f"pip{n}"),),))
+        joints[f"pip{n}"] = ExpectedJoint(width, 0.024, (((f"mcp{n}", f"pip{n}"),),), _PLATE)
     for n, width in {1: 0.23, 2: 0.23, 3: 0.23, 4: 0.21, 5: 0.19}.items():
         lower = ("mc1",) if n == 1 else ("mul", *_TO_WRIST) if n == 2 else (f"cmc{n}", *_TO_WRIST)
         upper = "ip" if n == 1 else f"pip{n}"

@@ -3,7 +3,9 @@
 A point from a reader or a localiser is good to one or two hundredths of the limb's size, a joint
 space is not much wider. The surfaces are found by dynamic programming: of all pairs of lines that
 cross the joint, the pair with bone before the first, bone behind the second and the dark of the
-joint space between them. An open growth plate looks alike; it is farther from the point.
+joint space between them. An open growth plate looks alike. In a middle phalanx it lies just distal
+of the joint, and a point that was set between the two is as near to either: then the proximal line
+is the joint's.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ GAP_SIGMA = 0.4  # spread of the joint space's logarithm
 DOUBT = 0.12  # weight of what is expected against what is seen
 MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
 MAX_TILT = 0.45  # rad, between the axis from the points and the joint
+AS_DARK = (
+    0.6  # a line before a growth plate is the joint's if it has so much of the plate's darkness
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +76,12 @@ class NoJointLine(ValueError):
 
 
 def find_joint_line(
-    pixels: NDArray[np.float32], frame: Frame, width: float, gap: float, error: float
+    pixels: NDArray[np.float32],
+    frame: Frame,
+    width: float,
+    gap: float,
+    error: float,
+    plate: float = 0.0,
 ) -> JointLine:
     """Find the surfaces of the joint near the origin of a frame.
 
@@ -81,6 +91,7 @@ def find_joint_line(
         width: of the joint as expected, px.
         gap: of the joint space as expected, px.
         error: of the origin as expected (standard deviation), px.
+        plate: how far distal of the joint an open growth plate may lie, px; 0: there is none.
 
     Returns:
         The surfaces, in a frame that is centred on the joint and square to it.
@@ -88,19 +99,32 @@ def find_joint_line(
     Raises:
         NoJointLine: if nothing there is darker than its surroundings.
     """
-    first = _search(pixels, frame, width, gap, error)
-    middle = (first.proximal + first.distal) / 2
-    slope, offset = np.polyfit(first.u, middle, 1)
-    tilt = float(np.clip(np.arctan(slope), -MAX_TILT, MAX_TILT))
-    turned = np.cos(tilt) * frame.axis - np.sin(tilt) * frame.across
-    x, y = frame.to_film(np.array(0.0), np.array(offset))
-    line = _search(pixels, Frame(np.array([x, y]), turned), width, gap, error)
+    line = _square(pixels, frame, width, gap, error)
+    if plate:
+        before = Frame(line.frame.origin - plate * line.frame.axis, line.frame.axis)
+        other = _square(pixels, before, width, gap, plate / 4)
+        way = float((line.frame.origin - other.frame.origin) @ line.frame.axis)
+        if 0.5 * plate < way < 1.5 * plate and other.quality > AS_DARK * line.quality:
+            line = other
     if line.quality < MIN_CONTRAST:
         raise NoJointLine(
             f"its darkest line is only {max(line.quality, 0):.2f} of the local range of grey "
             f"darker than its sides, at least {MIN_CONTRAST} is needed"
         )
     return _refine(pixels, line)
+
+
+def _square(
+    pixels: NDArray[np.float32], frame: Frame, width: float, gap: float, error: float
+) -> JointLine:
+    """The line near the origin of a frame, in a frame that is square to it."""
+    first = _search(pixels, frame, width, gap, error)
+    middle = (first.proximal + first.distal) / 2
+    slope, offset = np.polyfit(first.u, middle, 1)
+    tilt = float(np.clip(np.arctan(slope), -MAX_TILT, MAX_TILT))
+    turned = np.cos(tilt) * frame.axis - np.sin(tilt) * frame.across
+    x, y = frame.to_film(np.array(0.0), np.array(offset))
+    return _search(pixels, Frame(np.array([x, y]), turned), width, gap, error)
 
 
 def _search(
