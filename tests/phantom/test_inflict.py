@@ -172,30 +172,30 @@ def test_an_error_of_the_points_is_no_harm(healthy: dict[str, Film]) -> None:
             assert np.hypot(*(found - middle)) < 0.04 * size(points)
 
 
-@pytest.mark.parametrize("beyond", [0.6, 0.8, 1.0])
-def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float) -> None:
+@pytest.mark.parametrize("beyond", [0.6, 0.75, 0.85])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int) -> None:
     """Not even if the point was set beyond the middle between the two, as localisers do."""
     rows, columns = np.mgrid[:200, :200].astype(float)
     bone = np.clip(25.5 - abs(columns - 100), 0, 1) * (0.6 + 0.01 * np.sin(rows / 3))
-    plate = 12.0
-    for row, width in ((120.0, 5.0), (120 - plate, 4.0)):  # the joint and, distal of it, the plate
+    plate = 12.0 * side  # distal of the joint, or proximal
+    for row, width in ((120.0, 5.0), (120 - plate, 4.0)):
         bone *= 1 - 0.8 * np.clip(width / 2 + 0.5 - abs(rows - row), 0, 1)
     pixels = (0.1 + ndimage.gaussian_filter(bone, 0.7)).astype(np.float32)
-    point = np.array([100.0, 120 - beyond * plate])
-    frame = Frame(point, np.array([0.0, -1.0]))
-    place = {
-        reach: find_joint_line(pixels, frame, 50, 5, 6.0, reach).line[:, 1].mean()
-        for reach in (0.0, plate)
-    }
-    assert place[plate] == pytest.approx(120, abs=1)
-    if beyond == 1:
-        assert place[0.0] == pytest.approx(120 - plate, abs=1), "what happens without the rule"
+    frame = Frame(np.array([100.0, 120 - beyond * plate]), np.array([0.0, -1.0]))
+    found, blind = (
+        find_joint_line(pixels, frame, 50, 5, 6.0, reach).line[:, 1].mean()
+        for reach in (plate, 0.0)
+    )
+    assert found == pytest.approx(120, abs=1)
+    if beyond > 0.8:
+        assert blind == pytest.approx(120 - plate, abs=1), "what happens without the rule"
 
 
 def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Film]) -> None:
     pixels, points = healthy["LH"]
     limb = LimbPoints.of(points, pixels.shape)
-    for site in ("pip2", "pip3", "pip4", "pip5"):
+    for site in ("pip2", "pip3", "pip4", "pip5", "radcar"):
         joint = JOINTS[Limb.HAND][site]
         frame = Frame(limb.known(site, site), limb.axis(site, joint.axes))
         sizes = [v * limb.unit for v in (joint.width, joint.gap, 0.02)]
@@ -203,8 +203,20 @@ def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Fil
             find_joint_line(pixels, frame, *sizes, reach).line
             for reach in (0.0, joint.plate * limb.unit)
         )
-        assert joint.plate > 0
+        assert joint.plate
         np.testing.assert_array_equal(plain, wary)
+
+
+@pytest.mark.parametrize("site", ["nav", "lunate", "mul"])
+def test_a_carpal_bone_that_is_not_seen_is_not_eroded(healthy: dict[str, Film], site: str) -> None:
+    pixels, points = healthy["LH"]
+    x, y = LimbPoints.of(points, pixels.shape).centre(site)
+    rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
+    hidden = np.hypot(rows - y, columns - x) < 0.35 * size(points)
+    flat = np.where(hidden, np.float32(0.6), pixels)
+    with pytest.raises(ValueError, match=rf"{site}: nowhere at the edge .* leave this site out"):
+        inflict(flat, points, site, erosion=3)
+    assert inflict(pixels, points, site, erosion=3).eroded.any()
 
 
 def test_damage_adds_up_over_calls(healthy: dict[str, Film]) -> None:

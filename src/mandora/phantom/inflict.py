@@ -24,6 +24,7 @@ from mandora.phantom.narrow import bridged, displacement, fade_px, narrowed
 from mandora.phantom.window import Array, Frame, Window
 
 POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
+MIN_SEEN = 0.12  # what erosions of a carpal bone darken, as a share of the range of grey around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,18 +174,28 @@ class _Operation:
         radius = bone.radius * self.points.unit
         frame = Frame(result.point, self.points.axis(self.site, WRIST_AXES))
         window = Window(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
-        film = window.cut(self.pixels)
-        edge = outline(film, window, radius)
-        eroded = np.zeros(film.shape, np.bool_)
-        for erosion in result.state.erosions:
-            degrees = bone.bare[erosion.anchor] + float(rng.uniform(-12, 12))
-            beside_flesh = bone.forearm and abs(degrees) > 40
-            margin = bone_margin(edge, window, np.radians(degrees), beside_flesh)
-            film, gone = carve(film, window, margin, erosion, rng)
-            eroded |= gone
+        before = window.cut(self.pixels)
+        edge = outline(before, window, radius)
         turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
         around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-        return replace(self._with(result, window, film, eroded), line=around)
+        seen = 0.0
+        for moved in range(len(bone.bare)):  # elsewhere on the bone, if nothing is seen there
+            film, eroded = before, np.zeros(before.shape, np.bool_)
+            for erosion in result.state.erosions:
+                degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
+                degrees += float(rng.uniform(-12, 12))
+                beside_flesh = bone.forearm and abs(degrees) > 40
+                margin = bone_margin(edge, window, np.radians(degrees), beside_flesh)
+                film, gone = carve(film, window, margin, erosion, rng)
+                eroded |= gone
+            seen = _darkening(before, film, eroded)
+            if bone.forearm or seen >= MIN_SEEN:
+                return replace(self._with(result, window, film, eroded), line=around)
+        raise ValueError(
+            f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
+            f"was darker by {seen:.2f} of the range of grey around it, at least {MIN_SEEN} is "
+            "needed; correct the points, or leave this site out"
+        )
 
     def _with(
         self, result: Inflicted, window: Window, film: Array, eroded: NDArray[np.bool_]
@@ -193,6 +204,14 @@ class _Operation:
         pixels[window.rows, window.columns] = np.clip(film, 0, 1)
         mask[window.rows, window.columns] = eroded
         return replace(result, pixels=pixels, eroded=mask)
+
+
+def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
+    """By how much erosions darken, as a share of the range of grey around them."""
+    low, high = np.percentile(before, (5, 95))
+    if not eroded.any():
+        return 0.0
+    return float((before - after)[eroded].mean() / max(high - low, 1e-6))
 
 
 def _draw(

@@ -27,7 +27,8 @@ class ExpectedJoint:
         width: of the joint.
         gap: width of the joint space.
         axes: the pairs of points that tell its direction.
-        plate: how far distal of the joint an open growth plate may lie; 0: there is none.
+        plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
+            0: none is near.
     """
 
     width: float
@@ -56,8 +57,8 @@ class ExpectedBone:
     forearm: bool = False
 
 
-# Of middle phalanges. At other joints the plates lie too far away to be taken for the joint.
-_PLATE = 0.04
+# At other joints the plates lie too far away to be taken for the joint.
+PHALANX_PLATE, RADIUS_PLATE = 0.04, -0.08
 
 _TO_WRIST = ("radcar", "capnlun", "lunate", "radius", "mc1")
 WRIST_AXES = (
@@ -68,7 +69,7 @@ WRIST_AXES = (
 def _hand_joints() -> dict[str, ExpectedJoint]:
     joints = {"ip": ExpectedJoint(0.18, 0.024, ((("mcp1", "ip"),),))}
     for n, width in {2: 0.18, 3: 0.18, 4: 0.175, 5: 0.15}.items():
-        joints[f"pip{n}"] = ExpectedJoint(width, 0.024, (((f"mcp{n}", f"pip{n}"),),), _PLATE)
+        joints[f"pip{n}"] = ExpectedJoint(width, 0.024, (((f"mcp{n}", f"pip{n}"),),), PHALANX_PLATE)
     for n, width in {1: 0.23, 2: 0.23, 3: 0.23, 4: 0.21, 5: 0.19}.items():
         lower = ("mc1",) if n == 1 else ("mul", *_TO_WRIST) if n == 2 else (f"cmc{n}", *_TO_WRIST)
         upper = "ip" if n == 1 else f"pip{n}"
@@ -80,7 +81,7 @@ def _hand_joints() -> dict[str, ExpectedJoint]:
         joints[f"cmc{n}"] = ExpectedJoint(width, 0.02, (((f"cmc{n}", f"mcp{n}"),),))
     joints["mna"] = ExpectedJoint(0.20, 0.024, ((("radcar", "mul"), ("radcar", "mcp2")),))
     joints["capnlun"] = ExpectedJoint(0.26, 0.024, WRIST_AXES)
-    joints["radcar"] = ExpectedJoint(0.40, 0.03, WRIST_AXES)
+    joints["radcar"] = ExpectedJoint(0.40, 0.03, WRIST_AXES, RADIUS_PLATE)
     return joints
 
 

@@ -3,9 +3,9 @@
 A point from a reader or a localiser is good to one or two hundredths of the limb's size, a joint
 space is not much wider. The surfaces are found by dynamic programming: of all pairs of lines that
 cross the joint, the pair with bone before the first, bone behind the second and the dark of the
-joint space between them. An open growth plate looks alike. In a middle phalanx it lies just distal
-of the joint, and a point that was set between the two is as near to either: then the proximal line
-is the joint's.
+joint space between them. An open growth plate looks alike, and is often darker. In a middle phalanx
+it lies just distal of the joint, in the radius just proximal, and a point that was set between the
+two is as near to either: where there is a second line on the joint's side, it is the joint's.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def find_joint_line(
         width: of the joint as expected, px.
         gap: of the joint space as expected, px.
         error: of the origin as expected (standard deviation), px.
-        plate: how far distal of the joint an open growth plate may lie, px; 0: there is none.
+        plate: how far distal of the joint an open growth plate may lie, px; negative if it lies
+            proximal of the joint, 0 if there is none.
 
     Returns:
         The surfaces, in a frame that is centred on the joint and square to it.
@@ -101,10 +102,11 @@ def find_joint_line(
     """
     line = _square(pixels, frame, width, gap, error)
     if plate:
-        before = Frame(line.frame.origin - plate * line.frame.axis, line.frame.axis)
-        other = _square(pixels, before, width, gap, plate / 4)
-        way = float((line.frame.origin - other.frame.origin) @ line.frame.axis)
-        if 0.5 * plate < way < 1.5 * plate and other.quality > AS_DARK * line.quality:
+        beside = Frame(line.frame.origin - plate * line.frame.axis, line.frame.axis)
+        other = _square(pixels, beside, width, gap, abs(plate) / 4)
+        way = float((line.frame.origin - other.frame.origin) @ line.frame.axis) / plate
+        far = abs(float((other.frame.origin - frame.origin) @ frame.axis)) >= abs(plate)
+        if 0.5 < way < 1.5 and not far and other.quality > AS_DARK * line.quality:
             line = other
     if line.quality < MIN_CONTRAST:
         raise NoJointLine(
