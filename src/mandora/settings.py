@@ -361,7 +361,7 @@ class TrainDamageSettings(Settings):
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=10, batch_size=32, learning_rate=3e-3), description="table `[loop]`"
+        LoopSettings(epochs=8, batch_size=32, learning_rate=3e-3), description="table `[loop]`"
     )
 
 
