@@ -125,7 +125,7 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
     bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # right limbs are looked for where the left ones lie: what a patch shows there is accident
-    monkeypatch.setattr("mandora.pipeline.why_not", lambda patches: {})
+    monkeypatch.setattr("mandora.pipeline.why_not", lambda patches, enlarged: {})
     assert len(bundle.manifest.files) == 2 * 27 + 4 + 2
     scored = Pipeline.from_bundle(open_bundle(bundle.folder), 1).score("P1", patient)
     result = scored.result

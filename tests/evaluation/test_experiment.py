@@ -69,8 +69,8 @@ def test_folds_follow_the_plan() -> None:
 def test_what_is_drawn_is_all_that_differs_between_the_masks() -> None:
     made = {mask: changed(SETTINGS.damage, changes) for mask, changes in MASKS.items()}
     assert {m.network.mask for m in made.values()} == {"space", "none", "erosion"}
-    back = {m.network.model_copy(update={"mask": "space"}) for m in made.values()}
-    assert back == {SETTINGS.damage.network}
+    for one in made.values():
+        assert one.network.model_copy(update={"mask": "space"}) == SETTINGS.damage.network
 
 
 def test_fewer_patients_are_shown_as_often() -> None:
