@@ -75,6 +75,17 @@ def test_the_nearly_grown_have_dense_lines_and_grown_carpal_bones() -> None:
         assert small < 0.97 * large
 
 
+def test_growth_plates_of_middle_phalanges_lie_close_to_the_joint() -> None:
+    young = hand(1, replace(Traits(), immature=True))
+    for n in (2, 3, 4, 5):
+        base = {}
+        for bone in (b for b in young.bones if b.name in (f"pp{n}", f"mp{n}")):
+            assert bone.axis is not None
+            assert bone.plate is not None
+            base[bone.name] = bone.plate * np.linalg.norm(bone.axis[1] - bone.axis[0])
+        assert base[f"mp{n}"] < 2.5 < base[f"pp{n}"], "mm"
+
+
 def test_growth_plates_close_with_age() -> None:
     many = [Traits.draw(np.random.default_rng(i), 1.0) for i in range(400)]
     young, older = ([t.closing for t in many if (t.age < 14) is early] for early in (True, False))

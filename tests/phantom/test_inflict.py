@@ -174,13 +174,14 @@ def test_an_error_of_the_points_is_no_harm(healthy: dict[str, Film]) -> None:
 
 @pytest.mark.parametrize("beyond", [0.6, 0.75, 0.85])
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int) -> None:
+@pytest.mark.parametrize("faint", [1.0, 0.6])
+def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int, faint: float) -> None:
     """Not even if the point was set beyond the middle between the two, as localisers do."""
     rows, columns = np.mgrid[:200, :200].astype(float)
     bone = np.clip(25.5 - abs(columns - 100), 0, 1) * (0.6 + 0.01 * np.sin(rows / 3))
     plate = 12.0 * side  # distal of the joint, or proximal
-    for row, width in ((120.0, 5.0), (120 - plate, 4.0)):
-        bone *= 1 - 0.8 * np.clip(width / 2 + 0.5 - abs(rows - row), 0, 1)
+    for row, width, depth in ((120.0, 5.0, faint), (120 - plate, 4.0, 1.0)):
+        bone *= 1 - 0.8 * depth * np.clip(width / 2 + 0.5 - abs(rows - row), 0, 1)
     pixels = (0.1 + ndimage.gaussian_filter(bone, 0.7)).astype(np.float32)
     frame = Frame(np.array([100.0, 120 - beyond * plate]), np.array([0.0, -1.0]))
     found, blind = (
@@ -207,12 +208,15 @@ def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Fil
         np.testing.assert_array_equal(plain, wary)
 
 
-@pytest.mark.parametrize("site", ["nav", "lunate", "mul"])
-def test_a_carpal_bone_that_is_not_seen_is_not_eroded(healthy: dict[str, Film], site: str) -> None:
+@pytest.mark.parametrize("site", ["nav", "lunate", "mul", "radius", "ulna"])
+def test_a_bone_of_the_wrist_that_is_not_seen_is_not_eroded(
+    healthy: dict[str, Film], site: str
+) -> None:
     pixels, points = healthy["LH"]
     x, y = LimbPoints.of(points, pixels.shape).centre(site)
     rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
-    hidden = np.hypot(rows - y, columns - x) < 0.35 * size(points)
+    reach = 0.6 if site in ("radius", "ulna") else 0.35
+    hidden = np.hypot(rows - y, columns - x) < reach * size(points)
     flat = np.where(hidden, np.float32(0.6), pixels)
     with pytest.raises(ValueError, match=rf"{site}: nowhere at the edge .* leave this site out"):
         inflict(flat, points, site, erosion=3)

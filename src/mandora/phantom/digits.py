@@ -24,6 +24,7 @@ from mandora.phantom.tubular import Lie
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
 FUSED_OVERLAP_MM = 1.2
+MIDDLE_PLATE = 0.15  # of growth plates, from the base, as a share of its width
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +132,11 @@ def build_digit(
 def _growth_plate(chain: Chain, i: int) -> float:
     """Growth plates lie at the heads of metacarpals 2-5 and at the bases of all else."""
     length = float(np.linalg.norm(chain.nodes[i + 1] - chain.nodes[i]))
-    at_head = i == 0 and len(chain.bones) == 4
-    inset = (0.55 * chain.tubes[i].head if at_head else 0.28 * chain.tubes[i].base) / length
+    long = len(chain.bones) == 4
+    at_head, middle = i == 0 and long, i == 2 and long
+    # in a middle phalanx 0.04 of the hand's size from the joint, as on real films
+    at_base = (MIDDLE_PLATE if middle else 0.28) * chain.tubes[i].base
+    inset = (0.55 * chain.tubes[i].head if at_head else at_base) / length
     return 1 - inset if at_head else inset
 
 

@@ -24,7 +24,9 @@ from mandora.phantom.narrow import bridged, displacement, fade_px, narrowed
 from mandora.phantom.window import Array, Frame, Window
 
 POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
-MIN_SEEN = 0.12  # what erosions of a carpal bone darken, as a share of the range of grey around it
+# What erosions of a bone of the wrist darken at least, as a share of the range of grey around it;
+# around the forearm's bones that range is wider: flesh lies beside them.
+MIN_SEEN, MIN_SEEN_BESIDE_FLESH = 0.12, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,7 @@ class _Operation:
         edge = outline(before, window, radius)
         turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
         around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-        seen = 0.0
+        seen, least = 0.0, MIN_SEEN_BESIDE_FLESH if bone.forearm else MIN_SEEN
         for moved in range(len(bone.bare)):  # elsewhere on the bone, if nothing is seen there
             film, eroded = before, np.zeros(before.shape, np.bool_)
             for erosion in result.state.erosions:
@@ -189,11 +191,11 @@ class _Operation:
                 film, gone = carve(film, window, margin, erosion, rng)
                 eroded |= gone
             seen = _darkening(before, film, eroded)
-            if bone.forearm or seen >= MIN_SEEN:
+            if seen >= least:
                 return replace(self._with(result, window, film, eroded), line=around)
         raise ValueError(
             f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
-            f"was darker by {seen:.2f} of the range of grey around it, at least {MIN_SEEN} is "
+            f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
             "needed; correct the points, or leave this site out"
         )
 

@@ -25,7 +25,7 @@ GAP_SIGMA = 0.4  # spread of the joint space's logarithm
 DOUBT = 0.12  # weight of what is expected against what is seen
 MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
 MAX_TILT = 0.45  # rad, between the axis from the points and the joint
-AS_DARK = 0.6  # share of a growth plate's darkness that the joint's line has at least
+AS_DARK = 0.4  # share of a growth plate's darkness that the joint's line has at least
 
 
 @dataclass(frozen=True, eq=False)
