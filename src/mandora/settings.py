@@ -206,10 +206,11 @@ class FilmChangeSettings(Settings):
 
 
 # Half a window is 0.17 of the hand's size; the navicular's middle lies 0.2 from the radiocarpal
-# joint, and the corners of the radius as far from its point. See docs/packaged-model.md.
+# joint, and the corners of the radius as far from its point. Larger windows than these show less
+# of the joint space. See docs/packaged-model.md.
 ENLARGED = {
     "mc1": 1.15, "mul": 1.25, "lunate": 1.25, "radius": 1.6, "ulna": 1.3, "mna": 1.15,
-    "capnlun": 1.3, "radcar": 2.0,
+    "radcar": 1.7,
 }  # fmt: skip
 
 
@@ -361,7 +362,7 @@ class TrainDamageSettings(Settings):
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=8, batch_size=32, learning_rate=3e-3), description="table `[loop]`"
+        LoopSettings(epochs=10, batch_size=32, learning_rate=3e-3), description="table `[loop]`"
     )
 
 
