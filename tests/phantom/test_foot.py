@@ -62,13 +62,23 @@ def test_a_foot_has_nineteen_tubular_and_seven_tarsal_bones_and_a_leg(seed: int)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int) -> None:
-    made = foot(seed)
+@pytest.mark.parametrize("oddness", [1.0, 2.2])
+def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, oddness: float) -> None:
+    made = foot(seed, replace(Traits.draw(np.random.default_rng(seed)), oddness=oddness))
     for point, proximal, distal in JOINTS:
         head, base = axis(made, proximal)[1], axis(made, distal)[0]
         xy = made.points[POINT_INDEX[Limb.FOOT][point]]
         np.testing.assert_allclose(0.5 * (head + base), xy, atol=0.6)
         assert 1.0 < float(np.linalg.norm(base - head)) < 3.5
+
+
+def test_odd_feet_lie_further_from_the_mean() -> None:
+    plain, odd, odder = (foot(5, Traits(oddness=o)).points for o in (1.0, 1.5, 2.0))
+    steps = [
+        (made - made.mean(axis=0)) / np.ptp(made, axis=0).max() for made in (plain, odd, odder)
+    ]
+    moved = [float(np.abs(step - steps[0]).max()) for step in steps[1:]]
+    assert 0.01 < moved[0] < moved[1]
 
 
 def test_a_narrowed_joint_keeps_its_point() -> None:

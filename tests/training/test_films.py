@@ -14,7 +14,7 @@ from PIL import Image
 from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
 from mandora.cohorts.outlines import Outline
-from mandora.phantom.patients import draw_patient, mean_shape
+from mandora.phantom.patients import Patient, draw_patient, mean_shape
 from mandora.training import films as films_module
 from mandora.training.films import (
     LabelledFilms,
@@ -126,6 +126,32 @@ def test_simulated_films_can_be_made_again_whatever_their_number() -> None:
     np.testing.assert_array_equal(first.official, first.scores)
     other = SimulatedFilms(Limb.FOOT, 2, 6, fine=False).film(1)
     assert other.pixels.shape != first.pixels.shape or (other.pixels != first.pixels).any()
+
+
+@pytest.mark.parametrize(
+    ("limb", "fine", "odd"),
+    [(Limb.FOOT, False, True), (Limb.FOOT, True, False), (Limb.HAND, False, False)],
+)
+def test_half_of_the_feet_for_the_localiser_are_odd(
+    monkeypatch: pytest.MonkeyPatch, limb: Limb, fine: bool, odd: bool
+) -> None:
+    class Drawn(Exception):
+        pass
+
+    seen = []
+
+    def keep(patient: Patient, *_: object, **__: object) -> None:
+        seen.append(patient.traits.oddness)
+        raise Drawn
+
+    monkeypatch.setattr(films_module, "simulate_film", keep)
+    monkeypatch.setattr(films_module, "simulate_pair", keep)
+    for index in range(60):
+        with pytest.raises(Drawn):
+            SimulatedFilms(limb, 60, 5, fine).film(index)
+    share = np.mean([oddness > 1 for oddness in seen])
+    assert 0.3 < share < 0.7 if odd else share == 0
+    assert max(seen) <= films_module.MOST_ODD
 
 
 def test_films_for_patches_are_finer_than_those_for_the_localiser() -> None:

@@ -94,7 +94,7 @@ def build_foot(
     film_rng: np.random.Generator,
 ) -> Skeleton:
     """One left foot; the arguments are those of :func:`mandora.phantom.hand.build_hand`."""
-    drawn = draw_landmarks(Limb.FOOT, patient_rng, film_rng)
+    drawn = draw_landmarks(Limb.FOOT, patient_rng, film_rng, traits.oddness)
     view = View.draw(UNIT_MM * traits.size, drawn, film_rng)
     fore = _forefoot(view.flat(drawn), view, traits, film_rng)
     bones: list[Bone] = []

@@ -128,6 +128,8 @@ class Traits:
         closing: how far they have closed, 0 open, 1 nothing but a dense line.
         female: women have smaller and more slender bones, and lose more of them.
         age: years.
+        oddness: of the foot's form: its distance from the mean, 1 as in the cohort it was taken
+            from.
     """
 
     size: float = 1.0
@@ -140,6 +142,7 @@ class Traits:
     closing: float = 0.0
     female: bool = True
     age: float = 50.0
+    oddness: float = 1.0
 
     @staticmethod
     def draw(rng: np.random.Generator, immature_share: float = 0.0) -> Traits:
@@ -176,18 +179,21 @@ def _prior(limb: Limb) -> tuple[tuple[str, ...], Array, Array]:
 
 
 def draw_landmarks(
-    limb: Limb, patient_rng: np.random.Generator, film_rng: np.random.Generator
+    limb: Limb,
+    patient_rng: np.random.Generator,
+    film_rng: np.random.Generator,
+    oddness: float = 1.0,
 ) -> dict[str, Array]:
     """Landmarks of a left limb in units of |MCP2-MCP5| or |MTP1-MTP5|.
 
     Drawn from the mean and covariance of clicked landmarks of 736 hands or feet of people with
     rheumatoid arthritis. The patient's generator gives what both sides share, the film's
-    generator what is its own.
+    generator what is its own; ``oddness`` times as far from the mean as that cohort.
     """
     labels, mean, root = _prior(limb)
     z = np.sqrt(0.65) * patient_rng.standard_normal(len(mean))
     z = z + np.sqrt(0.35) * film_rng.standard_normal(len(mean))
-    xy = (mean + root @ np.clip(z, -2.6, 2.6)).reshape(-1, 2)
+    xy = (mean + root @ np.clip(z, -2.6, 2.6) * oddness).reshape(-1, 2)
     if limb is Limb.FOOT:
         xy[:, 0] = -xy[:, 0]  # the prior has the great toe on the left
     return dict(zip(labels, xy, strict=True))

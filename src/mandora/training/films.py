@@ -27,6 +27,9 @@ from mandora.training.cache import FilmCache, source_digest
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more
 FINE_PIXELS_PER_MM = (4.0, 7.5)  # resolution of the films that patches are cut from
 PAIR_SHARE = 0.15  # coarse films that show the other hand or foot as well
+# Coarse films of feet whose form departs further from the mean than the cohort's that forms are
+# drawn from, and how far at most: every hospital has a more severe hallux valgus.
+ODD_SHARE, MOST_ODD = 0.5, 2.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,9 @@ class SimulatedFilms:
             # more severe than in a cohort: the diseased are the hard ones
             severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
         patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
+        if not self.fine and self.limb is Limb.FOOT and rng.random() < ODD_SHARE:
+            oddness = float(rng.uniform(1.0, MOST_ODD))
+            patient = replace(patient, traits=replace(patient.traits, oddness=oddness))
         if not self.fine and rng.random() < PAIR_SHARE:
             film, _ = simulate_pair(patient, self.limb, wide=True, pixels_per_mm=resolution)
         else:
