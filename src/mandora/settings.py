@@ -206,8 +206,8 @@ class FilmChangeSettings(Settings):
 
 
 # Half a window is 0.17 of the hand's size; the navicular's middle lies 0.2 from the radiocarpal
-# joint, and the corners of the radius as far from its point. Larger windows than these show less
-# of the joint space. See docs/packaged-model.md.
+# joint, and the corners of the radius as far from its point. With larger windows than these a joint
+# space has too few px. See docs/packaged-model.md.
 ENLARGED = {
     "mc1": 1.15, "mul": 1.25, "lunate": 1.25, "radius": 1.6, "ulna": 1.3, "mna": 1.15,
     "radcar": 1.7,

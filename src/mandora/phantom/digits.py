@@ -134,7 +134,7 @@ def _growth_plate(chain: Chain, i: int) -> float:
     length = float(np.linalg.norm(chain.nodes[i + 1] - chain.nodes[i]))
     long = len(chain.bones) == 4
     at_head, middle = i == 0 and long, i == 2 and long
-    # in a middle phalanx 0.04 of the hand's size from the joint, as on real films
+    # in a middle phalanx less than 0.05 of the hand's size from the joint, as on real films
     at_base = (MIDDLE_PLATE if middle else 0.28) * chain.tubes[i].base
     inset = (0.55 * chain.tubes[i].head if at_head else at_base) / length
     return 1 - inset if at_head else inset
