@@ -193,6 +193,28 @@ def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int, fai
         assert blind == pytest.approx(120 - plate, abs=1), "what happens without the rule"
 
 
+@pytest.mark.parametrize("below", [0.0, 6.0, 10.0])
+def test_a_joint_around_a_head_is_not_taken_for_the_straight_one_beside_it(below: float) -> None:
+    """The capitate's joint, and the darker one of the radius proximal of it."""
+    rows, columns = np.mgrid[:240, :240].astype(float)
+    radius, middle = 32.0, 120.0  # of the head, and the row of its lowest point
+    away = np.hypot(columns - 120, rows - (middle - radius)) - radius
+    bone = 0.7 + 0.01 * np.sin(rows / 3) * np.cos(columns / 4)
+    around = (rows > middle - radius) & (abs(columns - 120) < 1.2 * radius)
+    bone -= 0.2 * np.clip(3.0 - abs(away), 0, 1) * around
+    bone -= 0.5 * np.clip(4.0 - abs(rows - middle - 24), 0, 1)
+    pixels = (0.1 + ndimage.gaussian_filter(bone, 0.7)).astype(np.float32)
+    frame = Frame(np.array([120.0, middle + below]), np.array([0.0, -1.0]))
+    found, blind = (
+        find_joint_line(pixels, frame, 62, 6, 5.0, round_of=r).line for r in (31.0, 0.0)
+    )
+    inner = slice(8, -8)  # within 0.27 of the width from the middle
+    off = np.hypot(*(found - [120, middle - radius]).T) - radius
+    assert np.abs(off[inner]).max() < 1.5
+    if below > 8:
+        assert np.median(blind[inner, 1]) > middle + 15, "what happens without the rule"
+
+
 def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Film]) -> None:
     pixels, points = healthy["LH"]
     limb = LimbPoints.of(points, pixels.shape)

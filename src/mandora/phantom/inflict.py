@@ -159,11 +159,12 @@ class _Operation:
 
     def _line(self, point: Array) -> JointLine:
         joint, unit = JOINTS[self.points.limb][self.site], self.points.unit
-        frame = Frame(point, self.points.axis(self.site, joint.axes))
+        axis = self.points.axis(self.site, joint.axes)
+        frame = Frame(point + joint.shift * unit * axis, axis)
         try:
             return find_joint_line(
                 self.pixels, frame, joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
-                joint.plate * unit,
+                joint.plate * unit, joint.round_of * unit,
             )  # fmt: skip
         except NoJointLine as reason:
             raise ValueError(

@@ -29,12 +29,17 @@ class ExpectedJoint:
         axes: the pairs of points that tell its direction.
         plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
             0: none is near.
+        round_of: radius of the distal bone's head that the joint line bends around; 0: it is about
+            straight.
+        shift: from the point to the middle of the joint line, along the axis.
     """
 
     width: float
     gap: float
     axes: Axes
     plate: float = 0.0
+    round_of: float = 0.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def _hand_joints() -> dict[str, ExpectedJoint]:
     for n, width in {3: 0.17, 4: 0.14, 5: 0.15}.items():
         joints[f"cmc{n}"] = ExpectedJoint(width, 0.02, (((f"cmc{n}", f"mcp{n}"),),))
     joints["mna"] = ExpectedJoint(0.20, 0.024, ((("radcar", "mul"), ("radcar", "mcp2")),))
-    joints["capnlun"] = ExpectedJoint(0.26, 0.024, WRIST_AXES)
+    joints["capnlun"] = ExpectedJoint(0.26, 0.024, WRIST_AXES, round_of=0.13, shift=0.025)
     joints["radcar"] = ExpectedJoint(0.40, 0.03, WRIST_AXES, RADIUS_PLATE)
     return joints
 

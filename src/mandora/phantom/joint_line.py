@@ -80,6 +80,7 @@ def find_joint_line(
     gap: float,
     error: float,
     plate: float = 0.0,
+    round_of: float = 0.0,
 ) -> JointLine:
     """Find the surfaces of the joint near the origin of a frame.
 
@@ -91,6 +92,8 @@ def find_joint_line(
         error: of the origin as expected (standard deviation), px.
         plate: how far distal of the joint an open growth plate may lie, px; negative if it lies
             proximal of the joint, 0 if there is none.
+        round_of: radius, px, of a distal bone's head in which the joint line bends distally on both
+            sides; 0: the line is about straight.
 
     Returns:
         The surfaces, in a frame that is centred on the joint and square to it.
@@ -98,7 +101,7 @@ def find_joint_line(
     Raises:
         NoJointLine: if nothing there is darker than its surroundings.
     """
-    line = _square(pixels, frame, width, gap, error)
+    line = _square(pixels, frame, width, gap, error, round_of)
     if plate:
         beside = Frame(line.frame.origin - plate * line.frame.axis, line.frame.axis)
         other = _square(pixels, beside, width, gap, abs(plate) / 4)
@@ -115,27 +118,38 @@ def find_joint_line(
 
 
 def _square(
-    pixels: NDArray[np.float32], frame: Frame, width: float, gap: float, error: float
+    pixels: NDArray[np.float32],
+    frame: Frame,
+    width: float,
+    gap: float,
+    error: float,
+    round_of: float = 0.0,
 ) -> JointLine:
     """The line near the origin of a frame, in a frame that is square to it."""
-    first = _search(pixels, frame, width, gap, error)
+    first = _search(pixels, frame, width, gap, error, round_of)
     middle = (first.proximal + first.distal) / 2
     slope, offset = np.polyfit(first.u, middle, 1)
     tilt = float(np.clip(np.arctan(slope), -MAX_TILT, MAX_TILT))
     turned = np.cos(tilt) * frame.axis - np.sin(tilt) * frame.across
     x, y = frame.to_film(np.array(0.0), np.array(offset))
-    return _search(pixels, Frame(np.array([x, y]), turned), width, gap, error)
+    return _search(pixels, Frame(np.array([x, y]), turned), width, gap, error, round_of)
 
 
 def _search(
-    pixels: NDArray[np.float32], frame: Frame, width: float, gap: float, error: float
+    pixels: NDArray[np.float32],
+    frame: Frame,
+    width: float,
+    gap: float,
+    error: float,
+    round_of: float,
 ) -> JointLine:
-    """The best pair of surfaces on a coarse grid."""
+    """The best pair of surfaces on a coarse grid, which is bent as the joint is."""
     step = SPAN * width / (COLUMNS - 1)
     u = np.linspace(-SPAN / 2, SPAN / 2, COLUMNS) * width
     reach = int(np.ceil(REACH * width / step))
     v = np.linspace(-reach, reach, 2 * reach + 1) * step
-    patch = frame.sample(pixels, u[None, :], v[:, None])
+    bend = round_of - np.sqrt(round_of**2 - u**2) if round_of else np.zeros(COLUMNS)
+    patch = frame.sample(pixels, u[None, :], v[:, None] + bend)
     patch = ndimage.gaussian_filter(patch, (0.7, 1.0))
     low, high = np.percentile(patch, [5, 95])
     scale = max(high - low, 1e-6)
@@ -150,7 +164,7 @@ def _search(
     doubt = np.minimum(doubt, 20.0)[None] * _central(u, width)[:, None, None]
     doubt = doubt + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
     first, space = _best_path(merit - DOUBT * doubt)
-    proximal, distal = v[first], v[first] + gaps[space] * step
+    proximal, distal = v[first] + bend, v[first] + bend + gaps[space] * step
     between = _darkness(patch, first, gaps[space])
     inner = np.abs(u) <= 0.35 * width
     quality = float(np.median(between[inner]))
