@@ -89,6 +89,14 @@ def test_values_that_cannot_work_are_refused(kind: type[Settings], values: dict[
         kind(**values)
 
 
+@pytest.mark.parametrize("kind", [TrainLocateSettings, TrainDamageSettings])
+def test_published_networks_see_items_of_one_size(kind: type[Settings]) -> None:
+    published = preset("paper", kind).model_dump()
+    published["loop"]["small_share"] = 0.5
+    with pytest.raises(ValidationError, match="takes items of one size only"):
+        kind.model_validate(published)
+
+
 def test_settings_do_not_change_under_a_run() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         LoopSettings().epochs = 3  # type: ignore[misc]

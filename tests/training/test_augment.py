@@ -29,6 +29,8 @@ from mandora.training.augment import (
     draw_patch_change,
     expose,
     move,
+    smaller,
+    smaller_px,
     standardise_batch,
 )
 from mandora.training.task import Batch
@@ -245,6 +247,32 @@ def test_points_move_with_the_pixels(draw: Draws, side: int) -> None:
     assert np.abs(found - expected)[in_view].max() < 0.15
     as_stored = places - (side - SIZE) / 2
     assert np.median(np.linalg.norm(expected - as_stored, axis=1)) > 2, "most are moved"
+
+
+def test_a_smaller_picture_shows_the_same() -> None:
+    """Its px hold what those of the full one hold, and its points lie where its pixels say."""
+    side = smaller_px(SIZE, 16)
+    assert side == 64
+    change = film_change((1, 2, 3))
+    less = smaller(change, side / SIZE)
+    corners = np.array([[-0.5, -0.5], [SIZE - 0.5, SIZE - 0.5], [(SIZE - 1) / 2] * 2])
+    stays = smaller(Change(np.eye(3)[:2], change.exposure, change.seed), side / SIZE)
+    expected = [[-0.5, -0.5], [side - 0.5, side - 0.5], [(side - 1) / 2] * 2]
+    np.testing.assert_allclose(stays(corners), expected, atol=1e-5)
+    rows = torch.linspace(0, 1, SIZE)[None, None, :, None].expand(1, 1, SIZE, SIZE)
+    full, small = (
+        move(rows.contiguous(), as_batch([c]), s) for c, s in ((change, SIZE), (less, side))
+    )
+    places = np.array([[30.0, 40.0], [50.0, 44.0]])
+    for picture, c in ((full, change), (small, less)):
+        x, y = np.rint(c(places)).astype(int).T
+        np.testing.assert_allclose(picture[0, 0, y, x], places[:, 1] / (SIZE - 1), atol=0.02)
+
+
+def test_a_smaller_side_can_be_halved_as_often() -> None:
+    assert smaller_px(112, 16) == 80
+    assert smaller_px(256, 64) == 192
+    assert smaller_px(64, 64) == 64, "it has no smaller one"
 
 
 def test_a_mirrored_patch_is_the_flipped_one() -> None:

@@ -442,6 +442,22 @@ def foot(point: int) -> int:
     return 21 + point
 
 
+def test_patches_of_early_epochs_are_smaller() -> None:
+    feet = prepared(FOOT, {(0, MTP2): (4, 10), (0, MTP3): (0, 0)}, side=2 * PATCH)
+    network = BY_FILM.model_copy(update={"widths": (8, 12, 16), "patch_px": 2 * PATCH})
+    items = task((FOOT, feet), network=network)
+    full = items.batch(draws(0, 1))
+    small = items.batch([draw._replace(small=True) for draw in draws(0, 1)])
+    assert full["side"].tolist() == [2 * PATCH] * 2
+    side = small["side"][0].item()
+    assert side < 2 * PATCH
+    assert side % 8 == 0
+    looks = Says({foot(MTP2): (4, 5)})
+    looks.mask = nn.Parameter(torch.zeros(2, 1, side, side))
+    assert torch.isfinite(items.loss(looks, small, MEAN))
+    assert looks.seen[0].shape == (2, 1, side, side)
+
+
 def test_scores_are_measured_as_shares_of_their_own_maximum() -> None:
     hands = prepared(HAND, {(0, hand("ip")): (NAN, 5), (0, hand("mcp2")): (2, 1)})
     feet = prepared(FOOT, {(0, MTP2): (4, 10)})

@@ -207,6 +207,26 @@ def test_heat_maps_lie_at_the_changed_points() -> None:
     assert not target[5].any(), "out of view is absent"
 
 
+def test_films_of_early_epochs_are_smaller_and_so_are_their_heat_maps() -> None:
+    settings = SMALL.model_copy(update={"input_px": SIZE, "widths": (8, 12)})
+    items = task(prepared([ALL, ALL]), settings)
+    batch = items.batch([draw._replace(small=True) for draw in draws(0, 1)])
+    assert batch["side"].tolist() == [48, 48]
+    assert batch["target"].shape == (2, TOES, 24, 24)
+    places, heights = decode(batch["target"][0].numpy(), stride=2)
+    np.testing.assert_allclose(places, (np.array(ALL) + 0.5) * 0.75 - 0.5, atol=0.01)
+    assert (heights > 0.8).all()
+    shown: list[torch.Size] = []
+
+    class Sees(torch.nn.Module):
+        def forward(self, film: torch.Tensor) -> torch.Tensor:
+            shown.append(film.shape)
+            return batch["target"].clone()
+
+    assert torch.isfinite(items.loss(Sees(), batch, MEAN))
+    assert shown == [(2, 1, 48, 48)]
+
+
 def test_each_film_has_its_own_change() -> None:
     changes = FilmChangeSettings(share=1, turn_deg=20, scale=(0.9, 1.1))
     train = prepared([ALL, ALL])

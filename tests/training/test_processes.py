@@ -146,6 +146,14 @@ def test_the_parts_of_a_batch_make_the_whole() -> None:
     assert keys == [(SETTINGS.seed, 1, place) for place in range(ITEMS)]
 
 
+def test_the_first_epochs_show_items_smaller() -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 5, "small_share": 0.6})
+    batches = Batches(ToyTask(), settings, ONE)
+    small = [{draw.small for draw in batches.draws(e * batches.per_epoch)} for e in range(5)]
+    assert small == [{True}, {True}, {True}, {False}, {False}]
+    assert not any(draw.small for draw in Batches(ToyTask(), SETTINGS, ONE).draws(0))
+
+
 def test_python_m_mandora_is_the_command_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mandora", "--help"], capture_output=True, text=True, timeout=60

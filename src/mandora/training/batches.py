@@ -67,8 +67,9 @@ class Batches(Dataset[Batch]):
                     f"{self.items}; a task must have as many in every epoch"
                 )
         places = np.array_split(np.arange(self.items), self.per_epoch)[step]
-        seed = self._settings.seed
-        return [Draw(int(self._order[p]), (seed, epoch, int(p))) for p in places]
+        seed, settings = self._settings.seed, self._settings
+        small = epoch < round(settings.small_share * settings.epochs)
+        return [Draw(int(self._order[p]), (seed, epoch, int(p)), small) for p in places]
 
     def names(self, number: int) -> str:
         """The items of a whole batch, for a message."""

@@ -25,6 +25,8 @@ from mandora.training.augment import (
     draw_patch_change,
     expose,
     move,
+    smaller,
+    smaller_px,
     standardise_batch,
 )
 from mandora.training.cache import Arrays, Prepared, Shapes, prepare
@@ -231,13 +233,15 @@ class DamageTask:
 
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """Patches with masks, points, scores and the numbers that change them."""
-        rows = [self._items[item] for item, _ in draws]
-        side = self._train[rows[0][0]].arrays["pixels"].shape[-1]
+        rows = [self._items[draw.item] for draw in draws]
+        stored, full = self._train[rows[0][0]].arrays["pixels"].shape[-1], self._network.patch_px
+        side = smaller_px(full, 2 ** len(self._network.widths)) if draws[0].small else full
         changes = [
-            draw_patch_change(key, self._settings.changes, side, self._network.patch_px)
-            for _, key in draws
+            smaller(draw_patch_change(key, self._settings.changes, stored, full), side / full)
+            for _, key, _ in draws
         ]
-        return {**self._load(self._train, rows), **as_batch(changes)}
+        sides = torch.full((len(rows),), side)
+        return {**self._load(self._train, rows), **as_batch(changes), "side": sides}
 
     def _load(self, parts: Mapping[Limb, Prepared], rows: Sequence[tuple[Limb, int, int]]) -> Batch:
         def stack(name: str) -> NDArray[Any]:
@@ -272,7 +276,7 @@ class DamageTask:
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
         """Cross-entropy of the mask and error of the scores, weighted as the settings say."""
-        side, points = self._network.patch_px, batch["points"]
+        side, points = int(batch["side"][0]), batch["points"]
         with torch.autocast(points.device.type, enabled=False):
             both = move(torch.cat([batch["pixels"], batch["masks"]], 1), batch, side)
             patches, masks = both[:, :1], both[:, 1:].clamp(0, 1)

@@ -27,6 +27,8 @@ from mandora.training.augment import (
     draw_film_change,
     expose,
     move,
+    smaller,
+    smaller_px,
     standardise_batch,
 )
 from mandora.training.cache import Arrays, Prepared, Shapes, prepare
@@ -125,37 +127,45 @@ class LocateTask:
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """``film`` (B, C, S, S), its changes, and ``target`` (B, N, s, s) of the changed film."""
         settings, size = self._settings, self._settings.input_px
+        step = settings.heatmap_stride * 2 ** (len(settings.widths) - 1)
+        side = smaller_px(size, step) if draws[0].small else size
         changes, targets = [], []
-        for item, key in draws:
+        for item, key, _ in draws:
             points = np.asarray(self._train["points"][item, self._columns])
             half_px = settings.square_half_px * size / 1024  # about: only for the lowest row
             known = points[np.isfinite(points).all(axis=1), 1]
             lowest = float(known.max()) + half_px if len(known) else 0.0
             change = draw_film_change(key, self._changes, size, lowest)
-            changes.append(change)
-            targets.append(self._target(change, points, self._train["film_hw"][item]))
-        films = np.stack([self._train["film"][item] for item, _ in draws])
+            changes.append(smaller(change, side / size))
+            targets.append(self._target(changes[-1], points, self._train["film_hw"][item], side))
+        films = np.stack([self._train["film"][draw.item] for draw in draws])
         return {
             "film": torch.from_numpy(films).float(),
             "target": torch.from_numpy(np.stack(targets)),
             **as_batch(changes),
+            "side": torch.full((len(draws),), side),
         }
 
     def _target(
-        self, change: Change, points: NDArray[np.float32], film_hw: NDArray[np.float32]
+        self,
+        change: Change,
+        points: NDArray[np.float32],
+        film_hw: NDArray[np.float32],
+        side_px: int,
     ) -> NDArray[np.float32]:
         settings, points = self._settings, change(points)
         if settings.target == "square":
             # drawn on the whole film, and stretched with what is left of it
-            stretch = float(change.matrix[0, 0]), float(change.matrix[1, 1])
+            enlarged = side_px / settings.input_px
+            stretch = change.matrix[0, 0] / enlarged, change.matrix[1, 1] / enlarged
             half_px = settings.square_half_px
             if settings.keep_aspect:  # the film lies in a square, and its squares stay squares
                 side = film_hw.max()
                 half_px *= float(np.sqrt(film_hw.prod()) / side)
                 film_hw = np.array([side, side])
-            return squares(points, settings.input_px, film_hw, half_px, stretch)
+            return squares(points, side_px, film_hw, half_px, stretch)
         maps = heat_maps(
-            points.astype(np.float64), settings.input_px, settings.heatmap_stride, settings.sigma_px
+            points.astype(np.float64), side_px, settings.heatmap_stride, settings.sigma_px
         )
         maps[~np.isfinite(points).all(axis=1)] = -1  # not marked is not absent
         return maps
@@ -163,7 +173,7 @@ class LocateTask:
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
         """Cross-entropy of the heat maps."""
         with torch.autocast(batch["film"].device.type, enabled=False):
-            films = move(batch["film"], batch, self._settings.input_px)
+            films = move(batch["film"], batch, int(batch["side"][0]))
             if self._settings.channels == 1:
                 films = standardise_batch(expose(films, batch))
             else:

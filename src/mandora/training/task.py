@@ -26,10 +26,12 @@ class Draw(NamedTuple):
     Attributes:
         item: index of the item that stands there.
         key: (seed, epoch, place): all random changes of the item follow from it.
+        small: whether it is shown smaller, as all items of early epochs may be.
     """
 
     item: int
     key: tuple[int, int, int]
+    small: bool = False
 
 
 class Task(Protocol):

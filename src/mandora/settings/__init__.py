@@ -1,0 +1,42 @@
+"""Settings of each command: small, frozen, read from and written to TOML.
+
+Unknown keys are errors. A preset is a set of values for these classes, never a subclass.
+"""
+
+from mandora.settings.base import LoopSettings, Settings
+from mandora.settings.commands import (
+    ReproduceSettings,
+    SimulateSettings,
+    SplitSettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    TrainSymmetrySettings,
+)
+from mandora.settings.networks import (
+    DamageSettings,
+    Enlarged,
+    FilmChangeSettings,
+    LocateSettings,
+    PatchChangeSettings,
+    SymmetrySettings,
+)
+from mandora.settings.presets import PRESETS, preset
+
+__all__ = [
+    "PRESETS",
+    "DamageSettings",
+    "Enlarged",
+    "FilmChangeSettings",
+    "LocateSettings",
+    "LoopSettings",
+    "PatchChangeSettings",
+    "ReproduceSettings",
+    "Settings",
+    "SimulateSettings",
+    "SplitSettings",
+    "SymmetrySettings",
+    "TrainDamageSettings",
+    "TrainLocateSettings",
+    "TrainSymmetrySettings",
+    "preset",
+]
