@@ -40,15 +40,20 @@ docs: $(DEV)/.package ## build the documentation; warnings are errors
 	$(DEV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Documentation: build/docs/index.html"
 
-# HEALTHY names a data set of real films of healthy hands, which the networks are shown as well.
+# HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
+# BUNDLE holds more options of `mandora bundle make`, such as version and licence.
 RUN ?= build/run
 HEALTHY ?=
+BUNDLE ?=
 bundle: $(DEV)/.package ## train a model like the packaged one from scratch into build/run and build/bundle
 	$(DEV)/bin/mandora train locate --limb foot --out $(RUN)
 	$(DEV)/bin/mandora train locate --limb hand --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train damage --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train symmetry --out $(RUN)
-	$(DEV)/bin/mandora bundle make $(RUN) --out build/bundle
+	rm -rf $(RUN)/without-intervals build/bundle
+	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/without-intervals $(BUNDLE)
+	$(DEV)/bin/mandora simulate --patients 80 --seed 808 --wide --workers 2 --force --out $(RUN)/held-out
+	$(DEV)/bin/mandora bundle calibrate $(RUN)/without-intervals $(RUN)/held-out --out build/bundle
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py

@@ -152,6 +152,8 @@ def test_the_first_epochs_show_items_smaller() -> None:
     small = [{draw.small for draw in batches.draws(e * batches.per_epoch)} for e in range(5)]
     assert small == [{True}, {True}, {True}, {False}, {False}]
     assert not any(draw.small for draw in Batches(ToyTask(), SETTINGS, ONE).draws(0))
+    alone = settings.model_copy(update={"epochs": 1, "small_share": 0.9})
+    assert not any(draw.small for draw in Batches(ToyTask(), alone, ONE).draws(0))
 
 
 def test_python_m_mandora_is_the_command_line() -> None:

@@ -54,7 +54,8 @@ class TrainLocateSettings(Settings):
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=12, batch_size=16, learning_rate=3e-3), description="table `[loop]`"
+        LoopSettings(epochs=6, small_share=0.7, batch_size=16, learning_rate=3e-3),
+        description="table `[loop]`",
     )
 
     @model_validator(mode="after")
@@ -81,7 +82,8 @@ class TrainDamageSettings(Settings):
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=10, batch_size=32, learning_rate=3e-3), description="table `[loop]`"
+        LoopSettings(epochs=7, small_share=0.6, batch_size=32, learning_rate=3e-3),
+        description="table `[loop]`",
     )
 
     @model_validator(mode="after")

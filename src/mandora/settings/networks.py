@@ -147,7 +147,7 @@ class DamageSettings(Settings):
         "space", description="what the decoder draws: joint `space`, `erosion`, or `none`"
     )
     mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
-    dice_weight: float = Field(0.2, ge=0, description="weight of 1 - Dice's overlap of the mask")
+    dice_weight: float = Field(1.0, ge=0, description="weight of 1 - Dice's overlap of the mask")
     score_weight: float = Field(4.0, gt=0, description="weight of the scores' squared error")
 
 

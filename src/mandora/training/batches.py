@@ -68,7 +68,7 @@ class Batches(Dataset[Batch]):
                 )
         places = np.array_split(np.arange(self.items), self.per_epoch)[step]
         seed, settings = self._settings.seed, self._settings
-        small = epoch < round(settings.small_share * settings.epochs)
+        small = epoch < int(settings.small_share * settings.epochs)  # the last one is never small
         return [Draw(int(self._order[p]), (seed, epoch, int(p)), small) for p in places]
 
     def names(self, number: int) -> str:
