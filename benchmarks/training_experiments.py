@@ -39,6 +39,7 @@ SEED, HELD_SEED = 11, 12
 PATIENTS, HELD_PATIENTS, DAMAGE_EPOCHS = 200, 100, 3
 FILMS, HELD_FILMS, LOCATE_EPOCHS = 600, 150, 5
 
+SMALLER_FIRST = "smaller first"
 DAMAGE: dict[str, dict[str, Any]] = {
     "as fast": {},
     "patch 80": {"patch_px": 80},
@@ -51,6 +52,7 @@ DAMAGE: dict[str, dict[str, Any]] = {
     "family heads": {"heads": "family"},
     "ordinal, family heads": {"head": "ordinal", "heads": "family", "score_weight": 1.0},
     "no mask": {"mask": "none"},
+    SMALLER_FIRST: {},
 }
 LOCATE: dict[str, dict[str, Any]] = {
     "as fast": {},
@@ -60,14 +62,20 @@ LOCATE: dict[str, dict[str, Any]] = {
     "wide": {"widths": (24, 48, 72, 96, 144, 192)},
     "map 1:4": {"heatmap_stride": 4, "sigma_px": 1.0},
     "component": {"decode": "component"},
+    SMALLER_FIRST: {},
+}
+# more epochs in about the same time; else all of them show items at full size
+SMALLER = {
+    "damage": {"epochs": 5, "small_share": 0.8},
+    "locate": {"epochs": 7, "small_share": 0.75},
 }
 
 
 def damage(folder: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     """One row for each variant of the damage network."""
     base = preset("fast", TrainDamageSettings)
-    loop = base.loop.model_copy(update={"epochs": DAMAGE_EPOCHS, "seed": SEED, "threads": 1})
     for name in names:
+        loop = _loop(base.loop, DAMAGE_EPOCHS, SMALLER["damage"] if name == SMALLER_FIRST else {})
         network = base.network.model_copy(update=DAMAGE[name])
         settings = base.model_copy(update={"network": network, "loop": loop})
         side = stored_px(network, base.changes)
@@ -92,8 +100,8 @@ def damage(folder: Path, names: list[str]) -> Iterator[dict[str, Any]]:
 def locate(folder: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     """One row for each variant of the hand's localiser."""
     base = preset("fast", TrainLocateSettings)
-    loop = base.loop.model_copy(update={"epochs": LOCATE_EPOCHS, "seed": SEED, "threads": 1})
     for name in names:
+        loop = _loop(base.loop, LOCATE_EPOCHS, SMALLER["locate"] if name == SMALLER_FIRST else {})
         network = base.network.model_copy(update=LOCATE[name])
         sources = (
             SimulatedFilms(Limb.HAND, FILMS, SEED, fine=False),
@@ -108,6 +116,11 @@ def locate(folder: Path, names: list[str]) -> Iterator[dict[str, Any]]:
             name, folder / weights.replace(" ", "-"), build_locate_net(Limb.HAND, network), loop,
             task, describe_network("locate", network),
         )  # fmt: skip
+
+
+def _loop(base: LoopSettings, epochs: int, change: Mapping[str, Any]) -> LoopSettings:
+    own = {"epochs": epochs, "small_share": 0.0, "seed": SEED, "threads": 1}
+    return base.model_copy(update={**own, **change})
 
 
 def _trained(
