@@ -33,8 +33,9 @@ from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
 from mandora.locate.views import views, whole_looks, zoomed_look
 from mandora.phantom.patients import draw_patient, simulate_film
-from mandora.pipeline import Pipeline, Stages
+from mandora.pipeline import Pipeline
 from mandora.records import ModelInfo
+from mandora.stages import Stages
 from mandora.training.quantise import Check, PointsHold, ScoresHold, quantise
 
 CALIBRATION, CALIBRATION_SEED = 4, 40  # patients that set the ranges

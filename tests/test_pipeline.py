@@ -21,8 +21,9 @@ from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.locate.views import View, views
 from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
-from mandora.pipeline import Pipeline, Stages
+from mandora.pipeline import Pipeline
 from mandora.records import ModelInfo, Reason, Status, StudyResult
+from mandora.stages import Stages
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(

@@ -26,8 +26,9 @@ from mandora.bundle import open_bundle
 from mandora.contract import SYMMETRY_FILE, Contract
 from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
-from mandora.pipeline import Pipeline, Stages
+from mandora.pipeline import Pipeline
 from mandora.records import ModelInfo
+from mandora.stages import Stages
 
 Films = Mapping[Slot, Path]
 """The four films of a patient."""

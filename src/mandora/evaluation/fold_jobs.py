@@ -27,7 +27,7 @@ from mandora.contract import (
 from mandora.evaluation.explain import mean_contributions
 from mandora.images.read import read_radiograph
 from mandora.locate.views import View
-from mandora.pipeline import Pipeline, Stages
+from mandora.pipeline import Pipeline
 from mandora.records import ModelInfo
 from mandora.runners import Place
 from mandora.settings import (
@@ -35,6 +35,7 @@ from mandora.settings import (
     TrainDamageSettings,
     TrainLocateSettings,
 )
+from mandora.stages import Stages
 from mandora.symmetry.forest import JointForest, blend
 from mandora.training.bundles import locate_contract
 from mandora.training.out_of_sample import (

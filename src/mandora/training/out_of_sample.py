@@ -30,8 +30,9 @@ from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.views import View
 from mandora.phantom.patients import draw_patient, simulate_film
-from mandora.pipeline import Pipeline, Stages
+from mandora.pipeline import Pipeline
 from mandora.records import ModelInfo
+from mandora.stages import Stages
 from mandora.training.cache import source_digest
 
 SCORES_FILE = "patch_scores.jsonl"
