@@ -92,8 +92,8 @@ def find_joint_line(
         error: of the origin as expected (standard deviation), px.
         plate: how far distal of the joint an open growth plate may lie, px; negative if it lies
             proximal of the joint, 0 if there is none.
-        round_of: radius, px, of a distal bone's head in which the joint line bends distally on both
-            sides; 0: the line is about straight.
+        round_of: radius, px, of a distal bone's head around which the joint line bends distally on
+            both sides, more than half of the width; 0: the line is about straight.
 
     Returns:
         The surfaces, in a frame that is centred on the joint and square to it.
