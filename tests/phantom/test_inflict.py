@@ -13,7 +13,7 @@ from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, SLOTS, Damage, Limb, 
 from mandora.images.read import read_radiograph
 from mandora.phantom.inflict import Inflicted, inflict
 from mandora.phantom.inflict_sites import JOINTS, LimbPoints
-from mandora.phantom.joint_line import find_joint_line
+from mandora.phantom.joint_line import ExpectedLine, find_joint_line
 from mandora.phantom.patients import draw_patient, simulate_film
 from mandora.phantom.window import Frame
 
@@ -185,7 +185,7 @@ def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int, fai
     pixels = (0.1 + ndimage.gaussian_filter(bone, 0.7)).astype(np.float32)
     frame = Frame(np.array([100.0, 120 - beyond * plate]), np.array([0.0, -1.0]))
     found, blind = (
-        find_joint_line(pixels, frame, 50, 5, 6.0, reach).line[:, 1].mean()
+        find_joint_line(pixels, frame, ExpectedLine(50, 5, 6.0, reach)).line[:, 1].mean()
         for reach in (plate, 0.0)
     )
     assert found == pytest.approx(120, abs=1)
@@ -206,7 +206,8 @@ def test_a_joint_around_a_head_is_not_taken_for_the_straight_one_beside_it(below
     pixels = (0.1 + ndimage.gaussian_filter(bone, 0.7)).astype(np.float32)
     frame = Frame(np.array([120.0, middle + below]), np.array([0.0, -1.0]))
     found, blind = (
-        find_joint_line(pixels, frame, 62, 6, 5.0, round_of=r).line for r in (31.0, 0.0)
+        find_joint_line(pixels, frame, ExpectedLine(62, 6, 5.0, round_of=r)).line
+        for r in (31.0, 0.0)
     )
     inner = slice(8, -8)  # within 0.27 of the width from the middle
     off = np.hypot(*(found - [120, middle - radius]).T) - radius
@@ -223,7 +224,7 @@ def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Fil
         frame = Frame(limb.known(site, site), limb.axis(site, joint.axes))
         sizes = [v * limb.unit for v in (joint.width, joint.gap, 0.02)]
         plain, wary = (
-            find_joint_line(pixels, frame, *sizes, reach).line
+            find_joint_line(pixels, frame, ExpectedLine(*sizes, reach)).line
             for reach in (0.0, joint.plate * limb.unit)
         )
         assert joint.plate

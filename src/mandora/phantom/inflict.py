@@ -19,7 +19,7 @@ from mandora.phantom.bone_edges import bone_margin, joint_margin, outline
 from mandora.phantom.carve import carve
 from mandora.phantom.damage import JointState, draw_state
 from mandora.phantom.inflict_sites import BONES, JOINTS, WRIST_AXES, LimbPoints
-from mandora.phantom.joint_line import JointLine, NoJointLine, find_joint_line
+from mandora.phantom.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
 from mandora.phantom.narrow import bridged, displacement, fade_px, narrowed
 from mandora.phantom.window import Array, Frame, Window
 
@@ -161,11 +161,12 @@ class _Operation:
         joint, unit = JOINTS[self.points.limb][self.site], self.points.unit
         axis = self.points.axis(self.site, joint.axes)
         frame = Frame(point + joint.shift * unit * axis, axis)
+        expected = ExpectedLine(
+            joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
+            joint.plate * unit, joint.round_of * unit,
+        )  # fmt: skip
         try:
-            return find_joint_line(
-                self.pixels, frame, joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
-                joint.plate * unit, joint.round_of * unit,
-            )  # fmt: skip
+            return find_joint_line(self.pixels, frame, expected)
         except NoJointLine as reason:
             raise ValueError(
                 f"{self.site}: no joint line was found near ({point[0]:.0f}, {point[1]:.0f}): "

@@ -69,31 +69,38 @@ def surfaces(line: JointLine, u: Array) -> tuple[Array, Array]:
     return np.interp(u, line.u, line.proximal), np.interp(u, line.u, line.distal)
 
 
+@dataclass(frozen=True)
+class ExpectedLine:
+    """What is expected of a joint on a film, px.
+
+    Attributes:
+        width: of the joint.
+        gap: width of the joint space.
+        error: standard deviation of the point near which it is sought.
+        plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
+            0: none is near.
+        round_of: radius, more than half of the width, of a distal bone's head around which the
+            joint line bends distally on both sides; 0: it is about straight.
+    """
+
+    width: float
+    gap: float
+    error: float
+    plate: float = 0.0
+    round_of: float = 0.0
+
+
 class NoJointLine(ValueError):
     """The pixels near a point show no joint space."""
 
 
-def find_joint_line(
-    pixels: NDArray[np.float32],
-    frame: Frame,
-    width: float,
-    gap: float,
-    error: float,
-    plate: float = 0.0,
-    round_of: float = 0.0,
-) -> JointLine:
+def find_joint_line(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
     """Find the surfaces of the joint near the origin of a frame.
 
     Args:
         pixels: (H, W) float32, bright bone.
         frame: its origin near the joint, its axis within about 25 degrees of the bones'.
-        width: of the joint as expected, px.
-        gap: of the joint space as expected, px.
-        error: of the origin as expected (standard deviation), px.
-        plate: how far distal of the joint an open growth plate may lie, px; negative if it lies
-            proximal of the joint, 0 if there is none.
-        round_of: radius, px, of a distal bone's head around which the joint line bends distally on
-            both sides, more than half of the width; 0: the line is about straight.
+        expected: what is sought there.
 
     Returns:
         The surfaces, in a frame that is centred on the joint and square to it.
@@ -101,10 +108,10 @@ def find_joint_line(
     Raises:
         NoJointLine: if nothing there is darker than its surroundings.
     """
-    line = _square(pixels, frame, width, gap, error, round_of)
-    if plate:
+    line = _square(pixels, frame, expected)
+    if plate := expected.plate:
         beside = Frame(line.frame.origin - plate * line.frame.axis, line.frame.axis)
-        other = _square(pixels, beside, width, gap, abs(plate) / 4)
+        other = _square(pixels, beside, replace(expected, error=abs(plate) / 4))
         way = float((line.frame.origin - other.frame.origin) @ line.frame.axis) / plate
         far = abs(float((other.frame.origin - frame.origin) @ frame.axis)) >= abs(plate)
         if 0.5 < way < 1.5 and not far and other.quality > AS_DARK * line.quality:
@@ -117,33 +124,20 @@ def find_joint_line(
     return _refine(pixels, line)
 
 
-def _square(
-    pixels: NDArray[np.float32],
-    frame: Frame,
-    width: float,
-    gap: float,
-    error: float,
-    round_of: float = 0.0,
-) -> JointLine:
+def _square(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
     """The line near the origin of a frame, in a frame that is square to it."""
-    first = _search(pixels, frame, width, gap, error, round_of)
+    first = _search(pixels, frame, expected)
     middle = (first.proximal + first.distal) / 2
     slope, offset = np.polyfit(first.u, middle, 1)
     tilt = float(np.clip(np.arctan(slope), -MAX_TILT, MAX_TILT))
     turned = np.cos(tilt) * frame.axis - np.sin(tilt) * frame.across
     x, y = frame.to_film(np.array(0.0), np.array(offset))
-    return _search(pixels, Frame(np.array([x, y]), turned), width, gap, error, round_of)
+    return _search(pixels, Frame(np.array([x, y]), turned), expected)
 
 
-def _search(
-    pixels: NDArray[np.float32],
-    frame: Frame,
-    width: float,
-    gap: float,
-    error: float,
-    round_of: float,
-) -> JointLine:
+def _search(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
     """The best pair of surfaces on a coarse grid, which is bent as the joint is."""
+    width, gap, round_of = expected.width, expected.gap, expected.round_of
     step = SPAN * width / (COLUMNS - 1)
     u = np.linspace(-SPAN / 2, SPAN / 2, COLUMNS) * width
     reach = int(np.ceil(REACH * width / step))
@@ -160,7 +154,7 @@ def _search(
     rows = np.arange(len(v) - gaps[-1])
     merit = _merits(patch, rows, gaps)
     middle = v[rows][:, None] + gaps[None, :] * step / 2
-    doubt = (middle / error) ** 2 / 2
+    doubt = (middle / expected.error) ** 2 / 2
     doubt = np.minimum(doubt, 20.0)[None] * _central(u, width)[:, None, None]
     doubt = doubt + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
     first, space = _best_path(merit - DOUBT * doubt)
