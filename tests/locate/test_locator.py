@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -222,6 +222,19 @@ def test_a_limb_too_small_to_be_seen_beside_the_other_is_looked_for_in_parts_of_
     for one in found:
         assert_found(one, right if one.view.mirrored else left)
     assert_found(make(Limb.FOOT, left, right).locate(film(400, 600), Side.RIGHT), right)
+
+
+@pytest.mark.parametrize("side", [None, Side.LEFT])
+def test_a_better_view_is_sought_beside_a_poor_one(make: Make, side: Side | None) -> None:
+    """As of a hand from the front that is seen only when the oblique one is out of sight."""
+    front = shown(Limb.HAND, centre=(160, 200), smallest_px=450)
+    oblique = shown(Limb.HAND, centre=(440, 200), heights=0.66)
+    assert_found(make(Limb.HAND, front, oblique).locate(film(400, 600), side), front)
+    worse = replace(front, heights=0.62)  # clear, too, but no better
+    assert_found(make(Limb.HAND, worse, oblique).locate(film(400, 600), side), oblique)
+    alone = make(Limb.HAND, front, replace(oblique, heights=0.8))
+    alone.locate(film(400, 600), side)
+    assert batches(alone) == [2, 1], "a good view is believed at once"
 
 
 def test_one_limb_is_not_found_twice(make: Make) -> None:

@@ -33,6 +33,9 @@ from mandora.records import Reason
 CLEAR_FIT = {Limb.HAND: 0.6, Limb.FOOT: 0.7}
 """Fit from which a limb is beyond doubt, so that no other view of the film is tried."""
 
+SURE_FIT = 0.7
+"""Fit below which a clear limb may be a poor view, as an oblique one, with a better one beside."""
+
 MIRROR_FACTOR = 1.2  # so much better must the other side fit before a known side is doubted
 MOST_LIMBS = 2  # on one film
 
@@ -124,8 +127,9 @@ class Locator:
         """Find the points of the limb that fits best, or of the one of the given side.
 
         The film is read as shown and in the mirror, and where that shows no clear limb, turned,
-        inverted and in halves. A known side is believed unless a limb of the other one fits
-        clearly better, as it does where an archive displays its films mirrored.
+        inverted and in halves; where the limb is clear and yet fits poorly, a better one is sought
+        beside it. A known side is believed unless a limb of the other one fits clearly better,
+        as it does where an archive displays its films mirrored.
 
         Args:
             pixels: (H, W) float32, 0..1.
@@ -146,9 +150,11 @@ class Locator:
         if not guesses:
             return self._nothing()
         best = max(guesses, key=worth)
-        if side is not None and best.view.side is not side and not upright_only:
-            beside = [g for g in self._beside(small, best) if g.view.side is side]
-            best = max(beside, key=worth, default=best)
+        doubted = side not in (None, best.view.side)
+        poor = self._clear(best) and best.fit < SURE_FIT
+        if (doubted or poor) and not upright_only:
+            beside = [g for g in self._beside(small, best) if side in (None, g.view.side)]
+            best = max(beside if doubted and beside else [best, *beside], key=worth)
         return self._found(best, to_small, pixels.shape)
 
     def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
