@@ -54,7 +54,7 @@ class TrainLocateSettings(Settings):
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=6, small_share=0.7, batch_size=16, learning_rate=3e-3),
+        LoopSettings(epochs=6, small_share=0.7, batch_size=8, learning_rate=2e-3),
         description="table `[loop]`",
     )
 
@@ -82,7 +82,7 @@ class TrainDamageSettings(Settings):
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
     loop: LoopSettings = Field(
-        LoopSettings(epochs=7, small_share=0.6, batch_size=32, learning_rate=3e-3),
+        LoopSettings(epochs=7, small_share=0.6, batch_size=16, learning_rate=2e-3),
         description="table `[loop]`",
     )
 
