@@ -154,6 +154,7 @@ class Locator:
         poor = self._clear(best) and best.fit < SURE_FIT
         if (doubted or poor) and not upright_only:
             beside = [g for g in self._beside(small, best) if side in (None, g.view.side)]
+            # a clear limb of the stated side is taken even if one of the other side fits better
             best = max(beside if doubted and beside else [best, *beside], key=worth)
         return self._found(best, to_small, pixels.shape)
 
