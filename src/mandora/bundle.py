@@ -35,6 +35,7 @@ from mandora.contract import (
     locate_files,
     model_files,
 )
+from mandora.errors import InputError
 from mandora.records import Record
 
 __all__ = [
@@ -83,7 +84,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 OneLine = Annotated[str, StringConstraints(pattern=r"^[^\r\n]+$", max_length=200)]
 
 
-class BundleError(ValueError):
+class BundleError(InputError):
     """A model bundle that cannot be used; the message names the file and the remedy."""
 
 
@@ -126,9 +127,9 @@ class Manifest(BundleInfo):
         needed = (*model_files(self.contract), self.card)
         lacking = [name for name in needed if name not in self.files]
         if lacking:
-            raise ValueError(f"files lacks {', '.join(dict.fromkeys(lacking))}")
+            raise InputError(f"files lacks {', '.join(dict.fromkeys(lacking))}")
         if MANIFEST in self.files:
-            raise ValueError(f"files lists {MANIFEST}, which cannot hold its own hash")
+            raise InputError(f"files lists {MANIFEST}, which cannot hold its own hash")
         return self
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mandora.console import Progress, fail, faults_end_the_call, one_of
+from mandora.errors import InputError
 
 train_app = typer.Typer(
     help="Train a stage, on simulated films or on a data set.", no_args_is_help=True
@@ -191,5 +192,5 @@ def reader_weights(reader: list[str] | None) -> Mapping[str, float]:
         except ValueError:
             name = ""
         if not name:
-            raise ValueError(f"--reader {word}: write NAME=WEIGHT, e.g. anna=0.5")
+            raise InputError(f"--reader {word}: write NAME=WEIGHT, e.g. anna=0.5")
     return weights

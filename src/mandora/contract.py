@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from mandora.anatomy import FAMILIES, POINTS, SITES, Damage, Limb, Target
+from mandora.errors import InputError
 from mandora.records import Record
 from mandora.settings import DamageSettings, Enlarged, LocateSettings, SymmetrySettings
 
@@ -24,7 +25,7 @@ _SITE_CODES = tuple(site.code for site in SITES)
 
 def _all_sites(sites: tuple[str, ...]) -> tuple[str, ...]:
     if sorted(sites) != sorted(_SITE_CODES):
-        raise ValueError("must be the codes of mandora.anatomy.SITES, each once")
+        raise InputError("must be the codes of mandora.anatomy.SITES, each once")
     return sites
 
 
@@ -83,9 +84,9 @@ class LocateContract(Record):
         for limb in Limb:
             names = self.points.get(limb, ())
             if sorted(names) != sorted(p.name for p in POINTS[limb]):
-                raise ValueError(f"points of the {limb} must be those of mandora.anatomy")
+                raise InputError(f"points of the {limb} must be those of mandora.anatomy")
             if len(self.template.get(limb, ())) != len(names):
-                raise ValueError(f"the {limb}'s template needs one place for each of its points")
+                raise InputError(f"the {limb}'s template needs one place for each of its points")
         return self
 
     @model_validator(mode="after")
@@ -94,9 +95,9 @@ class LocateContract(Record):
         unusual = [name for name, value in usual.items() if getattr(self, name) != value]
         if self.design == "all-points" and unusual:
             needed = ", ".join(f"{name} = {usual[name]}" for name in unusual)
-            raise ValueError(f"localisers of all points are used with {needed} only")
+            raise InputError(f"localisers of all points are used with {needed} only")
         if self.channels == 3 and self.keep_aspect:
-            raise ValueError(
+            raise InputError(
                 "three channels are made of stretched films only; "
                 "use keep_aspect = False, or channels = 1"
             )
@@ -203,10 +204,10 @@ class IntervalContract(Record):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if list(self.edges) != sorted(set(self.edges)):
-            raise ValueError(f"edges {self.edges} do not rise")
+            raise InputError(f"edges {self.edges} do not rise")
         short = [name for name, s in self.joints.items() if len(s) != len(self.edges) + 1]
         if short:
-            raise ValueError(f"{short[0]} needs {len(self.edges) + 1} spreads")
+            raise InputError(f"{short[0]} needs {len(self.edges) + 1} spreads")
         return self
 
     def of_joint(self, target: Target, score: float) -> tuple[float, float] | None:

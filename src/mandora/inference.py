@@ -8,6 +8,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from mandora.errors import InputError
+
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -34,7 +36,7 @@ class Network:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime raises its own types, not documented as stable
-            raise ValueError(f"{path} cannot be run as a network: {error}") from error
+            raise InputError(f"{path} cannot be run as a network: {error}") from error
 
     @property
     def outputs(self) -> tuple[str, ...]:

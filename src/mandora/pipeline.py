@@ -42,6 +42,7 @@ from mandora.bundle import Bundle
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorable import why_not
+from mandora.errors import InputError
 from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -77,7 +78,7 @@ class Pipeline:
                 below 1.
         """
         if threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads}")
+            raise InputError(f"threads must be at least 1, got {threads}")
         manifest = bundle.manifest
         intervals = manifest.contract.intervals
         paths = {name: bundle.path(name) for name in manifest.files}
@@ -266,7 +267,7 @@ class Pipeline:
 
     def _locator(self, limb: Limb) -> LimbLocator:
         if limb not in self._stages.locators:
-            raise ValueError(
+            raise InputError(
                 f"this model was not trained on films of a {limb}; use one that was, or leave "
                 "these films out"
             )

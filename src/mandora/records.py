@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mandora.anatomy import TARGETS, Damage, Limb, Side
+from mandora.errors import InputError
 
 SCHEMA_VERSION = "1.1"
 RESEARCH_NOTICE = (
@@ -103,7 +104,7 @@ class JointLocation(Record):
     @model_validator(mode="after")
     def _placed_or_reason(self) -> JointLocation:
         if (self.x is None or self.y is None) and self.reason is None:
-            raise ValueError(f"{self.site} has no position; give the reason why")
+            raise InputError(f"{self.site} has no position; give the reason why")
         return self
 
 
@@ -133,11 +134,11 @@ class JointScore(Record):
     def _scored_or_reason(self) -> JointScore:
         if self.status is Status.SCORED:
             if self.score is None or self.grade is None:
-                raise ValueError(f"{self.target} is marked scored but has no score")
+                raise InputError(f"{self.target} is marked scored but has no score")
             if not 0 <= self.score <= self.maximum:
-                raise ValueError(f"{self.target} has score {self.score}, outside 0…{self.maximum}")
+                raise InputError(f"{self.target} has score {self.score}, outside 0…{self.maximum}")
         elif self.reason is None or self.score is not None:
-            raise ValueError(f"{self.target} is {self.status}: it needs a reason and no score")
+            raise InputError(f"{self.target} is {self.status}: it needs a reason and no score")
         return self
 
 
@@ -188,7 +189,7 @@ class StudyResult(Record):
         # before the fields: another schema would only give a list of puzzling field names
         found = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(found, str) and found.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-            raise ValueError(
+            raise InputError(
                 f"the record has schema {found}, this version reads "
                 f"{SCHEMA_VERSION}; read it with the version that wrote it"
             )
@@ -197,7 +198,7 @@ class StudyResult(Record):
     @model_validator(mode="after")
     def _whole(self) -> StudyResult:
         if [s.target for s in self.scores] != [t.key for t in TARGETS]:
-            raise ValueError("a study result holds all 86 targets, in the order of anatomy")
+            raise InputError("a study result holds all 86 targets, in the order of anatomy")
         return self
 
     @property
@@ -222,4 +223,4 @@ def read_result(path: Path) -> StudyResult:
     try:
         return StudyResult.model_validate_json(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is not a result of mandora: {error}") from error
+        raise InputError(f"{path} is not a result of mandora: {error}") from error

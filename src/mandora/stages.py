@@ -23,6 +23,7 @@ from mandora.contract import (
 )
 from mandora.damage.published import PublishedScorer
 from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
+from mandora.errors import InputError
 from mandora.geometry import Points
 from mandora.locate.locator import FoundPoints, Locator
 from mandora.locate.published import FilmRule, PublishedLocator
@@ -84,7 +85,7 @@ class Stages:
         for limb in Limb:
             names = tuple(p.name for p in POINTS[limb])
             if contract.locate.points[limb] != names or contract.damage.points[limb] != names:
-                raise ValueError(
+                raise InputError(
                     f"the model numbers the points of the {limb} in another way than this "
                     "version; use the version of mandora that made it"
                 )

@@ -18,6 +18,7 @@ from mandora.batch.summary import Complain, Progress
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import StudyFiles, find_studies
 from mandora.cohorts.ra2 import Template, format_row, read_template
+from mandora.errors import InputError
 from mandora.outputs.files import RowFile, csv_text, make_output_folder
 from mandora.pipeline import Pipeline
 
@@ -54,7 +55,7 @@ def predict_template(
         OSError: if the predictions cannot be written.
     """
     if not test.is_dir():
-        raise ValueError(f"{test}: is no folder; give the one that holds {TEMPLATE_FILE} and films")
+        raise InputError(f"{test}: is no folder; give the one that holds {TEMPLATE_FILE} and films")
     template = read_template(test / TEMPLATE_FILE)
     studies = {study.study: study for study in find_studies([test]).studies}
     for name in sorted(studies.keys() - set(template.patients)):

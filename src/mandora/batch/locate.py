@@ -12,6 +12,7 @@ from mandora.assembly import location
 from mandora.batch.summary import Complain, Progress, listed, problem_line
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import FilmFile, Problem, find_films
+from mandora.errors import InputError
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
@@ -61,9 +62,9 @@ def locate_films(
     """
     found = find_films(films)
     if not found.films and not found.problems:
-        raise ValueError(f"no film in {listed(films)}; name image files or folders that hold some")
+        raise InputError(f"no film in {listed(films)}; name image files or folders that hold some")
     if out.is_dir():
-        raise ValueError(f"{out} is a folder; name a CSV file for the points")
+        raise InputError(f"{out} is a folder; name a CSV file for the points")
     pipeline = Pipeline.from_bundle(bundle, threads)
     make_output_folder(out.parent)
     table = RowFile(out, POINT_COLUMNS)

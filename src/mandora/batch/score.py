@@ -22,6 +22,7 @@ from mandora.batch.summary import (
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.cohorts.ra2 import read_template
+from mandora.errors import InputError
 from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
@@ -38,7 +39,7 @@ def example_films() -> list[Path]:
     films = [folder.joinpath(f"EXAMPLE-{slot.code}.jpg") for slot in SLOTS]
     found = [film for film in films if isinstance(film, Path) and film.is_file()]
     if len(found) < len(films):
-        raise ValueError(
+        raise InputError(
             f"this installation has no example patient in {folder}; install mandora from a "
             "wheel, or name films of your own"
         )
@@ -81,7 +82,7 @@ def score_films(
     columns = read_template(template) if template else None
     found = find_studies(inputs)
     if not found.studies and not found.problems:
-        raise ValueError(f"no film in {listed(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF")
+        raise InputError(f"no film in {listed(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF")
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     with ResultWriter(out, columns, created) as writer:

@@ -24,6 +24,7 @@ import numpy as np
 from mandora.anatomy import SLOTS, TARGETS, Slot
 from mandora.bundle import open_bundle
 from mandora.contract import SYMMETRY_FILE, Contract
+from mandora.errors import InputError
 from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline
@@ -98,7 +99,7 @@ def measure_scoring(
         ValueError: if there is no patient, one has fewer than four films, or the process failed.
     """
     if not patients or any(set(films) != set(SLOTS) for films in patients):
-        raise ValueError("speed is measured on patients with all four films; give at least one")
+        raise InputError("speed is measured on patients with all four films; give at least one")
     joints = None
     if published is not None:
         pipeline = Pipeline.from_bundle(open_bundle(bundle), threads)
@@ -118,7 +119,7 @@ def measure_scoring(
         [sys.executable, "-m", __name__], input=json.dumps(task), capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise ValueError(f"scoring failed: {done.stderr.strip()[-500:]}")
+        raise InputError(f"scoring failed: {done.stderr.strip()[-500:]}")
     return ScoringSpeed(**json.loads(done.stdout))
 
 

@@ -25,6 +25,7 @@ from mandora.cohorts.polygons import (
     read_labelme,
 )
 from mandora.cohorts.tables import Report, Row, read_table
+from mandora.errors import InputError
 from mandora.geometry import Points
 
 JOINT_COLUMNS = ("film", "site", "x", "y")
@@ -316,7 +317,7 @@ def _labelled(path: Path) -> list[LabelledFilm]:
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is not JSON; give a LabelMe or COCO file") from error
+        raise InputError(f"{path}: is not JSON; give a LabelMe or COCO file") from error
     if isinstance(data, dict) and "shapes" in data:
         return [read_labelme(path)]
     outlines = read_coco(path)

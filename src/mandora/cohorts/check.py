@@ -28,6 +28,7 @@ from mandora.cohorts.findings import Finding, Severity
 from mandora.cohorts.layouts import layout_of, read_dataset
 from mandora.cohorts.near_duplicates import near_duplicates
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
 
 _IN_FLIGHT = 4  # films waiting for each process
 _UNUSABLE = ("not-there", "layout-unknown")
@@ -96,7 +97,7 @@ def check_dataset(
     dataset, findings = read_dataset(path)
     unusable = next((f for f in findings if f.code in _UNUSABLE), None)
     if unusable is not None:
-        raise ValueError(f"{path}: {unusable.message}")
+        raise InputError(f"{path}: {unusable.message}")
     report = Report(path if path.is_dir() else path.parent, list(findings))
     if dataset is None:
         return _finished(layout_of(path) or "", Dataset(path, "", (), (), {}), report)

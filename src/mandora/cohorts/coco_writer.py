@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.cohorts.polygons import SITE_NAMES, Film, file_pairs
+from mandora.errors import InputError
 
 
 class CocoWriter:
@@ -60,7 +61,7 @@ class CocoWriter:
         name, (width, height), outlines = film
         unknown = {o.site for o in outlines} - self._ids.keys()
         if unknown:
-            raise ValueError(f"{name}: {self.path.name} has no label {', '.join(sorted(unknown))}")
+            raise InputError(f"{name}: {self.path.name} has no label {', '.join(sorted(unknown))}")
         self._n_images += 1
         image = {"id": self._n_images, "file_name": name, "width": width, "height": height}
         self._images.write(f"{',' if self._n_images > 1 else ''}\n{json.dumps(image)}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mandora.anatomy import POINTS, TARGET_INDEX, TARGETS, Damage, Point, Slot
 from mandora.cohorts.masks import check_label_size, fill_outlines, read_label_map
 from mandora.cohorts.polygons import Outline
+from mandora.errors import InputError
 from mandora.geometry import Points
 
 Scores = NDArray[np.float64]
@@ -84,7 +85,7 @@ class DatasetFilm:
         try:
             return fill_outlines(labels, shape, self.slot.limb)
         except ValueError as error:
-            raise ValueError(f"polygons of {self.path}: {error}") from error
+            raise InputError(f"polygons of {self.path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandora.anatomy import SLOTS, Slot
+from mandora.errors import InputError
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_tags
 from mandora.records import Reason
@@ -220,7 +221,7 @@ def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
             detail = "this is no regular file; name an image file"
             problems.append(Problem(_shown(given), Reason.FILM_UNREADABLE, detail))
         else:
-            raise ValueError(f"{given}: there is no such file or folder; check the path")
+            raise InputError(f"{given}: there is no such file or folder; check the path")
     return list(files.values()), problems
 
 
@@ -238,7 +239,7 @@ def _children(folder: Path) -> list[Path]:
     try:
         paths = list(folder.iterdir())
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"{folder}: the folder cannot be listed ({error.strerror}); check its permissions"
         ) from error
     return sorted(filter(_film, paths), key=lambda path: natural_key(path.name))

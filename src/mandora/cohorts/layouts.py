@@ -11,6 +11,7 @@ from mandora.cohorts.manifest import MANIFEST_CSV, read_manifest
 from mandora.cohorts.ra2_folder import TRAINING_CSV, read_ra2
 from mandora.cohorts.ram import RAM_LAYOUTS, ram_layout, read_ram
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
 
 LAYOUTS = ("ra2", *RAM_LAYOUTS, "manifest")
 """Names of the layouts that are recognised."""
@@ -92,5 +93,5 @@ def open_dataset(path: Path, weights: Mapping[str, float] | None = None) -> Data
     if errors or dataset is None:
         count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
         head = f"{path}: {count} to mend; `mandora check {path}` lists them with all warnings"
-        raise ValueError("\n  ".join([head, *errors]))
+        raise InputError("\n  ".join([head, *errors]))
     return dataset

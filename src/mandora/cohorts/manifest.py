@@ -30,6 +30,7 @@ from mandora.cohorts.folder import study_id_fault
 from mandora.cohorts.polygons import labelme_document
 from mandora.cohorts.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
 from mandora.cohorts.tables import Report, Row, read_table
+from mandora.errors import InputError
 from mandora.images.read import read_radiograph
 
 MANIFEST_CSV = "manifest.csv"
@@ -246,7 +247,7 @@ def write_manifest(dataset: Dataset, path: Path) -> None:
         OSError: if a file cannot be written.
     """
     if dataset.rois:
-        raise ValueError(
+        raise InputError(
             f"{dataset.root}: joints that are pictures of their own do not fit into a manifest; "
             "open the data set in its own layout"
         )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mandora.anatomy import POINTS, Limb
 from mandora.cohorts.polygons import Outline, site_name
+from mandora.errors import InputError
 
 _LABEL_MODES = ("L", "P", "I;16", "I")
 
@@ -36,16 +37,16 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
             mode, size = image.mode, image.size
             labels = np.asarray(image) if mode in _LABEL_MODES else None
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: cannot be read as a label map; save it as PNG again") from error
+        raise InputError(f"{path}: cannot be read as a label map; save it as PNG again") from error
     if labels is None:
-        raise ValueError(
+        raise InputError(
             f"{path}: is a picture of mode {mode}, no label map; save it as a grey or indexed "
             "PNG whose values are 1 + the index of the point"
         )
     check_label_size(str(path), size, shape)
     count, highest = len(POINTS[limb]), int(labels.max(initial=0))
     if highest > count or int(labels.min(initial=0)) < 0:
-        raise ValueError(
+        raise InputError(
             f"{path}: has label {highest}, a {limb} has 1 to {count} and 0 for the rest; export "
             "labels, not grey levels"
         )
@@ -69,7 +70,7 @@ def check_label_size(name: str, size_wh: tuple[int, int], shape: tuple[int, int]
     """
     height, width = shape
     if size_wh != (width, height):
-        raise ValueError(
+        raise InputError(
             f"{name}: has {size_wh[0]} × {size_wh[1]} px, its film has {width} × {height}; "
             "export the labels at the film's size, after any turn that its EXIF data ask for"
         )
@@ -98,7 +99,7 @@ def fill_outlines(
     canvas = np.zeros(shape, np.uint8)
     for outline in outlines:
         if outline.site not in labels:
-            raise ValueError(f"{outline.site} is no site of a {limb}; use {', '.join(labels)}")
+            raise InputError(f"{outline.site} is no site of a {limb}; use {', '.join(labels)}")
         _fill(canvas, outline.points, labels[outline.site])
     return canvas
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.anatomy import POINTS, Limb, Point
+from mandora.errors import InputError
 
 SPECK_PX = 4  # smaller regions are left out
 
@@ -56,10 +57,10 @@ def outlines_of(labels: NDArray[np.uint8], limb: Limb) -> tuple[Outline, ...]:
         ValueError: if the map is not 2-D or has labels that the limb has not.
     """
     if labels.ndim != 2:
-        raise ValueError(f"a label map has two axes, this array has shape {labels.shape}")
+        raise InputError(f"a label map has two axes, this array has shape {labels.shape}")
     sites = POINTS[limb]
     if labels.size and int(labels.max()) > len(sites):
-        raise ValueError(f"label {labels.max()} is too high: a {limb} has 1 to {len(sites)}")
+        raise InputError(f"label {labels.max()} is too high: a {limb} has 1 to {len(sites)}")
     found = []
     for label, window in enumerate(ndimage.find_objects(labels), start=1):
         if window is None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.cohorts.outlines import SITE_NAMES, SPECK_PX, Outline, clipped, outlines_of, site_name
+from mandora.errors import InputError
 
 __all__ = [
     "SITE_NAMES", "SPECK_PX", "Film", "LabelledFilm", "Outline", "clipped", "file_pairs",
@@ -107,9 +108,9 @@ def read_labelme(path: Path) -> LabelledFilm:
             x, y = _places(path, pairs, what)[0].tolist()
             points[site] = (x, y)
         elif kind == "point":
-            raise ValueError(f"{path}: {what} is not the only point of {site}; keep one")
+            raise InputError(f"{path}: {what} is not the only point of {site}; keep one")
         else:
-            raise ValueError(f"{path}: {what} is a {kind}; draw it as a polygon or a point")
+            raise InputError(f"{path}: {what} is a {kind}; draw it as a polygon or a point")
     return LabelledFilm(PureWindowsPath(name).name, (width, height), tuple(outlines), points)
 
 
@@ -139,14 +140,14 @@ def read_coco(path: Path, labels: Collection[str] = SITE_NAMES) -> dict[str, tup
         what = f"annotation {i}"
         for key, known in (("image_id", images), ("category_id", categories)):
             if _get(path, annotation, key, int, what) not in known:
-                raise ValueError(f"{path}: {what} has an unknown {key}; export the file again")
+                raise InputError(f"{path}: {what} has an unknown {key}; export the file again")
         used.append(categories[annotation["category_id"]])
     _check_labels(path, used, labels)
     for i, (site, annotation) in enumerate(zip(used, lists["annotations"], strict=True), start=1):
         what = f"annotation {i} ({site})"
         for flat in _get(path, annotation, "segmentation", list, what):
             if not isinstance(flat, list) or len(flat) % 2:
-                raise ValueError(f"{path}: {what} is not a list of x, y, x, y, …; export polygons")
+                raise InputError(f"{path}: {what} is not a list of x, y, x, y, …; export polygons")
             pairs = [list(p) for p in zip(flat[::2], flat[1::2], strict=True)]
             found[images[annotation["image_id"]]].append(Outline(site, _polygon(path, pairs, what)))
     return {name: tuple(outlines) for name, outlines in found.items()}
@@ -170,19 +171,19 @@ def read_cvat(path: Path) -> list[LabelledFilm]:
     """
     root = _xml(path)
     if root.tag != "annotations":
-        raise ValueError(f"{path}: holds <{root.tag}>, not CVAT's <annotations>; export it again")
+        raise InputError(f"{path}: holds <{root.tag}>, not CVAT's <annotations>; export it again")
     if root.find("track") is not None:
-        raise ValueError(f'{path}: holds tracks of a video; export it as "CVAT for images 1.1"')
+        raise InputError(f'{path}: holds tracks of a video; export it as "CVAT for images 1.1"')
     films = []
     for i, image in enumerate(root.iterfind("image"), start=1):
         name = image.get("name", "").replace("\\", "/")
         size = tuple(image.get(key, "") for key in ("width", "height"))
         if not name or not all(re.fullmatch("[1-9][0-9]{0,8}", value) for value in size):
-            raise ValueError(f"{path}: image {i} has no name, width and height; export it again")
+            raise InputError(f"{path}: image {i} has no name, width and height; export it again")
         outlines, points = _cvat_shapes(path, image, name)
         films.append(LabelledFilm(name, (int(size[0]), int(size[1])), outlines, points))
     if not films:
-        raise ValueError(f'{path}: holds no images; export it as "CVAT for images 1.1"')
+        raise InputError(f'{path}: holds no images; export it as "CVAT for images 1.1"')
     return films
 
 
@@ -190,15 +191,15 @@ def _xml(path: Path) -> ElementTree.Element:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not XML in UTF-8; give a CVAT file") from error
+        raise InputError(f"{path}: is not XML in UTF-8; give a CVAT file") from error
     if _DECLARATION.search(text):  # CVAT writes none; nested entities could fill the memory
-        raise ValueError(f"{path}: declares a document type or entities; export it again")
+        raise InputError(f"{path}: declares a document type or entities; export it again")
     try:
         return ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"{path}: is not XML; give a CVAT file") from error
+        raise InputError(f"{path}: is not XML; give a CVAT file") from error
 
 
 def _cvat_shapes(
@@ -214,7 +215,7 @@ def _cvat_shapes(
         site = shape.get("label", "")
         what = f"{name}, {shape.tag} {site}"
         if shape.tag in _CVAT_SHAPES:
-            raise ValueError(f"{path}: {what}: draw it as a polygon or a point")
+            raise InputError(f"{path}: {what}: draw it as a polygon or a point")
         pairs = _cvat_pairs(path, shape.get("points", ""), what)
         if shape.tag == "polygon":
             outlines.append(Outline(site, _polygon(path, pairs, what)))
@@ -222,7 +223,7 @@ def _cvat_shapes(
             x, y = _places(path, pairs, what)[0].tolist()
             points[site] = (x, y)
         else:
-            raise ValueError(f"{path}: {what} is not the only point of {site}; keep one")
+            raise InputError(f"{path}: {what} is not the only point of {site}; keep one")
     return tuple(outlines), points
 
 
@@ -231,18 +232,18 @@ def _cvat_pairs(path: Path, text: str, what: str) -> list[Any]:
     try:
         return [[float(number) for number in pair.split(",")] for pair in text.split(";")]
     except ValueError as error:
-        raise ValueError(f"{path}: {what} has no places x,y;x,y;…; export it again") from error
+        raise InputError(f"{path}: {what} has no places x,y;x,y;…; export it again") from error
 
 
 def _load(path: Path, kind: str) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is not JSON; give a {kind} file") from error
+        raise InputError(f"{path}: is not JSON; give a {kind} file") from error
     if not isinstance(data, dict):
-        raise ValueError(f"{path}: holds no JSON object; give a {kind} file")
+        raise InputError(f"{path}: holds no JSON object; give a {kind} file")
     return data
 
 
@@ -252,7 +253,7 @@ def _get(path: Path, record: Any, key: str, kind: type, what: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         fault = "has no" if value is None else "has an unusable"
         name = {str: "text", int: "a whole number", list: "a list"}[kind]
-        raise ValueError(f"{path}: {what} {fault} {key!r}; it must be {name}, export it again")
+        raise InputError(f"{path}: {what} {fault} {key!r}; it must be {name}, export it again")
     return value
 
 
@@ -266,12 +267,12 @@ def _by_id(path: Path, records: list[Any], key: str, kind: str) -> dict[int, str
 def _check_labels(path: Path, labels: Iterable[str], known: Collection[str] = SITE_NAMES) -> None:
     unknown = sorted(set(labels) - set(known))
     if unknown:
-        raise ValueError(f"{path}: unknown labels: {', '.join(unknown)}; use {', '.join(known)}")
+        raise InputError(f"{path}: unknown labels: {', '.join(unknown)}; use {', '.join(known)}")
 
 
 def _polygon(path: Path, pairs: list[Any], what: str) -> NDArray[np.float64]:
     if len(pairs) < 3:
-        raise ValueError(f"{path}: {what} has {len(pairs)} corners; draw at least 3 or delete it")
+        raise InputError(f"{path}: {what} has {len(pairs)} corners; draw at least 3 or delete it")
     return _places(path, pairs, what)
 
 
@@ -282,5 +283,5 @@ def _places(path: Path, pairs: list[Any], what: str) -> NDArray[np.float64]:
             and len(pair) == 2
             and all(isinstance(v, int | float) and math.isfinite(v) for v in pair)
         ):
-            raise ValueError(f"{path}: {what} has {pair!r} for an x and a y; give two numbers")
+            raise InputError(f"{path}: {what} has {pair!r} for an x and a y; give two numbers")
     return np.array(pairs, dtype=np.float64) - 0.5

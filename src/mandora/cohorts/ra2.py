@@ -22,6 +22,7 @@ from mandora.anatomy import (
     maximum_total,
     target_from_ra2,
 )
+from mandora.errors import InputError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RANGES = {
@@ -128,7 +129,7 @@ def _cell(column: str, value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     if math.isinf(value):
-        raise ValueError(f"{column} is infinite; give None for what is missing")
+        raise InputError(f"{column} is infinite; give None for what is missing")
     return f"{value:.4f}"
 
 
@@ -143,14 +144,14 @@ def _read_table(path: Path, problems: list[str]) -> _Table:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: is no CSV file ({error}); save it as CSV with commas, in UTF-8"
         ) from error
     lines = [(number, row) for number, row in lines if any(row)]
     if not lines:
-        raise ValueError(f"{path}: the table is empty; give a file with a header and rows")
+        raise InputError(f"{path}: the table is empty; give a file with a header and rows")
     columns = tuple(lines[0][1])
     problems += _header_problems(columns)
     known = _RANGES.keys() & set(columns)
@@ -202,4 +203,4 @@ def number_of(cell: str, maximum: float) -> float | str:
 def _raise_all(path: Path, problems: Sequence[str]) -> None:
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ValueError("\n  ".join([f"{path}: {count} to mend", *problems]))
+        raise InputError("\n  ".join([f"{path}: {count} to mend", *problems]))

@@ -23,6 +23,7 @@ from mandora.cohorts.masks import picture_size
 from mandora.cohorts.polygons import Outline, outlines_of, site_name
 from mandora.cohorts.ram_names import SITES, W600_KEYS, files_named, hand_name
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
 from mandora.geometry import Points
 
 _EROSIONS = frozenset({"SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"})
@@ -233,7 +234,7 @@ def regions(segmentation: Any, size_wh: tuple[int, int]) -> Iterator[NDArray[np.
     width, height = size_wh
     runs = np.asarray(counts, dtype=np.int64)
     if (runs < 0).any() or (len(runs) and runs.sum() != width * height):
-        raise ValueError(f"run lengths do not fill {width} × {height} px")
+        raise InputError(f"run lengths do not fill {width} × {height} px")
     ends = np.cumsum(runs)
     starts, stops = ends[:-1][::2], ends[1:][::2]  # the first run is background
     filled = stops > starts
@@ -259,7 +260,7 @@ def unpacked(text: str) -> list[int]:
     for char in text:
         bits = ord(char) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"{char!r} is not in the alphabet of packed run lengths")
+            raise InputError(f"{char!r} is not in the alphabet of packed run lengths")
         value |= (bits & 0x1F) << shift
         shift += 5
         if bits & 0x20:
@@ -269,5 +270,5 @@ def unpacked(text: str) -> list[int]:
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("packed run lengths end within a number")
+        raise InputError("packed run lengths end within a number")
     return counts

@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+from mandora.errors import InputError
+
 _MAX_BYTES = 200_000_000  # of an unpacked part
 _CELL = re.compile(r"([A-Z]+)[0-9]+")
 
@@ -30,15 +32,15 @@ def read_sheet(path: Path) -> list[list[str]]:
                 shared = [_text(item) for item in strings.iterfind("{*}si")]
             return [_row(row, shared) for row in _parse(book, first).iterfind(".//{*}row")]
     except (OSError, ValueError, LookupError, zipfile.BadZipFile, ElementTree.ParseError) as error:
-        raise ValueError(f"{path}: is no Excel workbook; save the table as CSV") from error
+        raise InputError(f"{path}: is no Excel workbook; save the table as CSV") from error
 
 
 def _parse(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
     if book.getinfo(name).file_size > _MAX_BYTES:
-        raise ValueError(f"{name} is too large")
+        raise InputError(f"{name} is too large")
     data = book.read(name)
     if b"<!DOCTYPE" in data[:1000]:  # workbooks have none; entities could fill the memory
-        raise ValueError(f"{name} declares entities")
+        raise InputError(f"{name} declares entities")
     return ElementTree.fromstring(data)
 
 
@@ -67,5 +69,5 @@ def _column(letters: str) -> int:
     for letter in letters:
         number = 26 * number + ord(letter) - ord("A") + 1
     if number > 16_384:
-        raise ValueError(f"column {letters} is beyond the sheet")
+        raise InputError(f"column {letters} is beyond the sheet")
     return number - 1

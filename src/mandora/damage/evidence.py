@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mandora.errors import InputError
 from mandora.geometry import Box
 
 
@@ -32,15 +33,15 @@ class PatchEvidence:
 
     def __post_init__(self) -> None:
         if self.box.frame != "film":
-            raise ValueError(
+            raise InputError(
                 f"the patch of {self.point} lies in frame {self.box.frame!r}; "
                 "map its box to 'film' first"
             )
         mask = np.array(self.mask, dtype=np.float32)
         if mask.ndim != 2 or mask.shape[0] != mask.shape[1] or mask.size == 0:
-            raise ValueError(f"the mask of {self.point} must be square, got shape {mask.shape}")
+            raise InputError(f"the mask of {self.point} must be square, got shape {mask.shape}")
         # written so that NaN fails as well
         if not (mask.min() >= 0 and mask.max() <= 1):
-            raise ValueError(f"the mask of {self.point} must hold probabilities 0..1")
+            raise InputError(f"the mask of {self.point} must hold probabilities 0..1")
         mask.setflags(write=False)
         object.__setattr__(self, "mask", mask)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mandora.anatomy import FAMILIES, N_POINTS, POINTS, Damage, Limb
+from mandora.errors import InputError
 from mandora.settings import DamageSettings
 
 KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of scores
@@ -57,12 +58,12 @@ def build_damage_net(
     """
     if settings.design == "all-joints":
         if family is not None:
-            raise ValueError(
+            raise InputError(
                 f"a network of all joints has no family, got {family}; set design = 'family'"
             )
         return DamageNet(settings)
     if family is None:
-        raise ValueError("design 'family' has one network per family; say which, or use all four")
+        raise InputError("design 'family' has one network per family; say which, or use all four")
     return PublishedDamageNet(max(site.maximum for site in FAMILIES[family]), settings)
 
 
@@ -232,12 +233,12 @@ class PublishedDamageNet(nn.Module):
         widths = settings.widths
         halvings = len(widths) - 1
         if settings.head != "regression" or settings.heads != "shared":
-            raise ValueError(
+            raise InputError(
                 "a network of one family has one regression head, but head is "
                 f"{settings.head!r} and heads is {settings.heads!r}; use 'regression', 'shared'"
             )
         if settings.patch_px % 2**halvings:
-            raise ValueError(
+            raise InputError(
                 f"patch_px {settings.patch_px} cannot be halved {halvings} times; "
                 f"use a multiple of {2**halvings}"
             )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import POINTS, Limb
+from mandora.errors import InputError
 from mandora.geometry import Box, Points, fit_similarity
 from mandora.images.channels import FilmStatistics, patch_channels, sample_box, standardise
 
@@ -65,7 +66,7 @@ def limb_unit(points: Points, confidence: ArrayLike, template: Points, *, mirror
     weights = np.asarray(confidence, dtype=np.float64)
     found = np.isfinite(points).all(axis=1) & (weights > 0)
     if found.sum() < MIN_FOUND:
-        raise ValueError(
+        raise InputError(
             f"only {int(found.sum())} of {len(points)} points were found, "
             f"{MIN_FOUND} are needed to know the size of the limb"
         )
@@ -115,7 +116,7 @@ def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None =
     if settings.window == "film":
         return film_half_window(settings.half_window_px, film_hw)
     if unit_px is None:
-        raise ValueError("window 'limb' needs the size of the limb; give unit_px")
+        raise InputError("window 'limb' needs the size of the limb; give unit_px")
     return settings.half_window * unit_px
 
 

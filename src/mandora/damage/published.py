@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mandora.anatomy import Damage, Limb
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore, network_input, on_film, site_at
+from mandora.errors import InputError
 from mandora.inference import Network
 
 BATCH = 2  # patches of 384 × 384 px per call: larger batches are no faster and cost 0.13 GB each
@@ -71,7 +72,7 @@ class PublishedScorer:
         if not rows:
             return []
         if (limb, kind) not in self._paths:
-            raise ValueError(f"no network scores {limb} {kind}; train it as well")
+            raise InputError(f"no network scores {limb} {kind}; train it as well")
         network, seen = Network(self._paths[limb, kind], self._threads), []
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import FAMILIES, TARGETS, Damage, Limb
+from mandora.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class Number:
 
     def __post_init__(self) -> None:
         if math.isfinite(self.value) == (self.reason is not None):
-            raise ValueError(
+            raise InputError(
                 f"value {self.value} with reason {self.reason!r}: a number that is not defined "
                 "needs a reason, and one that is defined must have none"
             )
@@ -89,7 +90,7 @@ def same_shape(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
     """
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != two.shape:
-        raise ValueError(
+        raise InputError(
             f"scores of shapes {one.shape} and {two.shape} cannot be paired; give the same "
             "patients and joints in the same order, NaN where a score is missing"
         )
@@ -104,7 +105,7 @@ def score_table(scores: ArrayLike) -> Floats:
     """
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != len(TARGETS):
-        raise ValueError(
+        raise InputError(
             f"a table of shape {table.shape} is not (patients, {len(TARGETS)}); give one column "
             "for each of mandora.anatomy.TARGETS, NaN where a score is missing"
         )

@@ -19,6 +19,7 @@ from scipy import stats
 
 from mandora.anatomy import RA2_TOTALS, SITES, TARGET_INDEX, TARGETS, Damage, Limb, Side, Target
 from mandora.assembly import ENOUGH_FOR_TOTAL
+from mandora.errors import InputError
 from mandora.evaluation import Floats, Number, Table, same_shape, score_table
 from mandora.evaluation.metrics import (
     CALLED,
@@ -107,7 +108,7 @@ def icc(ratings: ArrayLike, form: Literal["1,1", "2,1", "3,1"]) -> Number:
     """
     table = np.asarray(ratings, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] < 2:
-        raise ValueError(
+        raise InputError(
             f"ratings of shape {table.shape}; give (cases, raters), two or more raters"
         )
     table = table[np.isfinite(table).all(axis=1)]

@@ -14,6 +14,7 @@ from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, UNIT_END
 from mandora.assembly import FilmResult, failed_film
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.damage.evidence import PatchEvidence
+from mandora.errors import InputError
 from mandora.evaluation import Floats
 from mandora.evaluation.gathered import Arrays
 from mandora.images.radiograph import Radiograph
@@ -76,7 +77,7 @@ def assess(
     for film in dataset.films:
         of_patient.setdefault(film.patient, []).append(film)
     if not of_patient:
-        raise ValueError(f"{dataset.root} has no whole films; a model is tried on films")
+        raise InputError(f"{dataset.root} has no whole films; a model is tried on films")
     looks: list[_Look] = []
     tables: dict[str, list[Floats]] = {}
     unknown, reasons = np.full(len(TARGETS), np.nan), Counter[Reason]()

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mandora.errors import InputError
 from mandora.evaluation import Floats, Number, same_shape
 from mandora.evaluation.metrics import METRICS, measure, pair_sums
 
@@ -41,7 +42,7 @@ class Resampling:
 
     def __post_init__(self) -> None:
         if self.resamples < 1 or not 0 < self.level < 1:
-            raise ValueError(
+            raise InputError(
                 f"{self.resamples} resamples at level {self.level}: use at least one resample, "
                 "better 1000 or more, and a level between 0 and 1 such as 0.95"
             )
@@ -175,7 +176,7 @@ def _known(*tables: ArrayLike) -> list[Floats]:
     for other in others:
         same_shape(first, other)
     if first.ndim != 2:
-        raise ValueError(
+        raise InputError(
             f"scores of shape {first.shape} have no axes for patients and joints; give totals "
             "as (patients, 1)"
         )

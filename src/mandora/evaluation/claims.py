@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mandora.anatomy import FAMILIES, Damage
+from mandora.errors import InputError
 from mandora.files import write_atomically
 
 Held = Literal["held", "did not hold", "not testable here"]
@@ -190,7 +191,7 @@ def complete(
     made: dict[str, Verdict] = {}
     for verdict in verdicts:
         if verdict.claim.id in made:
-            raise ValueError(f"claim {verdict.claim.id} has two verdicts; give one")
+            raise InputError(f"claim {verdict.claim.id} has two verdicts; give one")
         made[verdict.claim.id] = verdict
     return tuple(made.get(c.id, Verdict(c, "not testable here", "", reason)) for c in CLAIMS)
 

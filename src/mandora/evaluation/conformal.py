@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from mandora.anatomy import FAMILIES, RA2_TOTALS, TARGETS, Damage, maximum_total
 from mandora.contract import IntervalContract, Spread, total_scale
+from mandora.errors import InputError
 from mandora.evaluation import GROUPS, Floats, same_shape, score_table
 from mandora.evaluation.agreement import total
 from mandora.evaluation.claims import FAMILY_TITLES
@@ -41,7 +42,7 @@ def calibrate(scores: ArrayLike, truth: ArrayLike, level: float) -> IntervalCont
     """
     ours, labels = same_shape(score_table(scores), score_table(truth))
     if not 0 < level < 1:
-        raise ValueError(f"level {level}: give a share between 0 and 1, such as 0.9")
+        raise InputError(f"level {level}: give a share between 0 and 1, such as 0.9")
     joints = {}
     for (limb, damage), code in zip(FAMILIES, FAMILY_TITLES, strict=True):
         columns = list(GROUPS[code])
@@ -89,7 +90,7 @@ def _rank(cases: int, level: float) -> int:
 def _spread(errors: Floats, level: float, what: str) -> Spread:
     rank = _rank(errors.size, level)
     if rank < 1:
-        raise ValueError(
+        raise InputError(
             f"{what}: {errors.size} cases are too few for intervals at level {level:g}, "
             f"{math.ceil(round(2 / (1 - level), 9)) - 1} are needed; give more patients"
         )

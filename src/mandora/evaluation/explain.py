@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import SITES, TARGETS, Side, Site
+from mandora.errors import InputError
 from mandora.evaluation import Floats, Number, score_table
 from mandora.symmetry.features import (
     N_SIDES,
@@ -66,7 +67,7 @@ class Contributions:
             ValueError: if there are none.
         """
         if not parts:
-            raise ValueError("there are no contributions to pool; give at least one part")
+            raise InputError("there are no contributions to pool; give at least one part")
         sums = [np.nan_to_num(p.table) * p.n_rows[:, None] for p in parts]
         return _from_sums(np.sum(sums, axis=0), np.sum([p.n_rows for p in parts], axis=0))
 
@@ -138,7 +139,7 @@ def shap_values(forest: JointForest, site: Site, rows: ArrayLike) -> tuple[Float
     expected = float(np.squeeze(explainer.expected_value))
     off = np.abs(expected + values.sum(axis=1) - predict_rows(forest, site, table))
     if not (off <= TOLERANCE).all():
-        raise ValueError(
+        raise InputError(
             f"contributions for {_name(site)} miss the prediction by {off.max():.2g} points in "
             f"row {np.argmax(off)}, more than {TOLERANCE}; this release of shap reads the forest "
             "differently: install one that requirements/train.txt names"
@@ -164,10 +165,10 @@ def tree_model(forest: JointForest, site: Site) -> dict[str, Any]:
     """
     i = SITE_INDEX[site]
     if not forest.trained[i]:
-        raise ValueError(f"the forest holds no trees for {_name(site)}; leave that site out")
+        raise InputError(f"the forest holds no trees for {_name(site)}; leave that site out")
     cover = forest.node_cover[i].astype(np.float64)
     if (cover <= 0).any():
-        raise ValueError(
+        raise InputError(
             f"leaf_cover: a leaf of {_name(site)} has no training rows, so that no mean over them "
             "is defined; give a forest from mandora.training.symmetry.train_forest"
         )
@@ -242,7 +243,7 @@ def leaders(one_map: ArrayLike) -> list[Site | None]:
     """
     values = np.asarray(one_map, dtype=np.float64)
     if values.shape != (len(SITES), len(SITES)):
-        raise ValueError(
+        raise InputError(
             f"a map has shape {values.shape}; give {len(SITES)} × {len(SITES)} in the order of "
             "mandora.anatomy.SITES"
         )
@@ -304,12 +305,12 @@ def _from_sums(sums: Floats, n_rows: NDArray[np.int64]) -> Contributions:
 def _checked_rows(rows: ArrayLike) -> Floats:
     table = np.asarray(rows, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != len(TARGETS):
-        raise ValueError(
+        raise InputError(
             f"rows must have shape (rows, {len(TARGETS)}), as from "
             f"mandora.symmetry.features.feature_rows, got {table.shape}"
         )
     if np.isinf(table).any():
-        raise ValueError("rows hold an infinite value; write a missing score as NaN")
+        raise InputError("rows hold an infinite value; write a missing score as NaN")
     return table
 
 
@@ -318,7 +319,7 @@ def _tree_explainer() -> Any:
     try:
         from shap import TreeExplainer
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"explaining a forest needs the package shap ({error}): pip install 'mandora[explain]'"
         ) from error
     return TreeExplainer

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from mandora.errors import InputError
 from mandora.evaluation.figures_style import (
     INK,
     PALE,
@@ -69,7 +70,7 @@ def learning_curves(
         ValueError: if there is no panel, or too many curves in one.
     """
     if not panels:
-        raise ValueError("nothing to draw; give at least one number")
+        raise InputError("nothing to draw; give at least one number")
     figure = new_figure(WIDTH if len(panels) > 1 else WIDTH * 0.6, 3.0)
     grid = figure.subplots(1, len(panels), squeeze=False).ravel()
     for i, (axes, (quantity, curves)) in enumerate(zip(grid, panels.items(), strict=True)):
@@ -129,10 +130,10 @@ def severity_bars(
         ValueError: if there is no panel, or the lists do not fit the bands.
     """
     if not panels:
-        raise ValueError("nothing to draw; give at least one number")
+        raise InputError("nothing to draw; give at least one number")
     lengths = {len(counts)} | {len(v) for methods in panels.values() for v in methods.values()}
     if lengths != {len(bands)}:
-        raise ValueError(f"there are {len(bands)} bands but lists of {sorted(lengths)} values")
+        raise InputError(f"there are {len(bands)} bands but lists of {sorted(lengths)} values")
     figure = new_figure(WIDTH if len(panels) > 1 else WIDTH * 0.6, 3.0)
     grid = figure.subplots(1, len(panels), squeeze=False).ravel()
     for i, (axes, (quantity, methods)) in enumerate(zip(grid, panels.items(), strict=True)):
@@ -182,6 +183,6 @@ def _first_colour(count: int) -> int:
 
 def _check_series(count: int) -> None:
     if not 1 <= count <= len(SERIES_COLOURS):
-        raise ValueError(
+        raise InputError(
             f"a panel has {count} series; give 1 to {len(SERIES_COLOURS)}, more look alike"
         )

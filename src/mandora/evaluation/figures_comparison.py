@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mandora.errors import InputError
 from mandora.evaluation.figures_style import (
     FAMILY_ORDER,
     INK,
@@ -88,10 +89,10 @@ def comparison(
         ValueError: if there is no family, too many methods, or values that do not fit them.
     """
     if not 1 <= len(methods) <= len(SERIES_COLOURS):
-        raise ValueError(f"got {len(methods)} methods; give 1 to {len(SERIES_COLOURS)}")
+        raise InputError(f"got {len(methods)} methods; give 1 to {len(SERIES_COLOURS)}")
     shown = [family for family in FAMILY_ORDER if family in families]
     if not shown:
-        raise ValueError("nothing to draw; give the values of at least one family")
+        raise InputError("nothing to draw; give the values of at least one family")
     cells = {
         (quantity, family): families[family].get(quantity, FoldValues(_nothing(methods)))
         for quantity in QUANTITIES
@@ -99,7 +100,7 @@ def comparison(
     }
     for (quantity, family), cell in cells.items():
         if cell.values.ndim != 2 or len(cell.values) != len(methods):
-            raise ValueError(
+            raise InputError(
                 f"{quantity} of {family_title(family)} has shape {cell.values.shape}; "
                 f"give one row for each of the {len(methods)} methods and a column per fold"
             )

@@ -19,6 +19,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import SITES, Damage, JointGroup, Limb, Site
+from mandora.errors import InputError
 from mandora.evaluation.figures_style import (
     GROUP_COLOURS,
     INK,
@@ -148,7 +149,7 @@ def shap_maps(
 def _checked(values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (len(SITES), len(SITES)):
-        raise ValueError(
+        raise InputError(
             f"a map has shape {array.shape}; give {len(SITES)} × {len(SITES)} in the order of SITES"
         )
     return array

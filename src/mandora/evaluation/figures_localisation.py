@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import POINTS, JointGroup, Limb
+from mandora.errors import InputError
 from mandora.evaluation.figures_style import (
     GROUP_COLOURS,
     INK,
@@ -114,7 +115,7 @@ def localisation_examples(examples: Sequence[LocatedExample]) -> Figure:
         ValueError: if there is none.
     """
     if not examples:
-        raise ValueError("no example to draw; give at least one")
+        raise InputError("no example to draw; give at least one")
     columns = min(len(examples), 4)
     rows = -(-len(examples) // columns)
     size = min(2.6, WIDTH / columns)
@@ -134,7 +135,7 @@ def _checked(limb: Limb, table: ArrayLike | None) -> NDArray[np.float64]:
         return np.empty((0, points))
     array = np.asarray(table, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != points:
-        raise ValueError(
+        raise InputError(
             f"distances of a {limb} have shape {array.shape}; give one row per film and "
             f"{points} columns in the order of POINTS"
         )

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from mandora.anatomy import SITES, Site
+from mandora.errors import InputError
 from mandora.evaluation.figures_style import (
     GROUP_COLOURS,
     MUTED,
@@ -44,7 +45,7 @@ def shap_bars(
     """
     values = np.concatenate([np.asarray(same, dtype=float), np.asarray(other, dtype=float)])
     if values.shape != (2 * len(SITES),):
-        raise ValueError(f"got {values.size} values; give {len(SITES)} per side, as in SITES")
+        raise InputError(f"got {values.size} values; give {len(SITES)} per side, as in SITES")
     known = np.flatnonzero(np.isfinite(values))
     # a stable order: features that are equal keep the order of SITES
     order = known[np.argsort(-values[known], kind="stable")][:top]

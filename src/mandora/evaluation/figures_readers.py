@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mandora.errors import InputError
 from mandora.evaluation.figures_style import (
     INK,
     MUTED,
@@ -93,14 +94,14 @@ def human_limit(
         ValueError: if there is no panel, or the scores of one differ in number.
     """
     if not panels:
-        raise ValueError("nothing to draw; give at least one kind of damage")
+        raise InputError("nothing to draw; give at least one kind of damage")
     figure = new_figure(WIDTH, 0.75 + 2.0 * len(panels))
     grid = figure.subplots(len(panels), 4, squeeze=False, width_ratios=(1.35, 1.35, 1, 1))
     shown = 0
     for line, (row, panel) in enumerate(zip(grid, panels, strict=True)):
         sizes = {len(panel.reader_1), len(panel.reader_2), len(panel.model)}
         if len(sizes) > 1:
-            raise ValueError(f"{panel.title}: the scores of model and readers differ in number")
+            raise InputError(f"{panel.title}: the scores of model and readers differ in number")
         shown += int(np.isfinite(panel.reader_1 + panel.reader_2 + panel.model).sum())
         _draw_pair(row[0], panel, "model", panel.model)
         _draw_pair(row[1], panel, "reader 2", panel.reader_2)
@@ -192,7 +193,7 @@ def bland_altman(
     """
     first, second = np.asarray(reference, dtype=float), np.asarray(estimate, dtype=float)
     if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(f"got {first.shape} and {second.shape}; give two equally long lists")
+        raise InputError(f"got {first.shape} and {second.shape}; give two equally long lists")
     known = np.isfinite(first) & np.isfinite(second)
     mean, difference = (first + second)[known] / 2, (second - first)[known]
     figure = new_figure(WIDTH * 0.62, 3.1)
@@ -236,7 +237,7 @@ def confusion(panels: Sequence[GradePanel]) -> Figure:
         ValueError: if there is no panel, or its two lists differ in number.
     """
     if not panels:
-        raise ValueError("nothing to draw; give at least one family")
+        raise InputError("nothing to draw; give at least one family")
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
     figure = new_figure(WIDTH if columns == 2 else WIDTH * 0.55, 0.65 + 3.3 * rows)
@@ -262,7 +263,7 @@ def count_grades(panel: GradePanel) -> NDArray[np.int64]:
     """
     truth, predicted = (np.asarray(v, dtype=float) for v in (panel.truth, panel.predicted))
     if truth.shape != predicted.shape:
-        raise ValueError(f"{panel.title}: {truth.size} true and {predicted.size} predicted grades")
+        raise InputError(f"{panel.title}: {truth.size} true and {predicted.size} predicted grades")
     known = np.isfinite(truth) & np.isfinite(predicted)
     grades = [
         np.clip(np.floor(v[known] + 0.5), 0, panel.maximum).astype(int) for v in (truth, predicted)

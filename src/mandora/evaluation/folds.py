@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mandora.errors import InputError
 from mandora.settings import SplitSettings
 from mandora.training.splits import Split, split_patients
 
@@ -51,12 +52,12 @@ def k_folds(patients: Sequence[str], k: int, trees: float, seed: int) -> tuple[F
     """
     tree_parts = max(1, round(trees * k))
     if k < tree_parts + 2:
-        raise ValueError(
+        raise InputError(
             f"{k} folds leave no patient for the networks: one part is the test and {tree_parts} "
             "train the trees; use more folds"
         )
     if len(patients) < k:
-        raise ValueError(f"{len(patients)} patients are too few for {k} folds; use fewer")
+        raise InputError(f"{len(patients)} patients are too few for {k} folds; use fewer")
     shuffled = np.random.default_rng(seed).permutation(sorted(patients))
     parts = [tuple(str(p) for p in part) for part in np.array_split(shuffled, k)]
     folds = []
@@ -102,7 +103,7 @@ def check_folds(folds: Sequence[Fold]) -> None:
         for part, names in asdict(fold.split).items():
             for name in names:
                 if name in served:
-                    raise ValueError(
+                    raise InputError(
                         f"{fold.name}: patient {name} is in both {served[name]} and {part}; "
                         f"remove {FOLDS_FILE} to draw the folds anew"
                     )
@@ -110,7 +111,7 @@ def check_folds(folds: Sequence[Fold]) -> None:
     tested = [name for fold in folds if fold.name.startswith("fold-") for name in fold.split.test]
     twice = sorted({name for name in tested if tested.count(name) > 1})
     if twice:
-        raise ValueError(f"patient {twice[0]} is tested in two folds")
+        raise InputError(f"patient {twice[0]} is tested in two folds")
 
 
 def keep_folds(path: Path, folds: Sequence[Fold]) -> tuple[Fold, ...]:
@@ -130,7 +131,7 @@ def keep_folds(path: Path, folds: Sequence[Fold]) -> tuple[Fold, ...]:
         kept = read_folds(path)
         check_folds(kept)
         if kept != tuple(folds):
-            raise ValueError(
+            raise InputError(
                 f"{path} holds other folds than these patients and settings give; use what the "
                 "experiment was begun with, or another --out"
             )
@@ -153,4 +154,4 @@ def read_folds(path: Path) -> tuple[Fold, ...]:
             for name, split in about.items()
         )
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} holds no folds ({error}); remove it to draw them anew") from error
+        raise InputError(f"{path} holds no folds ({error}); remove it to draw them anew") from error

@@ -20,6 +20,7 @@ from typing import Any, TypeGuard
 
 import jinja2
 
+from mandora.errors import InputError
 from mandora.evaluation import Number
 from mandora.evaluation.claims import OUTCOMES, Verdict
 from mandora.files import write_atomically
@@ -56,7 +57,7 @@ class FigureView:
     def __post_init__(self) -> None:
         _check_below(self.png, ".png")
         if not self.caption.strip():
-            raise ValueError(f"{self.png} has no caption; say what is to be seen")
+            raise InputError(f"{self.png} has no caption; say what is to be seen")
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,12 @@ class TableView:
     def __post_init__(self) -> None:
         _check_below(self.csv, ".csv")
         if "/" in self.csv:
-            raise ValueError(f"{self.csv!r} names a folder; give the name of a file alone")
+            raise InputError(f"{self.csv!r} names a folder; give the name of a file alone")
         if not self.columns:
-            raise ValueError(f"table {self.title!r} has no columns; give at least one")
+            raise InputError(f"table {self.title!r} has no columns; give at least one")
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
-                raise ValueError(
+                raise InputError(
                     f"table {self.title!r}: row {i} has {len(row)} cells, but there are "
                     f"{len(self.columns)} columns; give one cell for each, None where missing"
                 )
@@ -124,7 +125,7 @@ class Section:
 
     def __post_init__(self) -> None:
         if not self.id.replace("-", "").isalnum() or not self.id.isascii():
-            raise ValueError(f"section id {self.id!r}: use letters, digits and hyphens only")
+            raise InputError(f"section id {self.id!r}: use letters, digits and hyphens only")
 
 
 def write_report(
@@ -164,7 +165,7 @@ def write_report(
     verdicts = {verdict.claim.id: verdict for verdict in claims}
     unknown = sorted({name for s in sections for name in s.claims} - set(verdicts))
     if unknown:
-        raise ValueError(f"sections name claims without a verdict: {', '.join(unknown)}")
+        raise InputError(f"sections name claims without a verdict: {', '.join(unknown)}")
     for table in tables:
         write_table(folder, table)
     counts = Counter(verdict.held for verdict in claims)
@@ -204,15 +205,15 @@ def write_table(folder: Path, table: TableView) -> Path:
 def _check_below(path: str, ending: str) -> None:
     parts = PurePosixPath(path).parts
     if not path.endswith(ending) or path == ending or path.startswith("/") or ".." in parts:
-        raise ValueError(f"{path!r}: give the name of a {ending} file inside the report's folder")
+        raise InputError(f"{path!r}: give the name of a {ending} file inside the report's folder")
     if any(c in '\\:*?"<>|#%' or not c.isprintable() for c in path):
-        raise ValueError(f"{path!r} cannot be linked: use letters, digits, '-', '_' and '.'")
+        raise InputError(f"{path!r} cannot be linked: use letters, digits, '-', '_' and '.'")
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:
     twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:
-        raise ValueError(f"{what} used twice: {', '.join(twice)}; give each its own")
+        raise InputError(f"{what} used twice: {', '.join(twice)}; give each its own")
 
 
 def _value(cell: Cell) -> str | int | float | None:

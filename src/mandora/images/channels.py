@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from mandora.errors import InputError
 from mandora.geometry import Affine, Box, box_to_grid, mirror_x
 
 
@@ -158,7 +159,7 @@ class FilmStatistics:
         minimum, maximum = float(pixels.min()), float(pixels.max())
         # written so that NaN fails as well
         if not (minimum >= 0 and maximum <= 1):
-            raise ValueError(
+            raise InputError(
                 f"grey values must lie within 0..1, got {minimum:g}..{maximum:g}; scale the film"
             )
         levels = np.rint(pixels * np.float32(_LEVELS)).astype(np.uint16)
@@ -192,7 +193,7 @@ class FilmStatistics:
         """
         values = np.asarray(vector, np.float32)
         if values.shape != (cls.SIZE,):
-            raise ValueError(f"film statistics are {cls.SIZE} numbers, got shape {values.shape}")
+            raise InputError(f"film statistics are {cls.SIZE} numbers, got shape {values.shape}")
         low, high, minimum, maximum, mean, sd = (float(v) for v in values[:6])
         return cls(low, high, minimum, maximum, mean, sd, values[6:])
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import Limb, Side
+from mandora.errors import InputError
 
 Pixels = NDArray[np.float32]
 """(H, W) float32, 0..1, bright bone."""
@@ -88,14 +89,14 @@ class Radiograph:
 
     def __post_init__(self) -> None:
         if not self.name or PurePath(self.name).name != self.name:
-            raise ValueError(f"a film's name is a file name without folder, got {self.name!r}")
+            raise InputError(f"a film's name is a file name without folder, got {self.name!r}")
         if not _SHA256.fullmatch(self.sha256):
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: sha256 must be 64 lower-case hexadecimal digits, got {self.sha256!r}"
             )
         spacing = self.spacing_mm
         if spacing is not None and not (math.isfinite(spacing) and spacing > 0):
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: spacing_mm must be above 0, got {spacing}; use None if unknown"
             )
         pixels = np.ascontiguousarray(self.pixels)
@@ -121,18 +122,18 @@ class Radiograph:
 
 def _check_pixels(pixels: Pixels, name: str) -> None:
     if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype != np.float32:
-        raise ValueError(
+        raise InputError(
             f"{name}: pixels must be (H, W) float32, got shape {pixels.shape}, {pixels.dtype}"
         )
     # written so that NaN fails too
     if not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ValueError(
+        raise InputError(
             f"{name}: pixels must lie in 0..1, got {pixels.min()}..{pixels.max()}; "
             "read films with mandora.images.read"
         )
 
 
-class UnreadableFilm(ValueError):
+class UnreadableFilm(InputError):
     """A film that cannot be used; the message names the file, the fault and the remedy."""
 
 

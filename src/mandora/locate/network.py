@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mandora.anatomy import POINTS, Limb
+from mandora.errors import InputError
 from mandora.settings import LocateSettings
 
 
@@ -90,13 +91,13 @@ class PublishedLocateNet(nn.Module):
         super().__init__()
         widths, kernel_px = settings.widths, odd(settings.kernel_px)
         if settings.heatmap_stride != 1:
-            raise ValueError(
+            raise InputError(
                 "the one-point network draws at the size of its input, "
                 f"but heatmap_stride is {settings.heatmap_stride}; set it to 1"
             )
         halvings = len(widths) - 1
         if settings.input_px % 2**halvings:
-            raise ValueError(
+            raise InputError(
                 f"input_px {settings.input_px} cannot be halved {halvings} times; "
                 f"use a multiple of {2**halvings}"
             )
@@ -153,5 +154,5 @@ def odd(kernel_px: int) -> int:
         ValueError: if it is even.
     """
     if kernel_px % 2 == 0:
-        raise ValueError(f"kernel_px {kernel_px} is even; use an odd side, 3 or 7 say")
+        raise InputError(f"kernel_px {kernel_px} is even; use an odd side, 3 or 7 say")
     return kernel_px

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import POINTS, Limb, Side
+from mandora.errors import InputError
 from mandora.geometry import Affine, Points, mirror_x
 from mandora.images.channels import (
     published_film_channels,
@@ -60,7 +61,7 @@ class FilmRule:
 
     def __post_init__(self) -> None:
         if self.channels == 3 and self.keep_aspect:
-            raise ValueError(
+            raise InputError(
                 "three channels are made of stretched films only; "
                 "use keep_aspect = False, or channels = 1"
             )
@@ -126,7 +127,7 @@ class PublishedLocator:
     ) -> None:  # fmt: skip
         lacking = [p.name for p in POINTS[limb] if not paths.get(p.name)]
         if lacking:
-            raise ValueError(
+            raise InputError(
                 f"the {limb}'s points {', '.join(lacking)} have no network; train these as well"
             )
         self.limb = limb

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mandora.damage.evidence import PatchEvidence
+from mandora.errors import InputError
 from mandora.geometry import Box
 
 MASK_RGB = (255, 48, 48)
@@ -27,7 +28,7 @@ def film_image(pixels: NDArray[np.float32]) -> Image.Image:
         ValueError: for another number of dimensions.
     """
     if pixels.ndim != 2:
-        raise ValueError(f"a film has shape (H, W), got {pixels.shape}")
+        raise InputError(f"a film has shape (H, W), got {pixels.shape}")
     # fmax and fmin turn NaN into black, where clip would keep it
     grey = np.fmin(np.fmax(pixels, 0.0), 1.0) * np.float32(255)
     return Image.fromarray((grey + np.float32(0.5)).astype(np.uint8))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mandora.errors import InputError
 from mandora.files import OutputError, beside, write_atomically
 
 _MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
@@ -92,11 +93,11 @@ def check_file_stem(name: str) -> None:
     """
     bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
     if bad:
-        raise ValueError(f"{name!r} cannot name a file: it holds {' '.join(map(repr, bad))}")
+        raise InputError(f"{name!r} cannot name a file: it holds {' '.join(map(repr, bad))}")
     if not name or name != name.strip() or name.startswith("."):
-        raise ValueError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
+        raise InputError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
     if len(name.encode()) > _MAX_NAME_BYTES:
-        raise ValueError(f"{name[:40]!r}… cannot name a file: over {_MAX_NAME_BYTES} bytes")
+        raise InputError(f"{name[:40]!r}… cannot name a file: over {_MAX_NAME_BYTES} bytes")
 
 
 def make_output_folder(folder: Path) -> None:
@@ -107,7 +108,7 @@ def make_output_folder(folder: Path) -> None:
         OSError: if the folder cannot be made or written; the message names it.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder; give another output folder")
+        raise InputError(f"{folder} is a file, not a folder; give another output folder")
     probe = beside(folder / "probe")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Self
 
 from mandora.anatomy import RA2_COLUMNS
 from mandora.cohorts.ra2 import Template, format_row
+from mandora.errors import InputError
 from mandora.files import write_atomically
 from mandora.outputs.files import RowFile, csv_text
 from mandora.records import JointScore, Reason, Status, StudyResult
@@ -64,7 +65,7 @@ class TableWriter:
             OutputError: if the disk refuses; both files then hold what they held before.
         """
         if result.study in self._rows:
-            raise ValueError(
+            raise InputError(
                 f"patient {result.study} was already written in this run; patient ids must differ"
             )
         row = self._score_row(result)

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from mandora.anatomy import Slot
 from mandora.cohorts.ra2 import Template
 from mandora.damage.evidence import PatchEvidence
+from mandora.errors import InputError
 from mandora.files import OutputError, write_atomically
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.files import check_file_stem, make_output_folder
@@ -88,7 +89,7 @@ class ResultWriter:
         """
         check_file_stem(result.study)
         if result.study.casefold() in (p.casefold() for p in self._tables.patients):
-            raise ValueError(
+            raise InputError(
                 f"patient {result.study} was already written in this run (capitals do not "
                 "count in file names); patient ids must differ"
             )
@@ -171,7 +172,7 @@ class ResultWriter:
             key = f"{name}.png".casefold()
             if key not in taken and self._owners.get(key, study) == study:
                 return f"{name}.png"
-        raise ValueError(f"no free name for the overlay of {film} in {self._out / 'overlays'}")
+        raise InputError(f"no free name for the overlay of {film} in {self._out / 'overlays'}")
 
 
 def _scores_on(film: FilmRecord, result: StudyResult) -> list[JointScore]:

@@ -20,6 +20,7 @@ from typing import Self
 from mandora import __version__
 from mandora.anatomy import SLOTS, Limb
 from mandora.cohorts.coco_writer import CocoWriter
+from mandora.errors import InputError
 from mandora.files import write_atomically
 from mandora.phantom.patient_files import (
     MASKS,
@@ -115,13 +116,13 @@ def simulate_cohort(
 def _check_place(settings: SimulateSettings, out: Path, force: bool) -> None:
     """Refuse a folder that cannot take the cohort, before anything is written."""
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; give a folder for the cohort")
+        raise InputError(f"{out} is a file; give a folder for the cohort")
     if out.exists() and any(out.iterdir()) and not force:
-        raise ValueError(f"{out} is not empty; give another folder or use --force to overwrite")
+        raise InputError(f"{out} is not empty; give another folder or use --force to overwrite")
     there = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     free, needed = shutil.disk_usage(there).free, estimate(settings)
     if needed.size_bytes > free:
-        raise ValueError(
+        raise InputError(
             f"--patients {settings.patients} --visits {settings.visits} need {needed}, {there} "
             f"has {_size(free)} free; ask for fewer or for another disk"
         )

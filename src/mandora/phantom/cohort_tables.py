@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mandora.anatomy import TARGET_INDEX, TARGETS
 from mandora.cohorts.ra2 import read_scores
+from mandora.errors import InputError
 from mandora.phantom.patient_files import TABLES, visit_folder
 from mandora.phantom.readers import READER_COLUMNS, READERS, READERS_CSV
 
@@ -52,7 +53,7 @@ def read_visits(folder: Path) -> list[VisitTables]:
     while (later := visit_folder(folder, len(found) + 1)).is_dir():
         visit = _read_visit(later)
         if visit.patients != found[0].patients:
-            raise ValueError(
+            raise InputError(
                 f"{later}: its patients are not those of the first visit; make the cohort again"
             )
         found.append(visit)
@@ -62,7 +63,7 @@ def read_visits(folder: Path) -> list[VisitTables]:
 def _read_visit(folder: Path) -> VisitTables:
     for name in ("training.csv", READERS_CSV, VISITS_CSV):
         if not (folder / name).is_file():
-            raise ValueError(
+            raise InputError(
                 f"{folder} is no simulated cohort: it has no {name}; "
                 "give a folder that mandora simulate has written"
             )
@@ -77,13 +78,13 @@ def _read_years(path: Path, patients: Mapping[str, int]) -> Grades:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.reader(file)
             if tuple(next(lines, ())) != TABLES[VISITS_CSV]:
-                raise ValueError("header")
+                raise InputError("header")
             for patient, _, since in lines:
                 years[patients[patient]] = float(since)
     except (KeyError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: is damaged ({error}); make the cohort again") from error
+        raise InputError(f"{path}: is damaged ({error}); make the cohort again") from error
     if np.isnan(years).any():
-        raise ValueError(f"{path}: patients are missing; make the cohort again")
+        raise InputError(f"{path}: patients are missing; make the cohort again")
     return years
 
 
@@ -91,11 +92,11 @@ def _read_truth(path: Path) -> tuple[dict[str, int], Grades]:
     """Row by patient, and the (patients, 86) true grades."""
     scores = read_scores(path)
     if not scores:
-        raise ValueError(f"{path}: has no patients; make the cohort again")
+        raise InputError(f"{path}: has no patients; make the cohort again")
     for patient, row in scores.items():
         missing = [key for key, grade in row.items() if math.isnan(grade)]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{path}: patient {patient} has no grade for {missing[0]}; a simulated cohort "
                 "has all of them, make it again"
             )
@@ -110,21 +111,21 @@ def _read_readings(path: Path, patients: Mapping[str, int], true: Grades) -> Gra
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.reader(file)
             if tuple(next(lines, ())) != READER_COLUMNS:
-                raise ValueError(f"{path}: its header is not {','.join(READER_COLUMNS)}")
+                raise InputError(f"{path}: its header is not {','.join(READER_COLUMNS)}")
             for line in lines:
                 where = f"{path}: line {lines.line_num}"
                 row, column, truth, read = _reading(line, where, patients)
                 if truth != true[row, column] or not np.isnan(grades[0, row, column]):
-                    raise ValueError(
+                    raise InputError(
                         f"{where}: is not the one reading of a grade of training.csv; "
                         "make the cohort again"
                     )
                 grades[:, row, column] = read
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: is no CSV file ({error}); make the cohort again") from error
+        raise InputError(f"{path}: is no CSV file ({error}); make the cohort again") from error
     missing = int(np.isnan(grades[0]).sum())
     if missing:
-        raise ValueError(f"{path}: lines missing: {missing}; make the cohort again")
+        raise InputError(f"{path}: lines missing: {missing}; make the cohort again")
     return grades
 
 
@@ -137,10 +138,10 @@ def _reading(
         row, column = patients[patient], TARGET_INDEX[key]
         truth, first, second = (int(cell) for cell in cells)
     except (KeyError, ValueError):
-        raise ValueError(
+        raise InputError(
             f"{where}: is no reading of a patient of training.csv; make the cohort again"
         ) from None
     maximum = TARGETS[column].maximum
     if not (0 <= first <= maximum and 0 <= second <= maximum):
-        raise ValueError(f"{where}: a grade is outside 0…{maximum}; make the cohort again")
+        raise InputError(f"{where}: a grade is outside 0…{maximum}; make the cohort again")
     return row, column, truth, (first, second)

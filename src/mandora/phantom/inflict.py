@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import FAMILIES, Damage, Limb
+from mandora.errors import InputError
 from mandora.geometry import as_points
 from mandora.images.radiograph import Radiograph
 from mandora.phantom.bone_edges import bone_margin, joint_margin, outline
@@ -168,7 +169,7 @@ class _Operation:
         try:
             return find_joint_line(self.pixels, frame, expected)
         except NoJointLine as reason:
-            raise ValueError(
+            raise InputError(
                 f"{self.site}: no joint line was found near ({point[0]:.0f}, {point[1]:.0f}): "
                 f"{reason}; correct the point, or leave this site out"
             ) from None
@@ -195,7 +196,7 @@ class _Operation:
             seen = _darkening(before, film, eroded)
             if seen >= least:
                 return replace(self._with(result, window, film, eroded), line=around)
-        raise ValueError(
+        raise InputError(
             f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
             f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
             "needed; correct the points, or leave this site out"
@@ -237,12 +238,12 @@ def _draw(
 def _checked(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     array = np.asarray(pixels)
     if array.ndim != 2 or array.dtype != np.float32:
-        raise ValueError(
+        raise InputError(
             f"a film must be (H, W) float32, got {array.shape}, {array.dtype}; "
             "read films with mandora.images.read"
         )
     if not (array.min() >= 0 and array.max() <= 1):  # false for NaN
-        raise ValueError(
+        raise InputError(
             f"a film's pixels must lie in 0..1, got {array.min()}..{array.max()}; "
             "read films with mandora.images.read"
         )
@@ -253,12 +254,12 @@ def _check_grades(limb: Limb, site: str, grades: Mapping[Damage, int]) -> None:
     maxima = {damage: {s.name: s.maximum for s in FAMILIES[limb, damage]} for damage in Damage}
     if not any(site in known for known in maxima.values()):
         names = ", ".join(dict.fromkeys(n for known in maxima.values() for n in known))
-        raise ValueError(f"a {limb} has no site {site!r}; its sites are {names}")
+        raise InputError(f"a {limb} has no site {site!r}; its sites are {names}")
     for damage, grade in grades.items():
         maximum = maxima[damage].get(site, 0)
         if isinstance(grade, bool) or grade not in range(maximum + 1):
             limit = f"0 to {maximum}" if maximum else "0: it is not scored there"
-            raise ValueError(
+            raise InputError(
                 f"{site}: the {damage} of a {limb}'s {site} has to be a whole number, "
                 f"{limit}, got {grade}"
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, JointGroup, Limb
+from mandora.errors import InputError
 from mandora.geometry import Points
 from mandora.phantom.window import Array
 
@@ -156,7 +157,7 @@ class LimbPoints:
         steps = np.array([self.xy[index[high]] - self.xy[index[low]] for high, low in pairs])
         known = np.isfinite(steps).all(axis=1)
         if not known.any():
-            raise ValueError(
+            raise InputError(
                 f"which way the {self.limb} lies is unknown; give {pairs[0][0]} and {pairs[0][1]}"
             )
         along = steps[known].mean(axis=0)
@@ -177,7 +178,7 @@ class LimbPoints:
         height, width = self.shape
         if not (0 <= point[0] <= width - 1 and 0 <= point[1] <= height - 1):
             what = "unknown" if np.isnan(point).any() else f"at ({point[0]:.0f}, {point[1]:.0f})"
-            raise ValueError(
+            raise InputError(
                 f"{site}: the point {name} is {what}, it has to lie on the film of "
                 f"{width} × {height} px; give this point or leave this site out"
             )
@@ -207,7 +208,7 @@ class LimbPoints:
         total = np.sum(directions, axis=0)
         if not directions or np.hypot(*total) < 0.1:
             needed = " or ".join(f"{a} and {b}" for group in groups for a, b in group)
-            raise ValueError(
+            raise InputError(
                 f"{site}: the direction of the bones is unknown; give the points {needed}"
             )
         return np.asarray(total / np.hypot(*total))
@@ -218,7 +219,7 @@ def _limb_of(points: Points) -> Limb:
         if len(points) == len(known):
             return limb
     counts = " or ".join(f"{len(known)} of a {limb}" for limb, known in POINTS.items())
-    raise ValueError(
+    raise InputError(
         f"got {len(points)} points, need {counts}, in the order of anatomy.POINTS; "
         "put NaN where a point is unknown"
     )
@@ -230,12 +231,12 @@ def _unit(points: Points, limb: Limb) -> float:
     first, last = (points[POINT_INDEX[limb][name]] for name in ends)
     size = float(np.hypot(*(first - last)))
     if not np.isfinite(size):
-        raise ValueError(
+        raise InputError(
             f"the size of a {limb} is the distance between {ends[0]} and {ends[1]}: "
             "give both points"
         )
     if size < MIN_UNIT_PX:
-        raise ValueError(
+        raise InputError(
             f"{ends[0]} and {ends[1]} are {size:.0f} px apart, at least {MIN_UNIT_PX:.0f} are "
             "needed to show joint spaces; give the film in full size"
         )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mandora.errors import InputError
 from mandora.phantom.window import Array, Frame
 
 COLUMNS = 41  # lines along the axis that cross the joint, over its width
@@ -90,7 +91,7 @@ class ExpectedLine:
     round_of: float = 0.0
 
 
-class NoJointLine(ValueError):
+class NoJointLine(InputError):
     """The pixels near a point show no joint space."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mandora.anatomy import TARGETS, Damage
+from mandora.errors import InputError
 
 if TYPE_CHECKING:
     from mandora.phantom.patients import Patient
@@ -65,7 +66,7 @@ def read_grades(patient: Patient, reader: int) -> dict[str, int]:
         ValueError: if there is no such reader.
     """
     if reader < 1:
-        raise ValueError(f"there is no reader {reader}; the first is 1")
+        raise InputError(f"there is no reader {reader}; the first is 1")
     rng = np.random.default_rng([patient.seed, patient.index, _READING, reader])
     leniency = float(np.sqrt(_LENIENCY)) * float(rng.standard_normal())
     own = rng.standard_normal(len(TARGETS))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import Limb, Side
+from mandora.errors import InputError
 from mandora.phantom.exposure import Field, Imaging, collimate, deliver, expose, mark
 from mandora.phantom.placement import Placement
 from mandora.phantom.projection import Stage
@@ -84,7 +85,7 @@ def render_pair(
     """
     first, second = placements
     if (first.height, first.pixels_per_mm) != (second.height, second.pixels_per_mm):
-        raise ValueError(
+        raise InputError(
             "both halves of a film need one height and one resolution, got "
             f"{first.height} px at {first.pixels_per_mm}/mm and {second.height} px at "
             f"{second.pixels_per_mm}/mm"

@@ -11,6 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mandora.errors import InputError
+
 # no part begins with a dot: such names are the runner's own
 _NAME = re.compile(r"(?!\.)[\w.+=-]+(/(?!\.)[\w.+=-]+)*")
 
@@ -62,12 +64,12 @@ class Job:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise ValueError(
+            raise InputError(
                 f"job {self.name!r}: a name is parts of letters, digits and _ . + = - that do not "
                 "begin with a dot, with / between them"
             )
         if not self.minutes > 0:
-            raise ValueError(f"job {self.name}: minutes {self.minutes} is not above 0")
+            raise InputError(f"job {self.name}: minutes {self.minutes} is not above 0")
 
     @property
     def kind(self) -> str:
@@ -85,19 +87,19 @@ def in_order(jobs: Iterable[Job]) -> dict[str, Job]:
     by_name: dict[str, Job] = {}
     for job in jobs:
         if job.name in by_name:
-            raise ValueError(f"two jobs are called {job.name}")
+            raise InputError(f"two jobs are called {job.name}")
         by_name[job.name] = job
     for job in by_name.values():
         unknown = [name for name in job.needs if name not in by_name]
         if unknown:
-            raise ValueError(f"{job.name} needs {', '.join(unknown)}: there is no such job")
+            raise InputError(f"{job.name} needs {', '.join(unknown)}: there is no such job")
         above = [str(p) for p in PurePosixPath(job.name).parents if str(p) in by_name]
         if above:
-            raise ValueError(f"the folder of {job.name} would lie in that of the job {above[0]}")
+            raise InputError(f"the folder of {job.name} would lie in that of the job {above[0]}")
     try:
         order = list(TopologicalSorter({j.name: j.needs for j in by_name.values()}).static_order())
     except CycleError as error:
-        raise ValueError(f"these jobs wait for each other: {', '.join(error.args[1])}") from None
+        raise InputError(f"these jobs wait for each other: {', '.join(error.args[1])}") from None
     return {name: by_name[name] for name in order}
 
 

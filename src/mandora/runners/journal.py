@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from mandora.errors import InputError
 from mandora.runners.jobs import Job
 
 JOURNAL_FILE, KEY_FILE, ERROR_FILE = "journal.jsonl", ".key", "error.txt"
@@ -76,7 +77,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise ValueError(
+            raise InputError(
                 f"{out}: another process works there; wait for it, or stop it"
             ) from None
         except OSError:
@@ -140,7 +141,7 @@ def make_room(out: Path, name: str, key: str) -> bool:
     if found == key:
         return False
     if found is None and folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"{folder} holds files that no job left there; use another folder")
+        raise InputError(f"{folder} holds files that no job left there; use another folder")
     moving = aside.with_name(f"{aside.name}.moving")
     if found is not None:
         aside.parent.mkdir(parents=True, exist_ok=True)

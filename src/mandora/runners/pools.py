@@ -20,6 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from mandora.errors import InputError
 from mandora.runners.jobs import Job, Place
 from mandora.runners.journal import ERROR_FILE, missing_files
 
@@ -307,7 +308,7 @@ def _as_json(value: Any) -> Any:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"what it returned is not JSON: {error}") from error
+        raise InputError(f"what it returned is not JSON: {error}") from error
 
 
 def _reason(error: BaseException) -> str:
@@ -334,7 +335,7 @@ def _import_ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "the runner ray needs Ray, which is not installed: pip install 'mandora[ray]', or use "
             "the runner processes"
         ) from None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mandora.errors import InputError
 from mandora.runners.jobs import Job, Place, in_order, job_keys, longest_chain
 from mandora.runners.journal import (
     ERROR_FILE,
@@ -80,9 +81,9 @@ def map_jobs(
     jobs = list(jobs)
     ordered = in_order(jobs)
     if runner not in RUNNERS:
-        raise ValueError(f"runner {runner!r}: use {', '.join(RUNNERS)}")
+        raise InputError(f"runner {runner!r}: use {', '.join(RUNNERS)}")
     if workers < 1:
-        raise ValueError(f"workers {workers}: use 1 or more")
+        raise InputError(f"workers {workers}: use 1 or more")
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with Journal(out) as journal:

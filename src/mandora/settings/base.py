@@ -9,6 +9,8 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mandora.errors import InputError
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys refused, TOML in and out."""
@@ -32,12 +34,12 @@ class Settings(BaseModel):
             values = _merged(base.model_dump(exclude_none=True), given) if base else given
             return cls.model_validate(values)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not valid TOML: {error}") from error
+            raise InputError(f"{path} is not valid TOML: {error}") from error
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
             )
-            raise ValueError(f"{path} does not fit {cls.__name__}: {problems}") from error
+            raise InputError(f"{path} does not fit {cls.__name__}: {problems}") from error
 
     def to_toml(self) -> str:
         """The settings as TOML; keys without a value are left out."""

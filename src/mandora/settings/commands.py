@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mandora.errors import InputError
 from mandora.settings.base import LoopSettings, Settings
 from mandora.settings.networks import (
     DamageSettings,
@@ -31,13 +32,13 @@ class SplitSettings(Settings):
     @model_validator(mode="after")
     def _leaves_a_test(self) -> Self:
         if self.networks + self.trees >= 1:
-            raise ValueError("networks + trees must be less than 1: some patients are for the test")
+            raise InputError("networks + trees must be less than 1: some patients are for the test")
         return self
 
 
 def _check_small(design: str, loop: LoopSettings) -> None:
     if loop.small_share and design in ("one-point", "family"):
-        raise ValueError(
+        raise InputError(
             f"the network of design {design!r} takes items of one size only: leave "
             "loop.small_share out"
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from mandora.anatomy import POINT_INDEX, Limb
+from mandora.errors import InputError
 from mandora.settings.base import Settings
 
 
@@ -51,11 +52,11 @@ class LocateSettings(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.target == "square" and self.heatmap_stride != 1:
-            raise ValueError(
+            raise InputError(
                 "squares are drawn at full size: target 'square' needs heatmap_stride 1"
             )
         if self.channels == 3 and self.keep_aspect:
-            raise ValueError("three channels are made of stretched films: set keep_aspect = false")
+            raise InputError("three channels are made of stretched films: set keep_aspect = false")
         return self
 
 
@@ -79,7 +80,7 @@ class FilmChangeSettings(Settings):
     @model_validator(mode="after")
     def _cut_or_moved(self) -> Self:
         if self.keep_height is not None and self.share > 0:
-            raise ValueError("films are cut (keep_height) or moved (share), not both")
+            raise InputError("films are cut (keep_height) or moved (share), not both")
         return self
 
 
@@ -95,7 +96,7 @@ ENLARGED = {
 def _points_of_the_hand(factors: dict[str, float]) -> dict[str, float]:
     unknown = sorted(set(factors) - set(POINT_INDEX[Limb.HAND]))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"a hand has no point {', '.join(unknown)}; its points are "
             f"{', '.join(POINT_INDEX[Limb.HAND])}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from mandora.errors import InputError
 from mandora.settings.base import Settings
 from mandora.settings.commands import (
     TrainDamageSettings,
@@ -22,7 +23,7 @@ def preset(name: str, kind: type[S]) -> S:
         ValueError: if there is no such preset.
     """
     if name not in PRESETS:
-        raise ValueError(f"there is no preset {name!r}; use {' or '.join(PRESETS)}")
+        raise InputError(f"there is no preset {name!r}; use {' or '.join(PRESETS)}")
     # the defaults are those of ``fast``; what the paper does otherwise is below
     return kind.model_validate(_PAPER.get(kind, {})) if name == "paper" else kind()
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import SITES, TARGET_INDEX, TARGETS, Side, Site, Target, tree_features
+from mandora.errors import InputError
 
 N_SIDES = len(Side)
 N_ORDERS = 2
@@ -98,13 +99,13 @@ def as_score_table(scores: ArrayLike, name: str = "scores") -> NDArray[np.float6
     """
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != len(TARGETS):
-        raise ValueError(
+        raise InputError(
             f"{name} must have shape (patients, {len(TARGETS)}), one column for each of "
             f"mandora.anatomy.TARGETS, got {table.shape}"
         )
     if np.isinf(table).any():
         row, column = np.argwhere(np.isinf(table))[0]
-        raise ValueError(
+        raise InputError(
             f"{name} holds an infinite value in row {row}, {TARGETS[column].key}; "
             "write a missing score as NaN"
         )

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import SITES, TARGETS
+from mandora.errors import InputError
 from mandora.files import write_atomically
 from mandora.symmetry.features import (
     N_ORDERS,
@@ -175,7 +176,7 @@ class JointForest:
         try:
             return _from_arrays(_read_arrays(path))
         except ValueError as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} is not a forest that this version reads: {error}; "
                 "copy the model bundle again, or train it again"
             ) from error
@@ -207,12 +208,12 @@ def blend(patch: ArrayLike, tree: ArrayLike, share: float) -> NDArray[np.float64
     """
     patch_table, tree_table = as_score_table(patch, "patch"), as_score_table(tree, "tree")
     if patch_table.shape != tree_table.shape:
-        raise ValueError(
+        raise InputError(
             f"patch scores {patch_table.shape} and tree scores {tree_table.shape} must be of "
             "the same patients"
         )
     if not 0 <= share <= 1:
-        raise ValueError(f"the share of the trees must be from 0 to 1, got {share}")
+        raise InputError(f"the share of the trees must be from 0 to 1, got {share}")
     mixed = (1 - share) * patch_table + share * tree_table
     return np.where(np.isnan(tree_table), patch_table, mixed)
 
@@ -239,7 +240,7 @@ def rescale(scores: ArrayLike, tree: ArrayLike) -> NDArray[np.float64]:
     """
     table, trees = as_score_table(scores, "scores"), as_score_table(tree, "tree")
     if table.shape != trees.shape:
-        raise ValueError(
+        raise InputError(
             f"scores {table.shape} and tree scores {trees.shape} must be of the same patients"
         )
     both = np.isfinite(table) & np.isfinite(trees)
@@ -254,33 +255,33 @@ def _check_shapes(forest: JointForest) -> None:
         array = getattr(forest, name)
         if not isinstance(array, np.ndarray) or array.dtype != dtype:
             found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise ValueError(f"{name}: must be an array of {np.dtype(dtype)}, got {found}")
+            raise InputError(f"{name}: must be an array of {np.dtype(dtype)}, got {found}")
     shape = forest.leaf.shape
     if len(shape) != 3 or shape[0] != len(SITES) or shape[1] < 1:
-        raise ValueError(f"leaf: must have shape ({len(SITES)}, trees, 2^depth), got {shape}")
+        raise InputError(f"leaf: must have shape ({len(SITES)}, trees, 2^depth), got {shape}")
     if shape[2] not in [2**d for d in range(1, MAX_DEPTH + 1)]:
-        raise ValueError(f"leaf: {shape[2]} leaves are not 2^depth with a depth of 1–{MAX_DEPTH}")
+        raise InputError(f"leaf: {shape[2]} leaves are not 2^depth with a depth of 1–{MAX_DEPTH}")
     inner = (*shape[:2], shape[2] - 1)
     for name in _ARRAYS:
         expected = shape if name.startswith("leaf") else inner
         if getattr(forest, name).shape != expected:
-            raise ValueError(
+            raise InputError(
                 f"{name}: must have shape {expected}, got {getattr(forest, name).shape}"
             )
 
 
 def _check_values(forest: JointForest) -> None:
     if forest.feature.max() >= len(TARGETS):
-        raise ValueError(f"feature: index {forest.feature.max()} is outside 0–{len(TARGETS) - 1}")
+        raise InputError(f"feature: index {forest.feature.max()} is outside 0–{len(TARGETS) - 1}")
     if not np.isfinite(forest.threshold).all():
-        raise ValueError("threshold: holds a value that is not finite")
+        raise InputError("threshold: holds a value that is not finite")
     finite = np.isfinite(forest.leaf)
     whole = finite.all(axis=(1, 2)) | np.isnan(forest.leaf).all(axis=(1, 2))
     if not whole.all():
         site = SITES[int(np.argmin(whole))].code
-        raise ValueError(f"leaf: holds values that are not finite for site {site}")
+        raise InputError(f"leaf: holds values that are not finite for site {site}")
     if not (np.isfinite(forest.leaf_cover).all() and (forest.leaf_cover >= 0).all()):
-        raise ValueError("leaf_cover: holds a value that is negative or not finite")
+        raise InputError("leaf_cover: holds a value that is negative or not finite")
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -290,33 +291,33 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > _MAX_BYTES:
-            raise ValueError(f"it unpacks to {size:,} bytes, more than any forest needs")
+            raise InputError(f"it unpacks to {size:,} bytes, more than any forest needs")
         with np.load(path, allow_pickle=False) as npz:
             names = set(npz.files)
             if "schema" in names and npz["schema"].tolist() != FOREST_SCHEMA:
-                raise ValueError(
+                raise InputError(
                     f"schema: is {npz['schema'].tolist()}, this version reads {FOREST_SCHEMA}"
                 )
             if names != expected:
                 wrong = ", ".join(sorted(names ^ expected))
-                raise ValueError(f"fields missing or unknown: {wrong}")
+                raise InputError(f"fields missing or unknown: {wrong}")
             return {name: npz[name] for name in expected}
     except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"it cannot be read ({error})") from error
+        raise InputError(f"it cannot be read ({error})") from error
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> JointForest:
     order = {"sites": [s.code for s in SITES], "targets": [t.key for t in TARGETS]}
     for name, wanted in order.items():
         if arrays[name].tolist() != wanted:
-            raise ValueError(f"{name}: are not those of this version, or in another order")
+            raise InputError(f"{name}: are not those of this version, or in another order")
     depth = arrays["depth"].tolist()
     if not isinstance(depth, int) or not 1 <= depth <= MAX_DEPTH:
-        raise ValueError(f"depth: must be from 1 to {MAX_DEPTH}, got {depth}")
+        raise InputError(f"depth: must be from 1 to {MAX_DEPTH}, got {depth}")
     if arrays["leaf"].ndim != 3 or arrays["leaf"].shape[2] != 2**depth:
-        raise ValueError(f"leaf: shape {arrays['leaf'].shape} does not fit depth {depth}")
+        raise InputError(f"leaf: shape {arrays['leaf'].shape} does not fit depth {depth}")
     packed, inner = arrays["missing_left"], 2**depth - 1
     if packed.dtype != np.uint8 or packed.ndim != 3 or packed.shape[2] != -(-inner // 8):
-        raise ValueError(f"missing_left: {packed.dtype} {packed.shape} does not fit depth {depth}")
+        raise InputError(f"missing_left: {packed.dtype} {packed.shape} does not fit depth {depth}")
     bits = np.unpackbits(packed, axis=2, count=inner).astype(np.bool_)
     return JointForest(**{name: arrays[name] for name in _ARRAYS} | {"missing_left": bits})

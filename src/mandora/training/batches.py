@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mandora.errors import InputError
 from mandora.settings import LoopSettings
 from mandora.training.processes import Processes
 from mandora.training.task import Batch, Draw, Task
@@ -40,11 +41,11 @@ class Batches(Dataset[Batch]):
         self._epoch, self._order = 0, self._ordered(0)
         self.items = len(self._order)
         if not self.items:
-            raise ValueError("there are no items to train on; add films or joints")
+            raise InputError("there are no items to train on; add films or joints")
         self.per_epoch = -(-self.items // settings.batch_size)
         smallest = self.items // self.per_epoch
         if smallest < self._world:
-            raise ValueError(
+            raise InputError(
                 f"a batch of {smallest} cannot be shared by {self._world} processes; "
                 f"raise loop.batch_size (now {settings.batch_size}) or start fewer processes"
             )
@@ -62,7 +63,7 @@ class Batches(Dataset[Batch]):
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._ordered(epoch)
             if len(self._order) != self.items:
-                raise ValueError(
+                raise InputError(
                     f"epoch {epoch + 1} has {len(self._order)} items and the first had "
                     f"{self.items}; a task must have as many in every epoch"
                 )

@@ -20,6 +20,7 @@ from mandora.contract import (
     SymmetryContract,
     model_files,
 )
+from mandora.errors import InputError
 from mandora.phantom.patients import mean_shape
 from mandora.settings import (
     PRESETS,
@@ -69,7 +70,7 @@ def contract_of(run: Path) -> Contract:
     """
     locate, foot, damage, symmetry = _settings_of(run)
     if foot.network != locate.network:
-        raise ValueError(
+        raise InputError(
             f"the localisers of hand and foot in {run} were trained with other network settings; "
             "train one of them again"
         )
@@ -100,7 +101,7 @@ def _settings_of(
     lacking = [name for name in names if not (run / name).exists()]
     if lacking:
         stages = ", ".join(name.removesuffix(".toml") for name in lacking)
-        raise ValueError(f"{run} lacks {stages}; train those stages first")
+        raise InputError(f"{run} lacks {stages}; train those stages first")
     trees = run / "symmetry.toml"
     return (
         TrainLocateSettings.from_toml(run / f"locate-{Limb.HAND}.toml"),
@@ -129,7 +130,7 @@ def make_bundle(
     names = model_files(contract)
     lacking = [n for n in names if not (run / n).exists()]
     if lacking:
-        raise ValueError(f"{run} lacks {', '.join(lacking)}; train those first")
+        raise InputError(f"{run} lacks {', '.join(lacking)}; train those first")
     data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
     seen = [data, *(about for about in further_data(run) if about != data)]
     nearest, changed = _preset_of(run)

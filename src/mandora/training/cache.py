@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mandora.errors import InputError
 from mandora.images.read import read_radiograph
 
 _DEPTH = 65535
@@ -62,7 +63,7 @@ class FilmCache:
         try:
             kept = self._folder / f"{sha256(path.read_bytes()).hexdigest()}.npy"
         except OSError as error:
-            raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         if not kept.exists():
             film = read_radiograph(path).pixels
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mandora.errors import InputError
 from mandora.images.channels import FLAT, GREY_RANGE, KNOTS, FilmStatistics
 
 
@@ -36,7 +37,7 @@ def patch_channels_batch(patches: Tensor, statistics: Tensor) -> Tensor:
 def _film_versions(pixels: Tensor, statistics: Tensor) -> Tensor:
     """(B, 5, H, W): channels 1 to 5."""
     if statistics.shape != (len(pixels), FilmStatistics.SIZE):
-        raise ValueError(
+        raise InputError(
             f"{len(pixels)} pictures need statistics of shape ({len(pixels)}, "
             f"{FilmStatistics.SIZE}), got {tuple(statistics.shape)}"
         )

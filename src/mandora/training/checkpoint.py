@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mandora.errors import InputError
 from mandora.files import OutputError, write_atomically
 from mandora.settings import LoopSettings
 from mandora.training.history import finite
@@ -140,7 +141,7 @@ def load_network(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path} is of another network: {error}") from error
+        raise InputError(f"{path} is of another network: {error}") from error
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────
@@ -193,14 +194,14 @@ class Checkpoints:
         tensors, header = _decode(data, path)
         differences = _differences(header["identity"], self.identity)
         if differences:
-            raise ValueError(
+            raise InputError(
                 f"{path} is of another run: {differences}. Use the same again, or "
                 "another folder, or remove this one to begin anew"
             )
         try:
             return tensors, State(**header["state"])
         except TypeError as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} was written by another version of mandora ({error}); "
                 "go on with that one, or remove the folder to begin anew"
             ) from error
@@ -233,11 +234,11 @@ def _decode(data: bytes, path: Path) -> tuple[Tensors, dict[str, Any]]:
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_HEADER])
         crc32 = header["crc32"]
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is damaged, or no checkpoint of mandora ({error}); {advice}"
         ) from error
     if crc32 != _crc32(tensors):
-        raise ValueError(f"{path} is damaged: its checksum does not fit; {advice}")
+        raise InputError(f"{path} is damaged: its checksum does not fit; {advice}")
     return tensors, header
 
 

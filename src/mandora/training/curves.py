@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mandora.errors import InputError
 from mandora.training.history import OWN
 
 CURVES_FILE = "curves.png"
@@ -32,7 +33,7 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     if not history:
-        raise ValueError(f"no epoch is finished, {path} would be empty; train longer")
+        raise InputError(f"no epoch is finished, {path} would be empty; train longer")
     held_out = [k for k in dict.fromkeys(k for row in history for k in row) if k not in OWN]
     names = ["loss", "learning_rate", *held_out]
     rows = -(-len(names) // COLUMNS)

@@ -16,6 +16,7 @@ from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Jo
 from mandora.damage.network import point_maxima
 from mandora.damage.patches import half_window_px, limb_unit, window_box
 from mandora.damage.scorer import network_point
+from mandora.errors import InputError
 from mandora.geometry import Box
 from mandora.images.channels import FilmStatistics, sample_box
 from mandora.phantom.patients import mean_shape
@@ -185,7 +186,7 @@ class DamageTask:
         self._train, self._held, self._family, self._group = train, held, family, group
         self._items, self._measured = self._usable(train), self._usable(held)
         if not self._items or not self._measured:
-            raise ValueError(
+            raise InputError(
                 "no patch with a known score is left to "
                 f"{'measure' if self._items else 'train'} on; add scored films with marked joints"
             )

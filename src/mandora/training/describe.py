@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mandora.anatomy import FAMILIES, N_POINTS, POINTS, SITES, SLOTS, Damage, Limb, Side
 from mandora.damage.network import DamageNet, build_damage_net
+from mandora.errors import InputError
 from mandora.locate.network import build_locate_net
 from mandora.settings import DamageSettings, LocateSettings
 
@@ -138,7 +139,7 @@ def describe_network(
         return _locate(settings, limb)
     if kind == "damage" and isinstance(settings, DamageSettings):
         return _damage(settings, family)
-    raise ValueError(f"{type(settings).__name__} are not the settings of a {kind} network")
+    raise InputError(f"{type(settings).__name__} are not the settings of a {kind} network")
 
 
 def describe_stages(locate: LocateSettings, damage: DamageSettings) -> list[Description]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mandora.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
 from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import PatchRule, network_input, network_point
+from mandora.errors import InputError
 from mandora.files import beside
 from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
@@ -113,7 +114,7 @@ def export_damage(
     batches["simulated patches"] = _simulated_patches(settings)
     if patches is not None:
         if settings.design == "all-joints" and points is None:
-            raise ValueError("a network of all joints is told the points; give those of patches")
+            raise InputError("a network of all joints is told the points; give those of patches")
         batches["the given patches"] = {"patches": np.asarray(patches, np.float32),
                                         "points": np.asarray(points, np.int64)}  # fmt: skip
     if settings.design == "family":
@@ -153,7 +154,7 @@ def check_forest(
         wanted = np.reshape(rows, (len(table), N_SIDES, N_ORDERS)).mean(axis=2)
         difference = float(np.abs(got[:, target_columns()[i]] - wanted).max(initial=0.0))
         if not difference <= TOLERANCE:
-            raise ValueError(
+            raise InputError(
                 f"the trees of {site.code} ({site.limb} {site.name} {site.damage}) differ from "
                 f"scikit-learn's by {difference:g} > {TOLERANCE:g} points; export them again"
             )
@@ -184,7 +185,7 @@ def export_forest(
         worst = check_forest(JointForest.load(partial), models, patch_scores)
         partial.replace(path)
     except ValueError as error:
-        raise ValueError(f"{path} was not written: {error}") from error
+        raise InputError(f"{path} was not written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
     return worst
@@ -210,7 +211,7 @@ def _export(
         _write(module, _tensors(traced), outputs, partial)
         exported, worst = Network(partial, 1), 0.0
         if exported.outputs != tuple(outputs):
-            raise ValueError(
+            raise InputError(
                 f"{path} has the outputs {', '.join(exported.outputs)} instead of "
                 f"{', '.join(outputs)}; the file was not written"
             )
@@ -219,7 +220,7 @@ def _export(
                 part = {key: array[start : start + _ONCE] for key, array in batch.items()}
                 difference = _compare(module, exported, part)
                 if not difference <= TOLERANCE:
-                    raise ValueError(
+                    raise InputError(
                         f"{path} differs from the trained network by {difference:g} > "
                         f"{TOLERANCE:g} on {name}; the file was not written"
                     )

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Labels, point_scores
+from mandora.errors import InputError
 from mandora.geometry import Box, Points
 from mandora.images.radiograph import MIN_JOINT_PX
 from mandora.images.read import read_radiograph
@@ -266,9 +267,9 @@ def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.
         with Image.open(path) as image:
             mask = np.asarray(image.convert("L")) > 0
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: cannot be read as a mask; save it as PNG again") from error
+        raise InputError(f"{path}: cannot be read as a mask; save it as PNG again") from error
     if mask.shape != pixels.shape:
-        raise ValueError(
+        raise InputError(
             f"{path}: has {mask.shape[1]} × {mask.shape[0]} px, {picture.name} has "
             f"{pixels.shape[1]} × {pixels.shape[0]}; export the mask at the picture's size"
         )

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mandora.errors import InputError
+
 HISTORY_FILE = "history.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
 
@@ -33,7 +35,7 @@ def read_history(path: Path) -> list[Row]:
             row = json.loads(line)
             rows.append({k: math.nan if v is None else float(v) for k, v in row.items()})
         except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}, row {number} is no epoch's row: {error}") from error
+            raise InputError(f"{path}, row {number} is no epoch's row: {error}") from error
     return rows
 
 

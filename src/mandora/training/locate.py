@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mandora.anatomy import POINTS
+from mandora.errors import InputError
 from mandora.images.channels import (
     published_film_channels,
     standardise,
@@ -107,7 +108,7 @@ class LocateTask:
         self._usable = [i for i in range(len(films)) if self._marked(train, i)]
         self._measured = [i for i in range(len(held.arrays["points"])) if self._marked(held, i)]
         if not self._usable or not self._measured:
-            raise ValueError(
+            raise InputError(
                 f"no {films.limb} with marked joints is left to "
                 f"{'measure' if self._usable else 'train'} on; add films or joints"
             )

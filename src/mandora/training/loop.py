@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mandora.errors import InputError
 from mandora.settings import LoopSettings
 from mandora.training.batches import Batches
 from mandora.training.checkpoint import (
@@ -261,10 +262,10 @@ class _Run:
             found = self.task.validate(kept, self.processes.device)
         numbers = {name: float(value) for name, value in found.items()}
         if clash := set(numbers) & set(OWN):
-            raise ValueError(f"held-out numbers may not be named {', '.join(sorted(clash))}")
+            raise InputError(f"held-out numbers may not be named {', '.join(sorted(clash))}")
         settings = self.settings
         if "score" not in numbers and (settings.keep == "best" or settings.patience is not None):
-            raise ValueError(
+            raise InputError(
                 "the task measures no 'score', so no weights are best; "
                 "set loop.keep = 'last' and leave loop.patience out"
             )
@@ -323,7 +324,7 @@ class _Run:
         if kept == "best" and state.best_epoch:
             data = self.processes.share(self.checkpoints.read(BEST_FILE))
             if data is None:
-                raise ValueError(
+                raise InputError(
                     f"{self.folder / BEST_FILE} is gone; set loop.keep = 'last' or train anew"
                 )
             tensors, _ = self.checkpoints.decode(BEST_FILE, data)

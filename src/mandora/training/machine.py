@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from mandora.errors import InputError
 from mandora.settings import LoopSettings
 
 # What torch and the operating system say when there is no memory left. A loader that is killed
@@ -37,7 +38,7 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
         return torch.device("cpu")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if local_rank >= found:
-        raise ValueError(
+        raise InputError(
             f"loop.device is {wanted!r} and process {local_rank} of this machine needs a GPU of "
             f"its own, but torch finds {found}; set loop.device = 'cpu' or start fewer processes"
         )

@@ -30,6 +30,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from mandora.errors import InputError
 from mandora.geometry import Points
 from mandora.inference import Arrays, Network
 
@@ -90,7 +91,7 @@ def quantise(
         ValueError: if there is nothing to calibrate with or the file is no network.
     """
     if not calibration:
-        raise ValueError(f"{path_in} cannot be quantised without calibration batches; give some")
+        raise InputError(f"{path_in} cannot be quantised without calibration batches; give some")
     before = Network(path_in, threads)
     with tempfile.TemporaryDirectory(prefix=".quantise-", dir=path_out.parent) as folder:
         made = Path(folder) / path_in.name
@@ -128,7 +129,7 @@ class ScoresHold:
     def __post_init__(self) -> None:
         patches = sum(len(batch["patches"]) for batch in self.held_out)
         if np.ndim(self.truth) != 2 or len(np.asarray(self.truth)) != patches:
-            raise ValueError(
+            raise InputError(
                 f"{patches} held-out patches need as many rows of true scores, got shape "
                 f"{np.shape(self.truth)}"
             )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mandora.cohorts.dataset import Dataset
+from mandora.errors import InputError
 from mandora.settings import LoopSettings, Settings, SplitSettings
 from mandora.training.checkpoint import BEST_FILE, LAST_FILE, WITHOUT_EFFECT
 from mandora.training.splits import Split, run_split
@@ -85,13 +86,13 @@ def begin_stage(run: Run, stage: str, settings: Settings) -> None:
         list(changed_settings(type(settings).from_toml(path), settings)) if path.exists() else []
     )
     if changed:
-        raise ValueError(
+        raise InputError(
             f"{path}: this stage was begun with another {', '.join(changed)}; use another --out, "
             "or remove this file and the stage's folders"
         )
     about = about_data(run.dataset)
     if data.exists() and json.loads(data.read_text(encoding="utf-8")) != about:
-        raise ValueError(
+        raise InputError(
             f"{data}: this run was begun with other data; all stages of a run are trained on the "
             "same, use another --out"
         )
@@ -106,7 +107,7 @@ def begin_real(run: Run, stage: str) -> None:
         ValueError: if the stage was begun with others.
     """
     if run.real is not None and run.dataset is not None:
-        raise ValueError(
+        raise InputError(
             "real films are shown beside simulated ones only: give a labelled data set with "
             "--data, or one with --real, not both"
         )
@@ -123,7 +124,7 @@ def begin_start(run: Run, stage: str) -> None:
     about = None
     if run.start is not None:
         if not (run.start / DATA_FILE).exists():
-            raise ValueError(
+            raise InputError(
                 f"{run.start}: no training run is there; name the folder that --out named"
             )
         trained = json.loads((run.start / DATA_FILE).read_text(encoding="utf-8"))
@@ -136,7 +137,7 @@ def _note(run: Run, stage: str, suffix: str, about: dict[str, Any] | None, what:
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     begun = (run.folder / stage).exists()  # the folder of its network
     if before != about and (before is not None or begun):
-        raise ValueError(
+        raise InputError(
             f"{path}: this stage was begun with {what}; use another --out, or remove "
             "this file and the stage's folders"
         )
@@ -170,7 +171,7 @@ def kept_weights(folder: Path) -> Path:
     try:
         kept = json.loads(result.read_text(encoding="utf-8"))["kept"]
     except (OSError, KeyError) as error:
-        raise ValueError(
+        raise InputError(
             f"{folder}: no training of this network has ended there; end it first, or name the "
             "folder of another run"
         ) from error

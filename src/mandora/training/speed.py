@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from mandora.anatomy import FAMILIES, Damage, Limb
 from mandora.damage.network import build_damage_net
+from mandora.errors import InputError
 from mandora.locate.network import build_locate_net
 from mandora.settings import (
     PRESETS,
@@ -215,7 +216,7 @@ def _time_to(
     network, task, loop = _prepared(name, stage, cache, patients, threads)
     folder = cache / f"time-to-score-{name}"
     if folder.exists():
-        raise ValueError(f"{folder} is of an earlier call; remove it, or name another --cache")
+        raise InputError(f"{folder} is of an earlier call; remove it, or name another --cache")
     loop = loop.model_copy(update={"seed": SEED, "batch_size": min(loop.batch_size, 16)})
 
     class Enough(Exception): ...

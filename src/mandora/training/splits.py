@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mandora.errors import InputError
 from mandora.settings import SplitSettings
 
 SPLITS_FILE = "splits.json"
@@ -67,7 +68,7 @@ def split_patients(patients: Sequence[str], settings: SplitSettings) -> Split:
     )
     lacking = [name for name in ("networks", "trees", "test") if not getattr(split, name)]
     if lacking:
-        raise ValueError(
+        raise InputError(
             f"{len(shuffled)} patients are too few: none is left for {', '.join(lacking)}; "
             "add patients or change the shares in [split]"
         )
@@ -85,7 +86,7 @@ def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Sp
     about = {"settings": settings.model_dump(), "patients": asdict(split)}
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise ValueError(
+        raise InputError(
             f"{path} is of other patients or another [split]; use the data set and the settings "
             "that this run was begun with, or another --out"
         )

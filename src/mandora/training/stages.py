@@ -17,6 +17,7 @@ from torch import nn
 from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, TARGETS, Damage, JointGroup, Limb, Site
 from mandora.contract import SYMMETRY_FILE, damage_file, locate_file
 from mandora.damage.network import build_damage_net
+from mandora.errors import InputError
 from mandora.locate.network import build_locate_net
 from mandora.settings import (
     LoopSettings,
@@ -94,9 +95,9 @@ def run_locate(
     names = [point.name for point in POINTS[limb]]
     unknown = [point for point in points if point not in names]
     if unknown:
-        raise ValueError(f"a {limb} has no point {unknown[0]}; use one of {', '.join(names)}")
+        raise InputError(f"a {limb} has no point {unknown[0]}; use one of {', '.join(names)}")
     if points and not one_point:
-        raise ValueError("one network finds all points; points are named with one-point only")
+        raise InputError("one network finds all points; points are named with one-point only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
     _check_measuring(settings.split, loop, run)
@@ -108,7 +109,7 @@ def run_locate(
         real = LabelledFilms(run.real, limb, run.cache, rois=False)
         made = _beside(made, (real,) * settings.real_copies)
     if not len(made.train) or not len(made.held):
-        raise ValueError(
+        raise InputError(
             f"the data set has no whole film of a {limb} to train and to measure on; "
             f"add some, or train the other limb with --limb"
         )
@@ -154,7 +155,7 @@ def run_damage(
     network, loop = settings.network, settings.loop
     one_family = network.design == "family"
     if families and not one_family:
-        raise ValueError("one network scores all joints; families are named with 'family' only")
+        raise InputError("one network scores all joints; families are named with 'family' only")
     processes = join(loop.device)
     _check_measuring(settings.split, loop, run)
     _begin(run, "damage", settings, processes)
@@ -254,7 +255,7 @@ def _beside(made: Sources, real: Sequence[Films]) -> Sources:
 def _check_measuring(split: SplitSettings, loop: LoopSettings, run: Run) -> None:
     chooses = loop.keep == "best" or loop.patience is not None
     if run.dataset is not None and split.held == 0 and chooses:
-        raise ValueError(
+        raise InputError(
             "with split.held = 0 the trees' patients measure the networks and must not choose "
             "their weights; set split.held, or loop.keep = 'last' without loop.patience"
         )
@@ -293,7 +294,7 @@ def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
     contract = contract_of(run.folder)
     lacking = [n for n in network_files(contract) if not (run.folder / n).exists()]
     if lacking:
-        raise ValueError(f"{run.folder} lacks {', '.join(lacking)}; train those first")
+        raise InputError(f"{run.folder} lacks {', '.join(lacking)}; train those first")
     patients, held = _tree_patients(settings, run)
     folder = run.folder / "symmetry"
     folder.mkdir(exist_ok=True)
@@ -303,7 +304,7 @@ def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
         patients, networks, contract, folder, settings.forest.threads, run.report, run.progress
     )
     if not np.isfinite(patch).any():
-        raise ValueError(
+        raise InputError(
             "the run's networks found no joint on any film; train them longer, or look at what "
             "they find with mandora locate"
         )
@@ -333,7 +334,7 @@ def _tree_patients(settings: TrainSymmetrySettings, run: Run) -> tuple[Patients,
     chosen = LabelledPatients(run.dataset, (*split.test, *split.trees))
     tested = sum(chosen.name(i) in split.test for i in range(len(chosen)))
     if len(chosen) == tested or not tested:
-        raise ValueError("the trees need whole films of patients to train and to test on; add some")
+        raise InputError("the trees need whole films of patients to train and to test on; add some")
     return chosen, tested
 
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
 from mandora.anatomy import SITES, TARGETS, Side, Site, Target, tree_features
+from mandora.errors import InputError
 from mandora.settings import SymmetrySettings
 from mandora.symmetry.features import (
     N_ORDERS,
@@ -80,7 +81,7 @@ def train_forest(
         if progress is not None:
             progress(done, len(SITES))
     if all(np.isnan(part["leaf"]).all() for part in parts):
-        raise ValueError(
+        raise InputError(
             "no joint has both a patch score and a true score; give the scores of the same "
             "patients in the same order"
         )
@@ -211,13 +212,13 @@ def _no_trees(settings: SymmetrySettings) -> Arrays:
 def _checked_truth(true_scores: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     truth = as_score_table(true_scores, "true scores")
     if truth.shape != shape:
-        raise ValueError(
+        raise InputError(
             f"true scores {truth.shape} and patch scores {shape} must be of the same patients"
         )
     outside = (truth < 0) | (truth > np.array([t.maximum for t in TARGETS]))
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        raise ValueError(
+        raise InputError(
             f"true score {truth[row, column]} in row {row} is outside "
             f"0–{TARGETS[column].maximum} for {TARGETS[column].key}; correct the score table"
         )
