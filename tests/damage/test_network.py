@@ -113,10 +113,11 @@ def test_nothing_is_left_to_chance_in_training() -> None:
 # ── variants ─────────────────────────────────────────────────────────────────────────────
 
 VARIANTS = [
-    {"head": head, "heads": heads, "mask": mask, "channels": channels}
+    {"head": head, "heads": heads, "mask": mask, "channels": channels, "bottleneck": bottleneck}
     for head in ("regression", "ordinal")
     for heads in ("shared", "family")
     for mask, channels in (("space", 1), ("erosion", 1), ("none", 1), ("none", 7), ("space", 7))
+    for bottleneck in (False, True)
 ]
 
 
@@ -197,6 +198,34 @@ def test_without_a_mask_the_scores_have_no_weights_for_it() -> None:
     with_mask, without = variant(), variant(mask="none")
     assert without.mask is None
     assert without.regressor[0][0].in_channels == with_mask.regressor[0][0].in_channels - 4
+
+
+@pytest.mark.parametrize("mask", ["space", "none"])
+@pytest.mark.parametrize("bottleneck", [True, False])
+def test_with_a_bottleneck_nothing_goes_past_mask_and_decoder(mask: str, bottleneck: bool) -> None:
+    net, points = variant(mask=mask, bottleneck=bottleneck), torch.tensor([6, 6])
+    for level in net.encoder:  # neither mask nor decoder learn anything of the patch
+        level.register_forward_hook(lambda _m, _i, out: torch.zeros_like(out))
+    with torch.no_grad():
+        _, scores = net(patches(2), points)
+    assert torch.equal(scores[0], scores[1]) == bottleneck
+
+
+def test_with_a_bottleneck_the_mask_is_still_read_and_taught() -> None:
+    net, points = variant(bottleneck=True), torch.tensor([6, 22])
+    before = net(patches(2), points)[1]
+    before.sum().backward()
+    assert net.mask.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        net.mask.weight.neg_()
+        assert (net(patches(2), points)[1] - before).abs().min() > 1e-7
+
+
+def test_the_default_network_has_no_bottleneck_and_the_layers_it_always_had() -> None:
+    net = DamageNet(DamageSettings())
+    shapes = {name: tuple(weight.shape) for name, weight in net.state_dict().items()}
+    assert shapes["regressor.0.0.weight"] == (32, 4 + 4 + 16, 3, 3)  # patch, mask, decoder
+    assert sum(weight.numel() for weight in net.parameters()) == 960_654
 
 
 # ── the published network ────────────────────────────────────────────────────────────────
@@ -316,6 +345,8 @@ def test_settings_that_the_published_network_cannot_follow_are_refused() -> None
         published(heads="family")
     with pytest.raises(ValueError, match="patch_px 34 cannot be halved 2 times"):
         published(patch_px=34)
+    with pytest.raises(ValueError, match="set bottleneck = true"):
+        published(bottleneck=False)
 
 
 def test_the_design_chooses_the_network() -> None:

@@ -39,8 +39,11 @@ LOCATE = {
 }  # fmt: skip
 DAMAGE = {
     "all-joints": DamageSettings(patch_px=32, widths=(4, 6), condition_width=4),
+    "all-joints, bottleneck": DamageSettings(
+        patch_px=32, widths=(4, 6), condition_width=4, bottleneck=True
+    ),
     "family": DamageSettings(
-        design="family", patch_px=32, channels=7, window="film", widths=(4, 5)
+        design="family", patch_px=32, channels=7, window="film", widths=(4, 5), bottleneck=True
     ),
 }
 FAMILY = (Limb.FOOT, Damage.EROSION)
@@ -99,7 +102,7 @@ def test_an_exported_damage_network_gives_the_same_scores(
 ) -> None:
     network, channels, path, worst = exported[design]
     patches, points = torch.randn(batch, channels, 32, 32), torch.arange(batch) % 27
-    told = {"points": points.numpy()} if design == "all-joints" else {}
+    told = {} if design == "family" else {"points": points.numpy()}
     masks, scores = Network(path, 1)(patches=patches.numpy(), **told)
     with torch.no_grad():
         logits, wanted = network.eval()(patches, points)

@@ -1,7 +1,8 @@
 """The networks that draw the joint space of a patch and score its damage.
 
 Both have the shape of the paper's argument: the decoder draws the joint space, and the regressor
-sees *through that mask*, together with the decoder's features. ``DamageNet`` is the default: one
+sees *through that mask*, together with the decoder's features; whether it sees the patch itself as
+well is the setting ``bottleneck``. ``DamageNet`` is the default: one
 small network for all joints, told which point it looks at. ``PublishedDamageNet`` is that of
 Li & Guan 2022, doi:10.1002/aisy.202200184: one network for each of the four families of targets.
 """
@@ -104,7 +105,8 @@ class DamageNet(nn.Module):
 
     Variants: an ordinal head gives the chances that each grade is reached, and their sum is the
     score; with a head per family, hands and feet, narrowing and erosion share no last layers;
-    without a mask, the regressor sees the film and the decoder's features alone.
+    without a mask, the regressor sees the patch and the decoder's features alone; with a
+    bottleneck it never sees the patch itself.
     """
 
     maxima: Tensor
@@ -113,6 +115,7 @@ class DamageNet(nn.Module):
         super().__init__()
         widths = settings.widths
         self.head, self.heads = settings.head, settings.heads
+        self.bottleneck = settings.bottleneck
         self.encoder = nn.ModuleList()
         blocks = 4 * settings.channels
         previous = blocks
@@ -126,8 +129,8 @@ class DamageNet(nn.Module):
         )
         self.mask = nn.Conv2d(widths[0], 4, 1) if settings.mask != "none" else None
         self.embedding = nn.Embedding(N_POINTS, settings.condition_width)
-        # the regressor: image and mask, then the decoder's features level by level
-        seen = blocks + (4 if self.mask is not None else 0)
+        # the regressor: patch and mask, then the decoder's features level by level
+        seen = (0 if settings.bottleneck else blocks) + (4 if self.mask is not None else 0)
         self.regressor = nn.ModuleList(
             conv((seen if i == 0 else widths[i]) + widths[i], widths[i + 1], 2)
             for i in range(len(widths) - 1)
@@ -159,16 +162,16 @@ class DamageNet(nn.Module):
             x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = level(torch.cat([x, skip], dim=1))
             decoded.append(x)
-        r = blocks
+        seen = [] if self.bottleneck else [blocks]
         if self.mask is not None:
             mask = self.mask(x)
-            r = torch.cat([blocks, torch.sigmoid(mask)], dim=1)
+            seen.append(torch.sigmoid(mask))
             mask_logits = nn.functional.pixel_shuffle(mask, 2)
         else:
             mask_logits = torch.full_like(patches[:, :1], NO_MASK)
         for level, features in zip(self.regressor, decoded[:0:-1], strict=True):
-            r = level(torch.cat([r, features], dim=1))
-        r = self.last(torch.cat([r, decoded[0]], dim=1))
+            seen = [level(torch.cat([*seen, features], dim=1))]
+        r = self.last(torch.cat([*seen, decoded[0]], dim=1))
         condition = self.embedding(points)
         gain, shift = self.film(condition).chunk(2, dim=1)
         r = nn.functional.relu(r * (1 + gain[:, :, None, None]) + shift[:, :, None, None])
@@ -236,6 +239,11 @@ class PublishedDamageNet(nn.Module):
             raise InputError(
                 "a network of one family has one regression head, but head is "
                 f"{settings.head!r} and heads is {settings.heads!r}; use 'regression', 'shared'"
+            )
+        if not settings.bottleneck:
+            raise InputError(
+                "the regressor of a network of one family never sees the patch itself: set "
+                "bottleneck = true"
             )
         if settings.patch_px % 2**halvings:
             raise InputError(

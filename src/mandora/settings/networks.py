@@ -147,6 +147,11 @@ class DamageSettings(Settings):
     mask: Literal["space", "erosion", "none"] = Field(
         "space", description="what the decoder draws: joint `space`, `erosion`, or `none`"
     )
+    bottleneck: bool = Field(
+        False,
+        description="the regressor sees the picture only through the mask and the decoder's "
+        "features, as published (design `family` needs it); else the patch itself as well",
+    )
     mask_weight: float = Field(1.0, ge=0, description="weight of the mask's cross-entropy")
     dice_weight: float = Field(1.0, ge=0, description="weight of 1 - Dice's overlap of the mask")
     score_weight: float = Field(4.0, gt=0, description="weight of the scores' squared error")

@@ -55,8 +55,8 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "oversample": True,
         "network": {
             "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
-            "enlarged": {}, "channels": 7, "widths": (21, 31, 46, 69, 103), "mask_weight": 1.0,
-            "dice_weight": 0.0, "score_weight": 1.0,
+            "enlarged": {}, "channels": 7, "widths": (21, 31, 46, 69, 103), "bottleneck": True,
+            "mask_weight": 1.0, "dice_weight": 0.0, "score_weight": 1.0,
         },
         "changes": {
             "share": 1.0, "turn_deg": 0.0, "shift": 10 / 384, "scale": (1.0, 1.0),
