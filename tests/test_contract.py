@@ -57,7 +57,9 @@ def test_a_contract_states_the_published_design() -> None:
     locate, damage = made.locate, made.damage
     assert (locate.design, locate.input_px, locate.channels) == ("one-point", 1024, 3)
     assert (locate.keep_aspect, locate.heatmap_stride, locate.seeds) == (False, 1, 3)
-    assert (locate.decode, locate.found_threshold) == ("component", 0.5)
+    assert (locate.decode, locate.found_threshold) == ("component", 0.5 / 255)
+    assert locate.corner == 0.01
+    assert damage.patch_range == 255
     assert (damage.design, damage.patch_px, damage.channels) == ("family", 384, 7)
     assert (damage.window, damage.half_window_px, damage.mask) == ("film", 192, "space")
     assert damage.enlarged == {}
@@ -73,6 +75,17 @@ def test_what_the_first_contracts_did_not_state_has_the_values_of_their_design()
     made = contract()
     alike = made.damage.model_copy(update={"enlarged": {}})  # all windows of a hand were alike
     assert Contract.model_validate(stated) == made.model_copy(update={"damage": alike})
+
+
+def test_earlier_contracts_of_the_published_design_keep_what_their_networks_were_trained_with() -> (
+    None
+):
+    stated = published().model_dump(mode="json")
+    stated["locate"]["found_threshold"] = 0.5  # as these state
+    del stated["locate"]["corner"], stated["damage"]["patch_range"]
+    kept = Contract.model_validate(stated)
+    assert (kept.damage.channels, kept.damage.patch_range) == (7, 1)
+    assert (kept.locate.found_threshold, kept.locate.corner) == (0.5, 0.05)
 
 
 @pytest.mark.parametrize(

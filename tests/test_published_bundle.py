@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +59,7 @@ def network_that_draws(place_xy: np.ndarray, path: Path) -> None:
     """A localiser that draws a square of 3 × 3 px at one place of whatever it is shown."""
     onnx = pytest.importorskip("onnx")
     h, kind, size = onnx.helper, onnx.TensorProto, LOCATE.input_px
-    heat = np.full((1, 1, size, size), 0.1, np.float32)
+    heat = np.full((1, 1, size, size), 0.001, np.float32)  # black in a picture of 8 bits
     x, y = np.round(place_xy * size - 0.5).astype(int)
     heat[0, 0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = 0.9
     shape = ["batch", 3, size, size]
@@ -148,6 +151,36 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
         found = [(p.x, p.y) for p in result.locations if (p.side, p.limb) == (Side.LEFT, limb)]
         away = np.abs(np.array(found) - truth.points) / truth.pixels.shape[::-1]
         assert away.max() <= 0.5 / 64 + 1e-6, "half a px of the heat map"
+
+
+def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
+    bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mandora.pipeline.why_not", lambda patches, enlarged: {})
+    slot = Slot(Side.LEFT, Limb.FOOT)
+
+    def scores(folder: Path) -> list[float | None]:
+        result = Pipeline.from_bundle(open_bundle(folder), 1).score("P1", {slot: patient[slot]})
+        return [s.patch_score for s in result.result.scores]
+
+    def with_contract(name: str, change: Callable[[dict[str, Any]], object]) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(bundle.folder, folder)
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        return folder
+
+    def as_before(manifest: dict[str, Any]) -> None:
+        manifest["schema_version"] = "1.2"
+        del manifest["contract"]["damage"]["patch_range"], manifest["contract"]["locate"]["corner"]
+
+    unit = with_contract("unit", lambda m: m["contract"]["damage"].update(patch_range=1.0))
+    earlier = with_contract("earlier", as_before)
+    assert scores(earlier) == scores(unit)
+    assert scores(earlier) != scores(bundle.folder)
+    stated = open_bundle(bundle.folder).manifest
+    assert (stated.schema_version, stated.contract.damage.patch_range) == ("1.3", 255)
 
 
 def test_a_film_that_shows_nothing_is_refused(bundle: Bundle, noise_film, tmp_path: Path) -> None:

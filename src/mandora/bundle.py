@@ -68,8 +68,9 @@ __all__ = [
     "write_bundle",
 ]
 
-# 1.1: contracts state the design; 1.2: and larger windows; what earlier ones lack has defaults
-BUNDLE_SCHEMA = "1.2"
+# 1.1: contracts state the design; 1.2: and larger windows; 1.3: and the range of the patch's own
+# channels, and what is a corner; what earlier ones lack has defaults
+BUNDLE_SCHEMA = "1.3"
 MANIFEST = "manifest.json"
 CARD = "card.md"
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)

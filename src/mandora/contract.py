@@ -50,7 +50,13 @@ class LocateContract(Record):
     decode: Literal["peak", "component"] = Field(
         "peak", description="`peak`: summit of the heat; `component`: largest region's middle"
     )
-    found_threshold: float = Field(ge=0, le=1, description="heat below which: not found")
+    found_threshold: float = Field(
+        ge=0, le=1, description="heat below which a peak, and up to which a region is not found"
+    )
+    corner: float = Field(
+        0.05, ge=0, lt=0.5,
+        description="several networks: places within this share of two borders do not count",
+    )  # fmt: skip
     seeds: int = Field(1, ge=1, le=99, description="networks per point, the median counts")
     points: dict[Limb, tuple[str, ...]] = Field(description="output channels, in order")
     template: dict[Limb, tuple[tuple[float, float], ...]] = Field(
@@ -74,6 +80,7 @@ class LocateContract(Record):
             heatmap_stride=settings.heatmap_stride,
             decode=settings.decode,
             found_threshold=settings.found_threshold,
+            corner=settings.corner,
             seeds=settings.seeds,
             points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
             template=template,
@@ -108,13 +115,17 @@ class DamageContract(Record):
     """What the damage networks take and give.
 
     ``all-joints``: one network, told which joint it sees. ``family``: the published way, one
-    network for each of the four families of targets.
+    network for each of the four families of targets. Fields that the first bundles did not state
+    have the values that describe these.
     """
 
     design: Literal["all-joints", "family"] = "all-joints"
     patch_px: int = Field(ge=1, description="side of the square patch")
     channels: Literal[1, 7] = Field(
         1, description="1: standardised patch; 7: five versions of the film, two of the patch"
+    )
+    patch_range: float = Field(
+        1.0, gt=0, description="7: what the two versions of the patch are multiplied by"
     )
     window: Literal["limb", "film"] = Field(
         "limb", description="patches as large as the limb or the film makes them"
@@ -138,6 +149,7 @@ class DamageContract(Record):
             design=settings.design,
             patch_px=settings.patch_px,
             channels=settings.channels,
+            patch_range=settings.patch_range,
             window=settings.window,
             half_window=settings.half_window,
             half_window_px=settings.half_window_px,

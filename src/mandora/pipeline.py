@@ -248,6 +248,7 @@ class Pipeline:
         patches = cut_patches(
             view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
             mirrored=view.mirrored, channels=scorer.rule.channels,
+            patch_range=scorer.rule.patch_range,
         )  # fmt: skip
         doubts = why_not(patches, scorer.rule.enlarged)
         lost |= {POINTS[slot.limb][i].name: reason for i, reason in doubts.items()}

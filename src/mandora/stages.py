@@ -116,7 +116,7 @@ def _locator(
         )  # fmt: skip
     rule = FilmRule(
         contract.input_px, contract.channels, contract.keep_aspect, contract.heatmap_stride,
-        contract.decode, contract.found_threshold,
+        contract.decode, contract.found_threshold, contract.corner,
     )  # fmt: skip
     seeds = range(1, contract.seeds + 1)
     networks = {
@@ -129,7 +129,7 @@ def _locator(
 def _scorer(contract: DamageContract, paths: Mapping[str, Path], threads: int) -> Scorer:
     rule = PatchRule(
         contract.patch_px, contract.channels, contract.window, contract.half_window,
-        contract.half_window_px, contract.enlarged,
+        contract.half_window_px, contract.enlarged, contract.patch_range,
     )  # fmt: skip
     if contract.design == "all-joints":
         return PatchScorer(paths[damage_file()], rule, threads)

@@ -203,11 +203,13 @@ def test_the_usual_window_follows_the_limb() -> None:
 def test_published_patches_have_the_seven_channels_of_the_film(mirrored: bool) -> None:
     pixels = film()
     box = Box(19.5, 29.5, 51.5, 61.5)  # px 20…51 and 30…61, whole
-    (patch,) = cut_patches(pixels, Limb.HAND, {0: box}, 32, mirrored=mirrored, channels=7)
-    expected = patch_channels(pixels[30:62, 20:52], FilmStatistics.of(pixels))
+    (patch,) = cut_patches(
+        pixels, Limb.HAND, {0: box}, 32, mirrored=mirrored, channels=7, patch_range=255
+    )
+    expected = patch_channels(pixels[30:62, 20:52], FilmStatistics.of(pixels), 255)
     seen = patch.pixels[:, :, ::-1] if mirrored else patch.pixels
     assert patch.pixels.shape == (7, 32, 32)
-    np.testing.assert_allclose(seen, expected, atol=1e-5)
+    np.testing.assert_allclose(seen, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_published_patches_are_padded_at_the_border() -> None:

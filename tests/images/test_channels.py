@@ -245,7 +245,7 @@ def known_statistics() -> FilmStatistics:
 
 def test_the_seven_channels_by_hand() -> None:
     patch = np.array([[0.1, 0.2], [0.4, 0.8]], np.float32)
-    seen = patch_channels(patch, known_statistics())
+    seen = patch_channels(patch, known_statistics(), 255)
     assert seen.shape == (7, 2, 2)
     assert seen.dtype == np.float32
     np.testing.assert_array_equal(seen[0], patch)
@@ -253,27 +253,40 @@ def test_the_seven_channels_by_hand() -> None:
     np.testing.assert_allclose(seen[2], [[0, 31.875], [95.625, 223.125]], rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(seen[3], [[0, 0], [0.25, 1]], atol=1e-6)
     np.testing.assert_allclose(seen[4], [[-1.6, -1.2], [-0.4, 1.2]], rtol=1e-5)
-    np.testing.assert_allclose(seen[5], [[0, 1 / 7], [3 / 7, 1]], atol=1e-6)
+    np.testing.assert_allclose(seen[5], [[0, 255 / 7], [3 * 255 / 7, 255]], rtol=1e-5, atol=1e-4)
     mean, sd = 0.375, np.sqrt(0.071875)
-    np.testing.assert_allclose(seen[6], (patch - mean) / sd, rtol=1e-4)
+    np.testing.assert_allclose(seen[6], (patch - mean) / sd * 255, rtol=1e-4)
+    plain = patch_channels(patch, known_statistics(), 1)
+    np.testing.assert_array_equal(plain[:5], seen[:5])
+    np.testing.assert_allclose(plain[5:] * 255, seen[5:], rtol=1e-6)
+
+
+def test_the_published_channels_of_a_patch_weigh_like_the_film_s() -> None:
+    film = noise(256, 256)
+    seen = patch_channels(film[:64, :64], FilmStatistics.of(film), 255)
+    power = (seen**2).mean(axis=(1, 2))
+    share = power / power.sum()
+    # x² of x evenly spread over 0..1 is 1 / 3, of a z-score 1
+    np.testing.assert_allclose(share[[2, 5, 6]], [0.2, 0.2, 0.6], atol=0.01)
+    assert share[[0, 1, 3, 4]].max() < 1e-4
 
 
 def test_a_patch_of_the_raw_film_is_the_patch_of_the_transformed_film() -> None:
     film = noise(64, 80)
     statistics = FilmStatistics.of(film)
     rows, columns = slice(10, 42), slice(30, 62)
-    whole = patch_channels(film, statistics)[:5, rows, columns]
-    cut = patch_channels(film[rows, columns], statistics)[:5]
+    whole = patch_channels(film, statistics, 1)[:5, rows, columns]
+    cut = patch_channels(film[rows, columns], statistics, 1)[:5]
     np.testing.assert_array_equal(cut, whole)
 
 
 def test_resampling_first_or_last_makes_little_difference() -> None:
     film = dot(200, 160, 80, 100, 30)
     statistics, box = FilmStatistics.of(film), Box(40.3, 50.8, 120.3, 130.8)
-    late = patch_channels(sample_box(film, box, 48, 0.0), statistics)[:5]
+    late = patch_channels(sample_box(film, box, 48, 0.0), statistics, 1)[:5]
     early = [
         sample_box(np.ascontiguousarray(c), box, 48, 0.0)
-        for c in patch_channels(film, statistics)[:5]
+        for c in patch_channels(film, statistics, 1)[:5]
     ]
     scale = np.array([1, 1, GREY_RANGE, 1, 1])[:, None, None]
     np.testing.assert_allclose(late / scale, np.stack(early) / scale, atol=0.02)
@@ -282,10 +295,10 @@ def test_resampling_first_or_last_makes_little_difference() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_a_flat_patch_and_a_flat_film_divide_by_nothing(value: float) -> None:
     flat = np.full((16, 16), value, np.float32)
-    seen = patch_channels(flat, FilmStatistics.of(flat))
+    seen = patch_channels(flat, FilmStatistics.of(flat), 255)
     assert np.isfinite(seen).all()
     assert not seen[1:].any()
-    on_film = patch_channels(flat, FilmStatistics.of(noise(40, 40)))
+    on_film = patch_channels(flat, FilmStatistics.of(noise(40, 40)), 255)
     assert np.isfinite(on_film).all()
     assert not on_film[5:].any()
 
@@ -297,7 +310,7 @@ def test_the_localiser_sees_the_film_and_two_normalised_versions() -> None:
     assert seen.dtype == np.float32
     np.testing.assert_array_equal(seen[0], film)
     statistics = FilmStatistics.of(film)
-    np.testing.assert_array_equal(seen[1:], patch_channels(film, statistics)[[1, 3]])
+    np.testing.assert_array_equal(seen[1:], patch_channels(film, statistics, 1)[[1, 3]])
     for version in seen[1:]:
         assert (version.min(), version.max()) == (0, 1)
     np.testing.assert_array_equal(published_film_channels(film, statistics), seen)

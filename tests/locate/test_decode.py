@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mandora.geometry import mirror_x
 from mandora.locate.decode import decode, find_peaks, largest_component
 from mandora.locate.targets import heat_maps, squares
+from mandora.settings import TrainLocateSettings, preset
 
 SIZE, SIGMA = 128, 1.6
 inner = st.floats(6, SIZE - 6)
@@ -130,11 +131,24 @@ def test_of_equal_regions_the_hotter_counts() -> None:
 
 def test_a_map_that_is_too_faint_has_no_point() -> None:
     heat = np.full((2, 8, 8), 0.4, np.float32)
-    heat[1, 3, 3] = 0.5
+    heat[0, 3, 3] = 0.5
+    heat[1, 3, 3] = 0.51
     found, heights = largest_component(heat, 0.5)
-    assert np.isnan(found[0]).all()
-    assert heights[0] == pytest.approx(0.4)
-    assert found[1].tolist() == [3, 3], "the threshold itself is hot enough"
+    assert np.isnan(found[0]).all(), "the threshold itself is not hot enough"
+    assert heights[0] == pytest.approx(0.5)
+    assert found[1].tolist() == [3, 3]
+
+
+def test_the_published_threshold_is_what_a_picture_of_8_bits_shows() -> None:
+    threshold = preset("paper", TrainLocateSettings).network.found_threshold
+    half = np.float32(0.5 / 255)
+    steps = half + np.arange(-500, 501, dtype=np.float32) * np.spacing(half)
+    heats = np.concatenate([steps, np.array([0, 0.001, 0.0019, 0.00197, 0.01, 1], np.float32)])
+    shown = np.round(255 * heats) > 0  # halves are rounded to even: 0.5 becomes 0
+    assert not shown[500]
+    assert shown[501:1001].any()
+    found, _ = largest_component(heats[:, None, None], threshold)
+    assert np.isfinite(found).all(axis=1).tolist() == shown.tolist()
 
 
 def test_coarse_maps_give_points_of_the_input() -> None:

@@ -25,11 +25,12 @@ def test_a_batch_has_the_numbers_of_its_items() -> None:
     statistics = [FilmStatistics.of(f) for f in films]
     vectors = torch.from_numpy(np.stack([s.vector for s in statistics]))
     batch = torch.from_numpy(films)[:, None]
-    for together, alone in (
-        (patch_channels_batch, patch_channels), (film_channels_batch, published_film_channels)
-    ):  # fmt: skip
-        expected = np.stack([alone(f, s) for f, s in zip(films, statistics, strict=True)])
-        got = together(batch, vectors).numpy()
+    for together, alone, more in (
+        (patch_channels_batch, patch_channels, (255.0,)),
+        (film_channels_batch, published_film_channels, ()),
+    ):
+        expected = np.stack([alone(f, s, *more) for f, s in zip(films, statistics, strict=True)])
+        got = together(batch, vectors, *more).numpy()
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
@@ -38,11 +39,11 @@ def test_patches_are_transformed_by_their_own_film() -> None:
     films = pictures()[:2]
     vectors = torch.from_numpy(np.stack([FilmStatistics.of(f).vector for f in films]))
     patch = torch.from_numpy(films[:1, None]).expand(2, 1, 24, 24)
-    seen = patch_channels_batch(patch, vectors)
+    seen = patch_channels_batch(patch, vectors, 1.0)
     assert not torch.allclose(seen[0, 1:5], seen[1, 1:5])
     torch.testing.assert_close(seen[0, 5:], seen[1, 5:])
 
 
 def test_statistics_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="2 pictures need statistics of shape"):
-        patch_channels_batch(torch.rand(2, 1, 8, 8), torch.rand(1, FilmStatistics.SIZE))
+        patch_channels_batch(torch.rand(2, 1, 8, 8), torch.rand(1, FilmStatistics.SIZE), 1.0)

@@ -116,6 +116,7 @@ def test_stored_patches_have_room_for_their_changes() -> None:
     paper = preset("paper", TrainDamageSettings)
     assert stored_px(paper.network, paper.changes) == 384 + 2 * 10
     assert stored_px(BY_FILM, UNMOVED) == PATCH
+    assert stored_px(BY_FILM, UNMOVED.model_copy(update={"centre_film_px": 3})) == PATCH + 2 * 3
     shifted = UNMOVED.model_copy(update={"shift": 0.125})
     assert stored_px(BY_FILM, shifted) == PATCH + 2 * 4
     usual = TrainDamageSettings()
@@ -131,6 +132,7 @@ def test_a_patch_is_the_window_around_its_joint(tmp_path: Path) -> None:
         "pixels": ((6, 32, 32), "uint8"), "masks": ((6, 32, 32), "uint8"),
         "usable": ((6,), "bool"), "has_mask": ((6,), "bool"),
         "scores": ((6, 2), "float32"), "official": ((6, 2), "float32"),
+        "film_scale": ((6,), "float32"),
         "statistics": ((FilmStatistics.SIZE,), "float32"),
     }  # fmt: skip
     grey = np.round(film.pixels * 255)
@@ -173,6 +175,43 @@ def test_a_margin_shows_more_at_the_same_scale(tmp_path: Path) -> None:
     film = training_film({MTP2: (99.5, 59.5)})
     made = patches_of(film, tmp_path, side_px=PATCH + 8)
     np.testing.assert_array_equal(made["pixels"][MTP2], np.round(film.pixels * 255)[40:80, 80:120])
+
+
+@pytest.mark.parametrize("point", [IP, MTP2])
+def test_centres_are_moved_by_px_of_the_film_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int
+) -> None:
+    """What is seen is what would have been cut about the moved centre."""
+    rows, columns = np.mgrid[:256, :256]
+    smooth = (0.5 + 0.2 * np.sin(rows / 9) + 0.2 * np.cos(columns / 11)).astype(np.float32)
+    moved = UNMOVED.model_copy(update={"centre_film_px": 10})
+    for half_window_px, half in ((256, 16.0), (640, 40.0)):  # px of this film
+        settings = BY_FILM.model_copy(
+            update={"half_window_px": half_window_px, "channels": 7, "patch_px": 64}
+        )
+        side = stored_px(settings, moved)
+        assert side == 84
+        film = training_film({point: (128.0, 120.0)}, smooth)
+        films, folder = FakeFilms([film]), tmp_path / str(half)
+        made = prepare_patches(films, settings, side, folder, 1, lambda *_: None, 10)
+        half *= POINTS[FOOT][point].window
+        assert made.arrays["film_scale"][0, point] == pytest.approx(64 / (2 * half))
+        items = task((FOOT, made), network=settings, changes=moved)
+        shifts = set()
+        for place in range(4):
+            batch = items.batch([Draw(0, (1, 0, place))])
+            network = Says({})
+            network.mask = nn.Parameter(torch.zeros(1, 1, 64, 64))
+            items.loss(network, batch, MEAN)
+            seen = network.seen[0][0, 0].numpy()
+            offsets = [(x, y) for x in range(-10, 11) for y in range(-10, 11)]
+            away = [
+                np.abs(sample_box(smooth, Box.around((128 + x, 120 + y), half), 64, 0) - seen).max()
+                for x, y in offsets
+            ]
+            assert min(away) < 5e-3  # a px beside it is 0.02 away
+            shifts.add(offsets[int(np.argmin(away))])
+        assert len(shifts) > 1
 
 
 def test_what_lies_beyond_the_film_is_background(tmp_path: Path) -> None:
@@ -302,6 +341,7 @@ def prepared(
         "usable": np.zeros(places, bool),
         "has_mask": np.zeros(places, bool),
         "scores": np.full((*places, 2), np.nan, np.float32),
+        "film_scale": np.ones(places, np.float32),
         "statistics": np.zeros((count, FilmStatistics.SIZE), np.float32),
     }
     for place, scores in known.items():
@@ -405,7 +445,19 @@ def test_damaged_and_healthy_are_equally_many(
         assert sum(name in damaged for name in names) == healthy
         assert set(names) == {items.name(i) for i in range(len(damaged) + healthy)}
     assert len({tuple(order) for order in orders}) > 1
+    assert len({tuple(sorted(order)) for order in orders}) == 1, "drawn once, not each epoch"
     assert items.order((1, 3)) == orders[3]
+
+
+def test_the_official_score_says_what_is_damaged() -> None:
+    # readers see damage at two joints, the official score at one; the fourth has none
+    known = {(0, IP): (0.4, 0), (0, MTP1): (0, 2), (0, MTP2): (0, 0), (0, MTP3): (2, 1)}
+    feet = prepared(FOOT, known)
+    feet.arrays["official"][0, [IP, MTP1, MTP3]] = [[0, 0], [0, 1], [NAN, NAN]]
+    order = task((FOOT, feet), oversample=True).order((1, 0))
+    assert sorted(order) == [0, 1, 1, 2, 3]
+    order = task((FOOT, feet), family=(FOOT, NARROWING), oversample=True).order((1, 0))
+    assert sorted(order) == [0, 1, 2, 3], "nobody is officially damaged"
 
 
 def test_the_healthy_are_repeated_where_they_are_fewer() -> None:
@@ -560,7 +612,7 @@ def test_the_network_sees_a_standardised_patch() -> None:
 
 
 def test_seven_channels_are_those_of_scoring(tmp_path: Path) -> None:
-    seven = BY_FILM.model_copy(update={"channels": 7})
+    seven = BY_FILM.model_copy(update={"channels": 7, "patch_range": 255.0})
     films = FakeFilms([
         training_film({MTP1: (60, 60.3), MTP2: (99.5, 59.5)}, grey_film(seed) ** (1 + seed))
         for seed in range(2)
@@ -573,13 +625,13 @@ def test_seven_channels_are_those_of_scoring(tmp_path: Path) -> None:
         for patch in cut_patches(
             film.pixels, FOOT,
             {MTP1: Box.around((60, 60.3), 24), MTP2: Box.around((99.5, 59.5), 16)},
-            PATCH, mirrored=False, channels=7,
+            PATCH, mirrored=False, channels=7, patch_range=255,
         )
     ])  # fmt: skip
     assert expected.shape == (4, 7, PATCH, PATCH)
     items, network = task((FOOT, made), network=seven), Says({})
     items.loss(network, items.batch(draws(0, 1, 2, 3)), MEAN)
-    # the third channel reaches 255
+    # channels 3, 6 and 7 reach 255
     spans = np.ptp(expected, axis=(0, 2, 3))[:, None, None]
     np.testing.assert_allclose(network.seen[0].numpy() / spans, expected / spans, atol=1e-3)
     patches, points = items.sample(4)

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
+import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from toy_task import ITEMS, SETTINGS, STEPS, ToyTask, assert_same, history, small_network, train
 
@@ -22,7 +24,8 @@ from mandora.training import loop
 from mandora.training.checkpoint import load_network
 from mandora.training.loop import fit
 from mandora.training.machine import has_bfloat16
-from mandora.training.task import Batch, Mean
+from mandora.training.processes import Processes
+from mandora.training.task import Batch, Draw, Mean
 
 PROGRAM = Path(__file__).with_name("toy_task.py")
 
@@ -173,6 +176,67 @@ def test_a_run_that_crashed_before_any_step_ends_as_if_it_had_not(
     assert_same(whole[0], resumed)
     assert len(task.seen) == 3 * STEPS - done
     assert without_times(history(tmp_path)) == without_times(history(whole[1]))
+
+
+RESTARTED = {
+    "epochs": 4, "optimiser": "adam", "schedule": "steps", "drop_after": 1, "restart_every": 2,
+    "rate_decay": 0.1, "epsilon": 1e-7,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+    """The optimiser starts anew after the first epoch and after the third."""
+    folder = tmp_path_factory.mktemp("restarted")
+    return train(folder, **RESTARTED)[0], folder
+
+
+def test_an_optimiser_that_starts_anew_has_forgotten_all(
+    tmp_path: Path, restarted: tuple[nn.Module, Path]
+) -> None:
+    assert [r["learning_rate"] for r in history(restarted[1])] == pytest.approx(
+        [1e-2 / 1.2, 1e-3 / 1.2, 1e-3 / 1.5, 1e-3 / 1.2]  # 2, 2, 5 and 2 steps after the start
+    )
+    moments = load_file(restarted[1] / "last.safetensors")
+    assert {v.item() for k, v in moments.items() if k.endswith(".step")} == {STEPS}
+    # the last epoch again, by an optimiser of its own
+    short, _, _ = train(tmp_path, **{**RESTARTED, "epochs": 3})
+    task = ToyTask()
+    optimiser = torch.optim.Adam(short.parameters(), 1e-3, (0.9, 0.999))
+    for step in range(STEPS):
+        places = [4, 3, 3][step]
+        start = [0, 4, 7][step]
+        order = task.order((SETTINGS.seed, 3))
+        draws = [Draw(order[p], (SETTINGS.seed, 3, p)) for p in range(start, start + places)]
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 / (1 + 0.1 * step)
+            group["eps"] = 1e-7 / math.sqrt(1 - 0.999 ** (step + 1))
+        key = (SETTINGS.seed, 3, step, 0)
+        drop = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1
+        torch.manual_seed(int(drop))
+        short.train()
+        loss = task.loss(short, task.batch(draws), Processes(0, 1, torch.device("cpu")).mean)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(short.parameters(), 1.0)
+        optimiser.step()
+    assert_same(restarted[0], short, 1e-6)
+
+
+@pytest.mark.parametrize("checkpoint_minutes", [0.0, 99.0])
+@pytest.mark.parametrize(
+    "steps", [STEPS - 1, STEPS, STEPS + 1, 2 * STEPS, 3 * STEPS, 3 * STEPS + 1]
+)
+def test_a_run_goes_on_across_the_starts_of_its_optimiser(
+    tmp_path: Path, restarted: tuple[nn.Module, Path], steps: int, checkpoint_minutes: float
+) -> None:
+    changes = {**RESTARTED, "checkpoint_minutes": checkpoint_minutes}
+    with pytest.raises(Crash):
+        train(tmp_path, CrashingTask(steps), **changes)
+    done = steps if checkpoint_minutes == 0 else steps // STEPS * STEPS
+    resumed, _, _ = train(tmp_path, ToyTask(), small_network(seed=99 if done else 1), **changes)
+    assert_same(restarted[0], resumed)
+    assert without_times(history(tmp_path)) == without_times(history(restarted[1]))
 
 
 def test_a_crash_while_measuring_costs_nothing_but_the_measuring(

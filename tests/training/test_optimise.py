@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import math
 import warnings
 
 import pytest
+from pydantic import ValidationError
 
-from mandora.settings import LoopSettings
+from mandora.settings import LoopSettings, TrainDamageSettings, TrainLocateSettings, preset
 
 pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from mandora.training.optimise import average, decay_at, learning_rate, make_optimiser
+from mandora.training.optimise import (
+    average,
+    begun_at,
+    decay_at,
+    learning_rate,
+    make_optimiser,
+    set_step,
+)
 
 
 def test_steps_are_constant_then_lowered_once_and_divided_by_the_decay() -> None:
@@ -21,6 +30,69 @@ def test_steps_are_constant_then_lowered_once_and_divided_by_the_decay() -> None
     assert learning_rate(settings, 700, 700) == pytest.approx(1e-3 / 1.007)
     assert learning_rate(settings, 50 * 700 - 1, 700) == pytest.approx(1e-3 / 1.34999)
     assert learning_rate(settings, 50 * 700, 700) == pytest.approx(1e-4 / 1.35)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "starts"),
+    [
+        (TrainDamageSettings, 10, [10, 20, 30, 40]),
+        (TrainLocateSettings, 50, [50, 60, 70, 80, 90]),
+    ],
+)
+def test_the_published_optimiser_starts_anew_every_ten_epochs_at_the_lower_rate(
+    kind: type[TrainDamageSettings | TrainLocateSettings], first: int, starts: list[int]
+) -> None:
+    settings, per_epoch = preset("paper", kind).loop, 300
+    begun = [begun_at(settings, epoch) for epoch in range(settings.epochs)]
+    assert sorted(set(begun)) == [0, *starts]
+    assert all(0 <= epoch - start < (10 if start else first) for epoch, start in enumerate(begun))
+    # 1e-3 / (1 + 1e-5 · 300 · first) at the end of the first part, then 1e-4 and anew
+    last = learning_rate(settings, first * per_epoch - 1, per_epoch)
+    assert last == pytest.approx(1e-3 / (1 + 1e-5 * (300 * first - 1)))
+    for start in starts:
+        assert learning_rate(settings, start * per_epoch, per_epoch) == pytest.approx(1e-4)
+        after = learning_rate(settings, (start + 10) * per_epoch - 1, per_epoch)
+        assert after == pytest.approx(1e-4 / (1 + 1e-5 * 2999))
+
+
+def test_a_restart_without_a_drop_and_none_at_all() -> None:
+    settings = LoopSettings(schedule="steps", restart_every=3)
+    assert [begun_at(settings, epoch) for epoch in range(7)] == [0, 0, 0, 3, 3, 3, 6]
+    assert begun_at(LoopSettings(schedule="steps", drop_after=2), 9) == 0
+    with pytest.raises(ValidationError, match="with schedule 'steps' only"):
+        LoopSettings(restart_every=3)
+
+
+def test_adam_does_what_keras_does() -> None:
+    settings = LoopSettings(
+        optimiser="adam", schedule="steps", learning_rate=1e-3, rate_decay=0.5, epsilon=1e-7
+    )
+    weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    network = nn.Module()
+    network.weight = weight
+    optimiser = make_optimiser(network, settings)
+    wanted = mean = square = 0.0
+    # so small that epsilon counts
+    for step, gradient in enumerate((2e-6, -1e-6, 5e-6)):
+        set_step(optimiser, settings, step, 10)
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimiser.step()
+        # Keras 2.2.4: the rate is decayed, then corrected; epsilon stands beside √v
+        rate = 1e-3 / (1 + 0.5 * step)
+        rate *= math.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        wanted -= rate * mean / (math.sqrt(square) + 1e-7)
+        assert weight.item() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_epsilon_is_that_of_the_settings() -> None:
+    paper, fast = (preset(name, TrainDamageSettings).loop for name in ("paper", "fast"))
+    assert (paper.epsilon, fast.epsilon) == (1e-7, 1e-8)
+    optimiser = make_optimiser(nn.Linear(1, 1), fast)
+    set_step(optimiser, fast, 5, 10)
+    assert [group["eps"] for group in optimiser.param_groups] == [1e-8]
+    assert optimiser.param_groups[0]["lr"] == learning_rate(fast, 5, 10)
 
 
 def test_without_a_drop_the_rate_stays() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mandora.settings import SplitSettings, TrainDamageSettings, preset
-from mandora.training.splits import SPLITS_FILE, run_split, split_patients
+from mandora.training.splits import SPLITS_FILE, run_split, split_patients, with_held
 
 PATIENTS = [f"P{i:03}" for i in range(40)]
 
@@ -27,6 +27,10 @@ def test_everybody_is_in_one_part(count: int, seed: int, held: float) -> None:
 def test_shares_are_the_published_ones() -> None:
     paper = preset("paper", TrainDamageSettings).split
     split = split_patients(PATIENTS, paper)
+    # half of 40, of which a fifth measures; 30 %, 20 %
+    assert [len(part) for part in astuple(split)] == [16, 4, 12, 8]
+    assert split.measured == split.held
+    split = split_patients(PATIENTS, SplitSettings(held=0))
     assert [len(part) for part in astuple(split)] == [20, 0, 12, 8]
     assert split.measured == split.trees
     split = split_patients(PATIENTS, SplitSettings())
@@ -38,6 +42,22 @@ def test_the_draw_depends_on_names_and_seed_only() -> None:
     split = split_patients(PATIENTS, SplitSettings())
     assert split_patients(PATIENTS[::-1], SplitSettings()) == split
     assert split_patients(PATIENTS, SplitSettings(seed=2)) != split
+
+
+def test_a_fold_keeps_some_of_the_networks_patients_from_them() -> None:
+    fold = split_patients(PATIENTS, SplitSettings(held=0))
+    assert with_held(fold, SplitSettings(held=0)) == fold
+    split = with_held(fold, preset("paper", TrainDamageSettings).split)
+    assert [len(part) for part in astuple(split)] == [16, 4, 12, 8]
+    assert set(split.networks) | set(split.held) == set(fold.networks)
+    assert (split.trees, split.test) == (fold.trees, fold.test)
+    assert split.networks == tuple(p for p in fold.networks if p not in split.held)
+    turned = replace(fold, networks=fold.networks[::-1])
+    assert set(with_held(turned, SplitSettings(held=0.2)).held) == set(split.held)
+    assert set(with_held(fold, SplitSettings(held=0.2, seed=9)).held) != set(split.held)
+    assert with_held(split, SplitSettings(held=0.5)) == split, "whoever is held stays so"
+    with pytest.raises(ValueError, match=r"1 patients for the networks are too few"):
+        with_held(replace(fold, networks=("P1",)), SplitSettings(held=0.2))
 
 
 def test_too_few_patients_are_refused() -> None:

@@ -159,6 +159,7 @@ def cut_patches(
     *,
     mirrored: bool,
     channels: Literal[1, 7] = 1,
+    patch_range: float = 1.0,
 ) -> list[Patch]:
     """Cut and resize the patches of one film, and make of them what the network sees.
 
@@ -169,6 +170,7 @@ def cut_patches(
         size_px: side of the patches.
         mirrored: flip each patch (the film shows a right limb).
         channels: 1: standardised; 7: five versions of the film, two of the patch.
+        patch_range: what the two versions of the patch are multiplied by.
     """
     fill = float(np.percentile(pixels[::8, ::8], 5))
     statistics = FilmStatistics.of(pixels) if channels == 7 else None
@@ -177,6 +179,10 @@ def cut_patches(
         grey = sample_box(pixels, box, size_px, fill)
         if mirrored:
             grey = np.ascontiguousarray(grey[:, ::-1])
-        seen = standardise(grey) if statistics is None else patch_channels(grey, statistics)
+        seen = (
+            standardise(grey)
+            if statistics is None
+            else patch_channels(grey, statistics, patch_range)
+        )
         patches.append(Patch(limb, point, box, seen, mirrored, grey))
     return patches

@@ -28,6 +28,7 @@ class PatchRule:
         half_window: ``limb``: half side of a patch / size of the limb.
         half_window_px: ``film``: half side of a patch on a film of 4096 × 4096 px.
         enlarged: points of the hand whose patch is larger, and the factor.
+        patch_range: 7 channels: what the two versions of the patch are multiplied by.
     """
 
     patch_px: int
@@ -36,6 +37,7 @@ class PatchRule:
     half_window: float = 0.17
     half_window_px: float = 192.0
     enlarged: Mapping[str, float] = field(default_factory=dict)
+    patch_range: float = 1.0
 
     def half_px(self, film_hw: tuple[int, int], unit_px: float) -> float:
         """Half side of a patch, px of the film, before any enlargement.

@@ -296,8 +296,9 @@ def grow_trees(scores: str, settings: SymmetrySettings, place: Place) -> dict[st
         patch: Table = data[frame]
         tree = np.full(patch[test].shape, np.nan)
         # networks that were hardly trained may have found nothing at all
-        if np.isfinite(patch[~test] + data["training"][~test]).any():
-            forest = train_forest(patch[~test], data["training"][~test], settings)
+        label: Table = data[settings.label]
+        if np.isfinite(patch[~test] + label[~test]).any():
+            forest = train_forest(patch[~test], label[~test], settings)
             tree = forest.predict(patch[test])
             forest.save(place.folder / f"{frame}.npz")
         made |= {

@@ -12,8 +12,10 @@ program); where their constants are not, the ones here were chosen:
 4. contrast-corrected and anchored: the film's histogram equalised between p1 and p99, which
    become 0 and 1. The curve is a polygon over channel 2 with ``KNOTS`` corners, evenly spaced.
 5. Gaussian: (x - mean) / s.d. over the film.
-6. min-max of the patch: (x - min) / (max - min) over the patch.
-7. z-score of the patch: (x - mean) / s.d. over the patch.
+6. min-max of the patch: (x - min) / (max - min) over the patch, times ``patch_range``.
+7. z-score of the patch: (x - mean) / s.d. over the patch, times ``patch_range``.
+
+``patch_range`` is 255 in the authors' program, so that channels 3, 6 and 7 weigh alike.
 
 Wherever a spread is nothing, the channel is 0. The first five depend on nothing but the grey
 value and the film's statistics: a patch can be cut from the raw film and be transformed later.
@@ -213,12 +215,15 @@ def published_film_channels(
     return _film_versions(pixels, statistics or FilmStatistics.of(pixels))[[0, 1, 3]]
 
 
-def patch_channels(patch: NDArray[np.float32], statistics: FilmStatistics) -> NDArray[np.float32]:
+def patch_channels(
+    patch: NDArray[np.float32], statistics: FilmStatistics, patch_range: float
+) -> NDArray[np.float32]:
     """What the published damage network sees: all seven channels.
 
     Args:
         patch: (S, S) float32, grey values of the film, 0..1.
         statistics: of the whole film.
+        patch_range: what channels 6 and 7 are multiplied by.
 
     Returns:
         (7, S, S) float32.
@@ -228,7 +233,8 @@ def patch_channels(patch: NDArray[np.float32], statistics: FilmStatistics) -> ND
         _stretched(patch, float(low), float(high)),
         _scaled(patch, float(patch.mean()), float(patch.std())),
     ]
-    return np.concatenate([_film_versions(patch, statistics), np.stack(own)])
+    own_scaled = np.stack(own) * np.float32(patch_range)
+    return np.concatenate([_film_versions(patch, statistics), own_scaled])
 
 
 def _film_versions(pixels: NDArray[np.float32], film: FilmStatistics) -> NDArray[np.float32]:

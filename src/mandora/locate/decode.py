@@ -84,14 +84,16 @@ def _summit(
 def largest_component(
     maps: NDArray[np.float32], threshold: float, stride: int = 1
 ) -> tuple[Points, NDArray[np.float64]]:
-    """The middle of the largest connected region of each map that is at least so hot.
+    """The middle of the largest connected region of each map that is hotter than a threshold.
 
     The published rule: threshold, largest region of px that touch by side or corner, centre of
     the box around it. Of regions of the same size the hotter counts.
 
     Args:
         maps: (N, h, w) float32, 0..1.
-        threshold: least heat of a px of the region, 0..1.
+        threshold: a px of the region has more heat than this, 0..1. The published rule
+            rounds 255 times the heat to a whole number and takes what is above 0; halves are
+            rounded to even, so that is more than 0.5 / 255.
         stride: input px per heat-map px.
 
     Returns:
@@ -104,7 +106,7 @@ def largest_component(
     places = np.full((len(maps), 2), np.nan)
     heights = np.zeros(len(maps))
     for i, heat in enumerate(maps):
-        labels, count = ndimage.label(heat >= threshold, np.ones((3, 3), int))
+        labels, count = ndimage.label(heat > np.float32(threshold), np.ones((3, 3), int))
         heights[i] = heat.max()
         if count == 0:
             continue

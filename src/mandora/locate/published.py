@@ -46,7 +46,8 @@ class FilmRule:
         stride: input px per heat-map px.
         decode: ``component``: middle of the largest region above the threshold; ``peak``:
             summit of the heat.
-        found_threshold: heat below which a point counts as not found.
+        found_threshold: heat below which a peak, and up to which a region counts as not found.
+        corner: of several networks, places within this share of two borders do not count.
 
     Raises:
         ValueError: if three channels are to be made of a padded film.
@@ -58,6 +59,7 @@ class FilmRule:
     stride: int = 1
     decode: Literal["peak", "component"] = "component"
     found_threshold: float = 0.5
+    corner: float = 0.01
 
     def __post_init__(self) -> None:
         if self.channels == 3 and self.keep_aspect:
@@ -209,7 +211,7 @@ class PublishedLocator:
         to_left = flip @ to_film if side is Side.RIGHT else to_film
         points, confidence = np.full((count, 2), np.nan), np.zeros(count)
         for i, seen in enumerate(to_left(places.reshape(-1, 2)).reshape(count, networks, 2)):
-            points[i], kept = consensus(seen, (width, height))
+            points[i], kept = consensus(seen, (width, height), self._rule.corner)
             confidence[i] = heights[i, kept].mean() if kept.any() else heights[i].max()
         placed = np.isfinite(points).all(axis=1)
         heat = np.where(placed, np.maximum(confidence, _NO_HEAT), 0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mandora.errors import InputError
 
@@ -70,9 +70,21 @@ class LoopSettings(Settings):
         None, ge=1, description="`steps`: epochs at the full rate; never lowered if absent"
     )
     drop_factor: float = Field(0.1, gt=0, le=1, description="`steps`: the rate's factor after that")
+    restart_every: int | None = Field(
+        None, ge=1,
+        description="`steps`: epochs after which the optimiser starts anew, counted from "
+        "`drop_after`, where it does so too; never if absent",
+    )  # fmt: skip
     rate_decay: float = Field(
-        0.0, ge=0, description="the rate is divided by 1 + this × the number of steps done"
-    )
+        0.0, ge=0,
+        description="the rate is divided by 1 + this × the number of steps done since the "
+        "optimiser was started",
+    )  # fmt: skip
+    epsilon: float = Field(
+        1e-8, gt=0,
+        description="what the optimiser adds to the root of the mean squared gradient; `adam` as "
+        "Keras does, before the correction of that mean",
+    )  # fmt: skip
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     clip_norm: float = Field(
         1.0, ge=0, description="gradients are clipped to this norm; 0: not at all"
@@ -108,3 +120,9 @@ class LoopSettings(Settings):
     deterministic: bool = Field(
         True, description="only operations that give the same bits every time"
     )
+
+    @model_validator(mode="after")
+    def _restarts(self) -> Self:
+        if self.restart_every is not None and self.schedule != "steps":
+            raise InputError("the optimiser starts anew (restart_every) with schedule 'steps' only")
+        return self

@@ -23,8 +23,8 @@ class SplitSettings(Settings):
     networks: float = Field(0.5, gt=0, lt=1, description="share that trains the networks")
     held: float = Field(
         0.1, ge=0, lt=1,
-        description="share of these that is kept from them to measure them while they train; "
-        "0: the trees' patients do",
+        description="share of these that is kept from them to measure them while they train, by "
+        "patient; 0: the trees' patients do",
     )  # fmt: skip
     trees: float = Field(0.3, gt=0, lt=1, description="share that trains the trees")
     seed: int = Field(1, ge=0, description="of the draw")
@@ -77,7 +77,9 @@ class TrainDamageSettings(Settings):
         "are, then with damage put into healthy joints",
     )  # fmt: skip
     oversample: bool = Field(
-        False, description="show as many items with damage as without, by repeating the fewer"
+        False,
+        description="show as many items with damage as without, by the official score, by "
+        "repeating some of the fewer, drawn once",
     )
     network: DamageSettings = Field(DamageSettings(), description="table `[network]`")
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
@@ -123,13 +125,15 @@ class ReproduceSettings(Settings):
         # few films: small inputs and small batches make the most of the time
         TrainLocateSettings(
             network=LocateSettings(input_px=192),
+            split=SplitSettings(held=0.0),
             loop=LoopSettings(epochs=15, batch_size=4, learning_rate=3e-3, threads=1),
         ),
         description="table `[locate]`",
     )
     damage: TrainDamageSettings = Field(
         TrainDamageSettings(
-            loop=LoopSettings(epochs=3, batch_size=16, learning_rate=2e-3, threads=1)
+            split=SplitSettings(held=0.0),
+            loop=LoopSettings(epochs=3, batch_size=16, learning_rate=2e-3, threads=1),
         ),
         description="table `[damage]`",
     )

@@ -43,8 +43,15 @@ class LocateSettings(Settings):
         "region above the threshold",
     )
     found_threshold: float = Field(
-        0.25, ge=0, le=1, description="heat below which a point counts as not found"
-    )
+        0.25, ge=0, le=1,
+        description="heat that a point needs to be found: `peak`: at least this; `component`: "
+        "more than this",
+    )  # fmt: skip
+    corner: float = Field(
+        0.05, ge=0, lt=0.5,
+        description="several networks: places within this share of the film of two borders do "
+        "not count",
+    )  # fmt: skip
     seeds: int = Field(
         1, ge=1, description="networks trained from different first weights; the median counts"
     )
@@ -70,6 +77,11 @@ class FilmChangeSettings(Settings):
     keep_height: tuple[float, float] | None = Field(
         None, description="share of the film's height that is left after its bottom is cut"
     )
+    keep_below: float = Field(
+        0.01, ge=0, lt=1,
+        description="the bottom is never cut nearer to a joint that is looked for than this share "
+        "of the height",
+    )  # fmt: skip
     gamma: float = Field(0.4, ge=0, description="s.d. of the logarithm of gamma")
     noise: float = Field(0.04, ge=0, description="s.d. of noise, up to this share of the range")
     blur_share: float = Field(0.4, ge=0, le=1, description="share of films that are blurred")
@@ -134,6 +146,9 @@ class DamageSettings(Settings):
     channels: Literal[1, 7] = Field(
         1, description="1: standardised patch; 7: five versions of the film, two of the patch"
     )
+    patch_range: float = Field(
+        1.0, gt=0, description="7 channels: what the two versions of the patch are multiplied by"
+    )
     widths: tuple[int, ...] = Field(
         (16, 32, 64, 128), description="channels of each level, the finest first"
     )
@@ -163,6 +178,11 @@ class PatchChangeSettings(Settings):
     share: float = Field(0.9, ge=0, le=1, description="share of patches that are moved")
     turn_deg: float = Field(10.0, ge=0, le=45, description="turns up to this, both ways")
     shift: float = Field(0.05, ge=0, le=0.25, description="shifts up to this share of the side")
+    centre_film_px: int = Field(
+        0, ge=0,
+        description="the centre is moved by up to so many whole px of the film, both ways, before "
+        "the patch is cut",
+    )  # fmt: skip
     scale: tuple[float, float] = Field((0.88, 1.14), description="least and greatest enlargement")
     mirror_share: float = Field(0.0, ge=0, le=1, description="share that is flipped left to right")
     gamma: float = Field(0.4, ge=0, description="s.d. of the logarithm of gamma")
@@ -187,6 +207,11 @@ class SymmetrySettings(Settings):
         ge=0,
         lt=1,
         description="share of training rows that lose the other extremity, the other side or both",
+    )
+    label: Literal["training", "official"] = Field(
+        "training",
+        description="what the trees learn: the `official` score, or the readers' mean that the "
+        "networks aim at in `training`",
     )
     seed: int = Field(1, description="of the trees and of the rows that lose films")
     threads: int = Field(

@@ -66,38 +66,57 @@ def draw_film_change(
         key: of the item.
         settings: how much is changed.
         size_px: side of the picture.
-        lowest_px: the bottom is never cut above this row, px.
+        lowest_px: row of the lowest joint that is looked for, px; what is cut lies below it.
     """
     rng = np.random.default_rng(key)
     matrix = np.eye(3)
     if rng.random() < settings.share:
         matrix = _moved(rng, settings, size_px, size_px)
     if settings.keep_height is not None:
-        kept = max(rng.uniform(*settings.keep_height), min((lowest_px + 0.5) / size_px, 1.0))
+        least = min((lowest_px + 0.5) / size_px + settings.keep_below, 1.0)
+        kept = max(rng.uniform(*settings.keep_height), least)
         # what is left is stretched over the whole height again
         matrix = np.array([[1, 0, 0], [0, 1 / kept, 0.5 / kept - 0.5], [0, 0, 1]]) @ matrix
     return Change(matrix[:2], _exposure(rng, settings), int(rng.integers(2**62)))
 
 
 def draw_patch_change(
-    key: Key, settings: PatchChangeSettings, stored_px: int, size_px: int
+    key: Key, settings: PatchChangeSettings, stored_px: int, size_px: int, film_scale: float
 ) -> Change:
     """Draw the change of a patch.
+
+    The centre is moved on the film, before the patch is cut, turned and resized.
 
     Args:
         key: of the item.
         settings: how much is changed.
         stored_px: side of the stored patch; its margin keeps what is empty out of view.
         size_px: side of the patch that the network sees.
+        film_scale: px of that patch / px of its film.
     """
     rng = np.random.default_rng(key)
     matrix = np.eye(3)
     matrix[:2, 2] = (size_px - stored_px) / 2
     if rng.random() < settings.share:
         matrix = _moved(rng, settings, stored_px, size_px)
+    if settings.centre_film_px:
+        matrix = matrix @ _recentred(rng, settings.centre_film_px, stored_px, film_scale)
     if rng.random() < settings.mirror_share:
         matrix = np.array([[-1, 0, size_px - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
     return Change(matrix[:2], _exposure(rng, settings), int(rng.integers(2**62)))
+
+
+def _recentred(
+    rng: np.random.Generator, most: int, stored_px: int, film_scale: float
+) -> NDArray[np.float64]:
+    """(3, 3): from a stored patch to one at the scale of what is seen, about a moved centre.
+
+    The stored patch has a margin of ``most`` px of the film in ``most`` px of its own, see
+    :func:`mandora.training.damage.stored_window`.
+    """
+    zoom = 1 + 2 * most * (film_scale - 1) / stored_px
+    shift = (1 - zoom) * (stored_px - 1) / 2 - film_scale * rng.integers(-most, most + 1, 2)
+    return np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]], [0, 0, 1]])
 
 
 def _moved(

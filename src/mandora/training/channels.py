@@ -22,7 +22,7 @@ def film_channels_batch(films: Tensor, statistics: Tensor) -> Tensor:
     return _film_versions(films, statistics)[:, [0, 1, 3]]
 
 
-def patch_channels_batch(patches: Tensor, statistics: Tensor) -> Tensor:
+def patch_channels_batch(patches: Tensor, statistics: Tensor, patch_range: float) -> Tensor:
     """(B, 1, S, S) float32 patches 0..1 and (B, K) statistics of their films → (B, 7, S, S).
 
     As :func:`mandora.images.channels.patch_channels`.
@@ -30,8 +30,8 @@ def patch_channels_batch(patches: Tensor, statistics: Tensor) -> Tensor:
     low, high = patches.amin((1, 2, 3), keepdim=True), patches.amax((1, 2, 3), keepdim=True)
     middle = patches.mean((1, 2, 3), keepdim=True)
     spread = patches.std((1, 2, 3), keepdim=True, correction=0)
-    own = [_scaled(patches, low, high - low), _scaled(patches, middle, spread)]
-    return torch.cat([_film_versions(patches, statistics), *own], dim=1)
+    own = torch.cat([_scaled(patches, low, high - low), _scaled(patches, middle, spread)], dim=1)
+    return torch.cat([_film_versions(patches, statistics), own * patch_range], dim=1)
 
 
 def _film_versions(pixels: Tensor, statistics: Tensor) -> Tensor:

@@ -82,7 +82,8 @@ def identity(settings: LoopSettings, network: nn.Module, items: int) -> dict[str
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    before = then.get("settings", {})
+    # what a checkpoint of an earlier version did not state was done as the default says
+    before = {**LoopSettings().model_dump(mode="json"), **then.get("settings", {})}
     found = [
         f"loop.{key} was {before.get(key)!r} and is now {value!r}"
         for key, value in now["settings"].items()

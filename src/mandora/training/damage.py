@@ -22,6 +22,7 @@ from mandora.images.channels import FilmStatistics, sample_box
 from mandora.phantom.patients import mean_shape
 from mandora.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
 from mandora.training.augment import (
+    Change,
     as_batch,
     draw_patch_change,
     expose,
@@ -48,7 +49,23 @@ def stored_px(settings: DamageSettings, changes: PatchChangeSettings) -> int:
     """Side of stored patches: with a margin, so that nothing empty is turned into view."""
     turned = np.cos(np.radians(changes.turn_deg)) + np.sin(np.radians(changes.turn_deg))
     reach = (turned / changes.scale[0] - 1) * 0.5 + 2 * changes.shift  # half of the corners
-    return settings.patch_px + 2 * int(np.ceil(settings.patch_px * reach / 2))
+    margin = int(np.ceil(settings.patch_px * reach / 2)) + changes.centre_film_px
+    return settings.patch_px + 2 * margin
+
+
+def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int) -> Box:
+    """What is stored of the film for a patch: its window and the margin, px of the film.
+
+    Args:
+        window: of the patch that the network sees.
+        patch_px: side of that patch.
+        side_px: side of the stored patch.
+        centre_film_px: px of the film by which the centre may be moved. They take as many px of the
+            stored patch on each side, whatever the scale, so that small films, one px of which
+            is many of a patch, need no larger store; the rest is stored at the patch's own scale.
+    """
+    scale = (side_px - 2 * centre_film_px) / patch_px
+    return Box.around(window.centre, window.width / 2 * scale + centre_film_px)
 
 
 def prepare_patches(
@@ -58,6 +75,7 @@ def prepare_patches(
     cache: Path,
     workers: int,
     progress: Callable[[int, int], None],
+    centre_film_px: int = 0,
 ) -> Prepared:
     """The patches of films, cut with a margin.
 
@@ -68,11 +86,13 @@ def prepare_patches(
         cache: folder.
         workers: processes.
         progress: told (done, count).
+        centre_film_px: px of the film by which centres may be moved; 0 of what is only measured on.
 
     Returns:
         For each film and each point of the limb: ``pixels`` (n, N, T, T) uint8 or uint16,
         ``masks`` (n, N, T, T) uint8, ``usable`` and ``has_mask`` (n, N) bool, ``scores`` and
-        ``official`` (n, N, 2) float32, NaN unknown; ``statistics`` (n, K) float32 of the film.
+        ``official`` (n, N, 2) float32, NaN unknown; ``film_scale`` (n, N) float32, how many px of
+        the patch one px of the film is; ``statistics`` (n, K) float32 of the film.
     """
     count = len(POINTS[films.limb])
     depth = "uint8" if settings.channels == 1 else "uint16"
@@ -83,6 +103,7 @@ def prepare_patches(
         "has_mask": ((count,), "bool"),
         "scores": ((count, 2), "float32"),
         "official": ((count, 2), "float32"),
+        "film_scale": ((count,), "float32"),
         "statistics": ((FilmStatistics.SIZE,), "float32"),
     }
     used = settings.model_dump(
@@ -96,13 +117,18 @@ def prepare_patches(
             "mask",
         }
     )
-    key = f"damage {films.key} {side_px} {sorted(used.items())}"
-    make = partial(_one, films, settings, side_px, shapes)
+    key = f"damage {films.key} {side_px} {centre_film_px} {sorted(used.items())}"
+    make = partial(_one, films, settings, side_px, centre_film_px, shapes)
     return prepare(cache, key, len(films), shapes, make, workers, progress)
 
 
 def _one(
-    films: Films, settings: DamageSettings, side_px: int, shapes: Shapes, index: int
+    films: Films,
+    settings: DamageSettings,
+    side_px: int,
+    centre_film_px: int,
+    shapes: Shapes,
+    index: int,
 ) -> Arrays:
     film = films.film(index)
     made = {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}
@@ -112,7 +138,9 @@ def _one(
     made["scores"], made["official"] = film.scores, film.official
     made["statistics"] = FilmStatistics.of(film.pixels).vector
     rng = np.random.default_rng([index, len(film.points)])
-    for i, box in _windows(film, films.limb, settings, side_px, rng).items():
+    for i, window in _windows(film, films.limb, settings, rng).items():
+        box = stored_window(window, settings.patch_px, side_px, centre_film_px)
+        made["film_scale"][i] = settings.patch_px / window.width
         pixels = sample_box(film.pixels, box, side_px, fill)
         made["pixels"][i] = np.round(np.clip(pixels, 0, 1) * depth)
         made["usable"][i] = True
@@ -126,14 +154,11 @@ def _windows(
     film: TrainingFilm,
     limb: Limb,
     settings: DamageSettings,
-    side_px: int,
     rng: np.random.Generator,
 ) -> dict[int, Box]:
-    """The stored window of each point that lies on the film."""
-    margin, (height, width) = side_px / settings.patch_px, film.pixels.shape
-    boxes = {}
-    for i, box in film.boxes.items():
-        boxes[i] = Box.around(box.centre, box.width / 2 * margin)
+    """The window of each point that lies on the film."""
+    height, width = film.pixels.shape
+    boxes = dict(film.boxes)
     places = [i for i in range(len(film.points)) if i not in boxes]
     by_limb = settings.window == "limb"
     marked = [i for i in places if np.isfinite(film.points[i]).all()]
@@ -147,7 +172,7 @@ def _windows(
             centre = centre + rng.normal(0, error * unit, 2)
             size += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
-            boxes[i] = window_box(limb, i, centre, half * size * margin, settings.enlarged)
+            boxes[i] = window_box(limb, i, centre, half * size, settings.enlarged)
     return boxes
 
 
@@ -190,6 +215,7 @@ class DamageTask:
                 "no patch with a known score is left to "
                 f"{'measure' if self._items else 'train'} on; add scored films with marked joints"
             )
+        self._repeated = self._drawn_again() if settings.oversample else []
 
     def _usable(self, parts: Mapping[Limb, Prepared]) -> list[tuple[Limb, int, int]]:
         """(limb, film, point) of patches that have something to learn from."""
@@ -210,22 +236,26 @@ class DamageTask:
         return np.asarray(known.any(axis=2) | drawn)
 
     def order(self, key: tuple[int, int]) -> Sequence[int]:
-        """Every patch once; with ``oversample`` the fewer of healthy and damaged again."""
-        rng = np.random.default_rng(key)
-        chosen = list(range(len(self._items)))
-        if self._settings.oversample:
-            damaged = [i for i in chosen if self._is_damaged(i)]
-            healthy = sorted(set(chosen) - set(damaged))
-            fewer, more = sorted((damaged, healthy), key=len)
-            if fewer:
-                chosen += [int(i) for i in rng.choice(fewer, len(more) - len(fewer))]
-        return [int(i) for i in rng.permutation(chosen)]
+        """Every patch once; with ``oversample`` some of the fewer again, each epoch the same."""
+        chosen = [*range(len(self._items)), *self._repeated]
+        return [int(i) for i in np.random.default_rng(key).permutation(chosen)]
 
-    def _is_damaged(self, item: int) -> bool:
-        limb, film, point = self._items[item]
-        scores = self._train[limb].arrays["scores"][film, point]
-        kept = scores if self._family is None else scores[[KINDS.index(self._family[1])]]
-        return bool(np.nanmax(kept, initial=0) > 0)
+    def _drawn_again(self) -> list[int]:
+        """As many of the fewer, healthy or damaged, as make both equally many.
+
+        The official score says which an item is; items without one stand for neither.
+        """
+        official = np.array([
+            self._train[limb].arrays["official"][film, point] for limb, film, point in self._items
+        ])  # fmt: skip
+        kept = self._columns(official)
+        damaged = np.flatnonzero((kept > 0).any(axis=1))
+        healthy = np.flatnonzero((kept == 0).any(axis=1) & ~(kept > 0).any(axis=1))
+        fewer, more = sorted((damaged, healthy), key=len)
+        if not len(fewer):
+            return []
+        rng = np.random.default_rng(self._settings.loop.seed)
+        return [int(i) for i in rng.choice(fewer, len(more) - len(fewer))]
 
     def name(self, item: int) -> str:
         """Film and joint."""
@@ -237,12 +267,14 @@ class DamageTask:
         rows = [self._items[draw.item] for draw in draws]
         stored, full = self._train[rows[0][0]].arrays["pixels"].shape[-1], self._network.patch_px
         side = smaller_px(full, 2 ** len(self._network.widths)) if draws[0].small else full
-        changes = [
-            smaller(draw_patch_change(key, self._settings.changes, stored, full), side / full)
-            for _, key, _ in draws
-        ]
+        changes = [smaller(self._change(draw, stored, full), side / full) for draw in draws]
         sides = torch.full((len(rows),), side)
         return {**self._load(self._train, rows), **as_batch(changes), "side": sides}
+
+    def _change(self, draw: Draw, stored: int, full: int) -> Change:
+        limb, film, point = self._items[draw.item]
+        film_scale = float(self._train[limb].arrays["film_scale"][film, point])
+        return draw_patch_change(draw.key, self._settings.changes, stored, full, film_scale)
 
     def _load(self, parts: Mapping[Limb, Prepared], rows: Sequence[tuple[Limb, int, int]]) -> Batch:
         def stack(name: str) -> NDArray[Any]:
@@ -273,7 +305,7 @@ class DamageTask:
         """What the network takes: (B, C, S, S) of (B, 1, S, S) grey values 0..1."""
         if self._network.channels == 1:
             return standardise_batch(pixels)
-        return patch_channels_batch(pixels, statistics)
+        return patch_channels_batch(pixels, statistics, self._network.patch_range)
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
         """Cross-entropy of the mask and error of the scores, weighted as the settings say."""

@@ -287,7 +287,7 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     """Two patches of a hand and two of a foot, and the numbers of their points."""
     rule = PatchRule(
         settings.patch_px, settings.channels, settings.window, settings.half_window,
-        settings.half_window_px, settings.enlarged,
+        settings.half_window_px, settings.enlarged, settings.patch_range,
     )  # fmt: skip
     patches: list[Patch] = []
     for limb in Limb:
@@ -296,7 +296,8 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
         half_px = rule.half_px(film.pixels.shape, unit)
         boxes = {i: window_box(limb, i, film.points[i], half_px, rule.enlarged) for i in ends}
         patches += cut_patches(
-            film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels
-        )
+            film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels,
+            patch_range=rule.patch_range,
+        )  # fmt: skip
     points = [network_point(patch.limb, patch.point) for patch in patches]
     return {"patches": network_input(patches), "points": np.array(points, np.int64)}

@@ -133,9 +133,8 @@ class LocateTask:
         changes, targets = [], []
         for item, key, _ in draws:
             points = np.asarray(self._train["points"][item, self._columns])
-            half_px = settings.square_half_px * size / 1024  # about: only for the lowest row
             known = points[np.isfinite(points).all(axis=1), 1]
-            lowest = float(known.max()) + half_px if len(known) else 0.0
+            lowest = float(known.max()) if len(known) else 0.0
             change = draw_film_change(key, self._changes, size, lowest)
             changes.append(smaller(change, side / size))
             targets.append(self._target(changes[-1], points, self._train["film_hw"][item], side))

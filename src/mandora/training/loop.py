@@ -37,7 +37,14 @@ from mandora.training.history import (
     trim_history,
 )
 from mandora.training.machine import arithmetic, half_type, memory_advice
-from mandora.training.optimise import average, decay_at, learning_rate, make_optimiser
+from mandora.training.optimise import (
+    average,
+    begun_at,
+    decay_at,
+    learning_rate,
+    make_optimiser,
+    set_step,
+)
 from mandora.training.processes import Processes, join, shared_normalisation
 from mandora.training.task import Batch, Task
 
@@ -182,10 +189,11 @@ class _Run:
         """The steps that are left of an epoch; items per second."""
         state, began, items = self.state, time.monotonic(), 0
         self.network.train()
+        if state.step == 0 and state.epoch and begun_at(self.settings, state.epoch) == state.epoch:
+            self.optimiser = make_optimiser(self.network, self.settings)
         while state.step < self.batches.per_epoch:
             number = self._steps()
-            rate = learning_rate(self.settings, number, self.batches.per_epoch)
-            loss = self._step(next(batches), number, rate)
+            loss = self._step(next(batches), number)
             size = len(self.batches.draws(number))
             items += size
             state.items += size
@@ -199,14 +207,13 @@ class _Run:
                     self._save()
         return items / max(time.monotonic() - began, 1e-9)
 
-    def _step(self, batch: Batch, number: int, rate: float) -> float:
+    def _step(self, batch: Batch, number: int) -> float:
         """One step of the optimiser; the loss over all processes."""
         settings, device = self.settings, self.processes.device
         batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
         # what the network draws, as dropout does, follows from the step, however it was reached
         self._seed(number)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_step(self.optimiser, settings, number, self.batches.per_epoch)
         with torch.autocast(device.type, self.half, enabled=self.half is not None):
             loss = self.task.loss(self.wrapped, batch, self.processes.mean)
         self.optimiser.zero_grad(set_to_none=True)

@@ -11,17 +11,57 @@ from torch.optim import Optimizer
 from mandora.settings import LoopSettings
 
 WARM_UP = 0.15  # share of a one-cycle schedule in which the rate rises
+BETAS = (0.9, 0.999)
 FIRST_SHARE, LAST_SHARE = 1 / 25, 1 / 250_000  # of the highest rate, at its two ends
 
 
 def make_optimiser(network: nn.Module, settings: LoopSettings) -> Optimizer:
     """Adam without, AdamW with decay of the weights."""
     if settings.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), settings.learning_rate, (0.9, 0.999))
+        return torch.optim.Adam(
+            network.parameters(), settings.learning_rate, BETAS, settings.epsilon
+        )
     return torch.optim.AdamW(
-        network.parameters(), settings.learning_rate, (0.9, 0.999),
+        network.parameters(), settings.learning_rate, BETAS, settings.epsilon,
         weight_decay=settings.weight_decay,
     )  # fmt: skip
+
+
+def begun_at(settings: LoopSettings, epoch: int) -> int:
+    """The epoch at whose start the optimiser was started that works in this one.
+
+    Args:
+        settings: of the loop.
+        epoch: epochs that are done.
+    """
+    first = settings.drop_after or 0
+    if settings.restart_every is None or epoch < first:
+        return 0
+    return epoch - (epoch - first) % settings.restart_every
+
+
+def set_step(optimiser: Optimizer, settings: LoopSettings, step: int, per_epoch: int) -> None:
+    """Set learning rate and epsilon for a step.
+
+    Keras' Adam adds epsilon to the root of the mean squared gradient as it stands, torch's to
+    that of the corrected mean, so there a share 1 / √(1 - 0.999^n) of it is as much.
+
+    Args:
+        optimiser: changed in place.
+        settings: of the loop.
+        step: steps that are done.
+        per_epoch: steps of an epoch.
+    """
+    epsilon = settings.epsilon
+    if settings.optimiser == "adam":
+        number = _since_start(settings, step, per_epoch) + 1
+        epsilon /= math.sqrt(1 - BETAS[1] ** number)
+    for group in optimiser.param_groups:
+        group.update(lr=learning_rate(settings, step, per_epoch), eps=epsilon)
+
+
+def _since_start(settings: LoopSettings, step: int, per_epoch: int) -> int:
+    return step - begun_at(settings, step // per_epoch) * per_epoch
 
 
 def learning_rate(settings: LoopSettings, step: int, per_epoch: int) -> float:
@@ -29,8 +69,8 @@ def learning_rate(settings: LoopSettings, step: int, per_epoch: int) -> float:
 
     ``one-cycle`` rises from 1/25 of the highest rate along half a cosine, and falls to 1/250 000
     along another (Smith & Topin 2018, arXiv:1708.07120, as in torch's ``OneCycleLR``). ``steps``
-    is constant and lowered once. Both are divided by 1 + ``rate_decay`` × steps done, as Keras'
-    ``decay`` does.
+    is constant and lowered once. Both are divided by 1 + ``rate_decay`` × steps done since the
+    optimiser was started, as Keras' ``decay`` does.
 
     Args:
         settings: of the loop.
@@ -48,7 +88,7 @@ def learning_rate(settings: LoopSettings, step: int, per_epoch: int) -> float:
             rate = _cosine(highest * FIRST_SHARE, highest, step / top)
         else:
             rate = _cosine(highest, highest * LAST_SHARE, (step - top) / max(last - top, 1))
-    return rate / (1 + settings.rate_decay * step)
+    return rate / (1 + settings.rate_decay * _since_start(settings, step, per_epoch))
 
 
 def _cosine(start: float, end: float, share: float) -> float:

@@ -20,7 +20,7 @@ from mandora.cohorts.dataset import Dataset
 from mandora.errors import InputError
 from mandora.settings import LoopSettings, Settings, SplitSettings
 from mandora.training.checkpoint import BEST_FILE, LAST_FILE, WITHOUT_EFFECT
-from mandora.training.splits import Split, run_split
+from mandora.training.splits import Split, run_split, with_held
 
 DATA_FILE, RESULT_FILE = "data.json", "result.json"
 SIMULATED = "simulated"
@@ -53,8 +53,10 @@ class Run:
 
     def split(self, settings: SplitSettings) -> Split | None:
         """Who serves what; None without a data set."""
-        if self.dataset is None or self.fold is not None:
-            return self.fold
+        if self.fold is not None:
+            return with_held(self.fold, settings)
+        if self.dataset is None:
+            return None
         return run_split(self.folder, self.dataset.patients, settings)
 
 

@@ -166,8 +166,8 @@ def _prepared(
     damage = preset(name, TrainDamageSettings)
     side = stored_px(damage.network, damage.changes)
     train, measured = (
-        {limb: prepare_patches(f, damage.network, side, cache, threads, quiet)}
-        for f in (films, held)
+        {limb: prepare_patches(f, damage.network, side, cache, threads, quiet, moved_px)}
+        for f, moved_px in ((films, damage.changes.centre_film_px), (held, 0))
     )
     family = FAMILY if damage.network.design == "family" else None
     assert FAMILY in FAMILIES

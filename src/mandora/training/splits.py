@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,33 @@ def split_patients(patients: Sequence[str], settings: SplitSettings) -> Split:
             "add patients or change the shares in [split]"
         )
     return split
+
+
+def with_held(split: Split, settings: SplitSettings) -> Split:
+    """The split with some of the networks' patients kept from them, to measure them.
+
+    The draw depends on these patients' names and the seed alone.
+
+    Args:
+        split: as an experiment has decided it, whoever is held there already stays so.
+        settings: ``held`` and ``seed`` are used.
+
+    Raises:
+        ValueError: if nobody would be left to train on.
+    """
+    if split.held or not settings.held:
+        return split
+    names = sorted(split.networks)
+    count = max(round(settings.held * len(names)), 1)
+    if count == len(names):
+        raise InputError(
+            f"{count} patients for the networks are too few to keep one from them that measures "
+            "them; add patients or set split.held = 0"
+        )
+    drawn = np.random.default_rng(settings.seed).permutation(names)[:count]
+    held = tuple(str(name) for name in drawn)
+    kept = tuple(name for name in split.networks if name not in held)
+    return replace(split, networks=kept, held=held)
 
 
 def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Split:

@@ -175,9 +175,9 @@ def run_damage(
         films[limb] = made.train
         train[limb], held[limb] = (
             _in_turn(processes, partial(
-                prepare_patches, one, network, side, run.cache, loop.threads, run.progress
+                prepare_patches, one, network, side, run.cache, loop.threads, run.progress, moved_px
             ))
-            for one in made
+            for one, moved_px in zip(made, (settings.changes.centre_film_px, 0), strict=True)
         )  # fmt: skip
         _tell(run, made.train, train[limb], processes)
     # without being asked, no network is trained of limbs that the data set does not have
@@ -314,7 +314,8 @@ def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
     )
     _write_scores(folder / "patch_scores.csv", patients, patch, official)
     models: dict[Site, Regressor] = {}
-    forest = train_forest(patch[held:], truth[held:], settings.forest, run.progress, models)
+    learnt = truth if settings.forest.label == "training" else official
+    forest = train_forest(patch[held:], learnt[held:], settings.forest, run.progress, models)
     worst = export_forest(forest, models, run.folder / SYMMETRY_FILE, patch[:COMPARED])
     final = blend(patch[:held], forest.predict(patch[:held]), settings.forest.blend)
     numbers = {"held_out_patients": held, **_agreement(patch[:held], final, official[:held])}
