@@ -116,6 +116,19 @@ def test_what_is_not_finite_is_not_written(checkpoints: Checkpoints) -> None:
     assert checkpoints.decode("last.safetensors", data)[1] == State()
 
 
+def test_a_checkpoint_that_does_not_state_a_setting_had_its_default(tmp_path: Path) -> None:
+    """As those of earlier versions, which did not have it."""
+    network = small_network()
+    now = identity(SETTINGS, network, 10)
+    settings = {k: v for k, v in now["settings"].items() if k not in ("epsilon", "restart_every")}
+    Checkpoints(tmp_path, {**now, "settings": settings}).save("last.safetensors", WEIGHTS, State())
+    data = (tmp_path / "last.safetensors").read_bytes()
+    assert Checkpoints(tmp_path, now).decode("last.safetensors", data)[1] == State()
+    other = identity(SETTINGS.model_copy(update={"epsilon": 1e-7}), network, 10)
+    with pytest.raises(ValueError, match=r"loop\.epsilon was 1e-08 and is now 1e-07"):
+        Checkpoints(tmp_path, other).decode("last.safetensors", data)
+
+
 # ── a full disk ──────────────────────────────────────────────────────────────────────────
 
 
