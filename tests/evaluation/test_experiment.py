@@ -148,7 +148,7 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     points = gathered(out, folds, "points", POINTS_FILE)
     assert len(points["film"]) == 4 * (len(test) + len(folds[0].split.trees))
     assert set(of_test(points)["film"]) == {
-        f"{patient}-{slot.code}" for patient in test for slot in SLOTS
+        f"{patient}-{slot.code}.jpg" for patient in test for slot in SLOTS
     }
     hands = points["limb"] == Limb.HAND.value
     assert np.isfinite(points["true"][hands]).all()
@@ -156,8 +156,8 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     scores = gathered(out, folds, "scores-space", SCORES_FILE)
     assert set(scores["patient"]) == test | set(folds[0].split.trees)
     assert set(of_test(scores)["patient"]) == test
-    # all joints are known, so all have a score there
-    assert np.isfinite(scores["true"]).all()
+    # all joints are known; what no patch shows well enough has no score
+    assert np.isfinite(scores["true"]).mean() > 0.9
     trees = gathered(out, folds, "trees", TREES_FILE)
     assert trees["true_blend"].shape == (len(test), len(TARGETS))
     np.testing.assert_allclose(
@@ -172,6 +172,22 @@ def test_a_whole_fold(tmp_path: Path) -> None:
 
 def no_more(place: Place) -> None:
     raise AssertionError("done before")
+
+
+@pytest.mark.parametrize(("label", "value"), [("training", 3.0), ("official", 1.0)])
+def test_trees_learn_the_label_that_is_set(tmp_path: Path, label: str, value: float) -> None:
+    scores = tmp_path / "scores"
+    scores.mkdir()
+    patch = np.random.default_rng(0).uniform(0, 4, (8, len(TARGETS)))
+    np.savez(
+        scores / SCORES_FILE, patient=np.array([f"P{i}" for i in range(8)]),
+        test=np.arange(8) < 3, true=patch, predicted=patch,
+        official=np.full(patch.shape, 1.0), training=np.full(patch.shape, 3.0),
+    )  # fmt: skip
+    settings = SymmetrySettings(trees=3, depth=2, threads=1, label=label)  # type: ignore[arg-type]
+    grow_trees("f/scores", settings, Place(tmp_path, 1, {"f/scores": scores}, {}))
+    with np.load(tmp_path / TREES_FILE) as made:
+        np.testing.assert_allclose(made["true_tree"], value)
 
 
 def test_trees_of_joints_that_were_never_found_say_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from mandora.bundle import open_bundle
 from mandora.cohorts.layouts import open_dataset
 from mandora.phantom.cohort import simulate_cohort
 from mandora.settings import (
+    ReproduceSettings,
     SimulateSettings,
     TrainDamageSettings,
     TrainLocateSettings,
@@ -30,7 +31,7 @@ from safetensors.torch import load_file
 from mandora.training import stages
 from mandora.training.bundles import make_bundle
 from mandora.training.runs import RESULT_FILE, Run, begin_stage, kept_weights
-from mandora.training.splits import split_patients
+from mandora.training.splits import Split, split_patients
 from mandora.training.stages import run_damage, run_locate, run_symmetry
 
 
@@ -205,7 +206,7 @@ def test_the_published_design_on_a_data_set(tmp_path: Path, cache: Path, cohort:
     assert {"dice", "r_nf", "rmse_nf"} < set(result["numbers"])
     assert not {"r_nh", "r_ef"} & set(result["numbers"])
     parts = json.loads((run.folder / "splits.json").read_text(encoding="utf-8"))["patients"]
-    assert [len(parts[k]) for k in ("networks", "held", "trees", "test")] == [3, 0, 2, 1]
+    assert [len(parts[k]) for k in ("networks", "held", "trees", "test")] == [2, 1, 2, 1]
     with pytest.raises(ValueError, match="lacks locate-hand; train those stages first"):
         run_symmetry(preset("paper", TrainSymmetrySettings), run)
 
@@ -226,6 +227,63 @@ def test_trees_of_a_data_set_are_measured_on_the_test_patients(
     assert trees["export_difference"] <= 1e-4
 
 
+@pytest.mark.parametrize(("name", "learnt"), [("fast", "training"), ("paper", "official")])
+def test_trees_learn_the_label_that_is_set(
+    tmp_path: Path, cache: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    learnt: str,
+) -> None:  # fmt: skip
+    run = with_networks(a_run(tmp_path / "run", cache, cohort)[0])
+    fake_scores(monkeypatch)
+    labels = {"training": 2.0, "official": 1.0}
+
+    class Seen(Exception): ...
+
+    def watch(patch: np.ndarray, truth: np.ndarray, *_: Any) -> None:
+        assert patch.shape == truth.shape == (2, len(TARGETS))  # 30 % of 6 patients
+        raise Seen(np.unique(truth).tolist())
+
+    for method, label in (("truth", "training"), ("official", "official")):
+        full = np.full(len(TARGETS), labels[label])
+        monkeypatch.setattr(stages.LabelledPatients, method, lambda self, index, full=full: full)
+    monkeypatch.setattr(stages, "train_forest", watch)
+    label = preset(name, TrainSymmetrySettings).forest.label
+    with pytest.raises(Seen) as seen:
+        run_symmetry(changed(TREES, forest={"label": label}), run)
+    assert seen.value.args[0] == [labels[learnt]]
+
+
+def test_a_fold_is_measured_on_a_fifth_of_the_networks_patients(
+    tmp_path: Path, cache: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = a_run(tmp_path / "run", cache, cohort)
+    assert run.dataset is not None
+    names = run.dataset.patients
+    fold = Split(networks=names[:5], held=(), trees=(), test=names[5:])
+    seen: list[set[str]] = []
+
+    def watch(films: Any, *_: Any) -> str:
+        seen.append({film.patient for film in films.dataset.films})
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return "prepared"
+
+    monkeypatch.setattr(stages, "prepare_films", watch)
+    monkeypatch.setattr(stages, "prepare_patches", watch)
+    for begin in (
+        lambda run: run_locate(Limb.FOOT, PAPER_LOCATE, run),
+        lambda run: run_damage(changed(PAPER_DAMAGE, loop={"keep": "best"}), run),
+    ):
+        seen.clear()
+        with pytest.raises(KeyboardInterrupt):
+            begin(replace(run, folder=tmp_path / str(len(seen)), fold=fold))
+        train, held = seen
+        assert (len(train), len(held)) == (4, 1)
+        assert train | held == set(names[:5])
+    # nobody is held where the settings want nobody, as experiments of ``fast`` do
+    assert replace(run, fold=fold).split(ReproduceSettings().damage.split) == fold
+    assert replace(run, fold=fold).split(ReproduceSettings().locate.split) == fold
+
+
 def test_networks_that_find_nothing_train_no_trees(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +298,7 @@ def test_patients_of_the_trees_must_not_choose_the_networks_weights(
 ) -> None:
     run, _ = a_run(tmp_path / "run", cache, cohort)
     for loop in ({"keep": "best"}, {"patience": 2}):
-        settings = changed(PAPER_DAMAGE, loop=loop)
+        settings = changed(PAPER_DAMAGE, loop=loop, split={"held": 0.0})
         with pytest.raises(ValueError, match="must not choose their weights"):
             run_damage(settings, Run(tmp_path / str(loop), run.cache, run.dataset, print, print))
 
