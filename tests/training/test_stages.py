@@ -261,8 +261,11 @@ def test_a_fold_is_measured_on_a_fifth_of_the_networks_patients(
     fold = Split(networks=names[:5], held=(), trees=(), test=names[5:])
     seen: list[set[str]] = []
 
-    def watch(films: Any, *_: Any) -> str:
+    margins: list[int] = []
+
+    def watch(films: Any, *rest: Any) -> str:
         seen.append({film.patient for film in films.dataset.films})
+        margins.append(rest[-1])
         if len(seen) == 2:
             raise KeyboardInterrupt
         return "prepared"
@@ -279,6 +282,7 @@ def test_a_fold_is_measured_on_a_fifth_of_the_networks_patients(
         train, held = seen
         assert (len(train), len(held)) == (4, 1)
         assert train | held == set(names[:5])
+    assert margins[2:] == [10, 0], "only what is trained on has room for centres that move"
     # nobody is held where the settings want nobody, as experiments of ``fast`` do
     assert replace(run, fold=fold).split(ReproduceSettings().damage.split) == fold
     assert replace(run, fold=fold).split(ReproduceSettings().locate.split) == fold

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mandora.geometry import Box
 from mandora.settings import FilmChangeSettings, PatchChangeSettings
 from mandora.training.task import Batch
 
@@ -80,6 +81,21 @@ def draw_film_change(
     return Change(matrix[:2], _exposure(rng, settings), int(rng.integers(2**62)))
 
 
+def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int) -> Box:
+    """What is stored of the film for a patch: its window and the margin, px of the film.
+
+    Args:
+        window: of the patch that the network sees.
+        patch_px: side of that patch.
+        side_px: side of the stored patch.
+        centre_film_px: px of the film by which the centre may be moved. They take as many px of the
+            stored patch on each side, whatever the scale, so that small films, one px of which
+            is many of a patch, need no larger store; the rest is stored at the patch's own scale.
+    """
+    scale = (side_px - 2 * centre_film_px) / patch_px
+    return Box.around(window.centre, window.width / 2 * scale + centre_film_px)
+
+
 def draw_patch_change(
     key: Key, settings: PatchChangeSettings, stored_px: int, size_px: int, film_scale: float
 ) -> Change:
@@ -112,7 +128,7 @@ def _recentred(
     """(3, 3): from a stored patch to one at the scale of what is seen, about a moved centre.
 
     The stored patch has a margin of ``most`` px of the film in ``most`` px of its own, see
-    :func:`mandora.training.damage.stored_window`.
+    :func:`stored_window`.
     """
     zoom = 1 + 2 * most * (film_scale - 1) / stored_px
     shift = (1 - zoom) * (stored_px - 1) / 2 - film_scale * rng.integers(-most, most + 1, 2)

@@ -30,6 +30,7 @@ from mandora.training.augment import (
     smaller,
     smaller_px,
     standardise_batch,
+    stored_window,
 )
 from mandora.training.cache import Arrays, Prepared, Shapes, prepare
 from mandora.training.channels import patch_channels_batch
@@ -51,21 +52,6 @@ def stored_px(settings: DamageSettings, changes: PatchChangeSettings) -> int:
     reach = (turned / changes.scale[0] - 1) * 0.5 + 2 * changes.shift  # half of the corners
     margin = int(np.ceil(settings.patch_px * reach / 2)) + changes.centre_film_px
     return settings.patch_px + 2 * margin
-
-
-def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int) -> Box:
-    """What is stored of the film for a patch: its window and the margin, px of the film.
-
-    Args:
-        window: of the patch that the network sees.
-        patch_px: side of that patch.
-        side_px: side of the stored patch.
-        centre_film_px: px of the film by which the centre may be moved. They take as many px of the
-            stored patch on each side, whatever the scale, so that small films, one px of which
-            is many of a patch, need no larger store; the rest is stored at the patch's own scale.
-    """
-    scale = (side_px - 2 * centre_film_px) / patch_px
-    return Box.around(window.centre, window.width / 2 * scale + centre_film_px)
 
 
 def prepare_patches(
