@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,41 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
         assert away.max() <= 0.5 / 64 + 1e-6, "half a px of the heat map"
 
 
+def changed_contract(
+    bundle: Bundle, out: Path, name: str, change: Callable[[dict[str, Any]], object]
+) -> Path:
+    """A copy of a bundle that states something else."""
+    folder = out / name
+    shutil.copytree(bundle.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_the_bundle_says_what_a_corner_is(
+    bundle: Bundle, patient: dict[Slot, Path], tmp_path: Path
+) -> None:
+    """One of two networks draws in a corner: is the other believed, or the place between?"""
+    run = tmp_path / "run"
+    shutil.copytree(bundle.folder, run)
+    for name in locate_files(Limb.FOOT, CONTRACT.locate):
+        if name.endswith(".2.onnx"):
+            network_that_draws(np.array([0.01, 0.01]), run / name)
+    doubtful = write(run, tmp_path / "doubtful")
+    slot, found = Slot(Side.LEFT, Limb.FOOT), {}
+    for corner in (0.05, 0.0):
+        folder = changed_contract(
+            doubtful, tmp_path, str(corner),
+            lambda m, corner=corner: m["contract"]["locate"].update(corner=corner),
+        )  # fmt: skip
+        result = Pipeline.from_bundle(open_bundle(folder), 1).score("P1", {slot: patient[slot]})
+        found[corner] = [(p.x, p.y) for p in result.result.locations]
+    usual = Pipeline.from_bundle(bundle, 1).score("P1", {slot: patient[slot]}).result.locations
+    assert found[0.05] == [(p.x, p.y) for p in usual]
+    assert found[0.0] != found[0.05]
+
+
 def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
     bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -163,18 +199,11 @@ def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
         result = Pipeline.from_bundle(open_bundle(folder), 1).score("P1", {slot: patient[slot]})
         return [s.patch_score for s in result.result.scores]
 
-    def with_contract(name: str, change: Callable[[dict[str, Any]], object]) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(bundle.folder, folder)
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        change(manifest)
-        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        return folder
-
     def as_before(manifest: dict[str, Any]) -> None:
         manifest["schema_version"] = "1.2"
         del manifest["contract"]["damage"]["patch_range"], manifest["contract"]["locate"]["corner"]
 
+    with_contract = partial(changed_contract, bundle, tmp_path)
     unit = with_contract("unit", lambda m: m["contract"]["damage"].update(patch_range=1.0))
     earlier = with_contract("earlier", as_before)
     assert scores(earlier) == scores(unit)

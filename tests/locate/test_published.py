@@ -176,6 +176,16 @@ def test_a_square_in_a_corner_is_no_joint(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_allclose(found.points[:5], PLACES[:5], atol=TOLERANCE)
 
 
+@pytest.mark.parametrize(("corner", "counts"), [(0.05, False), (0.0, True)])
+def test_the_rule_says_what_a_corner_is(
+    monkeypatch: pytest.MonkeyPatch, corner: float, counts: bool
+) -> None:
+    places = [(2.0, 2.0), (2.0, 2.0), tuple(PLACES[5])]
+    networks = Networks(told(3, mtp5=places))  # type: ignore[arg-type]
+    found = locator(monkeypatch, networks, FilmRule(SIZE, corner=corner)).locate(film(), Side.LEFT)
+    assert (found.reasons[5] is Reason.NOT_FOUND) == counts, "two of three lie in the corner"
+
+
 def test_a_point_that_is_grossly_astray_counts_as_not_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
