@@ -14,7 +14,6 @@ from mandora.anatomy import POINTS, Limb
 from mandora.cohorts.polygons import Outline, site_name
 from mandora.errors import InputError
 
-_LABEL_MODES = ("L", "P", "I;16", "I")
 
 
 def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np.uint8]:
@@ -32,18 +31,13 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
         ValueError: naming the file, if it cannot be read, is in colour, has another size than
             the film, or labels that the limb has not.
     """
-    try:
-        with Image.open(path) as image:
-            mode, size = image.mode, image.size
-            labels = np.asarray(image) if mode in _LABEL_MODES else None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as a label map; save it as PNG again") from error
-    if labels is None:
+    mode, labels = read_labels(path)
+    if mode not in LABEL_MODES:
         raise InputError(
             f"{path}: is a picture of mode {mode}, no label map; save it as a grey or indexed "
             "PNG whose values are 1 + the index of the point"
         )
-    check_label_size(str(path), size, shape)
+    check_label_size(str(path), (labels.shape[1], labels.shape[0]), shape)
     count, highest = len(POINTS[limb]), int(labels.max(initial=0))
     if highest > count or int(labels.min(initial=0)) < 0:
         raise InputError(

@@ -23,6 +23,7 @@ from mandora.anatomy import (
     target_from_ra2,
 )
 from mandora.errors import InputError
+from mandora.inputs import read_text
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RANGES = {
@@ -140,7 +141,7 @@ def _read_table(path: Path, problems: list[str]) -> _Table:
         ValueError: if there is no table to look at.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, "utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except OSError as error:

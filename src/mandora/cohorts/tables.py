@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mandora.cohorts.findings import Finding, Severity
+from mandora.errors import InputError
+from mandora.inputs import read_text
 
 
 @dataclass
@@ -106,9 +108,12 @@ def read_table(
         None if there is nothing to look at, or a required column is missing.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, "utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except InputError as error:
+        report.not_read("file-unreadable", path, error)
+        return None
     except OSError as error:
         report.error("file-unreadable", path, f"cannot be read ({error.strerror}); check the file")
         return None

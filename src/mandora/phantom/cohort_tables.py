@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from mandora.anatomy import TARGET_INDEX, TARGETS
 from mandora.cohorts.ra2 import read_scores
 from mandora.errors import InputError
+from mandora.inputs import read_text
 from mandora.phantom.patient_files import TABLES, visit_folder
 from mandora.phantom.readers import READER_COLUMNS, READERS, READERS_CSV
 
@@ -75,7 +77,7 @@ def _read_visit(folder: Path) -> VisitTables:
 def _read_years(path: Path, patients: Mapping[str, int]) -> Grades:
     years = np.full(len(patients), np.nan)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with io.StringIO(read_text(path), newline="") as file:
             lines = csv.reader(file)
             if tuple(next(lines, ())) != TABLES[VISITS_CSV]:
                 raise InputError("header")
@@ -108,7 +110,7 @@ def _read_readings(path: Path, patients: Mapping[str, int], true: Grades) -> Gra
     """(readers, patients, 86) grades of the readers, checked against the true ones."""
     grades = np.full((len(READERS), *true.shape), np.nan)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with io.StringIO(read_text(path), newline="") as file:
             lines = csv.reader(file)
             if tuple(next(lines, ())) != READER_COLUMNS:
                 raise InputError(f"{path}: its header is not {','.join(READER_COLUMNS)}")
