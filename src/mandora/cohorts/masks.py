@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mandora.anatomy import POINTS, Limb
 from mandora.cohorts.polygons import Outline, site_name
 from mandora.errors import InputError
+from mandora.images.radiograph import UnreadableFilm
+from mandora.images.raster import LABEL_MODES
+from mandora.images.read import read_labels
 
 
 
@@ -31,7 +33,13 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
         ValueError: naming the file, if it cannot be read, is in colour, has another size than
             the film, or labels that the limb has not.
     """
-    mode, labels = read_labels(path)
+    try:
+        mode, labels = read_labels(path)
+    except UnreadableFilm as error:
+        fault = str(error).removeprefix(f"{path.name}: ")
+        raise InputError(
+            f"{path}: cannot be read as a label map ({fault}); save it as PNG again"
+        ) from error
     if mode not in LABEL_MODES:
         raise InputError(
             f"{path}: is a picture of mode {mode}, no label map; save it as a grey or indexed "
@@ -45,15 +53,6 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
             "labels, not grey levels"
         )
     return np.ascontiguousarray(labels, dtype=np.uint8)
-
-
-def picture_size(path: Path) -> tuple[int, int] | None:
-    """(width, height), px, that a picture's header states; None if it is no picture."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
 
 
 def check_label_size(name: str, size_wh: tuple[int, int], shape: tuple[int, int]) -> None:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, Damage, Limb
 from mandora.cohorts.dataset import DatasetFilm
-from mandora.cohorts.masks import picture_size
 from mandora.cohorts.polygons import Outline, outlines_of, site_name
 from mandora.cohorts.ram_names import SITES, W600_KEYS, files_named, hand_name
 from mandora.cohorts.tables import Report
 from mandora.errors import InputError
 from mandora.geometry import Points
+from mandora.images.read import peek_size
 from mandora.inputs import read_text
 
 _EROSIONS = frozenset({"SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"})
@@ -136,7 +136,7 @@ def _pictures(
     if missing:
         fault = f"films of {len(missing)} hands are missing, {missing[0]}.bmp first; add them"
         report.warning("film-missing", folder, fault)
-    own = {name: picture_size(path) for name, path in pictures.items()}
+    own = {name: peek_size(path) for name, path in pictures.items()}
     other = {
         hand: size
         for sizes in stated

@@ -34,7 +34,7 @@ def decoded(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dic
     """Have the bytes of a file decoded in another process.
 
     Args:
-        job: ``film``, ``dicom``, ``tags`` or ``stored``, see :mod:`mandora.images.worker`.
+        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see :mod:`mandora.images.worker`.
         data: the file.
         least_px: the shorter side that a film needs.
 

@@ -33,7 +33,7 @@ from mandora.images.radiograph import (
     turned,
 )
 
-LABEL_MODES = ("1", "L", "P", "I;16", "I")
+LABEL_MODES = ("L", "P", "I;16", "I")
 """Pillow's names for pictures of one whole number per pixel."""
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -49,7 +49,7 @@ class Stored(NamedTuple):
 
     Attributes:
         mode: Pillow's name for what they are.
-        values: (H, W) whole numbers for :data:`LABEL_MODES`, else what a viewer shows in grey.
+        values: (H, W) whole numbers for :data:`LABEL_MODES`, else uint8, the grey that is shown.
     """
 
     mode: str
@@ -94,8 +94,12 @@ def read_raster(data: bytes, least_px: int) -> Picture:
     return Picture(pixels, tuple(remarks))
 
 
-def read_stored(data: bytes) -> Stored:
+def read_stored(data: bytes, shown: bool) -> Stored:
     """Read labels or a mask from the bytes of a PNG, JPEG, TIFF or BMP file.
+
+    Args:
+        data: the file.
+        shown: whether the grey that a viewer shows is wanted, whatever the mode.
 
     Raises:
         UnreadableFilm: for what can be told in words; the message does not name the file yet.
@@ -103,7 +107,8 @@ def read_stored(data: bytes) -> Stored:
     """
     image = _opened(data, 1)
     image.load()
-    return Stored(image.mode, np.asarray(image if image.mode in LABEL_MODES else image.convert("L")))
+    as_it_is = image.mode in LABEL_MODES and not shown
+    return Stored(image.mode, np.asarray(image if as_it_is else image.convert("L")))
 
 
 def _opened(data: bytes, least_px: int) -> ImageFile.ImageFile:

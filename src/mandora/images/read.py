@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from mandora.anatomy import Limb, Side
 from mandora.images.apart import decoded
@@ -34,6 +34,7 @@ from mandora.inputs import NotRegular, open_regular
 
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 8 << 20  # few DICOM files have more in front of their pixels
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _LOCK = threading.Lock()
 
 
@@ -67,11 +68,12 @@ def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
         )
 
 
-def read_labels(path: Path) -> Stored:
+def read_labels(path: Path, shown: bool = False) -> Stored:
     """Read a label map or a mask, by the rules that films are read by.
 
     Args:
         path: a PNG, JPEG, TIFF or BMP.
+        shown: whether the grey that a viewer shows is wanted, not the values that are stored.
 
     Raises:
         UnreadableFilm: whatever is wrong.
@@ -80,9 +82,23 @@ def read_labels(path: Path) -> Stored:
         data = _read_bytes(path)
         if is_quick(data):
             with _strict():
-                return read_stored(data)
-        values, about = decoded("stored", data)
+                return read_stored(data, shown)
+        values, about = decoded("mask" if shown else "labels", data)
         return Stored(about["mode"], values)
+
+
+def peek_size(path: Path) -> tuple[int, int] | None:
+    """(width, height), px, that the header of a PNG, JPEG, TIFF or BMP file states.
+
+    Returns:
+        None if it is no such file, or cannot be read.
+    """
+    try:
+        # Image.open warns of large pictures; here none is decoded
+        with open_regular(path) as file, _strict(), Image.open(file, formats=_FORMATS) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def peek_tags(path: Path) -> FilmTags | None:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -118,10 +119,10 @@ def _tags(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
     return np.empty(0), _codes(read_tags(data))
 
 
-def _stored(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
+def _labels(data: bytes, least_px: int, shown: bool) -> tuple[NDArray[Any], dict[str, Any]]:
     from mandora.images.raster import read_stored
 
-    stored = read_stored(data)
+    stored = read_stored(data, shown)
     return stored.values, {"mode": stored.mode}
 
 
@@ -135,7 +136,8 @@ def _codes(tags: FilmTags) -> dict[str, str | None]:
 
 
 _JOBS: dict[str, Callable[[bytes, int], tuple[NDArray[Any], dict[str, Any]]]] = {
-    "film": _film, "dicom": _dicom, "tags": _tags, "stored": _stored,
+    "film": _film, "dicom": _dicom, "tags": _tags,
+    "labels": partial(_labels, shown=False), "mask": partial(_labels, shown=True),
 }  # fmt: skip
 
 
