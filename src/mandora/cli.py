@@ -27,7 +27,9 @@ from mandora.console import (
     print_check,
     print_cohort,
     print_summary,
+    say,
 )
+from mandora.terminal import show_everything
 
 MAX_THREADS = 256
 
@@ -149,7 +151,7 @@ def locate(
                 films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
                 progress=progress.step, complain=progress.complain,
             )  # fmt: skip
-    typer.echo(f"{progress.total - failed} of {progress.total} films located: {out}")
+    say(f"{progress.total - failed} of {progress.total} films located: {out}")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -181,7 +183,7 @@ def challenge(
                 test, out, bundle=model, threads=threads, fill=fill,
                 progress=progress.step, complain=progress.complain,
             )  # fmt: skip
-    typer.echo(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
+    say(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
     if lacking and not fill:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -224,7 +226,7 @@ def simulate(
         simulate_cohort(
             settings, out, force=force, progress=lambda done: progress.step(done, patients)
         )
-    typer.echo(f"{patients} patients, visits: {visits}: {out}")
+    say(f"{patients} patients, visits: {visits}: {out}")
 
 
 @app.command("describe")
@@ -285,7 +287,7 @@ def bundle_make(
     with faults_end_the_call():
         given = Licence(spdx=licence, note=licence_note) if licence else None
         made = bundles.make_bundle(run, out, name, version, given)
-    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+    say(f"{made.folder}  sha256 {made.sha256}")
 
 
 @bundle_app.command("verify")
@@ -300,7 +302,7 @@ def bundle_verify(
     except ValueError as error:
         problems = [str(error)]
     for problem in problems:
-        typer.echo(problem, err=True)
+        say(problem, err=True)
     if problems:
         raise typer.Exit(EXIT_SOME_FAILED)
     typer.echo("the bundle is sound")
@@ -314,11 +316,12 @@ def bundle_show(
     from mandora.bundle import describe
 
     with faults_end_the_call():
-        typer.echo(describe(_open_bundle(path)))
+        say(describe(_open_bundle(path)))
 
 
 def main() -> None:
     """Entry point; Ctrl-C leaves what is finished."""
+    show_everything()
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:

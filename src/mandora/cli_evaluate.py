@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mandora.console import Progress, fail, faults_end_the_call
+from mandora.console import Progress, fail, faults_end_the_call, say
 
 DatasetArgument = Annotated[
     Path, typer.Argument(help="Labelled data set whose patients the model has not seen.")
@@ -29,7 +29,7 @@ def evaluate(
         page = run.evaluate(
             _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
         )
-    typer.echo(f"Page: {page}")
+    say(f"Page: {page}")
 
 
 def calibrate(
@@ -52,7 +52,7 @@ def calibrate(
         scores = look.assess(pipeline, data, progress.step, progress.complain).scores
         intervals = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
         made = with_intervals(model, intervals, data.root.resolve().name, out)
-    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+    say(f"{made.folder}  sha256 {made.sha256}")
 
 
 def _evaluation(name: str) -> Any:

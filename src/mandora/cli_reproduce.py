@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mandora.cli_train import reader_weights
-from mandora.console import EXIT_SOME_FAILED, Progress, fail, faults_end_the_call
+from mandora.console import EXIT_SOME_FAILED, Progress, fail, faults_end_the_call, say
 
 
 def reproduce(
@@ -60,4 +60,4 @@ def reproduce(
         except JobsFailed as error:
             progress.complain(f"mandora: {error}")
             raise typer.Exit(EXIT_SOME_FAILED) from None
-    typer.echo(f"Report: {path}")
+    say(f"Report: {path}")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from mandora.terminal import printable
+
 if TYPE_CHECKING:
     from mandora.batch import Summary
     from mandora.cohorts.check import CheckReport
@@ -26,10 +28,15 @@ MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
 Word = TypeVar("Word", bound=StrEnum)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Text for people, in which nothing steers the terminal."""
+    typer.echo(printable(text), err=err)
+
+
 def fail(message: object) -> NoReturn:
     """An unusable call: say why and leave."""
     number = getattr(message, "errno", None)
-    typer.echo(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
+    say(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
     raise typer.Exit(EXIT_UNUSABLE)
 
 
@@ -88,9 +95,9 @@ class Progress:
 
     def _say(self, text: str, *, err: bool) -> None:
         if self._bar.disable:
-            typer.echo(text, err=err)
+            say(text, err=err)
         else:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(summary: Summary) -> None:
@@ -115,14 +122,14 @@ def print_summary(summary: Summary) -> None:
             total = totals[name]
             mark = "*" if total.method == "pro-rated" else ""
             cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
-        table.add_row(Text(patient.patient), str(patient.scored), *cells)
+        table.add_row(Text(printable(patient.patient, one_line=True)), str(patient.scored), *cells)
     if shown:
         console.print(table)
     if len(summary.results) > len(shown):
         console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
     if any(t.method == "pro-rated" for r in shown for t in r.totals):
         console.print("* pro-rated: some joints are missing", style="dim")
-    typer.echo(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
+    say(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
     console.print(NOTICE, style="dim")
     if summary.problems:
         items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
@@ -205,10 +212,10 @@ def print_check(report: CheckReport) -> None:
         for finding in found:
             if finding.file != file:
                 file = finding.file
-                console.print(f"  {file}", markup=False, soft_wrap=True)
+                console.print(f"  {printable(file, one_line=True)}", markup=False, soft_wrap=True)
             row = "" if finding.row is None else f"row {finding.row}: "
             line = f"    {row}{finding.message} [{finding.code}]"
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(printable(line), markup=False, soft_wrap=True)
     counts = {
         "patients": report.patients, "films": report.films, "pictures of joints": report.rois,
         "scores": report.scores, "marked joints": report.points,
@@ -223,7 +230,9 @@ def _joint_table(result: StudyResult) -> Any:
 
     from mandora.anatomy import SITES, Damage, Limb, Side
 
-    table = Table(title=Text(f"Scores of {result.study}"), title_justify="left")
+    table = Table(
+        title=Text(f"Scores of {printable(result.study, one_line=True)}"), title_justify="left"
+    )
     table.add_column("joint")
     for side in ("left", "right"):
         for kind in Damage:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from mandora.anatomy import Limb
 from mandora.cohorts.masks import fill_outlines, read_label_map
-from mandora.images.read import peek_size
 from mandora.cohorts.outlines import Outline, outlines_of
+from mandora.images.read import peek_size
 
 
 def saved(path: Path, image: Image.Image) -> Path:

@@ -17,7 +17,6 @@ from mandora.images.raster import LABEL_MODES
 from mandora.images.read import read_labels
 
 
-
 def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np.uint8]:
     """Read a label map.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mandora.cells import csv_rows
 from mandora.cohorts.findings import Finding, Severity
 from mandora.errors import InputError
 from mandora.inputs import read_text
@@ -109,8 +109,7 @@ def read_table(
     """
     try:
         text = read_text(path, "utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        lines = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
     except InputError as error:
         report.not_read("file-unreadable", path, error)
         return None

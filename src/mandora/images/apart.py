@@ -25,6 +25,14 @@ from mandora.images.worker import receive, send
 SECONDS = 60
 MEMORY_BYTES = 4 << 30
 """Of the decoding process, on top of the file; the largest film that is read takes less."""
+# the same code as here, also where a script has added it to its path
+_SERVE = """
+import sys
+if sys.argv[1] not in sys.path:
+    sys.path.insert(0, sys.argv[1])
+from mandora.images.worker import main
+main()
+"""
 
 _lock = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
@@ -34,7 +42,7 @@ def decoded(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dic
     """Have the bytes of a file decoded in another process.
 
     Args:
-        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see :mod:`mandora.images.worker`.
+        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see ``worker``.
         data: the file.
         least_px: the shorter side that a film needs.
 
@@ -78,15 +86,10 @@ def stop() -> None:
 
 def _start() -> subprocess.Popen[bytes]:
     global _process
-    # the packages that this process uses, wherever it has them from, and nothing else; one
-    # thread, since a library's threads take memory in advance
-    here = str(Path(__file__).parents[2])
-    env = os.environ | {
-        "PYTHONPATH": os.pathsep.join([here, *filter(None, sys.path)]),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "mandora.images.worker"]
+    # -P: what lies in the current folder is no module
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVE, str(Path(__file__).parents[2])]
+    # a library's threads take memory in advance
+    env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         # not multiprocessing: it runs the caller's script again, and not in a pool's workers
         _process = subprocess.Popen(

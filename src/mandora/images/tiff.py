@@ -54,7 +54,8 @@ def check(data: bytes, least_px: int) -> None:
     if compression not in (*_JPEG, *_DEFLATE):
         return
     places, lengths = (
-        tags[a] if a in tags else tags[b] for a, b in ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
+        tags[a] if a in tags else tags[b]
+        for a, b in ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
     )
     parts = (data[at : at + length] for at, length in zip(places, lengths, strict=True))
     if compression in _JPEG:

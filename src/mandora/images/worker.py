@@ -1,7 +1,7 @@
 """Decodes for another process what may take any time or memory, or bring a process down.
 
-``python -m mandora.images.worker`` is started by :mod:`mandora.images.apart` and answers requests
-on standard input until that ends, as it does when the process that asked is gone.
+:mod:`mandora.images.apart` starts a process that calls :func:`main`. It answers requests on
+standard input until that ends, as it does when the process that asked is gone.
 """
 
 from __future__ import annotations
@@ -147,13 +147,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the other one decides
     # whatever libraries print must not get into the replies, nor onto the user's terminal
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
-    heard = tempfile.TemporaryFile()
-    os.dup2(heard.fileno(), 1)
-    os.dup2(heard.fileno(), 2)
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    with suppress(BrokenPipeError):
+    with tempfile.TemporaryFile() as heard, suppress(BrokenPipeError):
+        os.dup2(heard.fileno(), 1)
+        os.dup2(heard.fileno(), 2)
         serve(requests, replies, heard)
-
-
-if __name__ == "__main__":
-    main()

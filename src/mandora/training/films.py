@@ -266,7 +266,9 @@ def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.
         mask = read_labels(path, shown=True).values > 0
     except UnreadableFilm as error:
         fault = str(error).removeprefix(f"{path.name}: ")
-        raise InputError(f"{path}: cannot be read as a mask ({fault}); save it as PNG again") from error
+        raise InputError(
+            f"{path}: cannot be read as a mask ({fault}); save it as PNG again"
+        ) from error
     if mask.shape != pixels.shape:
         raise InputError(
             f"{path}: has {mask.shape[1]} × {mask.shape[0]} px, {picture.name} has "
