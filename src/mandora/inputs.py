@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from mandora.errors import InputError
 
@@ -30,7 +30,7 @@ class NotRegular(InputError):
     """What was named is no regular file."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading, or a link to one.
 
     Raises:

@@ -180,7 +180,7 @@ def _decoded_jpeg_2000(dataset: Dataset, stream: bytes) -> NDArray[Any]:
     import openjpeg  # not by gdcm, which a damaged stream brings down
 
     # asked of the decoder itself: a look for the marker can be led astray by a decoy
-    head = openjpeg.get_parameters(stream)  # type: ignore[attr-defined]
+    head: dict[str, Any] = openjpeg.get_parameters(stream)  # type: ignore[attr-defined]
     _check_stream_size(dataset, head["rows"], head["columns"], head["samples_per_pixel"])
     return np.asarray(openjpeg.decode(stream))  # type: ignore[attr-defined]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
 
 from mandora.images import jpeg
 from mandora.images.radiograph import (
@@ -29,15 +28,6 @@ _WANTED = frozenset({
 })  # fmt: skip
 _TYPES = {1: "B", 3: "H", 4: "L", 7: "B", 13: "L", 16: "Q", 18: "Q"}  # whole numbers and bytes
 _JPEG, _DEFLATE = (7,), (8, 32946)
-
-
-class _Layout(NamedTuple):
-    """What differs between TIFF and BigTIFF, as formats of ``struct``."""
-
-    order: str
-    count: str
-    entry: str
-    offset: str
 
 
 def check(data: bytes, least_px: int) -> None:
@@ -71,23 +61,26 @@ def _directory(data: bytes) -> dict[int, tuple[int, ...]]:
     """Values of the wanted tags of the only directory."""
     big = data[2:4] in (b"+\0", b"\0+")
     order = "<" if data[:2] == b"II" else ">"
-    layout = _Layout(order, "Q", "HHQ", "Q") if big else _Layout(order, "H", "HHL", "L")
-    (at,) = struct.unpack_from(layout.order + layout.offset, data, 8 if big else 4)
-    (count,) = struct.unpack_from(layout.order + layout.count, data, at)
-    at += struct.calcsize("<" + layout.count)
-    size = struct.calcsize("<" + layout.entry + layout.offset)
+    # what differs between TIFF and BigTIFF: the number of entries, an entry's head, an offset
+    forms = ("Q", "HHQ", "Q") if big else ("H", "HHL", "L")
+    count_form, head, offset = (order + form for form in forms)
+    (at,) = struct.unpack_from(offset, data, 8 if big else 4)
+    (count,) = struct.unpack_from(count_form, data, at)
+    at += struct.calcsize(count_form)
+    head_bytes, offset_bytes = struct.calcsize(head), struct.calcsize(offset)
+    size = head_bytes + offset_bytes
     tags = {}
     for i in range(count):
-        tag, kind, number = struct.unpack_from(layout.order + layout.entry, data, at + size * i)
+        tag, kind, number = struct.unpack_from(head, data, at + size * i)
         if tag in _WANTED and kind in _TYPES:
-            form = f"{layout.order}{number}{_TYPES[kind]}"
-            place = at + size * i + struct.calcsize("<" + layout.entry)
-            if struct.calcsize(form) > struct.calcsize("<" + layout.offset):
-                (place,) = struct.unpack_from(layout.order + layout.offset, data, place)
+            form = f"{order}{number}{_TYPES[kind]}"
+            place = at + size * i + head_bytes
+            if struct.calcsize(form) > offset_bytes:
+                (place,) = struct.unpack_from(offset, data, place)
             if struct.calcsize(form) > len(data):
                 raise UnreadableFilm(DAMAGED)
             tags[tag] = struct.unpack_from(form, data, place)
-    (following,) = struct.unpack_from(layout.order + layout.offset, data, at + size * count)
+    (following,) = struct.unpack_from(offset, data, at + size * count)
     if following:  # a chain of directories is not followed: it may be long, or a circle
         raise UnreadableFilm(SEVERAL_PICTURES)
     return tags
