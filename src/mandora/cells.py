@@ -16,6 +16,9 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)", re.ASCII)
 
 
+_SPECIAL = re.compile(r'[,"\r\n]')
+
+
 class Verbatim(str):
     """A cell that must be written as it is, since another program looks for it."""
 
@@ -37,9 +40,13 @@ def plain(cell: str) -> str:
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
     """Rows as CSV, each with a line end; the way in which every table is written."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([safe(c) for c in row] for row in rows)
-    return text.getvalue()
+    # not csv.writer: it leaves a lone carriage return unquoted, which its reader takes for an end
+    lines = (",".join(_quoted(safe(cell)) for cell in row) or '""' for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    return '"{}"'.format(text.replace('"', '""')) if _SPECIAL.search(text) else text
 
 
 def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:

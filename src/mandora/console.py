@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from mandora.terminal import printable
+from mandora.terminal import printable, write_line
 
 if TYPE_CHECKING:
     from mandora.batch import Summary
@@ -28,15 +28,10 @@ MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
 Word = TypeVar("Word", bound=StrEnum)
 
 
-def say(text: str, *, err: bool = False) -> None:
-    """Text for people, in which nothing steers the terminal."""
-    typer.echo(printable(text), err=err)
-
-
 def fail(message: object) -> NoReturn:
     """An unusable call: say why and leave."""
     number = getattr(message, "errno", None)
-    say(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
+    write_line(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
     raise typer.Exit(EXIT_UNUSABLE)
 
 
@@ -46,7 +41,7 @@ def faults_end_the_call() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("mandora: interrupted; what was finished is kept", err=True)
+        write_line("mandora: interrupted; what was finished is kept", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (ValueError, OSError, ArithmeticError, MemoryError) as error:
         fail(error)
@@ -95,7 +90,7 @@ class Progress:
 
     def _say(self, text: str, *, err: bool) -> None:
         if self._bar.disable:
-            say(text, err=err)
+            write_line(text, err=err)
         else:
             self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
@@ -129,7 +124,7 @@ def print_summary(summary: Summary) -> None:
         console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
     if any(t.method == "pro-rated" for r in shown for t in r.totals):
         console.print("* pro-rated: some joints are missing", style="dim")
-    say(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
+    write_line(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
     console.print(NOTICE, style="dim")
     if summary.problems:
         items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
@@ -154,7 +149,7 @@ def print_cohort(summary: CohortSummary) -> None:
     def number(value: float | None, form: str) -> str:
         return "–" if value is None else f"{value:{form}}"
 
-    typer.echo(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
+    write_line(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
     zeros = table("Share of true grades that are 0", *summary.zeros_by_family)
     zeros.add_row("", *(f"{share:.3f}" for share in summary.zeros_by_family.values()))
     totals = table("True totals", *next(iter(summary.totals.values())))
@@ -220,8 +215,8 @@ def print_check(report: CheckReport) -> None:
         "patients": report.patients, "films": report.films, "pictures of joints": report.rois,
         "scores": report.scores, "marked joints": report.points,
     }  # fmt: skip
-    typer.echo(f"{report.layout}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
-    typer.echo(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")
+    write_line(f"{report.layout}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
+    write_line(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")
 
 
 def _joint_table(result: StudyResult) -> Any:

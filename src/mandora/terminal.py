@@ -35,6 +35,16 @@ def printable(text: str, *, one_line: bool = False) -> str:
     )
 
 
+def write_line(text: str, *, err: bool = False) -> None:
+    """A line on standard output or error, in which nothing steers the terminal.
+
+    Not by click: it takes a stream of ASCII for a mistake and writes UTF-8 there.
+    """
+    stream = sys.stderr if err else sys.stdout
+    stream.write(f"{printable(text)}\n")
+    stream.flush()
+
+
 def show_everything() -> None:
     """Let standard output and error show in other words what their encoding lacks."""
     codecs.register_error(_HANDLER, _readable)
@@ -49,7 +59,7 @@ def _steers(character: str) -> bool:
 
 
 def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return f"\\x{ord(character):02x}" if character < "\x7f" else _json(character)
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
