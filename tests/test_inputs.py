@@ -8,10 +8,10 @@ import pytest
 
 from mandora.bundle import verify_bundle
 from mandora.cohorts.annotations import files_in
-from mandora.cohorts.check import check_dataset
 from mandora.cohorts.polygons import read_coco, read_cvat, read_labelme
 from mandora.cohorts.ra2 import read_scores, read_template
 from mandora.cohorts.sheets import read_sheet
+from mandora.cohorts.tables import Report, read_table
 from mandora.errors import InputError
 from mandora.images.read import peek_tags, read_labels, read_radiograph
 from mandora.inputs import listed, open_regular, read_bytes, read_text
@@ -50,10 +50,11 @@ def test_a_bundle_with_a_pipe_for_its_manifest_is_refused(tmp_path: Path) -> Non
     assert any("named pipe" in problem for problem in verify_bundle(tmp_path))
 
 
-def test_a_data_set_with_a_pipe_for_its_table_is_refused(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "manifest.csv")
-    report = check_dataset(tmp_path / "manifest.csv")
-    assert any("named pipe" in f.message for f in report.findings)
+def test_a_pipe_for_a_table_is_a_finding(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "training.csv")
+    report = Report(tmp_path)
+    assert read_table(tmp_path / "training.csv", report) is None
+    assert "named pipe" in report.findings[0].message
 
 
 def test_a_folder_that_cannot_be_listed_is_named(

@@ -19,7 +19,7 @@ def test_nothing_steers_the_terminal() -> None:
         assert shown.isprintable()
         assert shown.startswith("a\\")
     assert printable("é – 骨\nnext") == "é – 骨\nnext"
-    assert printable("a\nb\tc", one_line=True) == "a\\nb\\tc"
+    assert printable("a\nb\tc", one_line=True) == "a\\x0ab\\x09c"
 
 
 def test_names_of_files_reach_no_terminal_raw(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ BAD = {
 @pytest.mark.parametrize("field", BAD)
 def test_a_wrong_field_is_refused_by_file_and_name(tmp_path, field):
     path = tmp_path / "symmetry.npz"
-    random_random_forest().save(path)
+    random_forest().save(path)
     rewrite(path, **BAD[field])
     with pytest.raises(ValueError, match=rf"symmetry\.npz.*{field}"):
         JointForest.load(path)
@@ -161,7 +161,7 @@ def test_a_wrong_field_is_refused_by_file_and_name(tmp_path, field):
 )
 def test_other_damage_is_refused(tmp_path, field, value, says):
     path = tmp_path / "symmetry.npz"
-    random_random_forest().save(path)
+    random_forest().save(path)
     rewrite(path, **{field: value})
     with pytest.raises(ValueError, match=rf"symmetry\.npz.*({says})"):
         JointForest.load(path)
@@ -174,7 +174,7 @@ def test_files_that_are_no_forest_are_refused(tmp_path):
     path.write_bytes(b"not a zip file")
     with pytest.raises(ValueError, match=r"symmetry\.npz"):
         JointForest.load(path)
-    random_random_forest().save(path)
+    random_forest().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"symmetry\.npz"):
