@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mandora.anatomy import TARGETS, Damage, Limb, Side
 from mandora.errors import InputError
+from mandora.inputs import read_bytes
 
 SCHEMA_VERSION = "1.1"
 RESEARCH_NOTICE = (
@@ -221,6 +222,6 @@ def read_result(path: Path) -> StudyResult:
         ValueError: if it is not such a file; the message names the file and the field.
     """
     try:
-        return StudyResult.model_validate_json(path.read_bytes())
+        return StudyResult.model_validate_json(read_bytes(path))
     except ValueError as error:
         raise InputError(f"{path} is not a result of mandora: {error}") from error
