@@ -31,8 +31,8 @@ def code_digest(*used: Callable[..., Any], package: Path = PACKAGE) -> str:
     """Changes with the code that functions, or methods of classes, may run.
 
     Args:
-        used: functions, classes, or ``functools.partial`` of them; what is not of this package
-            counts with its name only.
+        used: functions, classes, or ``functools.partial`` of them; what is not of the package
+            does not count.
         package: folder of the package.
 
     Returns:
@@ -50,7 +50,7 @@ def _name_of(used: Callable[..., Any]) -> _Name:
 
 @cache
 def _digest(names: tuple[_Name, ...], package: Path) -> str:
-    digest = sha256(repr(names).encode())
+    digest = sha256()
     modules = _modules_of(names, package)
     for name in sorted(modules):
         digest.update(f"{name} {modules[name].digest}".encode())

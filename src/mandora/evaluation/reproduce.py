@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,7 +13,7 @@ import numpy as np
 
 from mandora import __version__
 from mandora.anatomy import TARGETS
-from mandora.cohorts.dataset import Dataset
+from mandora.cohorts.content import content_digest
 from mandora.evaluation.claims import complete, write_claims
 from mandora.evaluation.experiment import (
     ABLATIONS,
@@ -49,6 +47,7 @@ from mandora.evaluation.results import (
 from mandora.evaluation.results_ablations import ablations, learning
 from mandora.evaluation.results_localisation import localisation
 from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
+from mandora.files import write_atomically
 from mandora.phantom.cohort import simulate_cohort
 from mandora.runners import Job, Plan, map_jobs, plan
 from mandora.settings import PRESETS, ReproduceSettings, SimulateSettings, SymmetrySettings, preset
@@ -119,9 +118,9 @@ class Experiments:
         self.dataset = self.study.open()
         folds = folds_of(self.dataset.patients, settings)
         self.folds: tuple[Fold, ...] = keep_folds(out / FOLDS_FILE, folds)
-        (out / SETTINGS_FILE).write_text(settings.to_toml(), encoding="utf-8")
+        write_atomically(out / SETTINGS_FILE, settings.to_toml().encode())
         limbs = {film.slot.limb for film in self.dataset.films}
-        content = _content(self.dataset)
+        content = content_digest(self.dataset)
         self.jobs: list[Job] = jobs_of(self.study, self.folds, settings, content, limbs)
 
     def plan(self, workers: int) -> Plan:
@@ -213,14 +212,3 @@ class Experiments:
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "minutes of the last call": f"{minutes:.0f}",
         }
-
-
-def _content(dataset: Dataset) -> str:
-    """Hash of films, joints and labels."""
-    digest = hashlib.sha256()
-    for film in dataset.films:
-        digest.update(f"{film.patient} {film.slot.code}".encode() + film.path.read_bytes())
-        digest.update(film.points.tobytes())
-    for patient in dataset.patients:
-        digest.update(json.dumps(dataset.training_scores(patient).tolist()).encode())
-    return digest.hexdigest()

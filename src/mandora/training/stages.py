@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -100,7 +101,7 @@ def run_locate(
         raise InputError("one network finds all points; points are named with one-point only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
-    _check_measuring(settings.split, loop, run)
+    run.check_choice(settings.split, loop)
     _begin(run, f"locate-{limb}", settings, processes)
     made = _sources(
         limb, settings.films, MIN_HELD_FILMS, settings.split, loop.seed, run, fine=False
@@ -157,7 +158,7 @@ def run_damage(
     if families and not one_family:
         raise InputError("one network scores all joints; families are named with 'family' only")
     processes = join(loop.device)
-    _check_measuring(settings.split, loop, run)
+    run.check_choice(settings.split, loop)
     _begin(run, "damage", settings, processes)
     wanted: Sequence[Family | None] = families or (list(FAMILIES) if one_family else [None])
     limbs = {family[0] for family in wanted if family} or set(Limb)
@@ -252,15 +253,6 @@ def _beside(made: Sources, real: Sequence[Films]) -> Sources:
     return made._replace(train=JoinedFilms((made.train, *shown))) if shown else made
 
 
-def _check_measuring(split: SplitSettings, loop: LoopSettings, run: Run) -> None:
-    chooses = loop.keep == "best" or loop.patience is not None
-    if run.dataset is not None and split.held == 0 and chooses:
-        raise InputError(
-            "with split.held = 0 the trees' patients measure the networks and must not choose "
-            "their weights; set split.held, or loop.keep = 'last' without loop.patience"
-        )
-
-
 def _in_turn(processes: Processes, make: Callable[[], T]) -> T:
     """The first process makes it, the others find it made."""
     made = make() if processes.main else None
@@ -341,13 +333,14 @@ def _tree_patients(settings: TrainSymmetrySettings, run: Run) -> tuple[Patients,
 def _write_scores(
     path: Path, patients: Patients, patch: NDArray[np.float64], truth: NDArray[np.float64]
 ) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["patient", "target", "patch_score", "true_score"])
-        for i in range(len(patch)):
-            for k, target in enumerate(TARGETS):
-                shown = ["" if np.isnan(v) else f"{v:.4g}" for v in (patch[i, k], truth[i, k])]
-                table.writerow([patients.name(i), target.key, *shown])
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["patient", "target", "patch_score", "true_score"])
+    for i in range(len(patch)):
+        for k, target in enumerate(TARGETS):
+            shown = ["" if np.isnan(v) else f"{v:.4g}" for v in (patch[i, k], truth[i, k])]
+            table.writerow([patients.name(i), target.key, *shown])
+    write_whole(path, text.getvalue().encode())
 
 
 def _agreement(
