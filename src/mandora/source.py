@@ -112,9 +112,8 @@ def _module(name: str, package: Path) -> _Module | None:
     path = _path_of(name, package)
     if path is None:
         return None
-    tree = _without_docstrings(ast.parse(path.read_bytes()))
-    # as text: unlike the tree, it is the same in the next version of Python
-    module = _Module(path, sha256(ast.unparse(tree).encode()).hexdigest())
+    tree, digest = _parsed(path.read_bytes())
+    module = _Module(path, digest)
     statements = [one for one in tree.body if not _is_for_types(one)]
     for one in statements:
         if isinstance(one, ast.ImportFrom):
@@ -127,6 +126,27 @@ def _module(name: str, package: Path) -> _Module | None:
             for used in [module.uses[bound] for bound in _bound(one)] or [module.always]:
                 used |= names
     return module
+
+
+@cache
+def _parsed(source: bytes) -> tuple[ast.Module, str]:
+    """A module without docstrings, and its digest."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        # also those of attributes, which are expressions like others, and do nothing
+        if isinstance(body := getattr(node, "body", None), list):
+            kept = [one for one in body if not _is_text(one)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    # as text: unlike the tree, it is the same in the next version of Python
+    return tree, sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _path_of(module: str, package: Path) -> Path | None:
@@ -182,19 +202,3 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 def _is_for_types(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        # also those of attributes, which are expressions like others, and do nothing
-        if isinstance(body := getattr(node, "body", None), list):
-            node.body = [one for one in body if not _is_text(one)] or [ast.Pass()]  # type: ignore[attr-defined]
-    return tree
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ from mandora.files import write_atomically
 from mandora.phantom.cohort import simulate_cohort
 from mandora.runners import Job, Plan, map_jobs, plan
 from mandora.settings import PRESETS, ReproduceSettings, SimulateSettings, SymmetrySettings, preset
+from mandora.source import code_digest
 
 CLAIMS_FILE, SETTINGS_FILE, COHORT_FOLDER, JOBS_FOLDER = (
     "claims.json", "reproduce.toml", "cohort", "jobs",
@@ -105,15 +107,12 @@ class Experiments:
         self.out, self.settings, self.simulated = out, settings, data is None
         out.mkdir(parents=True, exist_ok=True)
         path = data or out / COHORT_FOLDER
-        if data is None and not (path / "truth" / "cohort.json").exists():
-            report(f"simulating {settings.patients} patients in {path}")
-            simulate_cohort(
-                SimulateSettings(
-                    patients=settings.patients, seed=settings.cohort_seed,
-                    pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
-                ),
-                path, force=path.exists(),
+        if data is None:
+            cohort = SimulateSettings(
+                patients=settings.patients, seed=settings.cohort_seed,
+                pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
             )  # fmt: skip
+            _keep_cohort(path, cohort, report)
         self.study = Study(path.resolve(), tuple(readers), (out / "cache").resolve())
         self.dataset = self.study.open()
         folds = folds_of(self.dataset.patients, settings)
@@ -212,3 +211,17 @@ class Experiments:
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "minutes of the last call": f"{minutes:.0f}",
         }
+
+
+def _keep_cohort(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:
+    """Simulate a cohort, unless the one that is there was made of the same, by the same code."""
+    mark = path.with_name(f"{path.name}.key")
+    made_of = f"{settings.model_dump_json(exclude={'workers'})}\n{code_digest(simulate_cohort)}\n"
+    if mark.exists():
+        if mark.read_text(encoding="utf-8") == made_of:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        mark.unlink()
+    report(f"simulating {settings.patients} patients in {path}")
+    simulate_cohort(settings, path, force=path.exists())
+    write_atomically(mark, made_of.encode())
