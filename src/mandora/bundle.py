@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from mandora.contract import (
     model_files,
 )
 from mandora.errors import InputError
+from mandora.files import beside
 from mandora.inputs import listed, open_regular, read_bytes
 from mandora.records import Record
 
@@ -206,7 +206,7 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    partial = beside(folder)
     try:
         entries = {name: _entry(content) for name, content in sorted(files.items())}
         # before anything is written: this is where names that lead elsewhere are refused

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
-
-_TEMPORARY = count()
+from uuid import uuid4
 
 
 class OutputError(OSError):
@@ -23,8 +21,12 @@ class OutputError(OSError):
 
 
 def beside(path: Path) -> Path:
-    """A name that nothing has, in the same folder, for a file until it is whole and checked."""
-    return path.with_name(f".mandora-{os.getpid()}-{next(_TEMPORARY)}.part{path.suffix}")
+    """A name that nothing has, in the same folder, for a file until it is whole and checked.
+
+    It is drawn at random: numbers of processes are unique on one machine at one time only, and
+    several containers may write to one folder.
+    """
+    return path.with_name(f".mandora-{uuid4().hex}.part{path.suffix}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -39,8 +41,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     # not tempfile: its files are private to the user, results follow the umask
     temporary = beside(path)
     try:
+        file = temporary.open("xb")  # before the rest: what was there already is not removed
         try:
-            with temporary.open("xb") as file:
+            with file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

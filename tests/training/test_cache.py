@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +90,19 @@ def test_a_film_that_was_half_written_is_never_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[Path]
 ) -> None:
     path = write_deep(tmp_path / "a.png")
-    films, real = FilmCache(tmp_path / "cache"), np.save
+    films = FilmCache(tmp_path / "cache")
 
-    def half(file: Any, values: np.ndarray, **rest: Any) -> None:
-        real(file, values[: len(values) // 2], **rest)
+    def pulled(file: Any) -> None:
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "save", half)
+        patch.setattr(os, "fsync", pulled)
         with pytest.raises(Crash):
             films.film(path)
-    (left,) = (tmp_path / "cache").glob("films-*/*")
-    assert left.suffix == ".part"
+    assert not list((tmp_path / "cache").glob("films-*/*.npy"))
     assert films.film(path).shape == (70, 90)
     assert decoded == [path, path]
-    assert [p.name for p in (tmp_path / "cache").glob("films-*/*.npy")] == [kept_name(path)]
+    assert [p.name for p in (tmp_path / "cache").glob("films-*/*")] == [kept_name(path)]
 
 
 def test_what_is_no_film_is_refused_by_name_and_not_kept(tmp_path: Path) -> None:
@@ -191,12 +189,12 @@ def dies_at(index: int, error: BaseException) -> Callable[[int], Arrays]:
 
 
 @pytest.mark.parametrize("error", [Crash(), KeyError("a slip in the program")])
-def test_what_was_killed_half_way_starts_anew(tmp_path: Path, error: BaseException) -> None:
+def test_what_ended_half_way_starts_anew_and_leaves_nothing(
+    tmp_path: Path, error: BaseException
+) -> None:
     with pytest.raises(type(error)):
         made(tmp_path, dies_at(2, error))
-    (part,) = tmp_path.iterdir()
-    assert part.suffix == ".part"
-    (part / "rest.npy").write_text("of an older run", encoding="utf-8")
+    assert list(tmp_path.iterdir()) == []
     make = Maker()
     prepared = made(tmp_path, make)
     assert make.made == [0, 1, 2]
@@ -205,42 +203,59 @@ def test_what_was_killed_half_way_starts_anew(tmp_path: Path, error: BaseExcepti
     assert sorted(p.name for p in target.iterdir()) == ["done.json", "number.npy", "square.npy"]
 
 
+HELD_UP = """
+import sys, time
+from pathlib import Path
+from mandora.training.cache import prepare
+
+def make(index):
+    print("begun", flush=True)
+    time.sleep(60)
+
+prepare(Path(sys.argv[1]), "k", 3, {"number": ((), "float32")}, make, 1, print)
+"""
+
+
+@pytest.fixture
+def other_run(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that makes items in ``tmp_path``, and does not come to an end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD_UP, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        yield process
+        process.kill()
+
+
 def test_what_another_process_is_making_is_let_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, other_run: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Crash):
-        made(tmp_path, dies_at(2, Crash()))
-    (own,) = tmp_path.iterdir()
-    running, ended = (own.with_name(own.name.replace(str(os.getpid()), n)) for n in ("1", "999"))
-    own.rename(running)
-    shutil.copytree(running, ended)
-    monkeypatch.setattr(cache, "_runs", lambda number: number == 1)
+    (theirs,) = tmp_path.glob("*.part")
+    # as in another container: the same number of process on a machine of the same name
+    monkeypatch.setattr(os, "getpid", lambda: other_run.pid)
     made(tmp_path, Maker())
-    assert running.exists()
-    assert not ended.exists()
+    assert theirs.exists()
 
 
-def test_of_two_processes_that_make_the_same_the_first_ones_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_a_killed_process_left_is_removed(
+    tmp_path: Path, other_run: subprocess.Popen[str]
 ) -> None:
-    monkeypatch.setattr(cache, "_runs", lambda number: True)
+    (theirs,) = tmp_path.glob("*.part")
+    other_run.kill()
+    other_run.wait()
+    made(tmp_path, Maker())
+    assert not theirs.exists()
+    assert len(list(tmp_path.iterdir())) == 1
 
+
+def test_of_two_that_make_the_same_the_first_ones_stays(tmp_path: Path) -> None:
     def slower(index: int) -> Arrays:
-        with monkeypatch.context() as patch:
-            patch.setattr(cache.os, "getpid", lambda: 1)
-            made(tmp_path, Maker())
+        made(tmp_path, Maker())
         return Maker()(50)
 
     assert made(tmp_path, slower).arrays["square"][:, 0, 0].tolist() == [10, 11, 12]
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_processes_that_run_are_told_from_those_that_ended() -> None:
-    assert cache._runs(os.getpid())
-    assert cache._runs(os.getppid())
-    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
-        process.wait()
-    assert not cache._runs(process.pid)
 
 
 def test_arrays_without_their_last_word_are_not_trusted(tmp_path: Path) -> None:
@@ -267,10 +282,10 @@ def test_a_disk_without_room_says_how_much_is_needed(
 
 
 def test_what_a_killed_run_left_does_not_take_the_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, other_run: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Crash):
-        made(tmp_path, dies_at(2, Crash()))
+    other_run.kill()
+    other_run.wait()
 
     def usage(_: Path) -> Usage:
         return Usage(10**10, 0, 1000 if list(tmp_path.iterdir()) else 10**9)
@@ -299,3 +314,57 @@ def test_two_processes_make_what_one_makes(tmp_path: Path, monkeypatch: pytest.M
     assert two.arrays["square"][:, 0, 0].tolist() == [0, 1, 2, 0, 4, 5, 6, 7, 8]
     np.testing.assert_array_equal(one.arrays["number"], two.arrays["number"])
     assert len(set(two.arrays["number"].tolist())) == 9
+
+
+KILLS = """
+import os, signal
+
+import numpy as np
+
+def make(index):
+    if index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"square": np.full((2, 2), index), "number": np.array(0.5)}
+"""
+
+
+def test_an_item_that_kills_its_process_is_refused_and_nothing_else_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "killing_maker.py").write_text(KILLS, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from killing_maker import make  # type: ignore[import-not-found]
+
+    cached = tmp_path / "cache"
+    prepared = made(cached, make, count=6, workers=2)
+    assert prepared.arrays["square"][:, 0, 0].tolist() == [0, 1, 2, 0, 4, 5]
+    (target,) = cached.iterdir()
+    assert list(prepared.refused) == [3]
+    assert "was killed, and once more with no other beside it" in prepared.refused[3]
+    assert f"remove {target} to have it tried again" in prepared.refused[3]
+
+
+# ── what a key depends on ────────────────────────────────────────────────────────────────
+
+
+def test_films_and_items_of_other_code_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[Path]
+) -> None:
+    path, make = write_deep(tmp_path / "a.png"), Maker()
+    asked: list[object] = []
+
+    def use() -> None:
+        FilmCache(tmp_path / "cache").film(path)
+        made(tmp_path / "items", make, count=1)
+
+    use()
+
+    def later(*used: object) -> str:
+        asked.extend(used)
+        return "a later program"
+
+    monkeypatch.setattr(cache, "code_digest", later)
+    use()
+    assert decoded == [path, path]
+    assert make.made == [0, 0]
+    assert asked == [FilmCache, make]

@@ -8,15 +8,10 @@ whole. ``docs/check.md`` lists what can be found.
 from __future__ import annotations
 
 import json
-import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +24,8 @@ from mandora.cohorts.layouts import layout_of, read_dataset
 from mandora.cohorts.near_duplicates import near_duplicates
 from mandora.cohorts.tables import Report
 from mandora.errors import InputError
+from mandora.workers import KILLED_ALONE, in_order
 
-_IN_FLIGHT = 4  # films waiting for each process
 _UNUSABLE = ("not-there", "layout-unknown")
 
 
@@ -151,29 +146,12 @@ def _readable(dataset: Dataset) -> list[DatasetFilm | DatasetRoi]:
 def _looks(
     items: Sequence[DatasetFilm | DatasetRoi], root: Path, workers: int
 ) -> Iterator[FilmLook]:
-    look = partial(look_at, root=root)
-    if workers == 1:
-        yield from map(look, items)
-        return
-    rest = iter(items)
-    # spawned: a fork would copy locks of the numerical libraries
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_leave_interrupts
-    ) as pool:
-        try:
-            waiting = [pool.submit(look, item) for item in islice(rest, _IN_FLIGHT * workers)]
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(look, item) for item in islice(rest, 1)]
-        except BrokenProcessPool as error:
-            raise OSError("a process that read films was ended; use fewer workers") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def unreadable(item: DatasetFilm | DatasetRoi) -> FilmLook:
+        report = Report(root)
+        report.error("film-unreadable", item.path, KILLED_ALONE)
+        return FilmLook(tuple(report.findings))
 
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process; only the first one answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return in_order(partial(look_at, root=root), items, workers, unreadable)
 
 
 def _compare(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mandora.cohorts.polygons import SITE_NAMES, Film, file_pairs
 from mandora.errors import InputError
+from mandora.files import beside
 
 
 class CocoWriter:
@@ -33,8 +34,8 @@ class CocoWriter:
     def __init__(self, path: Path, labels: Sequence[str] = SITE_NAMES) -> None:
         self.path = path
         self._ids = {label: i for i, label in enumerate(labels, start=1)}
-        self._parts = [path.with_name(f"{path.name}.{kind}.part") for kind in ("regions", "images")]
-        self._regions, self._images = (part.open("w+", encoding="utf-8") for part in self._parts)
+        self._parts = [beside(path), beside(path)]
+        self._regions, self._images = (part.open("x+", encoding="utf-8") for part in self._parts)
         self._n_regions = self._n_images = 0
         self._regions.write('{"annotations": [')
         self._images.write('],\n"images": [')

@@ -30,6 +30,7 @@ from mandora.cohorts.polygons import labelme_document
 from mandora.cohorts.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
 from mandora.cohorts.tables import Report, Row, read_table
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
 
 MANIFEST_CSV = "manifest.csv"
@@ -327,7 +328,7 @@ def _label_file(film: DatasetFilm, kind: str, labels: Labels, path: Path) -> str
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{film.patient}-{film.slot.code}.json"
     document = labelme_document(labels, _relative(film.path, folder), size)
-    file.write_text(json.dumps(document), encoding="utf-8")
+    write_atomically(file, json.dumps(document).encode())
     return _relative(file, path.parent)
 
 
@@ -342,4 +343,4 @@ def _joint_lines(films: Iterable[DatasetFilm], folder: Path) -> list[list[str]]:
 
 
 def _write_csv(path: Path, lines: Iterable[Iterable[str]]) -> None:
-    path.write_text(csv_text(lines), encoding="utf-8")
+    write_atomically(path, csv_text(lines).encode())

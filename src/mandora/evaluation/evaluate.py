@@ -23,6 +23,7 @@ from mandora.evaluation.report import FigureView, Section, TableView, write_repo
 from mandora.evaluation.results import figure_view
 from mandora.evaluation.results_localisation import distances, located
 from mandora.evaluation.results_readers import RESAMPLES, all_measures, totals
+from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline
 from mandora.records import REASON_TEXT
@@ -73,10 +74,8 @@ def evaluate(
         "films": len(assessed.films),
         "marks beyond the film": int(assessed.beyond.sum()),
     }
-    (out / METRICS_FILE).write_text(
-        json.dumps({"about": head, **_metrics(sections)}, indent=1, ensure_ascii=False) + "\n",
-        encoding="utf-8",
-    )
+    found = json.dumps({"about": head, **_metrics(sections)}, indent=1, ensure_ascii=False)
+    write_atomically(out / METRICS_FILE, f"{found}\n".encode())
     return write_report(out, head, (), sections, title=TITLE, kicker=KICKER)
 
 

@@ -31,7 +31,7 @@ from mandora.settings import (
     SplitSettings,
     TrainDamageSettings,
 )
-from mandora.training.splits import Split
+from mandora.training.splits import Split, check_choice
 
 _MINUTES = {"locate": 4.5, "damage": 5.5, "points": 0.2, "scores": 0.5, "trees": 1.0, "shap": 0.1}
 """What jobs take on one core with 100 patients and 10 folds, measured once; for the plan only."""
@@ -106,9 +106,15 @@ def jobs_of(
         study: the data set.
         folds: who serves what.
         settings: of networks and trees.
-        content: hash of the data set's films and labels.
+        content: digest of the data set, see :func:`mandora.cohorts.content.content_digest`.
         limbs: that the data set has films of.
+
+    Raises:
+        ValueError: if patients that are not the networks' would choose their weights.
     """
+    for fold in folds:
+        for loop in (settings.locate.loop, settings.damage.loop):
+            check_choice(fold.split, loop)
     groups = tuple(dict.fromkeys(point.group for limb in Limb if limb in limbs
                                  for point in POINTS[limb]))  # fmt: skip
     made = [_FoldJobs(study, fold, settings, content, groups) for fold in folds]

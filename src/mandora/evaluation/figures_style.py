@@ -6,6 +6,7 @@ series differ in their marker as well. No letter is smaller than 7 pt at the pri
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mandora.anatomy import SITES, Damage, JointGroup, Limb
+from mandora.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,5 +182,8 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
     figure.set_layout_engine("none")
     box = figure.get_tightbbox().padded(rcParams["savefig.pad_inches"])
     for path, facts in zip((png, svg, pdf), metadata.values(), strict=True):
-        figure.savefig(path, dpi=PNG_DPI, bbox_inches=box, metadata=facts)
+        data = io.BytesIO()
+        kind = path.suffix.removeprefix(".")
+        figure.savefig(data, format=kind, dpi=PNG_DPI, bbox_inches=box, metadata=facts)
+        write_atomically(path, data.getvalue())
     return png, svg, pdf

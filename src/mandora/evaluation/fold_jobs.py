@@ -6,6 +6,7 @@ place where it runs; it leaves files in its own folder and returns a few numbers
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from mandora.contract import (
     locate_files,
 )
 from mandora.evaluation.explain import mean_contributions
+from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
 from mandora.locate.views import View
 from mandora.pipeline import Pipeline
@@ -152,7 +154,10 @@ def _silence(*_: object) -> None: ...
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    np.savez(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    data = io.BytesIO()
+    # no ``allow_pickle``: NumPy 2.0 would take it for one more array
+    np.savez(data, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, data.getvalue())
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.settings import SplitSettings
 from mandora.training.splits import Split, split_patients
 
@@ -137,7 +138,7 @@ def keep_folds(path: Path, folds: Sequence[Fold]) -> tuple[Fold, ...]:
             )
         return kept
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text.encode())
     return tuple(folds)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ import numpy as np
 
 from mandora import __version__
 from mandora.anatomy import TARGETS
-from mandora.cohorts.dataset import Dataset
+from mandora.cohorts.content import content_digest
 from mandora.evaluation.claims import complete, write_claims
 from mandora.evaluation.experiment import (
     ABLATIONS,
@@ -49,9 +48,11 @@ from mandora.evaluation.results import (
 from mandora.evaluation.results_ablations import ablations, learning
 from mandora.evaluation.results_localisation import localisation
 from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
+from mandora.files import write_atomically
 from mandora.phantom.cohort import simulate_cohort
 from mandora.runners import Job, Plan, map_jobs, plan
 from mandora.settings import PRESETS, ReproduceSettings, SimulateSettings, SymmetrySettings, preset
+from mandora.source import code_digest
 
 CLAIMS_FILE, SETTINGS_FILE, COHORT_FOLDER, JOBS_FOLDER = (
     "claims.json", "reproduce.toml", "cohort", "jobs",
@@ -106,22 +107,19 @@ class Experiments:
         self.out, self.settings, self.simulated = out, settings, data is None
         out.mkdir(parents=True, exist_ok=True)
         path = data or out / COHORT_FOLDER
-        if data is None and not (path / "truth" / "cohort.json").exists():
-            report(f"simulating {settings.patients} patients in {path}")
-            simulate_cohort(
-                SimulateSettings(
-                    patients=settings.patients, seed=settings.cohort_seed,
-                    pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
-                ),
-                path, force=path.exists(),
+        if data is None:
+            cohort = SimulateSettings(
+                patients=settings.patients, seed=settings.cohort_seed,
+                pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
             )  # fmt: skip
+            _keep_cohort(path, cohort, report)
         self.study = Study(path.resolve(), tuple(readers), (out / "cache").resolve())
         self.dataset = self.study.open()
         folds = folds_of(self.dataset.patients, settings)
         self.folds: tuple[Fold, ...] = keep_folds(out / FOLDS_FILE, folds)
-        (out / SETTINGS_FILE).write_text(settings.to_toml(), encoding="utf-8")
+        write_atomically(out / SETTINGS_FILE, settings.to_toml().encode())
         limbs = {film.slot.limb for film in self.dataset.films}
-        content = _content(self.dataset)
+        content = content_digest(self.dataset)
         self.jobs: list[Job] = jobs_of(self.study, self.folds, settings, content, limbs)
 
     def plan(self, workers: int) -> Plan:
@@ -215,12 +213,15 @@ class Experiments:
         }
 
 
-def _content(dataset: Dataset) -> str:
-    """Hash of films, joints and labels."""
-    digest = hashlib.sha256()
-    for film in dataset.films:
-        digest.update(f"{film.patient} {film.slot.code}".encode() + film.path.read_bytes())
-        digest.update(film.points.tobytes())
-    for patient in dataset.patients:
-        digest.update(json.dumps(dataset.training_scores(patient).tolist()).encode())
-    return digest.hexdigest()
+def _keep_cohort(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:
+    """Simulate a cohort, unless the one that is there was made of the same, by the same code."""
+    mark = path.with_name(f"{path.name}.key")
+    made_of = f"{settings.model_dump_json(exclude={'workers'})}\n{code_digest(simulate_cohort)}\n"
+    if mark.exists():
+        if mark.read_text(encoding="utf-8") == made_of:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        mark.unlink()
+    report(f"simulating {settings.patients} patients in {path}")
+    simulate_cohort(settings, path, force=path.exists())
+    write_atomically(mark, made_of.encode())

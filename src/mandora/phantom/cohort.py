@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +17,7 @@ from mandora.anatomy import SLOTS, Limb
 from mandora.cells import csv_text
 from mandora.cohorts.coco_writer import CocoWriter
 from mandora.errors import InputError
-from mandora.files import write_atomically
+from mandora.files import beside, write_atomically
 from mandora.phantom.patient_files import (
     MASKS,
     PAIRS_FOLDER,
@@ -33,14 +29,13 @@ from mandora.phantom.patient_files import (
 )
 from mandora.phantom.patients import bone_names
 from mandora.settings import SimulateSettings
+from mandora.workers import in_order
 
 # One film with its masks and polygons, at the resolution that is drawn and at 5 px/mm;
 # benchmarks/simulate.py measures them.
 BYTES_PER_FILM = 350_000
 SECONDS_PER_FILM = 0.5
 LARGE_BYTES = 1_000_000_000  # from here on, people want to know what a cohort needs
-
-_IN_FLIGHT = 16  # patients per process that are made ahead of the tables
 
 
 @dataclass(frozen=True)
@@ -108,6 +103,8 @@ def simulate_cohort(
                 for folder, rows in zip(folders, made, strict=True):
                     folder.add(rows)
                 progress(done)
+    except ChildProcessError:
+        raise  # not what is written is at fault
     except OSError as error:
         what = f"cannot write {error.filename or out}: {error.strerror or error}"
         raise OSError(error.errno, what) from error
@@ -158,8 +155,8 @@ class _VisitFolder:
             stack.push(self._close)
             self._files = {}
             for name, columns in TABLES.items():
-                part = self._folder / f"{name}.part"
-                self._files[name] = part.open("w", newline="", encoding="utf-8")
+                part = beside(self._folder / name)
+                self._files[name] = part.open("x", newline="", encoding="utf-8")
                 self._files[name].write(csv_text([columns]))
             self._stack = stack.pop_all()
         return self
@@ -190,12 +187,12 @@ class _VisitFolder:
             if kind is None:
                 for name, file in self._files.items():
                     file.close()
-                    (self._folder / f"{name}.part").replace(self._folder / name)
+                    Path(file.name).replace(self._folder / name)
         finally:
-            for name, file in self._files.items():
+            for file in self._files.values():
                 with suppress(OSError):  # what a full disk has no room for is not wanted
                     file.close()
-                (self._folder / f"{name}.part").unlink(missing_ok=True)
+                Path(file.name).unlink(missing_ok=True)
 
 
 def _bone_table() -> str:
@@ -206,24 +203,6 @@ def _bone_table() -> str:
 
 def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:
     """What each patient adds to the tables, in order; the films are written on the way."""
-    make = partial(write_patient, settings, out)
-    indices = iter(range(settings.patients))
-    if settings.workers == 1:
-        yield from map(make, indices)
-        return
-    # spawned: a fork would copy locks of the numerical libraries
-    with ProcessPoolExecutor(
-        settings.workers, mp_context=get_context("spawn"), initializer=_leave_interrupts
-    ) as pool:
-        try:
-            waiting = [pool.submit(make, i) for i in islice(indices, _IN_FLIGHT * settings.workers)]
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(make, i) for i in islice(indices, 1)]
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process; only the first one answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return in_order(
+        partial(write_patient, settings, out), range(settings.patients), settings.workers
+    )

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mandora.errors import InputError
+from mandora.source import code_digest
 
 # no part begins with a dot: such names are the runner's own
 _NAME = re.compile(r"(?!\.)[\w.+=-]+(/(?!\.)[\w.+=-]+)*")
@@ -44,7 +45,8 @@ class Job:
         run: gets its place and returns a small JSON value. To leave this process it must be a
             function of a module, or ``functools.partial`` of one with arguments that can be
             pickled.
-        key: text that is another one whenever the result would be: settings, hashes of data.
+        key: text that is another one whenever the result would be: settings, hashes of data,
+            code of others. What ``run`` uses of this package is looked at without it.
         needs: names of the jobs that must be done before.
         files: names of files that it promises to leave in its folder.
         minutes: estimate of how long it takes.
@@ -111,7 +113,8 @@ def job_keys(ordered: Mapping[str, Job]) -> dict[str, str]:
     """
     keys: dict[str, str] = {}
     for name, job in ordered.items():
-        depends = json.dumps([job.key, [[need, keys[need]] for need in sorted(job.needs)]])
+        needs = [[need, keys[need]] for need in sorted(job.needs)]
+        depends = json.dumps([job.key, code_digest(job.run), needs])
         keys[name] = hashlib.sha256(depends.encode()).hexdigest()[:16]
     return keys
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.runners.jobs import Job
 
 JOURNAL_FILE, KEY_FILE, ERROR_FILE = "journal.jsonl", ".key", "error.txt"
@@ -165,7 +166,7 @@ def begin(out: Path, name: str, key: str) -> Path:
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     if _key_of(folder) != key:
-        (folder / KEY_FILE).write_text(key, encoding="utf-8")
+        write_atomically(folder / KEY_FILE, key.encode())
     (folder / ERROR_FILE).unlink(missing_ok=True)
     return folder
 

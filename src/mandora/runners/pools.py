@@ -21,13 +21,10 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.runners.jobs import Job, Place
 from mandora.runners.journal import ERROR_FILE, missing_files
-
-LOST = (
-    "its process was killed, most likely for want of memory: give the call again with fewer "
-    "workers, or on a machine with more memory"
-)
+from mandora.workers import LOST
 
 
 @dataclass(frozen=True)
@@ -255,7 +252,7 @@ def _attempt(job: Job, place: Place) -> Ended:
         # only text goes back: not every exception survives the way between processes
         with suppress(OSError):
             text = "".join(traceback.format_exception(error))
-            (place.folder / ERROR_FILE).write_text(text, "utf-8", "backslashreplace")
+            write_atomically(place.folder / ERROR_FILE, text.encode("utf-8", "backslashreplace"))
         return Ended(job.name, time.monotonic() - begun, error=_reason(error))
     return Ended(job.name, time.monotonic() - begun, value)
 

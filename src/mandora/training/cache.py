@@ -7,41 +7,35 @@ never meets old ones. The folder may be deleted at any time.
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
-import os
-import platform
 import shutil
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
+from mandora.source import code_digest
+from mandora.workers import KILLED_ALONE, in_order
 
 _DEPTH = 65535
-_HOST = platform.node().replace(".", "-") or "host"
+_LOCK = "lock"
 _SPARE_BYTES = 200_000_000  # left free on the disk
 
 Arrays = dict[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape and dtype of each array of one item."""
-
-
-@cache
-def source_digest(room: str) -> str:
-    """Changes with the code of a package of mandora: what an older one made is not used again."""
-    digest = sha256()
-    for path in sorted((Path(__file__).parents[1] / room).glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 class FilmCache:
@@ -52,7 +46,7 @@ class FilmCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / f"films-{source_digest('images')}"
+        self._folder = folder / f"films-{code_digest(FilmCache)}"
 
     def film(self, path: Path) -> NDArray[np.float32]:
         """(H, W) float32, 0..1, bright bone, as ``images.read_radiograph`` gives it.
@@ -67,10 +61,9 @@ class FilmCache:
         if not kept.exists():
             film = read_radiograph(path).pixels
             self._folder.mkdir(parents=True, exist_ok=True)
-            part = kept.with_suffix(f".{os.getpid()}.part")
-            with part.open("wb") as file:
-                np.save(file, np.round(film * _DEPTH).astype(np.uint16), allow_pickle=False)
-            part.replace(kept)
+            data = io.BytesIO()
+            np.save(data, np.round(film * _DEPTH).astype(np.uint16), allow_pickle=False)
+            write_atomically(kept, data.getvalue())
         stored = np.load(kept, mmap_mode="r", allow_pickle=False)
         return np.asarray(stored, np.float32) / np.float32(_DEPTH)
 
@@ -101,7 +94,7 @@ def prepare(
 
     Args:
         folder: of the cache.
-        key: names items and everything that was done to them.
+        key: names items and everything that was done to them, but for the code of ``make``.
         count: number of items.
         shapes: of one item's arrays.
         make: the arrays of an item; a ValueError costs that item only.
@@ -111,47 +104,60 @@ def prepare(
     Raises:
         OSError: if the disk has no room for them; says how much is needed.
     """
-    code = f"{source_digest('images')} {source_digest('training')}"
-    target = folder / sha256(f"{key} {code}".encode()).hexdigest()[:24]
+    target = folder / sha256(f"{key} {code_digest(make)}".encode()).hexdigest()[:24]
     if not (target / "done.json").exists():
         _remove_leftovers(folder)
         _check_room(folder, count, shapes)
-        # of this process alone: another run may be preparing the same
-        part = target.with_suffix(f".{_HOST}.{os.getpid()}.part")
-        part.mkdir(parents=True)
-        refused = _fill(part, count, shapes, make, workers, progress)
-        about = {"key": key, "count": count, "refused": refused}
-        (part / "done.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        if (target / "done.json").exists():  # that other run was quicker
-            shutil.rmtree(part)
-        else:
-            shutil.rmtree(target, ignore_errors=True)
-            part.replace(target)
+        with _unfinished(target) as part:
+            refused = _fill(part, target, count, shapes, make, workers, progress)
+            about = {"key": key, "count": count, "refused": refused}
+            write_atomically(part / "done.json", json.dumps(about, indent=1).encode())
+            _give_name(part, target)
     about = json.loads((target / "done.json").read_text(encoding="utf-8"))
     arrays = {n: np.load(target / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in shapes}
     return Prepared(arrays, {int(i): why for i, why in about["refused"].items()})
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Unfinished items of earlier calls, and of processes that no longer run on this machine."""
-    for part in folder.glob(f"*.{_HOST}.*.part"):
-        number = int(part.name.split(".")[-2])
-        if number == os.getpid() or not _runs(number):
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """A folder of this call alone, which says by a lock that somebody works in it.
+
+    The lock ends with the process, on whatever machine and in whatever container it runs. The
+    folder is removed if the call ends in an error.
+    """
+    made = target.with_suffix(f".{uuid4().hex}.new")
+    made.mkdir()
+    with (made / _LOCK).open("xb") as lock:
+        with suppress(OSError):  # a file system without locks; see _remove_leftovers
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part = made.replace(made.with_suffix(".part"))  # locked as long as it has this name
+        try:
+            yield part
+        finally:
             shutil.rmtree(part, ignore_errors=True)
+    (target / _LOCK).unlink(missing_ok=True)
 
 
-def _runs(number: int) -> bool:
+def _give_name(part: Path, target: Path) -> None:
     try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it runs, as somebody else's
-    return True
+        part.replace(target)
+    except OSError:  # there is one: what another run has made meanwhile stays
+        if not (target / "done.json").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            part.replace(target)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What calls left that were killed; where files cannot be locked, all stays."""
+    for part in folder.glob("*.part"):
+        with suppress(OSError), (part / _LOCK).open("r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _fill(
     part: Path,
+    target: Path,
     count: int,
     shapes: Shapes,
     make: Callable[[int], Arrays],
@@ -165,25 +171,17 @@ def _fill(
         for name, (shape, dtype) in shapes.items()
     }
     refused = {}
-
-    def keep(index: int, made: Arrays | str) -> None:
+    killed = f"{KILLED_ALONE}; remove {target} to have it tried again"
+    results = in_order(partial(_attempt, make), range(count), workers, lambda _: killed)
+    for index, made in enumerate(results):
         if isinstance(made, str):
             refused[index] = made
         else:
             for name, values in made.items():
                 maps[name][index] = values
         progress(index + 1, count)
-
-    if workers == 1:
-        for index in range(count):
-            keep(index, _attempt(make, index))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            jobs = pool.map(_attempt, [make] * count, range(count), chunksize=4)
-            for index, made in enumerate(jobs):
-                keep(index, made)
-    for values in maps.values():
-        values.flush()
+    for array in maps.values():
+        array.flush()
     return refused
 
 

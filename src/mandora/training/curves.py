@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.training.history import OWN
 
 CURVES_FILE = "curves.png"
@@ -48,7 +50,9 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
         panel.set_axis_off()
     if best is not None:
         figure.suptitle(f"marked: epoch {best}, the best score", fontsize=9, color=MARK)
-    figure.savefig(path, dpi=110)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    write_atomically(path, data.getvalue())
 
 
 def _draw(panel: Any, name: str, history: Sequence[Mapping[str, float]], best: int | None) -> None:

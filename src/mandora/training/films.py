@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,14 +13,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
-from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Labels, point_scores
+from mandora.cohorts.content import content_digest
+from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.errors import InputError
 from mandora.geometry import Box, Points
 from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
 from mandora.images.read import read_labels, read_radiograph
 from mandora.locate.views import view_of_points
 from mandora.phantom.patients import draw_patient, mean_shape, simulate_film, simulate_pair
-from mandora.training.cache import FilmCache, source_digest
+from mandora.source import code_digest
+from mandora.training.cache import FilmCache
 
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more
 FINE_PIXELS_PER_MM = (4.0, 7.5)  # resolution of the films that patches are cut from
@@ -100,7 +100,8 @@ class SimulatedFilms:
     def key(self) -> str:
         """Names the content."""
         kind = "fine" if self.fine else "coarse"
-        return f"simulated-{self.limb}-{kind}-{self.count}-{self.seed}-{source_digest('phantom')}"
+        code = code_digest(SimulatedFilms)
+        return f"simulated-{self.limb}-{kind}-{self.count}-{self.seed}-{code}"
 
     def __len__(self) -> int:
         return self.count
@@ -157,16 +158,8 @@ class LabelledFilms:
     @cached_property
     def key(self) -> str:
         """Names the content: of files and of labels."""
-        digest = hashlib.sha256()
-        for item in self._items:
-            digest.update(item.path.read_bytes())
-            labels = [item.patient, item.slot.code, *_labels(item)]
-            digest.update(json.dumps(labels, sort_keys=True, default=str).encode())
-        unknown = np.full(len(TARGETS), np.nan)
-        for patient in self.dataset.patients:
-            digest.update(self.dataset.training_scores(patient).tobytes())
-            digest.update(self.dataset.official.get(patient, unknown).tobytes())
-        return f"{self.dataset.layout}-{self.limb}-{digest.hexdigest()[:24]}"
+        content = content_digest(self.dataset, self._items)
+        return f"{self.dataset.layout}-{self.limb}-{content}-{code_digest(LabelledFilms)}"
 
     def __len__(self) -> int:
         return len(self._items)
@@ -189,24 +182,6 @@ class LabelledFilms:
             item.space_map(pixels.shape), item.erosion_map(pixels.shape),
         )  # fmt: skip
         return _upright(film, item.slot)
-
-
-def _labels(item: DatasetFilm | DatasetRoi) -> list[object]:
-    if isinstance(item, DatasetRoi):
-        names = [point.name for point in item.points]
-        return [names, dict(item.scores), _stamp(item.bones), _stamp(item.erosions)]
-    masks = [_drawn(labels) for labels in (item.spaces, item.erosions)]
-    return [item.points.tolist(), item.label_size, *masks]
-
-
-def _drawn(labels: Labels) -> object:
-    if labels is None or isinstance(labels, Path):
-        return _stamp(labels)
-    return [[outline.site, outline.points.tolist()] for outline in labels]
-
-
-def _stamp(path: Path | None) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else None
 
 
 def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mandora.errors import InputError
+from mandora.files import write_atomically
 
 HISTORY_FILE = "history.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -44,7 +45,7 @@ def trim_history(path: Path, rows: int) -> None:
     if path.exists():
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         if len(lines) > rows:
-            path.write_text("".join(lines[:rows]), encoding="utf-8")
+            write_atomically(path, "".join(lines[:rows]).encode())
 
 
 def append_history(path: Path, row: Mapping[str, float]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
 from mandora.phantom.inflict import inflict
-from mandora.training.cache import source_digest
+from mandora.source import code_digest
 from mandora.training.films import Films, TrainingFilm
 
 DAMAGED_SHARE = 0.4  # sites of a copy that are damaged
@@ -85,7 +85,7 @@ class InflictedFilms:
     @property
     def key(self) -> str:
         """Names the content."""
-        code = source_digest("phantom")
+        code = code_digest(InflictedFilms)
         return f"inflicted-{self.copies}-{self.seed}-{code}-{self.films.key}"
 
     def __len__(self) -> int:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -23,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import SLOTS, TARGETS, Slot
+from mandora.cohorts.content import content_digest
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.contract import Contract, model_files
+from mandora.files import write_atomically
 from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -32,8 +32,9 @@ from mandora.locate.views import View
 from mandora.phantom.patients import draw_patient, simulate_film
 from mandora.pipeline import Pipeline
 from mandora.records import ModelInfo
+from mandora.source import code_digest
 from mandora.stages import Stages
-from mandora.training.cache import source_digest
+from mandora.workers import KILLED_ALONE, in_order
 
 SCORES_FILE = "patch_scores.jsonl"
 
@@ -93,7 +94,8 @@ class SimulatedPatients:
     @property
     def key(self) -> str:
         """Names the patients."""
-        return f"simulated {self.count} {self.seed} {self.pixels_per_mm} {source_digest('phantom')}"
+        code = code_digest(SimulatedPatients)
+        return f"simulated {self.count} {self.seed} {self.pixels_per_mm} {code}"
 
     def __len__(self) -> int:
         return self.count
@@ -145,11 +147,9 @@ class LabelledPatients:
     @cached_property
     def key(self) -> str:
         """Names patients, films and scores."""
-        digest = hashlib.sha256()
-        for name, films in self._films.items():
-            for film in films:
-                digest.update(f"{name} {film.slot.code}".encode() + film.path.read_bytes())
-        return f"{self.dataset.layout} {digest.hexdigest()}"
+        films = [film for of_patient in self._films.values() for film in of_patient]
+        content = content_digest(self.dataset, films)
+        return f"{self.dataset.layout} {content} {code_digest(type(self))}"
 
     def __len__(self) -> int:
         return len(self._names)
@@ -250,14 +250,21 @@ def patch_scores(
         (N, 86) float64 SvH points in the order of ``anatomy.TARGETS``, NaN where missing.
     """
     path = folder / SCORES_FILE
-    about = {"patients": patients.key, "networks": _hashes(networks), "known": at_known_points}
+    stated = contract.model_dump_json()
+    about = {
+        "patients": patients.key, "networks": _hashes(networks), "known": at_known_points,
+        "contract": stated, "code": code_digest(_look),
+    }  # fmt: skip
     head = json.dumps(about)
     rows = _kept(path, head)
     left = range(len(rows), len(patients))
     files = tuple(sorted(networks.items()))
-    look = partial(_look, patients, files, contract.model_dump_json(), at_known_points)
-    with path.open("a", encoding="utf-8") as file, _mapper(workers) as mapper:
-        for index, seen in zip(left, mapper(look, left), strict=True):
+    look = partial(_look, patients, files, stated, at_known_points)
+    lost = f"{KILLED_ALONE}; remove {path} to have it tried again"
+    unseen = Seen(np.full(len(TARGETS), np.nan), (lost,))
+    seen_of = in_order(look, left, workers, lambda _: unseen)
+    with path.open("a", encoding="utf-8") as file:
+        for index, seen in zip(left, seen_of, strict=True):
             for complaint in seen.complaints:
                 report(f"{patients.name(index)}: {complaint}")
             rows.append(seen.scores)
@@ -272,27 +279,24 @@ def patch_scores(
 
 
 def _kept(path: Path, head: str) -> list[NDArray[np.float64]]:
-    """Scores of an earlier call with the same networks; a file of others is begun anew."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    """Scores of an earlier call with the same networks; a file of others is begun anew.
+
+    From a line on that a crash has torn, patients are scored again.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    lines = text.splitlines(keepends=True)
     if not lines or lines[0] != head + "\n":
-        path.write_text(head + "\n", encoding="utf-8")
+        write_atomically(path, f"{head}\n".encode())
         return []
-    whole = [line for line in lines if line.endswith("\n")]
-    path.write_text("".join(whole), encoding="utf-8")
-    kept = [json.loads(line)["scores"] for line in whole[1:]]
-    return [np.array([row.get(t.key, np.nan) for t in TARGETS], np.float64) for row in kept]
-
-
-Mapper = Callable[[Callable[[int], Seen], Sequence[int]], Iterable[Seen]]
-
-
-@contextmanager
-def _mapper(workers: int) -> Iterator[Mapper]:
-    if workers == 1:
-        yield map
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield pool.map
+    kept: list[NDArray[np.float64]] = []
+    with suppress(ValueError):
+        for line in lines[1:]:
+            row = json.loads(line if line.endswith("\n") else "")["scores"]
+            kept.append(np.array([row.get(t.key, np.nan) for t in TARGETS], np.float64))
+    whole = lines[: 1 + len(kept)]
+    if whole != lines:
+        write_atomically(path, "".join(whole).encode())
+    return kept
 
 
 Files = tuple[tuple[str, Path], ...]

@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mandora.cohorts.content import content_digest
 from mandora.cohorts.dataset import Dataset
 from mandora.errors import InputError
+from mandora.files import write_atomically
 from mandora.settings import LoopSettings, Settings, SplitSettings
 from mandora.training.checkpoint import BEST_FILE, LAST_FILE, WITHOUT_EFFECT
-from mandora.training.splits import Split, run_split, with_held
+from mandora.training.splits import (
+    Split,
+    check_choice,
+    run_split,
+    split_patients,
+    with_held,
+)
 
 DATA_FILE, RESULT_FILE = "data.json", "result.json"
 SIMULATED = "simulated"
@@ -59,6 +67,20 @@ class Run:
             return None
         return run_split(self.folder, self.dataset.patients, settings)
 
+    def check_choice(self, settings: SplitSettings, loop: LoopSettings) -> None:
+        """Refuse what :func:`mandora.training.splits.check_choice` does, before anything is kept.
+
+        Raises:
+            ValueError: if patients that are not the networks' would choose the weights.
+        """
+        if self.dataset is not None:
+            drawn = (
+                with_held(self.fold, settings)
+                if self.fold is not None
+                else split_patients(self.dataset.patients, settings)
+            )
+            check_choice(drawn, loop)
+
 
 def about_data(dataset: Dataset | None) -> dict[str, Any]:
     """What ``data.json`` says: what the films are, and how many."""
@@ -71,6 +93,7 @@ def about_data(dataset: Dataset | None) -> dict[str, Any]:
         "name": (root.parent if root.is_file() else root).name,
         "patients": len(dataset.patients),
         "films": len(dataset.films),
+        "content": content_digest(dataset),
         "pictures of joints": len(dataset.rois),
         "readers": {name: dataset.weights.get(name, 1.0) for name in dataset.readers},
     }
@@ -93,13 +116,13 @@ def begin_stage(run: Run, stage: str, settings: Settings) -> None:
             "or remove this file and the stage's folders"
         )
     about = about_data(run.dataset)
-    if data.exists() and json.loads(data.read_text(encoding="utf-8")) != about:
+    if data.exists() and not _same(json.loads(data.read_text(encoding="utf-8")), about):
         raise InputError(
-            f"{data}: this run was begun with other data; all stages of a run are trained on the "
-            "same, use another --out"
+            f"{data}: this run was begun with other data, of which a corrected label is enough; "
+            "all stages of a run are trained on the same, use another --out"
         )
-    data.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    path.write_text(settings.to_toml(), encoding="utf-8")
+    write_atomically(data, _as_text(about))
+    write_atomically(path, settings.to_toml().encode())
 
 
 def begin_real(run: Run, stage: str) -> None:
@@ -138,13 +161,24 @@ def _note(run: Run, stage: str, suffix: str, about: dict[str, Any] | None, what:
     path = run.folder / f"{stage}{suffix}"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     begun = (run.folder / stage).exists()  # the folder of its network
-    if before != about and (before is not None or begun):
+    if not _same(before, about) and (before is not None or begun):
         raise InputError(
             f"{path}: this stage was begun with {what}; use another --out, or remove "
             "this file and the stage's folders"
         )
     if about is not None:
-        path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_atomically(path, _as_text(about))
+
+
+def _same(before: dict[str, Any] | None, about: dict[str, Any] | None) -> bool:
+    """Whether two notes say the same; a run of an earlier version notes less."""
+    if before is None or about is None:
+        return before is about
+    return {**about, **before} == about
+
+
+def _as_text(about: dict[str, Any]) -> bytes:
+    return (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def further_data(folder: Path) -> list[dict[str, Any]]:

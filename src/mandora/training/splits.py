@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mandora.errors import InputError
-from mandora.settings import SplitSettings
+from mandora.files import write_atomically
+from mandora.settings import LoopSettings, SplitSettings
 
 SPLITS_FILE = "splits.json"
 
@@ -102,6 +103,25 @@ def with_held(split: Split, settings: SplitSettings) -> Split:
     return replace(split, networks=kept, held=held)
 
 
+def check_choice(split: Split, loop: LoopSettings) -> None:
+    """Refuse a training whose weights would be chosen by patients of the trees or of the test.
+
+    Args:
+        split: who serves what, however it was drawn.
+        loop: of the networks.
+
+    Raises:
+        ValueError: if the best weights, or the end of the training, are chosen and none of the
+            networks' patients is held out for that.
+    """
+    if not split.held and (loop.keep == "best" or loop.patience is not None):
+        raise InputError(
+            "none of the networks' patients is held out, so the trees' patients measure the "
+            "networks and must not choose their weights; set split.held, where there is a split, "
+            "or loop.keep = 'last' without loop.patience"
+        )
+
+
 def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Split:
     """The split of a run: the one that it was begun with, or a new one.
 
@@ -118,5 +138,5 @@ def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Sp
             "that this run was begun with, or another --out"
         )
     run.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text.encode())
     return split

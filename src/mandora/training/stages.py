@@ -100,7 +100,7 @@ def run_locate(
         raise InputError("one network finds all points; points are named with one-point only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
-    _check_measuring(settings.split, loop, run)
+    run.check_choice(settings.split, loop)
     _begin(run, f"locate-{limb}", settings, processes)
     made = _sources(
         limb, settings.films, MIN_HELD_FILMS, settings.split, loop.seed, run, fine=False
@@ -157,7 +157,7 @@ def run_damage(
     if families and not one_family:
         raise InputError("one network scores all joints; families are named with 'family' only")
     processes = join(loop.device)
-    _check_measuring(settings.split, loop, run)
+    run.check_choice(settings.split, loop)
     _begin(run, "damage", settings, processes)
     wanted: Sequence[Family | None] = families or (list(FAMILIES) if one_family else [None])
     limbs = {family[0] for family in wanted if family} or set(Limb)
@@ -250,15 +250,6 @@ def _beside(made: Sources, real: Sequence[Films]) -> Sources:
     """Simulated films with real ones to train on; what measures them stays simulated."""
     shown = tuple(part for part in real if len(part))
     return made._replace(train=JoinedFilms((made.train, *shown))) if shown else made
-
-
-def _check_measuring(split: SplitSettings, loop: LoopSettings, run: Run) -> None:
-    chooses = loop.keep == "best" or loop.patience is not None
-    if run.dataset is not None and split.held == 0 and chooses:
-        raise InputError(
-            "with split.held = 0 the trees' patients measure the networks and must not choose "
-            "their weights; set split.held, or loop.keep = 'last' without loop.patience"
-        )
 
 
 def _in_turn(processes: Processes, make: Callable[[], T]) -> T:
