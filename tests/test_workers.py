@@ -49,7 +49,7 @@ def test_results_come_in_the_order_of_the_items(importable) -> None:
         ]
 
 
-@pytest.mark.parametrize("bad", [[3], [0, 9], [4, 5], [8, 9]])
+@pytest.mark.parametrize("bad", [[3], [8, 9]])
 def test_an_item_that_kills_its_process_costs_itself_only(importable, bad: list[int]) -> None:
     items = [-i - 1 if i in bad else i for i in range(10)]
     found = list(in_order(importable(doubled), items, 2, lambda item: f"{item} was lost"))

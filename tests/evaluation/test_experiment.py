@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from mandora.anatomy import POINTS, SLOTS, TARGETS, JointGroup, Limb
 from mandora.cohorts.layouts import open_dataset
+from mandora.evaluation import fold_jobs
 from mandora.evaluation.experiment import (
     ABLATIONS,
     BASE,
@@ -113,6 +116,42 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     assert set(jobs) - hands == {"fold-01/damage-toe", "fold-01/scores-toe"}
 
 
+@pytest.mark.parametrize("stage", ["locate", "damage"])
+@pytest.mark.parametrize("loop", [{"keep": "best"}, {"patience": 2}])
+def test_patients_of_the_trees_choose_no_weights(
+    tmp_path: Path, stage: str, loop: dict[str, Any]
+) -> None:
+    study = Study(tmp_path / "data", (), tmp_path / "cache")
+    trained = getattr(SETTINGS, stage)
+    chooses = trained.model_copy(update={"loop": trained.loop.model_copy(update=loop)})
+    settings = SETTINGS.model_copy(update={stage: chooses})
+    folds = folds_of([f"P{i}" for i in range(20)], settings)
+    nobody = [replace(f, split=replace(f.split, held=())) for f in folds]
+    with pytest.raises(ValueError, match="must not choose their weights"):
+        jobs_of(study, nobody, settings, "content", set(Limb))
+    split = folds[0].split
+    held = replace(split, held=split.networks[:2], networks=split.networks[2:])
+    assert jobs_of(study, [replace(folds[0], split=held)], settings, "content", set(Limb))
+
+
+def test_arrays_of_a_job_have_the_names_that_it_gives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_in_numpy_2_0(file: Any, **arrays: Any) -> None:
+        with zipfile.ZipFile(file, "w") as zipped:
+            for name, values in arrays.items():
+                data = io.BytesIO()
+                np.save(data, values, allow_pickle=False)
+                zipped.writestr(f"{name}.npy", data.getvalue())
+
+    for savez in (np.savez, as_in_numpy_2_0):
+        monkeypatch.setattr(np, "savez", savez)
+        fold_jobs._save(tmp_path / "made.npz", {"rows": np.zeros(3), "names": np.array(["a"])})
+        with np.load(tmp_path / "made.npz", allow_pickle=False) as made:
+            assert sorted(made.files) == ["names", "rows"]
+    assert [p.name for p in tmp_path.iterdir()] == ["made.npz"]
+
+
 def test_each_group_is_scored_by_its_own_network(tmp_path: Path) -> None:
     jobs = {}
     for value, group in enumerate(JointGroup):
@@ -167,11 +206,9 @@ def test_a_whole_fold(tmp_path: Path) -> None:
         np.testing.assert_array_equal(trees["official"][i], dataset.official[str(patient)])
     assert set(trees["fold"]) == {"repeat-01"}
     # what is done is not done again
-    assert map_jobs([replace(job, run=no_more) for job in jobs], out) == values
-
-
-def no_more(place: Place) -> None:
-    raise AssertionError("done before")
+    begun: list[str] = []
+    assert map_jobs(jobs, out, report=begun.append) == values
+    assert begun == [f"{len(jobs)} of {len(jobs)} jobs are done already"]
 
 
 @pytest.mark.parametrize(("label", "value"), [("training", 3.0), ("official", 1.0)])

@@ -173,7 +173,7 @@ def test_the_key_names_what_simulated_films_are_made_of(monkeypatch: pytest.Monk
     ]  # fmt: skip
     keys = {films.key, *(other.key for other in others)}
     assert len(keys) == 5
-    monkeypatch.setattr(films_module, "source_digest", lambda _: "a later program")
+    monkeypatch.setattr(films_module, "code_digest", lambda _: "a later program")
     assert films.key not in keys
     assert len(films) == 4
     assert films.name(3) == "simulated foot 3 of seed 5"

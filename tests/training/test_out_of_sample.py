@@ -53,10 +53,12 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
     return Networks(monkeypatch)
 
 
-def score(folder: Path, patients: Any = PATIENTS) -> tuple[np.ndarray, list[str]]:
+def score(
+    folder: Path, patients: Any = PATIENTS, contract: str = "", workers: int = 1
+) -> tuple[np.ndarray, list[str]]:
     lines: list[str] = []
-    contract: Any = SimpleNamespace(model_dump_json=str)
-    table = patch_scores(patients, {}, contract, folder, 1, lines.append, lambda *_: None)
+    stated: Any = SimpleNamespace(model_dump_json=lambda: contract)
+    table = patch_scores(patients, {}, stated, folder, workers, lines.append, lambda *_: None)
     return table, lines
 
 
@@ -97,6 +99,83 @@ def test_scores_of_other_networks_or_patients_are_not_used(
     assert networks.seen == [0, 1, 2, 3] * 2
     head = json.loads((tmp_path / SCORES_FILE).read_text(encoding="utf-8").splitlines()[0])
     assert head["networks"] == {"damage.onnx": "b"}
+
+
+@pytest.mark.parametrize("torn", ['{"patient": "half', "\0\0\0\n"])
+def test_a_line_that_a_crash_has_torn_is_written_again(
+    tmp_path: Path, networks: Networks, torn: str
+) -> None:
+    score(tmp_path)
+    path = tmp_path / SCORES_FILE
+    whole = path.read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    path.write_text("".join([*lines[:3], torn]), encoding="utf-8")
+    networks.seen.clear()
+    score(tmp_path)
+    assert networks.seen == [2, 3]
+    assert path.read_text(encoding="utf-8") == whole
+
+
+def test_scores_of_another_contract_or_of_other_code_are_not_used(
+    tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for contract, again in (("0.5", 4), ("0.5", 0), ("0.6", 4)):
+        networks.seen.clear()
+        score(tmp_path, contract=contract)
+        assert len(networks.seen) == again
+    networks.seen.clear()
+    monkeypatch.setattr(out_of_sample, "code_digest", lambda used: "a later program")
+    score(tmp_path, contract="0.6")
+    assert len(networks.seen) == 4
+
+
+def test_scores_of_a_data_set_that_was_corrected_are_not_used(
+    tmp_path: Path, networks: Networks, small_films: Path
+) -> None:
+    path, slot = small_films / "P1-LF.png", Slot(Side.LEFT, Limb.FOOT)
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(b"joint spaces")
+    films = (DatasetFilm("P1", slot, path, np.zeros((6, 2)), mask),)
+    readers = {"anna": {"P1": np.ones(len(TARGETS))}}
+
+    def scored(official: float = 0.0, who: tuple[str, ...] = ("P1",)) -> int:
+        networks.seen.clear()
+        known = {"P1": np.full(len(TARGETS), official), "P2": np.zeros(len(TARGETS))}
+        score(tmp_path, LabelledPatients(Dataset(tmp_path, "ra2", films, (), known, readers), who))
+        return len(networks.seen)
+
+    assert [scored(), scored(), scored(1.0), scored(1.0)] == [1, 0, 1, 0]
+    mask.write_bytes(b"corrected")
+    assert [scored(1.0), scored(1.0, ("P1", "P2"))] == [1, 0], "who has no film does not count"
+
+
+KILLS = """
+import os, signal
+
+import numpy as np
+
+from mandora.anatomy import TARGETS
+from mandora.training.out_of_sample import Seen
+
+def look(patients, files, contract, at_known_points, index):
+    if index == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Seen(np.full(len(TARGETS), index / 2), ())
+"""
+
+
+def test_a_patient_that_kills_its_process_is_told_and_the_others_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "killing_look.py").write_text(KILLS, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from killing_look import look  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(out_of_sample, "_look", look)
+    table, lines = score(tmp_path, workers=2)
+    np.testing.assert_array_equal(table[:, 0], [0, np.nan, 1, 1.5])
+    (line,) = lines
+    assert line.startswith(f"{PATIENTS.name(1)}: the process that worked on it was killed")
 
 
 def test_simulated_patients_are_those_of_their_seed() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mandora.anatomy import TARGETS, Limb, Side, Slot
+from mandora.cohorts.content import content_digest
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
 from mandora.training.runs import (
@@ -66,11 +67,23 @@ def test_all_stages_of_a_run_have_the_same_data(tmp_path: Path) -> None:
     begin_stage(a_run(tmp_path, labelled), "damage", FAST)
     assert json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8")) == {
         "layout": "ra2", "name": tmp_path.name, "patients": 2, "films": 2,
-        "pictures of joints": 0, "readers": {"anna": 0.5},
+        "pictures of joints": 0, "readers": {"anna": 0.5}, "content": content_digest(labelled),
     }  # fmt: skip
-    for other in (None, dataset(tmp_path, 3), replace(labelled, weights={})):
+    corrected = {"P0": np.ones(len(TARGETS)), "P1": np.zeros(len(TARGETS))}
+    others = (dataset(tmp_path, 3), replace(labelled, weights={}))
+    for other in (None, *others, replace(labelled, official=corrected)):
         with pytest.raises(ValueError, match="begun with other data"):
             begin_stage(a_run(tmp_path, other), "locate-hand", TrainLocateSettings())
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    labelled = dataset(tmp_path)
+    begin_stage(a_run(tmp_path, labelled), "damage", FAST)
+    about = json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8"))
+    del about["content"]
+    (tmp_path / DATA_FILE).write_text(json.dumps(about), encoding="utf-8")
+    begin_stage(a_run(tmp_path, labelled), "damage", FAST)
+    assert json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8"))["content"]
 
 
 def test_changes_are_named_with_their_tables() -> None:

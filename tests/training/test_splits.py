@@ -11,8 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mandora.settings import SplitSettings, TrainDamageSettings, preset
-from mandora.training.splits import SPLITS_FILE, run_split, split_patients, with_held
+from mandora.anatomy import SLOTS
+from mandora.cohorts.annotations import no_points
+from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.settings import LoopSettings, SplitSettings, TrainDamageSettings, preset
+from mandora.training.runs import Run
+from mandora.training.splits import (
+    SPLITS_FILE,
+    Split,
+    check_choice,
+    run_split,
+    split_patients,
+    with_held,
+)
 
 PATIENTS = [f"P{i:03}" for i in range(40)]
 
@@ -68,6 +79,38 @@ def test_too_few_patients_are_refused() -> None:
 def test_some_patients_are_left_for_the_test() -> None:
     with pytest.raises(ValidationError, match="some patients are for the test"):
         SplitSettings(networks=0.7, trees=0.3)
+
+
+@pytest.mark.parametrize("loop", [{"keep": "best"}, {"keep": "last", "patience": 3}])
+def test_only_patients_of_the_networks_choose_their_weights(
+    tmp_path: Path, loop: dict[str, object]
+) -> None:
+    chooses = LoopSettings().model_copy(update=loop)
+    held, nobody = SplitSettings(held=0.2), SplitSettings(held=0.0)
+    hand = SLOTS[0]
+    films = [DatasetFilm(name, hand, tmp_path, no_points(hand.limb)) for name in PATIENTS]
+
+    def check(settings: SplitSettings, fold: Split | None = None, patients: int = 40) -> None:
+        data = Dataset(tmp_path, "ra2", tuple(films[:patients]), (), {})
+        run = Run(tmp_path / "run", tmp_path, data, lambda _: None, lambda *_: None, fold)
+        run.check_choice(settings, chooses)
+
+    check(held)
+    check(nobody, split_patients(PATIENTS, held))
+    refused = "must not choose their weights"
+    with pytest.raises(ValueError, match=refused):
+        check(nobody)
+    # the settings ask for some, the fold that is given has none
+    with pytest.raises(ValueError, match=refused):
+        check(held, split_patients(PATIENTS, nobody))
+    # of one patient nobody can be held out
+    few = held.model_copy(update={"networks": 0.3, "trees": 0.4})
+    assert split_patients(PATIENTS[:3], few).held == ()
+    with pytest.raises(ValueError, match=refused):
+        check(few, patients=3)
+    assert not (tmp_path / "run").exists(), "nothing is kept of a run that is refused"
+    last = chooses.model_copy(update={"keep": "last", "patience": None})
+    check_choice(split_patients(PATIENTS, nobody), last)
 
 
 def test_a_run_keeps_its_split(tmp_path: Path) -> None:
