@@ -49,12 +49,14 @@ class LimitTest(NamedTuple):
         folds: that differ, on which the test rests.
         distribution: ``exact`` or ``normal approximation``.
         difference: model less reader 2, over patients, with an interval.
+        patients: of whom there are scores of all three.
     """
 
     p_value: float
     folds: int
     distribution: str
     difference: Estimate
+    patients: int
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def _test_note(tests: Sequence[LimitTest], interval: str) -> str:
     ways = " and ".join(dict.fromkeys(t.distribution for t in tests if np.isfinite(t.p_value)))
     return (
         " p: two-sided paired Wilcoxon signed-rank test of the model against reader 2 over folds"
-        f"{f', {ways}' if ways else ''}. Δ: model less reader 2, {interval}."
+        f"{f', {ways}' if ways else ''}. Δ: model less reader 2, {interval}, n = "
+        f"{max(test.patients for test in tests)}."
     )
 
 

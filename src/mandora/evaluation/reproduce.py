@@ -205,7 +205,8 @@ class Experiments:
         words = BOTTLENECK if self.settings.damage.network.bottleneck else NO_BOTTLENECK
         beside = set(BOTTLENECKED) <= set(arms(self.settings))
         if beside:
-            yield MaskFigure(5, "fig5", *BOTTLENECKED, BOTTLENECK)
+            first, second = BOTTLENECKED
+            yield MaskFigure(5, "fig5", first, second, BOTTLENECK)
         name = "fig5-design" if beside else "fig5"
         yield MaskFigure(5, name, BASE, "none", words, judged=not beside)
         yield MaskFigure(6, "fig6", "erosion", "none", words)

@@ -84,7 +84,7 @@ def per_fold(table: Floats, official: Floats, fold: NDArray[Any], code: str) -> 
 
 
 def changes(
-    first: Floats, second: Floats, official: Floats, patient: NDArray[Any]
+    first: Floats, second: Floats, official: Floats, *, patient: NDArray[Any]
 ) -> dict[str, tuple[Interval, Interval]]:
     """First less second over patients, by quantity: with the intervals of :class:`FoldPair`."""
     wide, narrow = (
@@ -115,8 +115,8 @@ def compared(
     names, official, fold = list(methods), arrays["official"], arrays["fold"]
     for family, code in CODES.items():
         columns = list(GROUPS[code])
-        tables = (methods[pair[0]], methods[pair[1]], official)
-        over = changes(*(table[:, columns] for table in tables), arrays["patient"])
+        tables = (table[:, columns] for table in (methods[pair[0]], methods[pair[1]], official))
+        over = changes(*tables, patient=arrays["patient"])
         each = {name: per_fold(t, official, fold, code) for name, t in methods.items()}
         pairs[code], values[family] = {}, {}
         for quantity in QUANTITIES:

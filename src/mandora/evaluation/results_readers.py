@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mandora.evaluation.comparison_rules import FoldPair, limit_claims
 from mandora.evaluation.gathered import Arrays
 from mandora.evaluation.metrics import BANDS, IN_A_BAND, METRICS, by_severity, measure, severity
 from mandora.evaluation.report import FigureView, Section, TableView
-from mandora.evaluation.results import Found, changes, with_intervals
+from mandora.evaluation.results import Found, changes, figure_view, with_intervals
 
 RESAMPLES = Resampling(resamples=1000)
 IN_BARS = ("mae", "bias")
@@ -49,62 +49,32 @@ def human_limit(trees: Arrays, readers: tuple[Floats, Floats] | None, folder: Pa
         "For narrowing the model comes close to what two readers agree on; for erosion, on which "
         "readers agree less, it does not."
     )
-    title = "The human limit (figure 10)"
+    title, fold = "The human limit (figure 10)", trees["fold"]
     if readers is None:
         verdicts = limit_claims({}, None)
         text = "The data set has no two readers, so there is nothing to compare with."
         ids = tuple(v.claim.id for v in verdicts)
         return Found(Section("fig10", title, paper, text, claims=ids), tuple(verdicts))
-    reference, other = readers
-    model, fold, patient = trees["predicted_blend"], trees["fold"], trees["patient"]
-    panels: list[figures.ReaderPanel] = []
-    rows: list[list[Any]] = []
-    test_rows: list[list[Any]] = []
-    pairs: dict[Damage, dict[str, FoldPair]] = {}
-    between: dict[Damage, Floats] = {}
-    for damage in Damage:
-        columns = list(GROUPS[str(damage)])
-        one, two, seen = (t[:, columns] for t in (reference, other, model))
-        found = {"model": intervals(seen, one, QUANTITIES, RESAMPLES, patient),
-                 "reader 2": intervals(two, one, QUANTITIES, RESAMPLES, patient)}  # fmt: skip
-        over = changes(seen, two, one, patient)
-        pairs[damage], tests = {}, {}
-        for quantity in QUANTITIES:
-            ours, theirs = (_by_fold(t, one, fold, quantity) for t in (seen, two))
-            test = signed_ranks(ours, theirs)
-            pairs[damage][quantity] = FoldPair(ours, theirs, test.p, *over[quantity])
-            tests[quantity] = figures.LimitTest(
-                test.p.value, test.p.n, test.method or "not defined", _estimate(over[quantity][0])
-            )
-            test_rows.append([
-                str(damage), QUANTITIES[quantity], test.p, test.p.n, test.method or "–",
-                over[quantity][0].number, over[quantity][0].low, over[quantity][0].high,
-                over[quantity][0].patients,
-            ])  # fmt: skip
-        estimates = [
-            {name: _estimate(numbers[quantity]) for name, numbers in found.items()}
-            for quantity in QUANTITIES
-        ]
-        highest = max(t.maximum for t in TARGETS if t.damage is damage)
-        panels.append(
-            figures.ReaderPanel(
-                str(damage), one.ravel(), two.ravel(), seen.ravel(), highest, *estimates, tests
-            )
-        )
-        for name, numbers in found.items():
-            row: list[Any] = [str(damage), name]
-            for interval in numbers.values():
-                row += [interval.number, interval.low, interval.high]
-            rows.append(row)
-        between[damage] = _by_fold(two, one, fold, "r")
-    easier = between[Damage.NARROWING], between[Damage.EROSION]
-    verdicts = limit_claims(pairs, FoldPair(*easier, signed_ranks(*easier, "greater").p))
-    figures.save(figures.human_limit(panels), folder / "figures", "fig10")
-    view = FigureView(
-        "figures/fig10.png",
+    seen = trees["predicted_blend"]
+    columns = {damage: list(GROUPS[str(damage)]) for damage in Damage}
+    made: dict[Damage, _Limit] = {}
+    for damage, of in columns.items():
+        scored = seen[:, of], readers[0][:, of], readers[1][:, of]
+        made[damage] = _limit(damage, *scored, trees["patient"], fold)
+    easier, harder = (
+        _by_fold(readers[1][:, columns[d]], readers[0][:, columns[d]], fold, "r")
+        for d in (Damage.NARROWING, Damage.EROSION)
+    )
+    test = signed_ranks(easier, harder, "greater")
+    pairs = {damage: limit.pairs for damage, limit in made.items()}
+    verdicts = limit_claims(pairs, FoldPair(easier, harder, test.p))
+    view = figure_view(
+        figures.human_limit([limit.panel for limit in made.values()]), folder, "fig10",
         "The model (at joints that were found, with trees) and the second reader, each against the "
         "first reader.",
-    )
+    )  # fmt: skip
+    rows = [row for limit in made.values() for row in limit.rows]
+    test_rows = [row for limit in made.values() for row in limit.tests]
     heads = ["damage", "against reader 1"]
     for word in QUANTITIES.values():
         heads += [word, f"{word}, low", f"{word}, high"]
@@ -149,6 +119,48 @@ def against_truth(trees: Arrays, truth: Floats, reader: Floats, folder: Path) ->
         tables=(table,),
     )  # fmt: skip
     return Found(section)
+
+
+class _Limit(NamedTuple):
+    """Model and second reader on one kind of damage: as figure, claims and tables want them."""
+
+    panel: figures.ReaderPanel
+    pairs: dict[str, FoldPair]
+    rows: list[list[Any]]
+    tests: list[list[Any]]
+
+
+def _limit(
+    damage: Damage, seen: Floats, one: Floats, two: Floats, patient: Any, fold: Any
+) -> _Limit:
+    """Scores of the model and of both readers, (patients, joints) of that damage each."""
+    found = {"model": intervals(seen, one, QUANTITIES, RESAMPLES, patient),
+             "reader 2": intervals(two, one, QUANTITIES, RESAMPLES, patient)}  # fmt: skip
+    rows: list[list[Any]] = []
+    for name, numbers in found.items():
+        rows.append([str(damage), name])
+        for interval in numbers.values():
+            rows[-1] += [interval.number, interval.low, interval.high]
+    pairs, drawn, tests = {}, {}, []
+    for quantity, over in changes(seen, two, one, patient=patient).items():
+        ours, theirs = (_by_fold(t, one, fold, quantity) for t in (seen, two))
+        test, change = signed_ranks(ours, theirs), over[0]
+        method = test.method or "not defined"
+        pairs[quantity] = FoldPair(ours, theirs, test.p, *over)
+        drawn[quantity] = figures.LimitTest(
+            test.p.value, test.p.n, method, _estimate(change), change.patients
+        )
+        tests.append([str(damage), QUANTITIES[quantity], test.p, test.p.n, method,
+                      change.number, change.low, change.high, change.patients])  # fmt: skip
+    r, rmse = (
+        {name: _estimate(numbers[quantity]) for name, numbers in found.items()}
+        for quantity in QUANTITIES
+    )
+    highest = max(t.maximum for t in TARGETS if t.damage is damage)
+    panel = figures.ReaderPanel(
+        str(damage), one.ravel(), two.ravel(), seen.ravel(), highest, r, rmse, drawn
+    )
+    return _Limit(panel, pairs, rows, tests)
 
 
 def _estimate(interval: Interval) -> figures.Estimate:
