@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mandora.cli_train import reader_weights
+from mandora.cli_train import PresetOption, SettingsOption, reader_weights
 from mandora.console import EXIT_SOME_FAILED, Progress, fail, faults_end_the_call
 from mandora.terminal import write_line
 
@@ -19,9 +19,8 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Folder; what is done there is not done again.")] = Path(
         "reproduction"
     ),
-    settings: Annotated[
-        Path | None, typer.Option(help="TOML file with settings; what it leaves out is default.")
-    ] = None,
+    preset: PresetOption = "fast",
+    settings: SettingsOption = None,
     reader: Annotated[
         list[str] | None,
         typer.Option(help="NAME=WEIGHT of a reader in the training label; may be repeated."),
@@ -38,16 +37,18 @@ def reproduce(
     """Run the experiments of the paper and write a report: figures, tables, claims."""
     from mandora.runners import RUNNERS, JobsFailed
     from mandora.settings import ReproduceSettings
+    from mandora.settings import preset as named
 
     if runner not in RUNNERS:
         fail(f"--runner {runner}: use {', '.join(RUNNERS)}")
     try:
+        from mandora.evaluation.claims import counts
         from mandora.evaluation.reproduce import Experiments
         from mandora.evaluation.reproduce import smoke as smaller
     except ImportError as error:
         fail(f"experiments need more packages ({error}): pip install 'mandora[train,explain]'")
     with faults_end_the_call(), Progress(show=True) as progress:
-        base = ReproduceSettings()
+        base = named(preset, ReproduceSettings)
         chosen = ReproduceSettings.from_toml(settings, base) if settings else base
         weights = tuple(reader_weights(reader).items())
         experiments = Experiments(
@@ -57,8 +58,11 @@ def reproduce(
         if plan:
             return
         try:
-            path = experiments.run(runner, workers, progress.report, progress.step)
+            path, verdicts = experiments.run(runner, workers, progress.report, progress.step)
         except JobsFailed as error:
             progress.complain(f"mandora: {error}")
             raise typer.Exit(EXIT_SOME_FAILED) from None
+    for sort, found in counts(verdicts).items():
+        words = ", ".join(f"{outcome} {n}" for outcome, n in found.items())
+        write_line(f"Claims ({sort}): {words}")
     write_line(f"Report: {path}")

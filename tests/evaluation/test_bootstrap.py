@@ -174,3 +174,25 @@ def test_wrong_settings_and_shapes_are_refused() -> None:
         intervals(predicted, truth[:3], ["r"])
     with pytest.raises(ValueError, match=r"give totals as \(patients, 1\)"):
         intervals(predicted[:, 0], truth[:, 0], ["r"])
+
+
+def test_a_patient_who_was_tested_twice_is_one_patient() -> None:
+    predicted, truth = cohort(6)
+    names = np.array([f"P{i:02}" for i in range(15)])
+    once = intervals(predicted, truth, ["r", "rmse"], FEW, names)
+    assert once == intervals(predicted, truth, ["r", "rmse"], FEW)  # their names sort alike
+    twice = intervals(
+        np.tile(predicted, (2, 1)), np.tile(truth, (2, 1)), ["rmse"], FEW, np.tile(names, 2)
+    )["rmse"]
+    assert (twice.low, twice.high) == pytest.approx((once["rmse"].low, once["rmse"].high))
+    assert twice.patients == 15
+    as_if_others = intervals(np.tile(predicted, (2, 1)), np.tile(truth, (2, 1)), ["rmse"], FEW)
+    assert as_if_others["rmse"].patients == 30
+    worse = predicted + 0.5
+    change = difference_intervals(
+        np.tile(worse, (2, 1)), np.tile(predicted, (2, 1)), np.tile(truth, (2, 1)), ["rmse"], FEW,
+        np.tile(names, 2),
+    )["rmse"]  # fmt: skip
+    assert change.patients == 15
+    with pytest.raises(ValueError, match="name one for each row"):
+        intervals(predicted, truth, ["r"], FEW, names[:3])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,19 @@ def test_model_and_reader_2_stand_against_reader_1(count: int, hexagons: int) ->
     said = words(figure)
     assert "r 0.800" in said
     assert f"n = {count:,}" in said
+    assert "Wilcoxon" not in said
+
+
+def test_figure_10_shows_its_test() -> None:
+    test = f.LimitTest(0.012, 9, "exact", f.Estimate(-0.05, -0.08, -0.02), 87)
+    panel = replace(reader_panel(50), tests={"r": test, "rmse": test._replace(p_value=np.nan)})
+    figure = f.human_limit([panel])
+    said = words(figure)
+    assert figure.axes[2].get_xlabel() == "p = 0.012, 9 folds\nΔ −0.050\n(−0.080 to −0.020)"
+    assert figure.axes[3].get_xlabel().startswith("no test")
+    assert "two-sided paired Wilcoxon signed-rank test of the model" in said
+    assert "exact" in said
+    assert "n = 87" in said
 
 
 def test_readers_who_scored_nothing_are_told_apart_from_a_crash() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mandora.evaluation import Number
-from mandora.evaluation.claims import CLAIMS, Verdict, complete
+from mandora.evaluation.claims import CLAIMS, SORTS, Verdict, complete, counts
 from mandora.evaluation.report import (
     REASON_COLUMN,
     FigureView,
@@ -148,7 +148,10 @@ def test_claims_show_paper_run_and_outcome(tmp_path: Path) -> None:
         assert claim.rule in page.text
     assert "99.1 % of 900 joints ✓ held as expected" in page.text
     assert "✗ did not hold fingers: 99.1 %" in page.text
-    assert f"{len(CLAIMS) - 2} ○ not testable here" in page.text
+    for sort, found in counts(complete(verdicts)).items():
+        assert f"{found['not testable here']} ○ not testable here" in page.text
+        assert SORTS[sort] in page.text
+    assert f"{len(CLAIMS) - 2} ○" not in page.text  # never summed over sorts
 
 
 def test_facts_and_notice_stand_on_top(tmp_path: Path) -> None:
@@ -217,7 +220,7 @@ def test_long_tables_are_cut_in_the_report_only(tmp_path: Path) -> None:
     view = table(rows=view.rows, shown=0)
     page = report(tmp_path, Section("a", "A", "", "", (), (view,)))
     assert "Joints : tables/joints.csv , 43 rows" in page.text
-    assert len(page.all("table")) == 1  # that of the claims
+    assert len(page.all("table")) == len(SORTS)  # those of the claims
     assert len(rows(tmp_path / "tables" / "joints.csv")) == 44
 
 

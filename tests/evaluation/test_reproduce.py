@@ -17,8 +17,9 @@ from mandora.runners.jobs import in_order, job_keys
 from mandora.settings import ReproduceSettings, SimulateSettings
 from mandora.source import code_digest
 
-for package in ("torch", "matplotlib", "shap"):
-    pytest.importorskip(package)
+pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
+pytest.importorskip("shap")
 
 from mandora.evaluation import reproduce
 from mandora.evaluation.fold_jobs import Study, grow_trees

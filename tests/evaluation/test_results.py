@@ -19,6 +19,7 @@ from mandora.evaluation.claims import complete
 from mandora.evaluation.metrics import measure
 from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
+    MaskFigure,
     correlations,
     per_fold,
     predictors,
@@ -27,10 +28,23 @@ from mandora.evaluation.results import (
 )
 from mandora.evaluation.results_ablations import ablations, learning
 from mandora.evaluation.results_localisation import distances, localisation
-from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
+from mandora.evaluation.results_readers import (
+    against_truth,
+    all_measures,
+    human_limit,
+    reader_tables,
+    totals,
+)
+from mandora.settings import EquivalenceSettings
 
 PATIENTS, FOLDS = 40, 8
 MAXIMA = np.array([t.maximum for t in TARGETS], dtype=float)
+MARGINS = EquivalenceSettings()
+NAMES = np.array([f"P{i}" for i in range(PATIENTS)])
+FIGURES = {
+    False: MaskFigure(5, "fig5", "space", "none", "They see all."),
+    True: MaskFigure(6, "fig6", "erosion", "none", "They see all."),
+}
 FOLD = np.repeat([f"fold-{i + 1:02}" for i in range(FOLDS)], PATIENTS // FOLDS)
 
 
@@ -48,7 +62,7 @@ def official() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def trees(official: np.ndarray) -> dict[str, Any]:
-    made: dict[str, Any] = {"official": official, "fold": FOLD}
+    made: dict[str, Any] = {"official": official, "fold": FOLD, "patient": NAMES}
     for frame, worse in (("true", 0.0), ("predicted", 0.2)):
         made[f"{frame}_patch"] = noisy(official, 0.9 + worse, 1)
         made[f"{frame}_tree"] = noisy(official, 0.7 + worse, 2)
@@ -120,15 +134,19 @@ def test_masks_that_help_in_every_fold(tmp_path: Path, official: np.ndarray, ero
     mask = "erosion" if erosion else "space"
     scores = {
         name: {"true": noisy(official, sd, 3), "predicted": noisy(official, sd + 0.2, 4),
-               "official": official, "fold": FOLD}
+               "official": official, "fold": FOLD, "patient": NAMES}
         for name, sd in (("none", 1.6), (mask, 0.4))
     }  # fmt: skip
-    made = segmentation(scores, "true", tmp_path, erosion=erosion)
+    made = segmentation(scores, "true", tmp_path, FIGURES[erosion], MARGINS)
     held = outcomes(made)
     assert len(held) == (4 if erosion else 8)
     assert set(held.values()) == {"did not hold" if erosion else "held"}
     assert set(made.section.claims) == set(held)
-    found = segmentation(scores, "predicted", tmp_path, erosion=erosion)
+    assert f"{mask!r} and 'none'" in made.section.text
+    assert "They see all." in made.section.text
+    beside = FIGURES[erosion]._replace(judged=False)
+    assert segmentation(scores, "true", tmp_path, beside, MARGINS).verdicts == ()
+    found = segmentation(scores, "predicted", tmp_path, FIGURES[erosion], MARGINS)
     assert found.verdicts == ()
     rows = found.section.tables[0].rows
     assert {row[1] for row in rows} == {"no mask", "erosions" if erosion else "joint spaces"}
@@ -141,10 +159,10 @@ def test_masks_that_help_in_every_fold(tmp_path: Path, official: np.ndarray, ero
 
 @pytest.mark.usefixtures("unsaved")
 def test_trees_that_help(tmp_path: Path, trees: dict[str, Any]) -> None:
-    held = outcomes(symmetry(trees, "true", tmp_path))
+    held = outcomes(symmetry(trees, "true", tmp_path, MARGINS))
     assert held.pop("symmetry-ef-r") == "did not hold"  # the paper's gain was not significant
     assert set(held.values()) == {"held"}
-    made = symmetry(trees, "predicted", tmp_path)
+    made = symmetry(trees, "predicted", tmp_path, MARGINS)
     assert made.verdicts == ()
     base = made.section.tables[1]
     assert list(base.columns) == ["targets", "all zero", "mean score"]
@@ -165,13 +183,13 @@ def test_shap_of_folds_is_pooled(tmp_path: Path) -> None:
     same = np.stack([np.eye(count) * 2 + 0.1, np.eye(count) * 4 + 0.1])
     other = np.stack([np.eye(count) * 0.5 + 0.01] * 2)
     rows = np.array([[10] * count, [30] * count])
-    made = predictors({"same": same, "other": other, "rows": rows}, tmp_path)
+    made = predictors({"same": same, "other": other, "rows": rows}, tmp_path, "as they are")
     held = outcomes(made)
     assert (held["shap-own"], held["shap-other"]) == ("held", "held")
     table = next(t for t in made.section.tables if t.csv == "table2.csv")
     assert table.rows[0][1] == pytest.approx((10 * 2.1 + 30 * 4.1) / 40)
     nothing = {"same": same * np.nan, "other": other * np.nan, "rows": rows * 0}
-    empty = predictors(nothing, tmp_path)
+    empty = predictors(nothing, tmp_path, "in both orders")
     assert set(outcomes(empty).values()) == {"not testable here"}
 
 
@@ -198,6 +216,29 @@ def test_readers(tmp_path: Path, official: np.ndarray, trees: dict[str, Any]) ->
     alone = human_limit(trees, None, tmp_path)
     assert set(outcomes(alone).values()) == {"not testable here"}
     assert alone.section.figures == ()
+    tests = {tuple(row[:2]): row for row in made.section.tables[1].rows}
+    row = tests["erosion", "RMSE"]
+    assert row[3:5] == [FOLDS, "exact"]
+    assert row[8] == PATIENTS
+    assert row[6] < row[5].value < row[7]
+    model, other, one = (
+        t[:, list(GROUPS["erosion"])] for t in (trees["predicted_blend"], tables[1], tables[0])
+    )
+    gap = measure(model, one, ["rmse"])["rmse"].value - measure(other, one, ["rmse"])["rmse"].value
+    assert row[5].value == pytest.approx(gap)
+
+
+def test_the_truth_of_a_simulated_cohort_stays_beside_the_readers(
+    tmp_path: Path, official: np.ndarray, trees: dict[str, Any]
+) -> None:
+    reader = noisy(official, 0.3, 5).round()
+    made = against_truth({**trees, "official": reader}, official, reader, tmp_path)
+    rows = {tuple(row[:2]): row for row in made.section.tables[0].rows}
+    columns = list(GROUPS["nf"])
+    for name, table in (("reader 1", reader), ("blend", trees["predicted_blend"])):
+        wanted = measure(table[:, columns], official[:, columns], ["r"])["r"]
+        assert rows["foot narrowing", name][2].value == pytest.approx(wanted.value)
+    assert made.verdicts == ()
 
 
 @pytest.mark.usefixtures("unsaved")
@@ -308,10 +349,10 @@ def test_poor_data_give_reasons_not_crashes(
         m: {"true": table(2), "predicted": table(3), **who} for m in ("space", "none", "erosion")
     }
     found = [
-        *(segmentation(scores, f, tmp_path, erosion=e) for f in ("true", "predicted")
+        *(segmentation(scores, f, tmp_path, FIGURES[e], MARGINS) for f in ("true", "predicted")
           for e in (False, True)),
         correlations(labels, tmp_path),
-        *(symmetry(trees, f, tmp_path) for f in ("true", "predicted")),
+        *(symmetry(trees, f, tmp_path, MARGINS) for f in ("true", "predicted")),
         human_limit(trees, (labels, table(4)), tmp_path),
         all_measures(trees, tmp_path), totals(trees, tmp_path),
         ablations(scores, trees, tmp_path),

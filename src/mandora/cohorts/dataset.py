@@ -8,7 +8,7 @@ validation uses the official label.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +157,17 @@ class Dataset:
         total = weights.sum(axis=0)
         mean = np.nansum(np.nan_to_num(table) * weights, axis=0) / np.where(total > 0, total, 1)
         return np.asarray(np.where(total > 0, mean, official))
+
+    def read_by(self, reader: str) -> Dataset:
+        """The same data set with the scores of one of its readers as official label.
+
+        Raises:
+            ValueError: if there is no such reader.
+        """
+        if reader not in self.readers:
+            known = ", ".join(self.readers) or "none"
+            raise InputError(f"{self.root} has no reader {reader!r}; its readers are {known}")
+        return replace(self, official=self.readers[reader])
 
     def of_patients(self, patients: frozenset[str]) -> Dataset:
         """The part of the data set that belongs to these patients."""

@@ -8,7 +8,7 @@ together, and intervals over joints would be far too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -91,6 +91,7 @@ def intervals(
     reference: ArrayLike,
     names: Iterable[str],
     resampling: Resampling = Resampling(),
+    patients: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> dict[str, Interval]:
     """Numbers that compare scores, with intervals.
 
@@ -99,6 +100,8 @@ def intervals(
         reference: likewise.
         names: of ``metrics.METRICS``. ``spearman`` and ``auc`` take longest.
         resampling: how.
+        patients: whose each row is; rows of one patient are drawn together. None: each row is
+            another's.
 
     Returns:
         One interval for each name, in that order.
@@ -106,7 +109,7 @@ def intervals(
     Raises:
         ValueError: if the shapes differ or have no second axis.
     """
-    p, t = _known(predicted, reference)
+    p, t = _known(patients, predicted, reference)
     counts = resampling.counts(len(p))
     numbers = measure(predicted, reference, names)
     return {
@@ -121,6 +124,7 @@ def difference_intervals(
     reference: ArrayLike,
     names: Iterable[str],
     resampling: Resampling = Resampling(),
+    patients: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> dict[str, Interval]:
     """By how much two methods differ on the same patients, with intervals.
 
@@ -133,6 +137,7 @@ def difference_intervals(
         reference: likewise.
         names: of ``metrics.METRICS``.
         resampling: how.
+        patients: as for :func:`intervals`.
 
     Returns:
         Number of the first less number of the second for each name, in that order.
@@ -140,7 +145,7 @@ def difference_intervals(
     Raises:
         ValueError: if the shapes differ or have no second axis.
     """
-    one, two, t = _known(first, second, reference)
+    one, two, t = _known(patients, first, second, reference)
     counts = resampling.counts(len(t))
     names = tuple(names)
     of_one, of_two = measure(one, t, names), measure(two, t, names)
@@ -170,8 +175,8 @@ def interval_of(
     return _interval(statistic(np.arange(patients)), values, patients, resampling)
 
 
-def _known(*tables: ArrayLike) -> list[Floats]:
-    """Joints that all tables have, of the patients who have any."""
+def _known(patients: Sequence[str] | NDArray[np.str_] | None, *tables: ArrayLike) -> list[Floats]:
+    """Joints that all tables have, of the patients who have any; a row for each patient."""
     first, *others = (np.asarray(table, dtype=np.float64) for table in tables)
     for other in others:
         same_shape(first, other)
@@ -181,8 +186,29 @@ def _known(*tables: ArrayLike) -> list[Floats]:
             "as (patients, 1)"
         )
     known = np.logical_and.reduce([np.isfinite(table) for table in (first, *others)])
-    kept = known.any(axis=1)
-    return [np.where(known, table, np.nan)[kept] for table in (first, *others)]
+    whole = [np.where(known, table, np.nan) for table in (first, *others)]
+    if patients is not None:
+        whole = [_side_by_side(np.asarray(patients), table) for table in whole]
+    kept = np.isfinite(whole[0]).any(axis=1)
+    return [table[kept] for table in whole]
+
+
+def _side_by_side(patients: NDArray[np.str_], table: Floats) -> Floats:
+    """(patients, most rows of one × joints): the rows of a patient behind each other, then NaN.
+
+    With repeats, a patient is tested several times; that makes no more patients.
+    """
+    if patients.shape != table.shape[:1]:
+        raise InputError(
+            f"{patients.size} patients are named for {len(table)} rows; name one for each row"
+        )
+    names, at = np.unique(patients, return_inverse=True)
+    order = np.argsort(at, kind="stable")
+    counts = np.bincount(at, minlength=len(names))
+    turn = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+    made = np.full((len(names), int(counts.max(initial=0)), table.shape[1]), np.nan)
+    made[at[order], turn] = table[order]
+    return made.reshape(len(names), -1)
 
 
 def _resampled(name: str, p: Floats, t: Floats, counts: Floats) -> Floats:

@@ -1,14 +1,13 @@
 """Judging the paper's claims from plain numbers, by the rules of :mod:`.claims`.
 
-Each function named ``*_claims`` judges the claims of one experiment. Where numbers are missing or
+Each function named ``*_claims`` judges the claims of one experiment; those that compare two
+methods are in :mod:`.comparison_rules`. Where numbers are missing or
 too few, a claim is "not testable here" for a reason: nothing is held for want of evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,109 +16,19 @@ from mandora.anatomy import FAMILIES, POINTS, SITES, Damage, JointGroup, Limb
 from mandora.evaluation import Floats, Number, Table, same_shape
 from mandora.evaluation.agreement import DECIMALS, Pairwise
 from mandora.evaluation.claims import (
-    ALPHA,
-    BY_ID,
     CUTOFF,
-    FAMILY_TITLES,
     FINGERS_WITHIN,
     LARGE_R,
     MEDIUM_R,
     MIN_CASES,
-    MIN_FOLDS,
     MOST_WITHIN,
-    QUANTITIES,
-    R_MARGIN,
-    RMSE_MARGIN,
     SIMILAR_SHARES,
     SMALL_R,
     STANDS_OUT,
     UBIQUITOUS,
-    Held,
     Verdict,
-    least_folds,
+    judged,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class FoldPair:
-    """One quantity of two methods, fold by fold.
-
-    Attributes:
-        first: (folds,) of the method that the claim is about; NaN where it is not defined.
-        second: (folds,) of the method that it is compared with.
-        p: of the paired test, see :func:`mandora.evaluation.agreement.signed_ranks`;
-            one-sided, towards the first being better, but two-sided for erosion masks.
-        reason: why there is no value, if there is none.
-    """
-
-    first: ArrayLike
-    second: ArrayLike
-    p: Number
-    reason: str = "no fold has both values"
-
-
-FoldPairs = Mapping[str, Mapping[str, FoldPair]]
-"""``nh``, ``eh``, ``nf``, ``ef`` → ``r``, ``rmse`` → values; what was not run is left out."""
-
-
-def _verdict(name: str, outcome: bool | None, number: str, reason: str) -> Verdict:
-    held: Held = "not testable here"
-    if outcome is not None:
-        held = "held" if outcome else "did not hold"
-    return Verdict(BY_ID[name], held, number, reason)
-
-
-class _Change(NamedTuple):
-    """What the first method changes; ``significant`` is None where it cannot be told."""
-
-    better: bool
-    significant: bool | None
-    number: str
-    reason: str
-
-
-def _change(
-    pair: FoldPair | None, quantity: str, sides: Literal[1, 2] = 1, better: str = "better"
-) -> _Change:
-    if pair is None:
-        return _Change(False, None, "", "this run has no such comparison")
-    one, two = same_shape(pair.first, pair.second)
-    both = np.isfinite(one) & np.isfinite(two)
-    n, least = int(both.sum()), least_folds(sides)
-    if n == 0:
-        return _Change(False, None, "", pair.reason)
-    first, second = float(one[both].mean()), float(two[both].mean())
-    p = f"p = {pair.p.value:.2g}" if pair.p.reason is None else "no p"
-    number = f"{second:.3f} → {first:.3f}, {p}, {_folds(n, both.size)}"
-    gain = round((first - second) * (1 if quantity == "r" else -1), DECIMALS)
-    if n < least:
-        why = f"a test needs {least} folds or more to reach p < {ALPHA:g}"
-        return _Change(gain > 0, None, number, why)
-    if gain <= 0:
-        return _Change(False, False, number, f"the mean over folds is not {better}")
-    if pair.p.reason is not None:
-        return _Change(True, None, number, f"no p value: {pair.p.reason}")
-    if pair.p.value < ALPHA:
-        return _Change(True, True, number, f"{better}, and p is below {ALPHA:g}")
-    usual = ", though below 0.05" if pair.p.value < 0.05 else ""
-    return _Change(True, False, number, f"{better}, but p is not below {ALPHA:g}{usual}")
-
-
-def _folds(n: int, of: int) -> str:
-    return f"{n}{f' of {of}' if n < of else ''} {'fold' if of == 1 else 'folds'}"
-
-
-def _judge_families(name: str, pairs: FoldPairs) -> list[Verdict]:
-    made = []
-    for family in FAMILY_TITLES:
-        for quantity in QUANTITIES:
-            claim = f"{name}-{family}-{quantity}"
-            change = _change(pairs.get(family, {}).get(quantity), quantity)
-            outcome = change.significant
-            if claim == "symmetry-ef-r" and outcome is not None:
-                outcome = change.better and not outcome
-            made.append(_verdict(claim, outcome, change.number, change.reason))
-    return made
 
 
 def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
@@ -159,35 +68,7 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
         else:
             lowest = min((c < CUTOFF).mean() for c in cases[name] if c.size)
             reason = f"lowest of a joint: {100 * lowest:.1f} %"
-        made.append(_verdict(f"locate-{name}", None if few or lost else outcome, number, reason))
-    return made
-
-
-def segmentation_claims(pairs: FoldPairs) -> list[Verdict]:
-    """Figure 5: first with the joint-space mask, second without; p one-sided."""
-    return _judge_families("mask", pairs)
-
-
-def symmetry_claims(pairs: FoldPairs) -> list[Verdict]:
-    """Figure 8: first the blend with the trees, second patch scores alone; p one-sided."""
-    return _judge_families("symmetry", pairs)
-
-
-def erosion_mask_claims(pairs: FoldPairs) -> list[Verdict]:
-    """Figure 6: first with erosion masks, second without; p two-sided."""
-    made = []
-    for family in FAMILY_TITLES:
-        changes = {
-            word: _change(pairs.get(family, {}).get(quantity), quantity, 2)
-            for quantity, word in QUANTITIES.items()
-        }
-        found = [change.significant for change in changes.values()]
-        outcome = False if True in found else None if None in found else True
-        number = "; ".join(f"{word} {c.number}" for word, c in changes.items() if c.number)
-        reasons = [f"{word}: {change.reason}" for word, change in changes.items()]
-        if len({change.reason for change in changes.values()}) == 1:
-            reasons = [changes["r"].reason]
-        made.append(_verdict(f"erosionmask-{family}", outcome, number, "; ".join(reasons)))
+        made.append(judged(f"locate-{name}", None if few or lost else outcome, number, reason))
     return made
 
 
@@ -204,7 +85,7 @@ def total_claims(totals: Table) -> list[Verdict]:
         )  # fmt: skip
         reason = r.reason or (f"fewer than {MIN_CASES} cases" if r.n < MIN_CASES else None)
         outcome = None if reason else r.value >= MEDIUM_R
-        made.append(_verdict(f"totals-{name}", outcome, number, reason or _size(r.value)))
+        made.append(judged(f"totals-{name}", outcome, number, reason or _size(r.value)))
     return made
 
 
@@ -230,7 +111,7 @@ def joint_claims(maps: Mapping[str, Pairwise]) -> list[Verdict]:
             if 2 * r.size >= pairs.sum():
                 outcome = share >= UBIQUITOUS
                 reason = f"{r.size:,} of {int(pairs.sum()):,} pairs have an r"
-        made.append(_verdict(f"joints-{name}", outcome, number, reason))
+        made.append(judged(f"joints-{name}", outcome, number, reason))
     return made
 
 
@@ -259,8 +140,8 @@ def _leads(name: str, features: Floats) -> Verdict:
     rows, wins = int(known.sum()), int(first.sum())
     reason = f"{rows} of {len(SITES)} sites have SHAP values"
     if 2 * rows < len(SITES):
-        return _verdict(f"shap-{name}", None, "", f"{reason}; half are needed")
-    return _verdict(f"shap-{name}", 2 * wins > rows, f"{wins} of {rows} sites", reason)
+        return judged(f"shap-{name}", None, "", f"{reason}; half are needed")
+    return judged(f"shap-{name}", 2 * wins > rows, f"{wins} of {rows} sites", reason)
 
 
 def _rows_that_count(features: Floats) -> np.ndarray:
@@ -277,13 +158,13 @@ def _clusters(name: str, features: Floats, blocks: list[Block]) -> Verdict:
     times = {}
     for title, inside, around in blocks:
         if not (inside & known).any() or not (around & known).any():
-            return _verdict(f"shap-{name}", None, "", f"{title}: no site has SHAP values")
+            return judged(f"shap-{name}", None, "", f"{title}: no site has SHAP values")
         high, low = features[inside & known].mean(), features[around & known].mean()
         times[title] = float(high / low) if low > 0 else np.inf if high > 0 else 0.0
     number = "; ".join(f"{title} {ratio:.1f}×" for title, ratio in times.items())
     weak = [title for title, ratio in times.items() if ratio < STANDS_OUT]
     reason = f"below {STANDS_OUT:g}×: {', '.join(weak)}" if weak else "all stand out"
-    return _verdict(f"shap-{name}", not weak, number, reason)
+    return judged(f"shap-{name}", not weak, number, reason)
 
 
 def _sites(attribute: str) -> np.ndarray:
@@ -309,44 +190,3 @@ def _damage_blocks() -> list[Block]:
         rectangle = np.outer(rows, columns)
         made.append((f"{place} {kind}", rectangle & joint, rectangle & ~joint))
     return made
-
-
-def limit_claims(
-    damages: Mapping[Damage, Mapping[str, FoldPair]], readers: FoldPair | None
-) -> list[Verdict]:
-    """Figure 10; without a second reader give an empty mapping and None.
-
-    Args:
-        damages: kind → ``r``, ``rmse`` → first the model, second the other reader, both against
-            the reader that is the reference. Their p is not used: not to differ significantly is
-            no evidence of being alike.
-        readers: r between the two readers: first of narrowing, second of erosion.
-    """
-    made = []
-    for damage in Damage:
-        for quantity in QUANTITIES:
-            pair = damages.get(damage, {}).get(quantity)
-            made.append(_limit(damage, quantity, pair))
-    change = _change(readers, "r", better="higher for narrowing")
-    number = f"erosion → narrowing: {change.number}" if change.number else ""
-    reason = change.reason if readers else "this run has no second reader"
-    return [*made, _verdict("limit-readers", change.significant, number, reason)]
-
-
-def _limit(damage: Damage, quantity: str, pair: FoldPair | None) -> Verdict:
-    name = f"limit-{damage}-{quantity}"
-    if pair is None:
-        return _verdict(name, None, "", "this run has no second reader")
-    model, reader = same_shape(pair.first, pair.second)
-    both = np.isfinite(model) & np.isfinite(reader)
-    n = int(both.sum())
-    if n == 0:
-        return _verdict(name, None, "", pair.reason)
-    ours, theirs = float(model[both].mean()), float(reader[both].mean())
-    number = f"model {ours:.3f}, reader {theirs:.3f}, {_folds(n, both.size)}"
-    if n < MIN_FOLDS:
-        return _verdict(name, None, number, f"fewer than {MIN_FOLDS} folds")
-    lag = theirs - ours if quantity == "r" else ours - (1 + RMSE_MARGIN) * theirs
-    near = round(lag, DECIMALS) <= (R_MARGIN if quantity == "r" else 0)
-    reason = "the model is comparable to a reader" if near else "the model is worse than a reader"
-    return _verdict(name, near == (damage is Damage.NARROWING), number, reason)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,12 +18,29 @@ from typing import Literal, get_args
 from mandora.anatomy import FAMILIES, Damage
 from mandora.errors import InputError
 from mandora.files import write_atomically
+from mandora.settings import EquivalenceSettings
 
-Held = Literal["held", "did not hold", "not testable here"]
+Held = Literal["held", "did not hold", "undecided", "not testable here"]
 OUTCOMES: tuple[Held, ...] = get_args(Held)
+
+Sort = Literal["method", "null", "simulator"]
+SORTS: Mapping[Sort, str] = {
+    "method": "Of the method: they depend on the trained networks and trees.",
+    "null": "Of no difference: the paper found no significant gain. Not to find one is no "
+    "evidence, so they hold only if the two are shown to be alike, within a margin that was set "
+    "before the run.",
+    "simulator": "Of the labels alone, whatever the model. On simulated patients they test the "
+    "simulator, not the method.",
+}
+"""What a claim is about. Outcomes are counted for each sort by itself: a claim that the simulator
+was built to bear out says nothing of the method."""
 
 ALPHA = 0.01
 """Level of significance: the paper names none, but calls p = 0.041 not significant."""
+CONFIDENCE = 0.95
+"""Of intervals over patients."""
+ALIKE_ALPHA = 0.05
+"""Level of each of the two one-sided tests of equivalence."""
 CUTOFF = 0.02  # normalised distance, as in figure 3
 FINGERS_WITHIN = 0.98  # the paper's share of finger joints
 SIMILAR_SHARES = 0.02  # differ by no more than the share of finger joints that may miss
@@ -49,6 +66,7 @@ class Claim:
 
     Attributes:
         id: its name; the part before the first hyphen is the experiment's.
+        sort: what it is about, see :data:`SORTS`.
         text: the claim, in our words.
         where: the figure or table that supports it.
         paper: the paper's number, or that its text gives none.
@@ -56,6 +74,7 @@ class Claim:
     """
 
     id: str
+    sort: Sort
     text: str
     where: str
     paper: str
@@ -79,6 +98,13 @@ class Verdict:
     reason: str
 
 
+_ALIKE_INTERVAL = f"{100 * (1 - 2 * ALIKE_ALPHA):g} % interval over patients"
+_ALIKE = (
+    f"the whole {_ALIKE_INTERVAL} of the change lies within the margin of the settings' table "
+    "equivalence (two one-sided tests)"
+)
+
+
 def _claims() -> Iterator[Claim]:
     shares = [
         ("finger", "Nearly all finger joints are located", "c", "more than 98.0 %",
@@ -92,28 +118,28 @@ def _claims() -> Iterator[Claim]:
     ]  # fmt: skip
     for name, text, panel, paper, rule in shares:
         text += f" (within {CUTOFF:g} of the film's size)"
-        yield Claim(f"locate-{name}", text, f"Fig. 3{panel}", paper, rule)
+        yield Claim(f"locate-{name}", "method", text, f"Fig. 3{panel}", paper, rule)
     yield from _improvements("mask", "Segmenting joint spaces", "Fig. 5")
     for family, title in FAMILY_TITLES.items():
         panels = _panels(family)
-        rule = f"neither r nor RMSE is better with {_significance(2)}"
+        rule = f"neither r nor RMSE changes: {_ALIKE}"
         text = f"Segmenting erosions does not improve {title}"
-        yield Claim(f"erosionmask-{family}", text, f"Fig. 6{panels}", NO_NUMBER, rule)
+        yield Claim(f"erosionmask-{family}", "null", text, f"Fig. 6{panels}", NO_NUMBER, rule)
     for name in ("narrowing-erosion", "left-right", "hand-foot"):
         text = f"Total damage correlates from medium to high: {' with '.join(name.split('-'))}"
         rule = f"Pearson's r over films is {MEDIUM_R:g} or more"
-        yield Claim(f"totals-{name}", text, "Table 1", NO_NUMBER, rule)
+        yield Claim(f"totals-{name}", "simulator", text, "Table 1", NO_NUMBER, rule)
     for name, panel in (("same", "a"), ("other", "b")):
         text = f"Joints correlate with almost all joints of the {name} side"
         rule = f"r is {SMALL_R:g} or more in at least {_percent(UBIQUITOUS)} of the pairs"
-        yield Claim(f"joints-{name}", text, f"Fig. 7{panel}", NO_NUMBER, rule)
+        yield Claim(f"joints-{name}", "simulator", text, f"Fig. 7{panel}", NO_NUMBER, rule)
     for claim in _improvements("symmetry", "The symmetry stage", "Fig. 8"):
         if claim.id != "symmetry-ef-r":
             yield claim
             continue
-        text = "The symmetry stage raises r of foot erosion, but not significantly"
-        rule = f"the mean over folds is better, but not with {_significance()}"
-        yield Claim(claim.id, text, claim.where, "0.693 → 0.711, p = 0.041", rule)
+        text = "The symmetry stage does not raise r of foot erosion significantly"
+        paper = "0.693 → 0.711, p = 0.041"
+        yield Claim(claim.id, "null", text, claim.where, paper, f"r does not change: {_ALIKE}")
     most, times = "mean |SHAP| for more than half of the sites", f"at least {STANDS_OUT:g} times"
     shap = [
         ("own", "The strongest predictor of a score is generally the joint's own patch score",
@@ -127,7 +153,7 @@ def _claims() -> Iterator[Claim]:
          "b, Table 3", f"of the other side's features it has the largest {most}"),
     ]  # fmt: skip
     for name, text, panel, rule in shap:
-        yield Claim(f"shap-{name}", text, f"Fig. 9{panel}", NO_NUMBER, rule)
+        yield Claim(f"shap-{name}", "method", text, f"Fig. 9{panel}", NO_NUMBER, rule)
     for damage, paper in ((Damage.NARROWING, "readers: 0.88"), (Damage.EROSION, "readers: 0.78")):
         near = damage is Damage.NARROWING
         for quantity, panel in zip(QUANTITIES, _panels(damage), strict=True):
@@ -135,21 +161,27 @@ def _claims() -> Iterator[Claim]:
             text = f"{QUANTITIES[quantity]} of {damage} {does} that between two readers"
             margin = f"{R_MARGIN:g} lower" if quantity == "r" else f"{_percent(RMSE_MARGIN)} higher"
             most = "at most" if near else "more than"
-            rule = f"the mean over folds is {most} {margin} than the reader's"
+            rule = f"the whole {_ALIKE_INTERVAL} is {most} {margin} than the reader's number"
             known = f"{paper} (about); model: {NO_NUMBER}" if quantity == "r" else NO_NUMBER
-            yield Claim(f"limit-{damage}-{quantity}", text, f"Fig. 10{panel}", known, rule)
+            name = f"limit-{damage}-{quantity}"
+            yield Claim(name, "method", text, f"Fig. 10{panel}", known, rule)
     text = "Readers agree less on erosion than on narrowing"
     rule = f"mean r over folds is lower, with {_significance()}"
-    yield Claim("limit-readers", text, "Fig. 10ac", "about 0.78 against about 0.88", rule)
+    paper = "about 0.78 against about 0.88"
+    yield Claim("limit-readers", "simulator", text, "Fig. 10ac", paper, rule)
 
 
 def _improvements(name: str, what: str, figure: str) -> Iterator[Claim]:
-    rule = f"the mean over folds is better, with {_significance()}"
+    rule = (
+        f"the mean over folds is better, with {_significance()}, and so is the whole "
+        f"{_percent(CONFIDENCE)} interval of the change over patients"
+    )
     for family, title in FAMILY_TITLES.items():
         for quantity, panel in zip(QUANTITIES, _panels(family), strict=True):
             does = "raises r" if quantity == "r" else "lowers RMSE"
             text = f"{what} {does} of {title} significantly"
-            yield Claim(f"{name}-{family}-{quantity}", text, f"{figure}{panel}", NO_NUMBER, rule)
+            where = f"{figure}{panel}"
+            yield Claim(f"{name}-{family}-{quantity}", "method", text, where, NO_NUMBER, rule)
 
 
 def least_folds(sides: Literal[1, 2] = 1) -> int:
@@ -176,6 +208,17 @@ CLAIMS: tuple[Claim, ...] = tuple(_claims())
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
+_IN_WORDS: Mapping[bool | None, Held] = {
+    True: "held", False: "did not hold", None: "not testable here",
+}  # fmt: skip
+
+
+def judged(name: str, outcome: bool | Held | None, number: str, reason: str) -> Verdict:
+    """The verdict on a claim by its id; None: not testable here."""
+    held = outcome if isinstance(outcome, str) else _IN_WORDS[outcome]
+    return Verdict(BY_ID[name], held, number, reason)
+
+
 def complete(
     verdicts: Iterable[Verdict], reason: str = "this run has no result for it"
 ) -> tuple[Verdict, ...]:
@@ -196,16 +239,22 @@ def complete(
     return tuple(made.get(c.id, Verdict(c, "not testable here", "", reason)) for c in CLAIMS)
 
 
-def write_claims(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """Write ``claims.json``: how many claims had which outcome, then each of them.
+def counts(verdicts: Iterable[Verdict]) -> dict[Sort, dict[Held, int]]:
+    """How many claims of each sort had which outcome; there is no sum over sorts."""
+    found = Counter((verdict.claim.sort, verdict.held) for verdict in verdicts)
+    return {sort: {outcome: found[sort, outcome] for outcome in OUTCOMES} for sort in SORTS}
 
-    A claim has the keys ``id``, ``text``, ``where``, ``paper``, ``rule``, ``held``, ``number``
-    and ``reason``, all of them text. The file is replaced as a whole.
+
+def write_claims(path: Path, verdicts: Iterable[Verdict], margins: EquivalenceSettings) -> None:
+    """Write ``claims.json``: outcomes counted by sort, the margins, then each claim.
+
+    A claim has the keys ``id``, ``sort``, ``text``, ``where``, ``paper``, ``rule``, ``held``,
+    ``number`` and ``reason``, all of them text. The file is replaced as a whole.
     """
     made = list(verdicts)
-    counts = Counter(verdict.held for verdict in made)
     about = {
-        "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
+        "counts": counts(made),
+        "equivalence": margins.model_dump(),
         "claims": [
             {**asdict(v.claim), "held": v.held, "number": v.number, "reason": v.reason}
             for v in made

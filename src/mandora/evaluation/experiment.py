@@ -46,12 +46,17 @@ MASKS: Mapping[str, Mapping[str, Any]] = {
 }
 """What the damage network draws, in all folds: the paper's comparisons (figures 5 and 6)."""
 
+BOTTLENECKED: Mapping[str, Mapping[str, Any]] = {
+    f"{mask}-bottleneck": {**MASKS[mask], "bottleneck": True} for mask in (BASE, "none")
+}
+"""Figure 5 as published, beside a design whose regressor sees the patch itself as well."""
+
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     # the ordinal loss is about four times as large, so it is weighed less
     "ordinal": {"head": "ordinal", "score_weight": 1.0},
     "heads": {"heads": "family"},
 }
-"""Changes of the damage network that are tried in the first folds."""
+"""Changes of the network of all joints that are tried in the first folds."""
 
 GROUPS_APART = "groups"
 """Beside these: a damage network for each group of joints instead of one for all."""
@@ -75,6 +80,17 @@ def changed(settings: TrainDamageSettings, changes: Mapping[str, Any]) -> TrainD
     return settings.model_copy(update={"network": network})
 
 
+def arms(settings: ReproduceSettings) -> dict[str, Mapping[str, Any]]:
+    """The damage networks of all folds: name → what differs from the settings' network."""
+    more = settings.bottleneck_arms and not settings.damage.network.bottleneck
+    return {**MASKS, **(BOTTLENECKED if more else {})}
+
+
+def tried(settings: ReproduceSettings) -> tuple[str, ...]:
+    """What the first folds try as well; a network of one family has no such parts to change."""
+    return (*ABLATIONS, GROUPS_APART) if settings.damage.network.design == "all-joints" else ()
+
+
 def of_share(share: float) -> str:
     """Name of the damage network that is trained on this share of the patients."""
     return f"share-{100 * share:g}"
@@ -85,8 +101,14 @@ def fewer(
 ) -> tuple[Split, TrainDamageSettings]:
     """Less to train on, as many steps: what is then lost is lost for want of patients."""
     kept = max(1, round(share * len(split.networks)))
-    epochs = round(settings.loop.epochs * len(split.networks) / kept)
-    loop = settings.loop.model_copy(update={"epochs": epochs})
+    more = len(split.networks) / kept
+    loop = settings.loop
+    counts = {
+        name: round(more * count)
+        for name in ("epochs", "drop_after", "restart_every")
+        if (count := getattr(loop, name)) is not None
+    }
+    loop = loop.model_copy(update=counts)
     return (
         replace(split, networks=split.networks[:kept]),
         settings.model_copy(update={"loop": loop}),
@@ -139,28 +161,32 @@ class _FoldJobs:
         jobs = [
             self._job("locate", partial(train_localisers, study, split, locate), locate.to_toml())
         ]
-        for name, changes in MASKS.items():
+        for name, changes in arms(settings).items():
             damage = changed(settings.damage, changes)
             jobs += self._damage(name, split, damage, for_trees=name == BASE)
         networks = self._networks(BASE, changed(settings.damage, MASKS[BASE]))
         points = partial(find_points, study, split, networks)
         grow = partial(grow_trees, f"{self.fold.name}/scores-{BASE}", settings.forest)
-        explain = partial(explain_trees, f"{self.fold.name}/trees", "predicted")
+        both = settings.shap_rows == "both orders"
+        explain = partial(explain_trees, f"{self.fold.name}/trees", "predicted", both)
         return [
             *jobs,
             self._job("points", points, "points", "locate", f"damage-{BASE}", files=(POINTS_FILE,)),
             self._job("trees", grow, settings.forest.to_toml(), f"scores-{BASE}",
                       files=(TREES_FILE,)),
-            self._job("shap", explain, "shap", "trees", files=(SHAP_FILE,)),
+            self._job("shap", explain, f"shap, {settings.shap_rows}", "trees", files=(SHAP_FILE,)),
         ]  # fmt: skip
 
     def more(self) -> list[Job]:
         """Beyond the paper: ablations and the learning curve."""
         split, damage = self.fold.split, changed(self.settings.damage, MASKS[BASE])
         jobs = []
-        for name, changes in ABLATIONS.items():
-            jobs += self._damage(name, split, changed(damage, changes), for_trees=True)
-        jobs += self._apart(split, damage)
+        for name in tried(self.settings):
+            if name == GROUPS_APART:
+                jobs += self._apart(split, damage)
+            else:
+                one = changed(damage, ABLATIONS[name])
+                jobs += self._damage(name, split, one, for_trees=True)
         for share in self.settings.shares:
             jobs += self._damage(of_share(share), *fewer(split, damage, share), for_trees=True)
         return jobs

@@ -21,6 +21,7 @@ from mandora.anatomy import SITES, TARGETS, Side, Site
 from mandora.errors import InputError
 from mandora.evaluation import Floats, Number, score_table
 from mandora.symmetry.features import (
+    N_ORDERS,
     N_SIDES,
     SITE_INDEX,
     feature_columns,
@@ -73,7 +74,11 @@ class Contributions:
 
 
 def mean_contributions(
-    forest: JointForest, patch_scores: ArrayLike, progress: Progress | None = None
+    forest: JointForest,
+    patch_scores: ArrayLike,
+    progress: Progress | None = None,
+    *,
+    both_orders: bool = True,
 ) -> Contributions:
     """Explain the predictions of a forest for patients that did not train it.
 
@@ -87,17 +92,20 @@ def mean_contributions(
         forest: not trained with these patients.
         patch_scores: (N, 86), columns in the order of ``anatomy.TARGETS``; NaN = missing.
         progress: told after each site.
+        both_orders: explain both rows; else the one as it is alone, as published.
 
     Returns:
-        Mean |SHAP| over all rows: both sides and both orders of each patient.
+        Mean |SHAP| over all rows: both sides, and the chosen orders, of each patient.
 
     Raises:
         ValueError: if the table does not fit, shap is not installed, or see :func:`shap_values`.
     """
     table = score_table(patch_scores)
     sums, n_rows = np.zeros((len(SITES), len(TARGETS))), np.zeros(len(SITES), dtype=np.int64)
+    # the rows of a patient's side come in turn: as they are, exchanged
+    chosen = np.resize([True, both_orders], len(table) * N_SIDES * N_ORDERS)
     for i, site in enumerate(SITES):
-        scored = ~np.isnan(target_values(table, site))
+        scored = ~np.isnan(target_values(table, site)) & chosen
         if forest.trained[i] and scored.any():
             values, _ = shap_values(forest, site, feature_rows(table, site)[scored])
             places = np.tile(_places()[i].reshape(-1, len(TARGETS)), (len(table), 1))[scored]

@@ -18,6 +18,7 @@ from mandora.evaluation.figures_localisation import (
 from mandora.evaluation.figures_predictors import shap_bars
 from mandora.evaluation.figures_readers import (
     GradePanel,
+    LimitTest,
     ReaderPanel,
     bland_altman,
     confusion,
@@ -30,6 +31,7 @@ __all__ = [
     "FoldValues",
     "GradePanel",
     "LearningCurve",
+    "LimitTest",
     "LocatedExample",
     "PairTest",
     "ReaderPanel",

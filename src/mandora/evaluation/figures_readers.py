@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from mandora.evaluation.figures_style import (
     letter_title,
     new_figure,
     number,
+    p_text,
     say_why_empty,
     styled,
 )
@@ -40,6 +41,24 @@ DOTS_UP_TO = 1500
 JITTER = 0.28  # grades; whole grades would lie upon each other
 
 
+class LimitTest(NamedTuple):
+    """The model compared with reader 2, both against reader 1.
+
+    Attributes:
+        p_value: of the two-sided paired Wilcoxon signed-rank test over folds; NaN: no test.
+        folds: that differ, on which the test rests.
+        distribution: ``exact`` or ``normal approximation``.
+        difference: model less reader 2, over patients, with an interval.
+        patients: of whom there are scores of all three.
+    """
+
+    p_value: float
+    folds: int
+    distribution: str
+    difference: Estimate
+    patients: int
+
+
 @dataclass(frozen=True)
 class ReaderPanel:
     """One kind of damage, scored by the model and by two readers.
@@ -52,6 +71,7 @@ class ReaderPanel:
         maximum: highest grade, the end of the axes.
         r: by the names ``"model"`` and ``"reader 2"``: correlation with reader 1.
         rmse: by the same names, points of score.
+        tests: by ``"r"`` and ``"rmse"``: how the two differ.
     """
 
     title: str
@@ -61,6 +81,7 @@ class ReaderPanel:
     maximum: int
     r: Mapping[str, Estimate] = field(default_factory=dict)
     rmse: Mapping[str, Estimate] = field(default_factory=dict)
+    tests: Mapping[str, LimitTest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +103,7 @@ class GradePanel:
 
 @styled
 def human_limit(
-    panels: Sequence[ReaderPanel], *, interval: str = "95 % bootstrap interval"
+    panels: Sequence[ReaderPanel], *, interval: str = "95 % bootstrap interval over patients"
 ) -> Figure:
     """Figure 10: the model against reader 1 beside reader 2 against reader 1.
 
@@ -107,6 +128,9 @@ def human_limit(
         _draw_pair(row[1], panel, "reader 2", panel.reader_2)
         _draw_bars(row[2], panel.r, R_LABEL, "scores are missing or do not vary")
         _draw_bars(row[3], panel.rmse, "RMSE (points)", "scores are missing")
+        for axes, quantity in ((row[2], "r"), (row[3], "rmse")):
+            if quantity in panel.tests:
+                axes.set_xlabel(_test_words(panel.tests[quantity]), fontsize=7)
         titles = (f"{panel.title}: model", f"{panel.title}: reader 2", "correlation", "error")
         for column, title in enumerate(titles):
             letter_title(row[column], 4 * line + column, title)
@@ -114,9 +138,27 @@ def human_limit(
     footnote(
         figure,
         f"Line: equal scores. Grades are scattered by up to ±{JITTER:g} so that they can be "
-        f"seen; darker hexagons hold more joints (logarithmic). Error bars: {interval}.",
+        f"seen; darker hexagons hold more joints (logarithmic). Error bars: {interval}."
+        + _test_note([test for panel in panels for test in panel.tests.values()], interval),
     )
     return figure
+
+
+def _test_words(test: LimitTest) -> str:
+    value, low, high = test.difference
+    known = f"Δ {number(value)}\n({number(low)} to {number(high)})" if np.isfinite(value) else ""
+    return f"{p_text(test.p_value)}, {count_text(test.folds, 'fold')}\n{known}"
+
+
+def _test_note(tests: Sequence[LimitTest], interval: str) -> str:
+    if not tests:
+        return ""
+    ways = " and ".join(dict.fromkeys(t.distribution for t in tests if np.isfinite(t.p_value)))
+    return (
+        " p: two-sided paired Wilcoxon signed-rank test of the model against reader 2 over folds"
+        f"{f', {ways}' if ways else ''}. Δ: model less reader 2, {interval}, n = "
+        f"{max(test.patients for test in tests)}."
+    )
 
 
 def _draw_pair(axes: Axes, panel: ReaderPanel, name: str, scores: NDArray[Any]) -> None:

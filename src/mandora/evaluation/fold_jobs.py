@@ -67,15 +67,22 @@ class Study:
         path: of the data set.
         readers: weight of each reader in the label that training uses.
         cache: folder for prepared items, shared by all folds.
+        official: reader whose scores are the official label; None: that of the data set.
     """
 
     path: Path
     readers: tuple[tuple[str, float], ...]
     cache: Path
+    official: str | None = None
 
     def open(self) -> Dataset:
-        """Read its tables; no film is decoded."""
-        return open_dataset(self.path, dict(self.readers))
+        """Read its tables; no film is decoded.
+
+        Raises:
+            ValueError: if the data set cannot be used, or has no reader ``official``.
+        """
+        dataset = open_dataset(self.path, dict(self.readers))
+        return dataset if self.official is None else dataset.read_by(self.official)
 
 
 @dataclass(frozen=True)
@@ -315,7 +322,7 @@ def grow_trees(scores: str, settings: SymmetrySettings, place: Place) -> dict[st
     return {"patients": float(test.sum())}
 
 
-def explain_trees(trees: str, frame: str, place: Place) -> dict[str, float]:
+def explain_trees(trees: str, frame: str, both_orders: bool, place: Place) -> dict[str, float]:
     """Mean |SHAP| over the test patients; leaves ``shap.npz``.
 
     Arrays: ``same`` and ``other`` (1, 43, 43) and ``rows`` (1, 43), see
@@ -324,6 +331,7 @@ def explain_trees(trees: str, frame: str, place: Place) -> dict[str, float]:
     Args:
         trees: name of the job that grew them.
         frame: ``true`` or ``predicted``.
+        both_orders: as for :func:`mandora.evaluation.explain.mean_contributions`.
         place: where.
     """
     path = place.folders[trees] / f"{frame}.npz"
@@ -331,7 +339,9 @@ def explain_trees(trees: str, frame: str, place: Place) -> dict[str, float]:
     other, rows = same.copy(), np.zeros((1, len(SITES)), np.int64)
     if path.exists():
         with np.load(place.folders[trees] / TREES_FILE, allow_pickle=False) as data:
-            made = mean_contributions(JointForest.load(path), data[f"{frame}_patch"])
+            made = mean_contributions(
+                JointForest.load(path), data[f"{frame}_patch"], both_orders=both_orders
+            )
         same[0], other[0], rows[0] = made.same, made.other, made.n_rows
     _save(place.folder / SHAP_FILE, {"same": same, "other": other, "rows": rows})
     return {"rows": float(rows.sum())}

@@ -21,7 +21,7 @@ import jinja2
 from mandora.cells import csv_text
 from mandora.errors import InputError
 from mandora.evaluation import Number
-from mandora.evaluation.claims import OUTCOMES, Verdict
+from mandora.evaluation.claims import SORTS, Verdict, counts
 from mandora.files import write_atomically
 from mandora.records import RESEARCH_NOTICE
 
@@ -167,14 +167,16 @@ def write_report(
         raise InputError(f"sections name claims without a verdict: {', '.join(unknown)}")
     for table in tables:
         write_table(folder, table)
-    counts = Counter(verdict.held for verdict in claims)
     page = _template().render(
         title=title,
         kicker=kicker,
         notice=RESEARCH_NOTICE,
         head=[(name, _words(value)) for name, value in head.items()],
-        counts=[(outcome, counts[outcome]) for outcome in OUTCOMES],
         claims=claims,
+        sorts=[
+            (sort, SORTS[sort], found, [v for v in claims if v.claim.sort == sort])
+            for sort, found in counts(claims).items()
+        ],
         section_of={name: s for s in reversed(sections) for name in s.claims},
         sections=[_section(folder, section, verdicts) for section in sections],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mandora import __version__
 from mandora.anatomy import TARGETS
 from mandora.cohorts.content import content_digest
-from mandora.evaluation.claims import complete, write_claims
+from mandora.cohorts.dataset import Dataset
+from mandora.cohorts.layouts import open_dataset
+from mandora.evaluation.claims import Verdict, complete, write_claims
 from mandora.evaluation.experiment import (
-    ABLATIONS,
     BASE,
-    GROUPS_APART,
-    MASKS,
+    BOTTLENECKED,
+    arms,
     fewer,
     folds_of,
     jobs_of,
     of_share,
+    tried,
 )
 from mandora.evaluation.fold_jobs import (
     FRAMES,
@@ -40,6 +44,7 @@ from mandora.evaluation.gathered import Arrays, gathered, of_test
 from mandora.evaluation.report import write_report
 from mandora.evaluation.results import (
     Found,
+    MaskFigure,
     correlations,
     predictors,
     segmentation,
@@ -47,16 +52,29 @@ from mandora.evaluation.results import (
 )
 from mandora.evaluation.results_ablations import ablations, learning
 from mandora.evaluation.results_localisation import localisation
-from mandora.evaluation.results_readers import all_measures, human_limit, reader_tables, totals
+from mandora.evaluation.results_readers import (
+    against_truth,
+    all_measures,
+    human_limit,
+    reader_tables,
+    totals,
+)
 from mandora.files import write_atomically
 from mandora.phantom.cohort import simulate_cohort
+from mandora.phantom.readers import READER_NAMES
 from mandora.runners import Job, Plan, map_jobs, plan
-from mandora.settings import PRESETS, ReproduceSettings, SimulateSettings, SymmetrySettings, preset
+from mandora.settings import PRESETS, ReproduceSettings, SimulateSettings, preset
 from mandora.source import code_digest
+from mandora.training.splits import with_held
 
 CLAIMS_FILE, SETTINGS_FILE, COHORT_FOLDER, JOBS_FOLDER = (
     "claims.json", "reproduce.toml", "cohort", "jobs",
 )  # fmt: skip
+ABOUT_COHORT = Path("truth", "cohort.json")  # what says that a cohort is simulated
+BOTTLENECK = (
+    "Their regressor sees the patch only through the mask and the decoder's features, as published."
+)
+NO_BOTTLENECK = "Their regressor sees the patch itself as well; the published one does not."
 
 
 def smoke(settings: ReproduceSettings) -> ReproduceSettings:
@@ -68,12 +86,14 @@ def smoke(settings: ReproduceSettings) -> ReproduceSettings:
             update={"loop": loop, "network": stage.network.model_copy(update=network)}
         )
 
+    # so few levels are left that the smallest films can be halved as often
+    narrow = {"widths": (4, 6)} if settings.locate.network.design == "one-point" else {}
     return settings.model_copy(
         update={
             "plan": "repeated", "folds": 2, "patients": 6, "cohort_pixels_per_mm": 2.5,
-            "locate": short(settings.locate, input_px=64, found_threshold=0.0),
+            "locate": short(settings.locate, input_px=64, found_threshold=0.0, **narrow),
             "damage": short(settings.damage, patch_px=32, widths=(4, 6)),
-            "forest": SymmetrySettings(trees=5, depth=2, threads=1),
+            "forest": settings.forest.model_copy(update={"trees": 5, "depth": 2}),
             "more_folds": 1, "shares": (0.5,),
         }
     )  # fmt: skip
@@ -104,7 +124,7 @@ class Experiments:
         workers: int,
         report: Callable[[str], None],
     ) -> None:
-        self.out, self.settings, self.simulated = out, settings, data is None
+        self.out, self.settings = out, settings
         out.mkdir(parents=True, exist_ok=True)
         path = data or out / COHORT_FOLDER
         if data is None:
@@ -113,7 +133,9 @@ class Experiments:
                 pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
             )  # fmt: skip
             _keep_cohort(path, cohort, report)
-        self.study = Study(path.resolve(), tuple(readers), (out / "cache").resolve())
+        self.simulated = (path / ABOUT_COHORT).is_file()
+        official = READER_NAMES[0] if self.simulated and settings.official == "reader" else None
+        self.study = Study(path.resolve(), tuple(readers), (out / "cache").resolve(), official)
         self.dataset = self.study.open()
         folds = folds_of(self.dataset.patients, settings)
         self.folds: tuple[Fold, ...] = keep_folds(out / FOLDS_FILE, folds)
@@ -132,8 +154,11 @@ class Experiments:
         workers: int,
         report: Callable[[str], None],
         progress: Callable[[int, int], None],
-    ) -> Path:
+    ) -> tuple[Path, tuple[Verdict, ...]]:
         """Do what is not done, then write the report.
+
+        Returns:
+            The path of the report, and what it says about each claim.
 
         Raises:
             JobsFailed: if jobs failed; what the others have done is kept.
@@ -144,45 +169,70 @@ class Experiments:
         minutes = (time.monotonic() - began) / 60
         found = list(self._found(jobs))
         verdicts = complete(verdict for one in found for verdict in one.verdicts)
-        write_claims(self.out / CLAIMS_FILE, verdicts)
-        return write_report(self.out, self._head(minutes), verdicts, [one.section for one in found])
+        write_claims(self.out / CLAIMS_FILE, verdicts, self.settings.equivalence)
+        sections = [one.section for one in found]
+        return write_report(self.out, self._head(minutes), verdicts, sections), verdicts
 
-    def _found(self, jobs: Path) -> Sequence[Found]:
-        folds, out = self.folds, self.out
+    def _found(self, jobs: Path) -> Iterator[Found]:
+        folds, out, margins = self.folds, self.out, self.settings.equivalence
         trees = gathered(jobs, folds, "trees", TREES_FILE)
-        scores = {mask: self._scores(jobs, mask, folds) for mask in MASKS}
-        tested_scores = {mask: of_test(arrays) for mask, arrays in scores.items()}
-        unknown = np.full(len(TARGETS), np.nan)
-        official = np.array([self.dataset.official.get(p, unknown) for p in self.dataset.patients])
-        readers = reader_tables(self.dataset, [str(name) for name in trees["patient"]])
+        scores = {name: self._scores(jobs, name, folds) for name in arms(self.settings)}
+        tested_scores = {name: of_test(arrays) for name, arrays in scores.items()}
+        patients = [str(name) for name in trees["patient"]]
+        readers = reader_tables(self.dataset, patients)
         tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
-        return [
-            localisation(of_test(gathered(jobs, folds, "points", POINTS_FILE)), tested, out),
-            *(segmentation(tested_scores, frame, out, erosion=False) for frame in FRAMES),
-            *(segmentation(tested_scores, frame, out, erosion=True) for frame in FRAMES),
-            correlations(official, out),
-            *(symmetry(trees, frame, out) for frame in FRAMES),
-            predictors(gathered(jobs, folds, "shap", SHAP_FILE), out),
-            human_limit(trees, readers, out),
-            all_measures(trees, out),
-            totals(trees, out),
-            *self._beyond(jobs, scores, trees),
-        ]
+        yield localisation(of_test(gathered(jobs, folds, "points", POINTS_FILE)), tested, out)
+        for figure in self._mask_figures():
+            for frame in FRAMES:
+                yield segmentation(tested_scores, frame, out, figure, margins)
+        official = _labels(self.dataset, self.dataset.patients)
+        yield correlations(official, out, self._official())
+        for frame in FRAMES:
+            yield symmetry(trees, frame, out, margins)
+        rows = self.settings.shap_rows
+        words = rows if rows == "as they are" else f"in {rows}"
+        yield predictors(gathered(jobs, folds, "shap", SHAP_FILE), out, words)
+        yield human_limit(trees, readers, out)
+        yield all_measures(trees, out)
+        yield totals(trees, out)
+        if self.study.official and readers is not None:
+            truth = _labels(open_dataset(self.study.path), patients)
+            yield against_truth(trees, truth, readers[0], out)
+        yield from self._beyond(jobs, scores, trees)
+
+    def _mask_figures(self) -> Iterator[MaskFigure]:
+        """Which networks the figures 5 and 6 compare."""
+        words = BOTTLENECK if self.settings.damage.network.bottleneck else NO_BOTTLENECK
+        beside = set(BOTTLENECKED) <= set(arms(self.settings))
+        if beside:
+            first, second = BOTTLENECKED
+            yield MaskFigure(5, "fig5", first, second, BOTTLENECK)
+        name = "fig5-design" if beside else "fig5"
+        yield MaskFigure(5, name, BASE, "none", words, judged=not beside)
+        yield MaskFigure(6, "fig6", "erosion", "none", words)
+
+    def _official(self) -> str:
+        """What the official label is, in words."""
+        if self.study.official:
+            return f"the scores of {self.study.official.replace('_', ' ')}, who is simulated"
+        return "the simulator's true grades" if self.simulated else "the official label"
 
     def _beyond(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Found]:
         first = self.folds[: self.settings.more_folds]
-        names = (*ABLATIONS, GROUPS_APART) if first else ()
-        tried = {name: self._scores(jobs, name, first) for name in names}
-        yield ablations({**scores, **tried}, trees, self.out)
+        names = tried(self.settings) if first else ()
+        more = {name: self._scores(jobs, name, first) for name in names}
+        yield ablations({**scores, **more}, trees, self.out)
         if not first or not self.settings.shares:
             return
         curve, patients = {BASE: self._scores(jobs, BASE, first)}, {BASE: 1.0}
         for share in self.settings.shares:
             curve[of_share(share)] = self._scores(jobs, of_share(share), first)
             patients[of_share(share)] = share
+        damage = self.settings.damage
         kept = {
             name: float(np.mean([
-                len(fewer(fold.split, self.settings.damage, share)[0].networks) for fold in first
+                len(with_held(fewer(fold.split, damage, share)[0], damage.split).networks)
+                for fold in first
             ]))
             for name, share in patients.items()
         }  # fmt: skip
@@ -194,23 +244,46 @@ class Experiments:
 
     def _head(self, minutes: float) -> dict[str, object]:
         settings, dataset = self.settings, self.dataset
-        presets = [
-            name for name in PRESETS
-            if preset(name, type(settings.damage)).network.design == settings.damage.network.design
-        ]  # fmt: skip
         packages = ("torch", "scikit-learn", "numpy", "scipy")
         return {
-            "data set": "simulated cohort" if self.simulated else dataset.root.resolve().name,
+            "data set": self._named(),
+            "official score": self._official(),
             "layout": dataset.layout,
             "patients": len(dataset.patients),
             "films": len(dataset.films),
             "folds": f"{len(self.folds)}, {settings.plan}",
-            "preset": presets[0],
+            "preset": self._preset(),
+            "margins of no difference": f"r {settings.equivalence.r:g}, RMSE "
+            f"{100 * settings.equivalence.rmse:g} %",
             "settings": SETTINGS_FILE,
             "versions": {"mandora": __version__, **{p: version(p) for p in packages}},
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "minutes of the last call": f"{minutes:.0f}",
         }
+
+    def _named(self) -> str:
+        """The data set; a simulated one with the version that made it."""
+        root = self.dataset.root.resolve()
+        if not self.simulated:
+            return root.name
+        about = json.loads((root / ABOUT_COHORT).read_text(encoding="utf-8"))
+        return f"simulated cohort, {about['software']}, seed {about['settings']['seed']}"
+
+    def _preset(self) -> str:
+        """The preset that the settings are, or whose networks are of the same design."""
+        made = {name: preset(name, ReproduceSettings) for name in PRESETS}
+        for name, settings in made.items():
+            if settings == self.settings:
+                return name
+        design = self.settings.damage.network.design
+        near = next(n for n, s in made.items() if s.damage.network.design == design)
+        return f"{near}, with other settings"
+
+
+def _labels(dataset: Dataset, patients: Sequence[str]) -> NDArray[np.float64]:
+    """(patients, 86) official labels; NaN where there are none."""
+    unknown = np.full(len(TARGETS), np.nan)
+    return np.array([dataset.official.get(name, unknown) for name in patients])
 
 
 def _keep_cohort(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:

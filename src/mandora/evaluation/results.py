@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,26 @@ from mandora.evaluation.agreement import (
     signed_ranks,
     total_correlations,
 )
-from mandora.evaluation.bootstrap import Resampling, intervals
-from mandora.evaluation.claim_rules import (
+from mandora.evaluation.bootstrap import Interval, Resampling, difference_intervals, intervals
+from mandora.evaluation.claim_rules import joint_claims, shap_claims, total_claims
+from mandora.evaluation.claims import (
+    ALIKE_ALPHA,
+    CONFIDENCE,
+    FAMILY_TITLES,
+    QUANTITIES,
+    Verdict,
+)
+from mandora.evaluation.comparison_rules import (
     FoldPair,
     erosion_mask_claims,
-    joint_claims,
     segmentation_claims,
-    shap_claims,
     symmetry_claims,
-    total_claims,
 )
-from mandora.evaluation.claims import FAMILY_TITLES, QUANTITIES, Verdict
 from mandora.evaluation.explain import Contributions, summarise
 from mandora.evaluation.gathered import Arrays
 from mandora.evaluation.metrics import measure
 from mandora.evaluation.report import FigureView, Section, TableView
+from mandora.settings import EquivalenceSettings
 
 CODES = {family: code for code, family in zip(FAMILY_TITLES, FAMILIES, strict=True)}
 BASELINES = {"all zero": "rmse_zero", "mean score": "rmse_mean"}
@@ -78,10 +83,22 @@ def per_fold(table: Floats, official: Floats, fold: NDArray[Any], code: str) -> 
     return {quantity: np.array(values) for quantity, values in made.items()}
 
 
+def changes(
+    first: Floats, second: Floats, official: Floats, *, patient: NDArray[Any]
+) -> dict[str, tuple[Interval, Interval]]:
+    """First less second over patients, by quantity: with the intervals of :class:`FoldPair`."""
+    wide, narrow = (
+        difference_intervals(
+            first, second, official, QUANTITIES, Resampling(resamples=1000, level=level), patient
+        )
+        for level in (CONFIDENCE, 1 - 2 * ALIKE_ALPHA)
+    )
+    return {quantity: (wide[quantity], narrow[quantity]) for quantity in QUANTITIES}
+
+
 def compared(
     methods: Mapping[str, Floats],
-    official: Floats,
-    fold: NDArray[Any],
+    arrays: Arrays,
     pair: tuple[str, str],
     sides: int,
 ) -> tuple[dict[str, dict[str, FoldPair]], dict[Any, dict[str, figures.FoldValues]]]:
@@ -89,22 +106,24 @@ def compared(
 
     Args:
         methods: name → (patients, 86) scores.
-        official: (patients, 86) labels.
-        fold: (patients,) name of each one's fold.
+        arrays: ``official`` (patients, 86) labels, ``fold`` and ``patient`` (patients,) names.
         pair: the method that is expected to be better, and what it is compared with.
         sides: of the test.
     """
     pairs: dict[str, dict[str, FoldPair]] = {}
     values: dict[Any, dict[str, figures.FoldValues]] = {}
-    names = list(methods)
+    names, official, fold = list(methods), arrays["official"], arrays["fold"]
     for family, code in CODES.items():
+        columns = list(GROUPS[code])
+        tables = (table[:, columns] for table in (methods[pair[0]], methods[pair[1]], official))
+        over = changes(*tables, patient=arrays["patient"])
         each = {name: per_fold(t, official, fold, code) for name, t in methods.items()}
         pairs[code], values[family] = {}, {}
         for quantity in QUANTITIES:
             better: Alternative = "greater" if quantity == "r" else "less"
             one, two = (each[name][quantity] for name in pair)
             test = signed_ranks(one, two, better if sides == 1 else "two-sided")
-            pairs[code][quantity] = FoldPair(one, two, test.p)
+            pairs[code][quantity] = FoldPair(one, two, test.p, *over[quantity])
             words = f"{'one' if sides == 1 else 'two'}-sided paired Wilcoxon signed-rank test, "
             drawn = figures.PairTest(
                 names.index(pair[0]), names.index(pair[1]), test.p.value,
@@ -115,8 +134,8 @@ def compared(
     return pairs, values
 
 
-def _with_intervals(
-    title: str, methods: Mapping[str, Floats], official: Floats, csv: str
+def with_intervals(
+    title: str, methods: Mapping[str, Floats], official: Floats, patient: NDArray[Any], csv: str
 ) -> TableView:
     """R and RMSE over the test patients of all folds, with intervals over patients."""
     rows: list[list[Any]] = []
@@ -125,8 +144,9 @@ def _with_intervals(
         for name, table in methods.items():
             row: list[Any] = [words, name]
             made = intervals(
-                table[:, columns], official[:, columns], QUANTITIES, Resampling(resamples=1000)
-            )
+                table[:, columns], official[:, columns], QUANTITIES, Resampling(resamples=1000),
+                patient,
+            )  # fmt: skip
             for found in made.values():
                 row += [found.number, found.low, found.high]
             rows.append([*row, next(iter(made.values())).number.n])
@@ -136,53 +156,81 @@ def _with_intervals(
     return TableView(title, [*heads, "n"], rows, csv)
 
 
-def segmentation(scores: Mapping[str, Arrays], frame: str, folder: Path, *, erosion: bool) -> Found:
-    """Figure 5, or with ``erosion`` figure 6.
+class MaskFigure(NamedTuple):
+    """A figure that compares damage networks by what they draw.
+
+    Attributes:
+        number: of the paper's figure, 5 or 6.
+        name: of the section, without the frame.
+        first: name of the networks that draw.
+        second: of those that do not.
+        network: what both are, in words.
+        judged: whether the paper's claims are judged by it.
+    """
+
+    number: int
+    name: str
+    first: str
+    second: str
+    network: str
+    judged: bool = True
+
+
+def segmentation(
+    scores: Mapping[str, Arrays], frame: str, folder: Path, figure: MaskFigure,
+    margins: EquivalenceSettings,
+) -> Found:  # fmt: skip
+    """Figure 5 or 6.
 
     Args:
-        scores: mask (``space``, ``none``, ``erosion``) → arrays of test patients, all folds.
+        scores: name of a damage network → arrays of test patients, all folds.
         frame: ``true`` as published, or ``predicted``.
         folder: of the report.
-        erosion: erosion masks instead of joint spaces.
+        figure: which networks are compared.
+        margins: of equivalence.
     """
-    number, mask = (6, "erosion") if erosion else (5, "space")
+    erosion = figure.number == 6
     words = "erosions" if erosion else "joint spaces"
-    methods = {"no mask": scores["none"][frame], words: scores[mask][frame]}
-    official, fold = scores["none"]["official"], scores["none"]["fold"]
-    sides = 2 if erosion else 1
-    pairs, values = compared(methods, official, fold, (words, "no mask"), sides)
+    arrays = scores[figure.second]
+    methods = {"no mask": arrays[frame], words: scores[figure.first][frame]}
+    pairs, values = compared(methods, arrays, (words, "no mask"), 2 if erosion else 1)
+    verdicts: list[Verdict] = []
     # the paper cuts patches at true joints; its claims are judged there
-    judge = erosion_mask_claims if erosion else segmentation_claims
-    verdicts = judge(pairs) if frame == "true" else []
-    name = f"fig{number}-{frame}"
+    if frame == "true" and figure.judged:
+        verdicts = erosion_mask_claims(pairs, margins) if erosion else segmentation_claims(pairs)
+    name = f"{figure.name}-{frame}"
     subject = f"Patch scorer with and without {'erosion' if erosion else 'joint-space'} masks"
     view = figure_view(
         figures.comparison(list(methods), values, subject=subject), folder, name,
-        f"{subject}, {IN_WORDS[frame]}.",
+        f"{subject}, {IN_WORDS[frame]}. {figure.network}",
     )  # fmt: skip
+    number = f"figure {figure.number}" if figure.judged else f"beside figure {figure.number}"
     section = Section(
-        name, f"{subject} {IN_WORDS[frame]} (figure {number})",
+        name, f"{subject} {IN_WORDS[frame]} ({number})",
         "Segmenting erosions does not help." if erosion else
         "Segmenting joint spaces raises r and lowers RMSE for narrowing and erosion of hands and "
         "feet.",
-        "The same network, training and folds; only the mask differs. Numbers are of test "
-        "patients" + ("." if frame == "true" else ", at the joints that the fold's localisers "
-                      "found: what a user of the method would meet."),
-        (view,), (_with_intervals("All test patients", methods, official, f"{name}.csv"),),
+        f"Compared are the networks {figure.first!r} and {figure.second!r} of each fold: the same "
+        f"network, training and patients; only the mask differs. {figure.network} Numbers are of "
+        "test patients" + ("." if frame == "true" else ", at the joints that the fold's localisers "
+                           "found: what a user of the method would meet."),
+        (view,),
+        (with_intervals("All test patients", methods, arrays["official"], arrays["patient"],
+                        f"{name}.csv"),),
         claims_of(verdicts),
     )  # fmt: skip
     return Found(section, tuple(verdicts))
 
 
-def symmetry(trees: Arrays, frame: str, folder: Path) -> Found:
+def symmetry(trees: Arrays, frame: str, folder: Path, margins: EquivalenceSettings) -> Found:
     """Figure 8."""
     methods = {
         "patch": trees[f"{frame}_patch"], "trees": trees[f"{frame}_tree"],
         "blend": trees[f"{frame}_blend"],
     }  # fmt: skip
-    official, fold = trees["official"], trees["fold"]
-    pairs, values = compared(methods, official, fold, ("blend", "patch"), 1)
-    verdicts = symmetry_claims(pairs) if frame == "true" else []
+    official = trees["official"]
+    pairs, values = compared(methods, trees, ("blend", "patch"), 1)
+    verdicts = symmetry_claims(pairs, margins) if frame == "true" else []
     name = f"fig8-{frame}"
     view = figure_view(
         figures.comparison(list(methods), values, subject="Patch scores, trees and their blend"),
@@ -202,7 +250,9 @@ def symmetry(trees: Arrays, frame: str, folder: Path) -> Found:
         "whose gain is not significant.",
         "Trees were grown on patients whom the networks of the fold had not seen, and tried on its "
         "test patients. The blend is the mean of patch score and trees.",
-        (view,), (_with_intervals("All test patients", methods, official, f"{name}.csv"), base),
+        (view,),
+        (with_intervals("All test patients", methods, official, trees["patient"], f"{name}.csv"),
+         base),
         claims_of(verdicts),
     )  # fmt: skip
     return Found(section, tuple(verdicts))
@@ -216,8 +266,8 @@ def _labelled(table: Floats) -> list[list[Any]]:
     return [[f"{s.limb} {s.name} {s.damage}", *map(float, table[i])] for i, s in enumerate(SITES)]
 
 
-def correlations(official: Floats, folder: Path) -> Found:
-    """Table 1 and figure 7, of the labels alone."""
+def correlations(official: Floats, folder: Path, labels: str = "the official labels") -> Found:
+    """Table 1 and figure 7, of the labels alone; ``labels`` says which, for the report."""
     totals = total_correlations(official)
     maps = {str(side): found for side, found in joint_correlations(official).items()}
     verdicts = [*total_claims(totals), *joint_claims(maps)]
@@ -238,14 +288,20 @@ def correlations(official: Floats, folder: Path) -> Found:
         "fig7", "Correlations of damage (table 1, figure 7)",
         "Totals of narrowing and erosion, left and right, hands and feet correlate from medium to "
         "high, and so do nearly all joints with each other.",
-        "Of the official labels of all patients, without any network.",
+        f"Of {labels} of all patients, without any network.",
         (view,), tuple(tables), claims_of(verdicts),
     )  # fmt: skip
     return Found(section, tuple(verdicts))
 
 
-def predictors(shap: Arrays, folder: Path) -> Found:
-    """Figure 9, tables 2 and 3."""
+def predictors(shap: Arrays, folder: Path, rows_explained: str) -> Found:
+    """Figure 9, tables 2 and 3.
+
+    Args:
+        shap: arrays of :func:`mandora.evaluation.fold_jobs.explain_trees`, all folds.
+        folder: of the report.
+        rows_explained: ``as they are`` or ``in both orders``, for the report.
+    """
     made = Contributions.pooled([
         Contributions(same, other, rows)
         for same, other, rows in zip(shap["same"], shap["other"], shap["rows"], strict=True)
@@ -269,7 +325,8 @@ def predictors(shap: Arrays, folder: Path) -> Found:
         "fig9", "What the trees look at (figure 9, tables 2 and 3)",
         "The strongest predictor of a joint is its own patch score; on the other side it is the "
         "same joint; joints of the wrist, and the two kinds of damage, predict each other.",
-        "SHAP values of test patients' predictions, mean over patients, sides and folds.",
+        f"SHAP values of test patients' predictions, rows {rows_explained}: mean over patients, "
+        "sides and folds.",
         (view,), tuple(tables), claims_of(verdicts),
     )  # fmt: skip
     return Found(section, tuple(verdicts))

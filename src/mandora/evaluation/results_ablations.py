@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mandora.evaluation import GROUPS, Floats, figures
 from mandora.evaluation.bootstrap import Interval, Resampling, difference_intervals, intervals
@@ -20,6 +21,8 @@ RESAMPLES = Resampling(resamples=1000)
 WORDS = {
     "none": "no mask",
     "erosion": "erosion masks",
+    "space-bottleneck": "bottleneck",
+    "none-bottleneck": "bottleneck, no mask",
     "ordinal": "ordinal head",
     "heads": "last layers for each family",
     "groups": "a network for each group of joints",
@@ -34,6 +37,7 @@ class Trial(NamedTuple):
         scores: (patients, 86).
         base: (patients, 86) of the method that it departs from.
         official: (patients, 86) labels.
+        patient: (patients,) names; with repeats one may be there several times.
         folds: how many they come from.
     """
 
@@ -41,6 +45,7 @@ class Trial(NamedTuple):
     scores: Floats
     base: Floats
     official: Floats
+    patient: NDArray[Any]
     folds: int
 
 
@@ -63,9 +68,11 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Foun
                 ours, base, official = (
                     table[:, columns] for table in (trial.scores, trial.base, trial.official)
                 )
-                row: list[Any] = [title, trial.name, trial.folds, len(official)]
-                found = intervals(ours, official, QUANTITIES, RESAMPLES)
-                more = difference_intervals(ours, base, official, QUANTITIES, RESAMPLES)
+                row: list[Any] = [title, trial.name, trial.folds, len(set(trial.patient.tolist()))]
+                found = intervals(ours, official, QUANTITIES, RESAMPLES, trial.patient)
+                more = difference_intervals(
+                    ours, base, official, QUANTITIES, RESAMPLES, trial.patient
+                )
                 for name in QUANTITIES:
                     row += [found[name].number, *_three(more[name])]
                 rows.append(row)
@@ -93,15 +100,15 @@ def _trials(scores: Mapping[str, Arrays], trees: Arrays, frame: str) -> Sequence
     for name, words in WORDS.items():
         if name in scores:
             made.append(_trial(words, scores[name], design, frame))
-    patch, official = trees[f"{frame}_patch"], trees["official"]
+    patch, official, patient = trees[f"{frame}_patch"], trees["official"], trees["patient"]
     blended, folds = trees[f"{frame}_blend"], len(set(trees["fold"].tolist()))
-    made.append(Trial("with trees (blend)", blended, patch, official, folds))
+    made.append(Trial("with trees (blend)", blended, patch, official, patient, folds))
     # the trees of a fold say how high scores are on the whole, so each fold for itself
     scaled = np.full(blended.shape, np.nan)
     for fold in dict.fromkeys(trees["fold"].tolist()):
         rows = trees["fold"] == fold
         scaled[rows] = rescale(blended[rows], trees[f"{frame}_tree"][rows])
-    made.append(Trial("blend, rescaled to the trees", scaled, patch, official, folds))
+    made.append(Trial("blend, rescaled to the trees", scaled, patch, official, patient, folds))
     return made
 
 
@@ -109,7 +116,7 @@ def _trial(name: str, one: Arrays, design: Arrays, frame: str) -> Trial:
     place = {patient: i for i, patient in enumerate(_keys(design))}
     rows = [place[patient] for patient in _keys(one)]
     folds = len(set(one["fold"].tolist()))
-    return Trial(name, one[frame], design[frame][rows], one["official"], folds)
+    return Trial(name, one[frame], design[frame][rows], one["official"], one["patient"], folds)
 
 
 def _keys(arrays: Arrays) -> list[tuple[str, str]]:
@@ -141,7 +148,7 @@ def learning(scores: Mapping[str, Arrays], patients: Mapping[str, float], folder
         made = [
             intervals(
                 scores[name]["predicted"][:, columns], scores[name]["official"][:, columns],
-                QUANTITIES, RESAMPLES,
+                QUANTITIES, RESAMPLES, scores[name]["patient"],
             )
             for name in names
         ]  # fmt: skip

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 READERS = (1, 2)
 READERS_CSV = "truth/readers.csv"
-READER_COLUMNS = ("patient", "target", "true_grade", *(f"reader_{r}" for r in READERS))
+READER_NAMES = tuple(f"reader_{r}" for r in READERS)
+READER_COLUMNS = ("patient", "target", "true_grade", *READER_NAMES)
 
 # Purpose of the random stream; 0 to 3 are those of the truth and the films, in patients.py.
 _READING = 4

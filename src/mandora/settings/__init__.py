@@ -5,6 +5,7 @@ Unknown keys are errors. A preset is a set of values for these classes, never a 
 
 from mandora.settings.base import LoopSettings, Settings
 from mandora.settings.commands import (
+    EquivalenceSettings,
     ReproduceSettings,
     SimulateSettings,
     SplitSettings,
@@ -26,6 +27,7 @@ __all__ = [
     "PRESETS",
     "DamageSettings",
     "Enlarged",
+    "EquivalenceSettings",
     "FilmChangeSettings",
     "LocateSettings",
     "LoopSettings",

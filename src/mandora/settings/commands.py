@@ -105,6 +105,20 @@ class TrainSymmetrySettings(Settings):
     split: SplitSettings = Field(SplitSettings(), description="table `[split]`")
 
 
+class EquivalenceSettings(Settings):
+    """What counts as no difference, where the paper expects none; stated before a run."""
+
+    r: float = Field(0.03, gt=0, lt=1, description="differences of r smaller than this are none")
+    rmse: float = Field(
+        0.05, gt=0, lt=1, description="likewise of RMSE, as a share of what it is compared with"
+    )
+    power: float = Field(
+        0.8, gt=0, lt=1,
+        description="least chance to show that two methods are alike if they are; with less, a "
+        "claim that is not shown stays undecided",
+    )  # fmt: skip
+
+
 class ReproduceSettings(Settings):
     """The paper's experiments on a data set."""
 
@@ -138,6 +152,25 @@ class ReproduceSettings(Settings):
         description="table `[damage]`",
     )
     forest: SymmetrySettings = Field(SymmetrySettings(threads=1), description="table `[forest]`")
+    bottleneck_arms: bool = Field(
+        True,
+        description="damage networks with the published bottleneck, with and without joint-space "
+        "masks, in all folds: figure 5 as published. No more if `[damage.network] bottleneck` is "
+        "true, for then all networks have it",
+    )
+    shap_rows: Literal["as they are", "both orders"] = Field(
+        "both orders",
+        description="test rows that are explained: `as they are`, as published, or in `both "
+        "orders` of the other extremity's sides, as they are predicted from",
+    )
+    official: Literal["reader", "truth"] = Field(
+        "reader",
+        description="what the scores of a simulated cohort are compared with: those of its first "
+        "`reader`, who errs as people do, or the `truth`. Other data sets have an official label",
+    )
+    equivalence: EquivalenceSettings = Field(
+        EquivalenceSettings(), description="table `[equivalence]`"
+    )
     more_folds: int = Field(
         1, ge=0, description="so many folds, the first, have ablations and the learning curve too"
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from mandora.errors import InputError
 from mandora.settings.base import Settings
 from mandora.settings.commands import (
+    ReproduceSettings,
     TrainDamageSettings,
     TrainLocateSettings,
     TrainSymmetrySettings,
@@ -74,4 +75,10 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
     TrainSymmetrySettings: {
         "forest": {"drop_extremity": 0.0, "label": "official"}, "split": {"held": 0.2},
     },
+}  # fmt: skip
+_PAPER[ReproduceSettings] = {
+    "plan": "repeated", "folds": 10, "trees_share": 0.3, "locate": _PAPER[TrainLocateSettings],
+    "damage": _PAPER[TrainDamageSettings],
+    "forest": {**_PAPER[TrainSymmetrySettings]["forest"], "threads": 1},
+    "shap_rows": "as they are", "more_folds": 0,
 }  # fmt: skip
