@@ -285,8 +285,10 @@ def test_ctrl_c_in_a_job_stops_the_run_and_keeps_what_is_done(tmp_path: Path) ->
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that does two short and two long jobs in two processes of its own."""
+    # a shell starts what it puts in the background without Ctrl-C: there it would do nothing
     code = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from mandora.runners import map_jobs
@@ -385,7 +387,7 @@ def test_unusable_calls_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, Path("a")])
 def test_a_value_that_is_not_json_is_a_failure(value: Any, tmp_path: Path) -> None:
-    with pytest.raises(JobsFailed, match="a: ValueError: what it returned is not JSON"):
+    with pytest.raises(JobsFailed, match="a: InputError: what it returned is not JSON"):
         map_jobs([doing("a", "gives", value=value)], tmp_path)
 
 
