@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from mandora.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.assembly import FilmResult, Rejected
-from mandora.bundle import BundleError, default_bundle, open_bundle
+from mandora.bundle import default_bundle, open_bundle
 from mandora.contract import locate_file
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore
@@ -393,10 +393,7 @@ def test_a_bundle_is_used_as_its_contract_says(tiny_bundle: Path, small_films: P
 
 @pytest.fixture(scope="module")
 def packaged() -> Pipeline:
-    try:
-        return Pipeline.from_bundle(open_bundle(default_bundle()), 1)
-    except BundleError as error:
-        pytest.skip(f"no packaged model: {error}")
+    return Pipeline.from_bundle(open_bundle(default_bundle()), 1)
 
 
 def noise() -> NDArray[np.float32]:

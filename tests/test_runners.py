@@ -285,8 +285,10 @@ def test_ctrl_c_in_a_job_stops_the_run_and_keeps_what_is_done(tmp_path: Path) ->
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that does two short and two long jobs in two processes of its own."""
+    # a shell starts what it puts in the background without Ctrl-C: there it would do nothing
     code = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from mandora.runners import map_jobs

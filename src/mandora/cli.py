@@ -99,7 +99,7 @@ def score(
     1: some files, films or joints failed, each with its reason; 2: the call cannot be used;
     130: stopped by Ctrl-C.
     """
-    from mandora.batch import example_films, score_films
+    from mandora.batch import EXAMPLE, example_films, example_truth, score_films
     from mandora.files import OutputError
 
     if not inputs and not example:
@@ -118,7 +118,7 @@ def score(
     if as_json:
         write_line(summary.to_json())
     else:
-        print_summary(summary)
+        print_summary(summary, {EXAMPLE: example_truth()} if example else {})
     if summary.problems:
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -5,7 +5,7 @@ Rich and the records are imported when something is shown, so that help stays qu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -95,15 +95,20 @@ class Progress:
             self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def print_summary(summary: Summary) -> None:
-    """The totals of a scoring run, and all scores if there is one patient."""
+def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) -> None:
+    """The totals of a scoring run, and all scores if there is one patient.
+
+    Args:
+        summary: of the run.
+        truth: true scores by target key, of patients whose are known, by their ids.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
     if summary.only is not None:
-        console.print(_joint_table(summary.only))
+        console.print(_joint_table(summary.only, truth.get(summary.only.study)))
     table = Table(title="Totals", title_justify="left")
     table.add_column("patient")
     table.add_column("joints scored", justify="right")
@@ -118,6 +123,8 @@ def print_summary(summary: Summary) -> None:
             mark = "*" if total.method == "pro-rated" else ""
             cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
         table.add_row(Text(printable(patient.patient, one_line=True)), str(patient.scored), *cells)
+        if patient.patient in truth:
+            table.add_row("its true scores", "", *_true_totals(truth[patient.patient]))
     if shown:
         console.print(table)
     if len(summary.results) > len(shown):
@@ -219,15 +226,26 @@ def print_check(report: CheckReport) -> None:
     write_line(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")
 
 
-def _joint_table(result: StudyResult) -> Any:
+def _true_totals(truth: Mapping[str, float]) -> list[str]:
+    """Narrowing, erosion and both, as the table of totals shows them."""
+    from mandora.anatomy import TARGETS, Damage
+
+    kinds = [
+        sum(truth[t.key] for t in TARGETS if t.damage is kind)
+        for kind in (Damage.NARROWING, Damage.EROSION)
+    ]
+    return [f"{value:.1f}" for value in (*kinds, sum(kinds))]
+
+
+def _joint_table(result: StudyResult, truth: Mapping[str, float] | None) -> Any:
     from rich.table import Table
     from rich.text import Text
 
     from mandora.anatomy import SITES, Damage, Limb, Side
 
-    table = Table(
-        title=Text(f"Scores of {printable(result.study, one_line=True)}"), title_justify="left"
-    )
+    title = f"Scores of {printable(result.study, one_line=True)}"
+    title += " (true scores)" if truth else ""
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("joint")
     for side in ("left", "right"):
         for kind in Damage:
@@ -240,7 +258,9 @@ def _joint_table(result: StudyResult) -> Any:
                 for kind in Damage:
                     found = by_key.get((limb, name, side, kind))
                     value = None if found is None else found.score
-                    cells.append("" if found is None else "–" if value is None else f"{value:.1f}")
+                    cell = "" if found is None else "–" if value is None else f"{value:.1f}"
+                    true = "" if found is None or truth is None else f" ({truth[found.target]:g})"
+                    cells.append(cell + true)
             table.add_row(f"{limb} {name}", *cells)
         table.add_section()
     return table

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from mandora.anatomy import SITES, TARGETS, Damage, Limb, Site
+from mandora.bundle import default_bundle, open_bundle
 from mandora.inference import Network
 from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
 from mandora.symmetry.forest import JointForest
@@ -15,6 +17,7 @@ from mandora.symmetry.forest import JointForest
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 pytest.importorskip("sklearn")
+import onnx
 import torch
 from torch import nn
 
@@ -27,6 +30,7 @@ from mandora.training.export import (
     export_damage,
     export_forest,
     export_locator,
+    forget_origin,
 )
 from mandora.training.symmetry import train_forest
 
@@ -116,6 +120,38 @@ def test_a_file_is_alone_and_its_outputs_have_names(exported: dict[str, Exported
         names = ("heat_maps",) if design in LOCATE else ("masks", "scores")
         assert Network(one.path, 1).outputs == names
         assert [p.name for p in one.path.parent.iterdir()] == [one.path.name]  # weights inside
+
+
+# what the exporter notes of where a network came from: folders, files, lines of source
+ORIGIN = re.compile(
+    rb"/(work|home|tmp|usr|root|Users)/|/\w{3,}\.py|site-packages|stack_trace|pkg\.torch"
+    rb"|class_hierarchy|line \d+, in|torch\.ops"
+)
+
+
+def test_no_file_tells_where_and_of_what_source_it_was_made(exported: dict[str, Exported]) -> None:
+    bundle = open_bundle(default_bundle())
+    packaged = [bundle.path(name) for name in bundle.manifest.files]
+    networks = [path for path in packaged if path.suffix == ".onnx"]
+    assert len(networks) == 3
+    for path in [*packaged, *(one.path for one in exported.values())]:
+        if path.name != bundle.manifest.card:  # its text is for people
+            assert not ORIGIN.search(path.read_bytes()), path
+
+
+def test_an_origin_would_be_found_and_is_forgotten(
+    exported: dict[str, Exported], tmp_path: Path
+) -> None:
+    source, path = exported["all-joints"].path, tmp_path / "noted.onnx"
+    model = onnx.load(source)
+    for part in (model, model.graph, model.graph.node[0], model.graph.initializer[0]):
+        part.doc_string = 'File "/work/me/net.py", line 3, in forward'
+        part.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="return x")
+    onnx.save(model, path)
+    assert len(ORIGIN.findall(path.read_bytes())) >= 8
+    forget_origin(path)
+    assert not ORIGIN.search(path.read_bytes())
+    assert path.read_bytes() == source.read_bytes(), "nothing else was changed"
 
 
 class Watched:

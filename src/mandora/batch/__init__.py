@@ -7,10 +7,11 @@ go of before the next one's are read.
 
 from mandora.batch.challenge import PREDICTIONS_FILE, TEMPLATE_FILE, predict_template
 from mandora.batch.locate import POINT_COLUMNS, locate_films
-from mandora.batch.score import example_films, score_films
+from mandora.batch.score import EXAMPLE, example_films, example_truth, score_films
 from mandora.batch.summary import Complain, PatientSummary, Progress, Summary
 
 __all__ = [
+    "EXAMPLE",
     "POINT_COLUMNS",
     "PREDICTIONS_FILE",
     "TEMPLATE_FILE",
@@ -19,6 +20,7 @@ __all__ = [
     "Progress",
     "Summary",
     "example_films",
+    "example_truth",
     "locate_films",
     "predict_template",
     "score_films",

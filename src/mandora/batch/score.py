@@ -21,12 +21,15 @@ from mandora.batch.summary import (
 )
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import FoundStudies, Problem, StudyFiles, find_studies
-from mandora.cohorts.ra2 import read_template
+from mandora.cohorts.ra2 import read_scores, read_template
 from mandora.errors import InputError
 from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
 from mandora.records import Reason, Status, StudyResult
+
+EXAMPLE = "EXAMPLE"
+"""The id of the packaged example patient."""
 
 
 def example_films() -> list[Path]:
@@ -36,7 +39,7 @@ def example_films() -> list[Path]:
         ValueError: if this installation has none.
     """
     folder = resources.files("mandora").joinpath("example")
-    films = [folder.joinpath(f"EXAMPLE-{slot.code}.jpg") for slot in SLOTS]
+    films = [folder.joinpath(f"{EXAMPLE}-{slot.code}.jpg") for slot in SLOTS]
     found = [film for film in films if isinstance(film, Path) and film.is_file()]
     if len(found) < len(films):
         raise InputError(
@@ -44,6 +47,16 @@ def example_films() -> list[Path]:
             "wheel, or name films of your own"
         )
     return found
+
+
+def example_truth() -> dict[str, float]:
+    """The true scores of the packaged example patient, by target key.
+
+    Raises:
+        ValueError: if this installation has none.
+    """
+    path = Path(str(resources.files("mandora").joinpath("example", "truth.csv")))
+    return read_scores(path)[EXAMPLE]
 
 
 def score_films(

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import onnx
 import torch
+from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
@@ -248,6 +250,32 @@ def _write(
             )  # fmt: skip
     finally:
         logger.setLevel(level)
+    forget_origin(path)
+
+
+def forget_origin(path: Path) -> None:
+    """Take out of an ONNX file what tells of the machine that made it; what it computes stays.
+
+    The exporter writes the folder, the line and the source that each node came from.
+
+    Args:
+        path: the file, written anew.
+    """
+    model = onnx.load(path)
+    _clear(model)
+    onnx.save(model, path)
+
+
+def _clear(message: Message) -> None:
+    """Empty the notes of a part of a model and of all its parts."""
+    known = message.DESCRIPTOR.fields_by_name
+    for note in ("doc_string", "metadata_props"):
+        if note in known:
+            message.ClearField(note)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if isinstance(value, Message) else value:
+                _clear(part)
 
 
 def _compare(module: nn.Module, exported: Network, batch: Arrays) -> float:
