@@ -187,7 +187,7 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     points = gathered(out, folds, "points", POINTS_FILE)
     assert len(points["film"]) == 4 * (len(test) + len(folds[0].split.trees))
     assert set(of_test(points)["film"]) == {
-        f"{patient}-{slot.code}" for patient in test for slot in SLOTS
+        f"{patient}-{slot.code}.jpg" for patient in test for slot in SLOTS
     }
     hands = points["limb"] == Limb.HAND.value
     assert np.isfinite(points["true"][hands]).all()
