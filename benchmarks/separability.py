@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +29,7 @@ from mandora.anatomy import POINT_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
 from mandora.phantom.damage import JointState, draw_state
 from mandora.phantom.patients import bare_areas, draw_patient, simulate_film
 from mandora.phantom.render import SimulatedFilm
+from mandora.workers import in_order
 
 PATIENTS, WORKERS = 600, 2
 SEED = 40_000
@@ -74,8 +73,7 @@ class Seen:
 
 def main(patients: int, workers: int) -> int:
     """Measure and print; exit code 1 if a group's loss is not predicted well enough."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        seen = [s for of_patient in pool.map(look, range(patients)) for s in of_patient]
+    seen = [s for of_patient in in_order(look, range(patients), workers) for s in of_patient]
     narrowing = [s for s in seen if (s.limb, s.site) in places(Damage.NARROWING)]
     any_erosion = [s for s in seen if (s.limb, s.site) in places(Damage.EROSION)]
     print("joint space in mm, mean by latent loss, joints in place without erosion (n)")

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import ast
 import os
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from mandora import files
-from mandora.files import OutputError, beside, write_atomically
+from mandora.files import OutputError, write_atomically
 
 SOURCES = Path(files.__file__).parent
 
@@ -29,10 +30,17 @@ def test_failure_names_the_file_and_leaves_the_old_one(tmp_path) -> None:
 
 
 def test_a_temporary_name_is_nobody_elses(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # two containers: both are process 1, and both begin to count
+    # two containers: both are process 1, and both have just begun
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    names = {beside(tmp_path / "a.json") for _ in range(100)}
-    assert len(names) == 100
+    spec = spec_from_file_location("begun", SOURCES / "files.py")
+    assert spec is not None
+    assert spec.loader is not None
+    names = set()
+    for _ in range(2):
+        begun = module_from_spec(spec)
+        spec.loader.exec_module(begun)
+        names |= {begun.beside(tmp_path / "a.json") for _ in range(100)}
+    assert len(names) == 200
     assert {(name.parent, name.suffix, name.name[0]) for name in names} == {
         (tmp_path, ".json", ".")
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mandora.workers import KILLED_ALONE, in_order
+from mandora.workers import KILLED_ALONE, apart, in_order
 
 MODULE = "tests.test_workers"
 
@@ -78,6 +79,12 @@ def test_where_no_item_can_be_left_out_the_call_ends_with_a_line(importable) -> 
     assert next(found) == 2
     with pytest.raises(ChildProcessError, match="was killed, most likely for want of memory"):
         next(found)
+
+
+def test_work_in_a_process_apart_that_is_killed_ends_with_a_line(importable) -> None:
+    assert apart(partial(importable(doubled), 4)) == 8
+    with pytest.raises(ChildProcessError, match="its process was killed, most likely"):
+        apart(partial(importable(doubled), -1))
 
 
 def test_other_errors_are_those_of_the_item(importable) -> None:

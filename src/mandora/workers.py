@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
@@ -80,8 +81,7 @@ def _one_at_a_time(
     for item, begun in waiting:
         future = begun
         if _was_killed(begun):
-            with _processes(1) as pool:
-                future = pool.submit(function, item)
+            future = _apart(partial(function, item))
         if not _was_killed(future):
             yield from map(killed, bad) if killed else ()
             bad = []
@@ -91,6 +91,23 @@ def _one_at_a_time(
         if killed is None or len(bad) == MOST_KILLED:
             raise ChildProcessError(f"one process after the other was killed, {_WHY}")
     yield from map(killed, bad) if killed else ()
+
+
+def apart(function: Callable[[], R]) -> R:
+    """What a function gives in a new process of its own.
+
+    Raises:
+        ChildProcessError: if that is killed.
+    """
+    future = _apart(function)
+    if _was_killed(future):
+        raise ChildProcessError(LOST)
+    return future.result()
+
+
+def _apart(function: Callable[[], R]) -> Future[R]:
+    with _processes(1) as pool:
+        return pool.submit(function)
 
 
 def _begin(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:

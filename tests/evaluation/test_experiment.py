@@ -195,8 +195,8 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     scores = gathered(out, folds, "scores-space", SCORES_FILE)
     assert set(scores["patient"]) == test | set(folds[0].split.trees)
     assert set(of_test(scores)["patient"]) == test
-    # all joints are known, so all have a score there, but for the few that so coarse films blur
-    assert np.isfinite(scores["true"]).mean() > 0.98
+    # all joints are known, so all have a score there but those behind metal or at a film's edge
+    assert np.isfinite(scores["true"]).mean() > 0.9
     trees = gathered(out, folds, "trees", TREES_FILE)
     assert trees["true_blend"].shape == (len(test), len(TARGETS))
     np.testing.assert_allclose(

@@ -12,18 +12,13 @@ from PIL import Image
 
 from mandora.anatomy import POINTS, TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.evaluation import reproduce
+from mandora.evaluation.fold_jobs import Study, grow_trees
+from mandora.evaluation.reproduce import COHORT_FOLDER, Experiments, smoke
 from mandora.runners import jobs as runner_jobs
 from mandora.runners.jobs import in_order, job_keys
 from mandora.settings import ReproduceSettings, SimulateSettings
 from mandora.source import code_digest
-
-pytest.importorskip("torch")
-pytest.importorskip("matplotlib")
-pytest.importorskip("shap")
-
-from mandora.evaluation import reproduce
-from mandora.evaluation.fold_jobs import Study, grow_trees
-from mandora.evaluation.reproduce import COHORT_FOLDER, Experiments, smoke
 
 SETTINGS = smoke(ReproduceSettings())
 NAMES = [f"P{i}" for i in range(6)]

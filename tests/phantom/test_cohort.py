@@ -285,7 +285,7 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path, limit: int, films: boo
     assert run.returncode == 1
     assert "cannot write" in run.stderr
     assert "Traceback" not in run.stderr
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob("*.part*"))
     assert not list(out.rglob("training.csv"))
     assert not list(out.rglob("cohort.json"))
     assert bool(list(out.rglob("*.jpg"))) == films

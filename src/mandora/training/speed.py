@@ -11,11 +11,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +41,7 @@ from mandora.training.machine import arithmetic, choose_device, half_type
 from mandora.training.optimise import make_optimiser
 from mandora.training.processes import Processes
 from mandora.training.task import Task
+from mandora.workers import apart
 
 Stage = Literal["locate", "damage"]
 FAMILY = (Limb.FOOT, Damage.NARROWING)  # the published network that is measured
@@ -107,8 +106,7 @@ def measure(
     for name in presets:
         for stage in ("locate", "damage"):
             job = partial(_measure, name, stage, cache, patients, score, minutes, threads)
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                results.append(pool.submit(job).result())
+            results.append(apart(job))
             report(results[-1])
     return results
 
