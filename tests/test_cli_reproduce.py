@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli import app
+from mandora.settings import PRESETS, EquivalenceSettings, ReproduceSettings
 
 for package in ("torch", "matplotlib", "shap"):
     pytest.importorskip(package)
@@ -22,7 +23,7 @@ def test_a_plan_costs_nothing_but_the_cohort(tmp_path: Path) -> None:
     out = tmp_path / "out"
     shown = mandora("reproduce", "--out", out, "--smoke", "--plan", "--workers", 1)
     assert shown.exit_code == 0, shown.output
-    assert "33 of 33 jobs to do" in shown.stdout
+    assert "41 of 41 jobs to do" in shown.stdout
     folds = json.loads((out / "folds.json").read_text(encoding="utf-8"))
     assert sorted(folds) == ["repeat-01", "repeat-02"]
     for fold in folds.values():
@@ -35,6 +36,18 @@ def test_a_plan_costs_nothing_but_the_cohort(tmp_path: Path) -> None:
     again = mandora("reproduce", "--out", out, "--smoke", "--plan", "--settings", other)
     assert again.exit_code == 2
     assert "holds other folds" in again.stderr
+    # the same cohort by its path, with a preset of which a file changes some values
+    other.write_text("official = 'truth'\n[equivalence]\nr = 0.02\n", encoding="utf-8")
+    paper = tmp_path / "paper"
+    words = ("reproduce", out / "cohort", "--preset", "paper", "--out", paper, "--smoke", "--plan")
+    shown = mandora(*words, "--settings", other)
+    assert shown.exit_code == 0, shown.output
+    assert "22 of 22 jobs to do" in shown.stdout
+    used = ReproduceSettings.from_toml(paper / "reproduce.toml")
+    assert used.damage.network.design == "family"
+    assert (used.official, used.shap_rows) == ("truth", "as they are")
+    assert used.equivalence == EquivalenceSettings(r=0.02)
+    assert used.forest.drop_extremity == 0
 
 
 @pytest.mark.parametrize(
@@ -43,6 +56,7 @@ def test_a_plan_costs_nothing_but_the_cohort(tmp_path: Path) -> None:
         (("--runner", "cloud"), "--runner cloud: use serial, processes, ray"),
         (("{}/none",), "no such file or folder"),
         (("--reader", "anna"), "write NAME=WEIGHT"),
+        (("--preset", "papyrus"), "there is no preset 'papyrus'; use fast or paper"),
     ],
 )
 def test_calls_that_cannot_work_say_why(
@@ -55,16 +69,21 @@ def test_calls_that_cannot_work_say_why(
 
 
 @pytest.mark.slow
-def test_the_smallest_reproduction(tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_smallest_reproduction(tmp_path: Path, preset: str) -> None:
     out = tmp_path / "out"
-    words = ("reproduce", "--out", out, "--smoke", "--runner", "serial")
+    words = ("reproduce", "--preset", preset, "--out", out, "--smoke", "--runner", "serial")
     shown = mandora(*words)
     assert shown.exit_code == 0, shown.output
     report = (out / "report.html").read_text(encoding="utf-8")
-    for anchor in ("fig3", "fig5-true", "fig6-true", "fig7", "fig8-true", "fig9", "fig10"):
+    for anchor in ("fig3", "fig5-true", "fig6-true", "fig7", "fig8-true", "fig9", "fig10", "truth"):
         assert f'id="{anchor}"' in report
+    assert ('id="fig5-design-true"' in report) == (preset == "fast")
+    assert "the scores of reader 1, who is simulated" in report
     claims = json.loads((out / "claims.json").read_text(encoding="utf-8"))
-    assert sum(claims["counts"].values()) == len(claims["claims"]) == 38
+    counts = claims["counts"]
+    assert sum(n for found in counts.values() for n in found.values()) == len(claims["claims"])
+    assert f"Claims (null): held {counts['null']['held']}, did not hold" in shown.stdout
     assert (out / "tables" / "table1.csv").exists()
     # what is done is not done again
     (out / "report.html").unlink()

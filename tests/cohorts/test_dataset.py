@@ -61,6 +61,20 @@ def test_the_mean_is_weighted_over_those_who_scored() -> None:
     assert np.isnan(of(merged, "LH-mcp4:narrowing")), "nobody scored it"
 
 
+def test_one_reader_s_scores_can_be_the_official_label() -> None:
+    ana, bo = {"P1": scores(LH_mcp2_narrowing=1)}, {"P1": scores(LH_mcp2_narrowing=2)}
+    truth = {"P1": scores(LH_mcp2_narrowing=4)}
+    data = dataset(official=truth, readers={"ana": ana, "bo": bo})
+    read = data.read_by("ana")
+    assert of(read.official["P1"], MCP2) == 1
+    assert of(data.official["P1"], MCP2) == 4
+    assert of(read.training_scores("P1"), MCP2) == 1.5
+    with pytest.raises(ValueError, match="no reader 'cy'; its readers are ana, bo"):
+        data.read_by("cy")
+    with pytest.raises(ValueError, match="its readers are none"):
+        dataset(official=truth).read_by("ana")
+
+
 def test_without_readers_the_official_label_trains() -> None:
     official = scores(LH_mcp2_narrowing=4)
     assert of(dataset(official={"P1": official}).training_scores("P1"), MCP2) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,13 +193,16 @@ def test_a_gain_must_be_seen_over_patients_too() -> None:
     sure = judge(pair(STEPS, wide=(0.001, 0.01)))
     assert sure.held == "held"
     assert "excludes 0" in sure.reason
-    assert sure.number.endswith("10 folds; +0.006 (+0.001 to +0.010) over 100 patients")
+    assert sure.number.endswith("10 folds; +0.005 (+0.001 to +0.010) over 100 patients")
     chance = judge(pair(STEPS, wide=(-0.001, 0.012)))
     assert chance.held == "did not hold"
     assert "holds 0" in chance.reason
     assert judge(pair(-STEPS, better=-1, wide=(-0.01, -0.001)), "rmse").held == "held"
     assert judge(pair(-STEPS, better=-1, wide=(-0.01, 0.001)), "rmse").held == "did not hold"
     unknown = pair(STEPS)
+    few = replace(unknown, change=replace(unknown.change, patients=19))
+    assert judge(few).held == "not testable here"
+    assert "fewer than 20 patients" in judge(few).reason
     alone = FoldPair(unknown.first, unknown.second, unknown.p)
     assert judge(alone).held == "not testable here"
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINTS, SLOTS, TARGETS, JointGroup, Limb
+from mandora.anatomy import FAMILIES, POINTS, SLOTS, TARGETS, JointGroup, Limb
 from mandora.cohorts.layouts import open_dataset
+from mandora.damage.network import build_damage_net
 from mandora.evaluation import fold_jobs
 from mandora.evaluation.experiment import (
     ABLATIONS,
     BASE,
+    BOTTLENECKED,
+    GROUPS_APART,
     MASKS,
+    arms,
     changed,
     fewer,
     folds_of,
     jobs_of,
+    longer,
+    tried,
 )
 from mandora.evaluation.fold_jobs import (
     FRAMES,
@@ -31,13 +38,23 @@ from mandora.evaluation.fold_jobs import (
     Study,
     grow_trees,
     join_groups,
+    train_damage,
 )
 from mandora.evaluation.gathered import gathered, of_test
 from mandora.phantom.cohort import simulate_cohort
-from mandora.runners import Place, map_jobs
-from mandora.settings import ReproduceSettings, SimulateSettings, SymmetrySettings
+from mandora.runners import Job, Place, map_jobs
+from mandora.settings import (
+    PRESETS,
+    ReproduceSettings,
+    SimulateSettings,
+    SymmetrySettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    TrainSymmetrySettings,
+    preset,
+)
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 SETTINGS = ReproduceSettings()
 PATIENTS = 6
@@ -91,7 +108,7 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     folds = folds_of(names, SETTINGS)
     jobs = {job.name: job for job in jobs_of(study, folds, SETTINGS, "content", set(Limb))}
     more = 2 * (len(ABLATIONS) + len(SETTINGS.shares)) + 2 * 3 + 1
-    assert len(jobs) == 10 * (1 + 3 + 1 + 3 + 1 + 1) + SETTINGS.more_folds * more
+    assert len(jobs) == 10 * (1 + 5 + 1 + 5 + 1 + 1) + SETTINGS.more_folds * more
     apart = jobs["fold-01/scores-groups"].needs
     assert apart == tuple(f"fold-01/scores-{name}" for name in ("finger", "wrist", "toe"))
     assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
@@ -107,7 +124,7 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
         for job in jobs_of(study, folds, other, "content", set(Limb))
         if job.key != jobs[job.name].key
     }
-    trained = {*MASKS, *ABLATIONS, "share-25", "share-50", "finger", "wrist", "toe"}
+    trained = {*MASKS, *BOTTLENECKED, *ABLATIONS, "share-25", "share-50", "finger", "wrist", "toe"}
     assert other_jobs == {f"damage-{name}" for name in trained}
     assert BASE in trained
     others = jobs_of(study, folds, SETTINGS, "other films", set(Limb))
@@ -150,6 +167,91 @@ def test_arrays_of_a_job_have_the_names_that_it_gives_them(
         with np.load(tmp_path / "made.npz", allow_pickle=False) as made:
             assert sorted(made.files) == ["names", "rows"]
     assert [p.name for p in tmp_path.iterdir()] == ["made.npz"]
+
+
+def networks_of(jobs: list[Job]) -> dict[str, TrainDamageSettings]:
+    """The damage networks of the jobs and what they are trained with."""
+    return {
+        job.name: job.run.args[2]
+        for job in jobs
+        if isinstance(job.run, partial) and job.run.func is train_damage
+    }
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("more_folds", [0, 1])
+def test_every_network_of_the_plan_can_be_built(tmp_path: Path, name: str, more_folds: int) -> None:
+    settings = preset(name, ReproduceSettings).model_copy(update={"more_folds": more_folds})
+    study = Study(tmp_path / "data", (), tmp_path / "cache")
+    folds = folds_of([f"P{i}" for i in range(20)], settings)[:2]
+    jobs = jobs_of(study, folds, settings, "content", set(Limb))
+    trained = networks_of(jobs)
+    fast = name == "fast"
+    of_all = {*MASKS, *(BOTTLENECKED if fast else ())}
+    of_first = {"share-25", "share-50", *((*ABLATIONS, *JointGroup) if fast else ())}
+    assert set(trained) == {
+        *(f"{fold.name}/damage-{arm}" for fold in folds for arm in of_all),
+        *(f"{folds[0].name}/damage-{arm}" for arm in of_first if more_folds),
+    }
+    assert {f"scores-{n}" in {j.kind for j in jobs} for n in tried(settings)} <= {bool(more_folds)}
+    for one in {s.to_toml(): s for s in trained.values()}.values():
+        for family in FAMILIES if one.network.design == "family" else [None]:
+            with torch.device("meta"):  # no weights are drawn
+                build_damage_net(one.network, family)
+    named = {job.name for job in jobs}
+    assert all(need in named for job in jobs for need in job.needs)
+
+
+def test_figure_5_as_published_needs_the_bottleneck() -> None:
+    damage = SETTINGS.damage
+    assert not damage.network.bottleneck
+    made = {name: changed(damage, changes).network for name, changes in arms(SETTINGS).items()}
+    first, second = (made[name] for name in BOTTLENECKED)
+    assert (first.mask, second.mask) == ("space", "none")
+    assert first.bottleneck
+    assert first.model_copy(update={"mask": "none"}) == second
+    assert set(arms(SETTINGS.model_copy(update={"bottleneck_arms": False}))) == set(MASKS)
+    assert set(arms(preset("paper", ReproduceSettings))) == set(MASKS)  # all have it
+    assert GROUPS_APART in tried(SETTINGS)
+
+
+def test_the_paper_s_steps_are_stretched_with_its_epochs() -> None:
+    split = folds_of([f"P{i}" for i in range(100)], SETTINGS)[0].split
+    damage = preset("paper", ReproduceSettings).damage
+    loop = fewer(split, damage, 0.5)[1].loop
+    assert (loop.epochs, loop.drop_after, loop.restart_every) == (100, 20, 20)
+
+
+def test_a_plan_knows_that_the_paper_takes_longer() -> None:
+    assert set(longer(SETTINGS).values()) == {1.0}
+    paper = longer(preset("paper", ReproduceSettings))
+    assert paper["locate"] > paper["points"] > 100
+    assert paper["damage"] > paper["scores"] > 10
+
+
+def test_the_paper_s_values_of_the_experiments() -> None:
+    paper, fast = (preset(name, ReproduceSettings) for name in ("paper", "fast"))
+    assert (paper.plan, paper.folds, paper.trees_share) == ("repeated", 10, 0.3)
+    assert (paper.shap_rows, fast.shap_rows) == ("as they are", "both orders")
+    assert (paper.forest.drop_extremity, fast.forest.drop_extremity) == (0.0, 0.25)
+    assert (paper.forest.label, paper.more_folds) == ("official", 0)
+    assert paper.locate == preset("paper", TrainLocateSettings)
+    assert paper.damage == preset("paper", TrainDamageSettings)
+    trees = preset("paper", TrainSymmetrySettings).forest
+    assert paper.forest == trees.model_copy(update={"threads": 1})
+
+
+def test_rows_that_are_explained_are_part_of_the_job(tmp_path: Path) -> None:
+    study = Study(tmp_path / "data", (), tmp_path / "cache")
+    folds = folds_of([f"P{i}" for i in range(20)], SETTINGS)[:1]
+    other = SETTINGS.model_copy(update={"shap_rows": "as they are"})
+    both, one = (
+        {job.name: job for job in jobs_of(study, folds, s, "content", set(Limb))}
+        for s in (SETTINGS, other)
+    )
+    assert {name for name in both if both[name].key != one[name].key} == {"fold-01/shap"}
+    assert both["fold-01/shap"].run.args == ("fold-01/trees", "predicted", True)
+    assert one["fold-01/shap"].run.args == ("fold-01/trees", "predicted", False)
 
 
 def test_each_group_is_scored_by_its_own_network(tmp_path: Path) -> None:

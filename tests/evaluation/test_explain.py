@@ -251,6 +251,26 @@ def test_the_kinds_of_damage_find_their_columns() -> None:
 
 
 @needs_shap
+def test_rows_as_they_are_are_those_of_one_order() -> None:
+    forest, table = random_forest(seed=4), random_scores(3, missing=0.2)
+    found = mean_contributions(forest, table, both_orders=False)
+    both = mean_contributions(forest, table)
+    np.testing.assert_array_equal(2 * found.n_rows, both.n_rows)
+    left = [TARGETS.index(t) for t in tree_features(Target(Side.LEFT, HAND))]
+    sizes = []
+    for side, columns in ((Side.LEFT, left), (Side.RIGHT, [MIRROR[i] for i in left])):
+        scored = table[~np.isnan(table[:, TARGETS.index(Target(side, HAND))])][:, columns]
+        sizes.append(np.abs(shap_values(forest, HAND, scored)[0]))
+    mean = np.concatenate(sizes).mean(axis=0)
+    features = tree_features(Target(Side.LEFT, HAND))
+    same, other = found.same[SITES.index(HAND)], found.other[SITES.index(HAND)]
+    for feature, value in zip(features, mean, strict=True):
+        row = same if feature.side is Side.LEFT else other
+        assert row[SITES.index(feature.site)] == pytest.approx(value)
+    assert not np.allclose(found.same, both.same)
+
+
+@needs_shap
 def test_the_other_extremity_counts_for_the_side_that_was_read() -> None:
     # A hand that looks at the foot in its "same side" column: in the exchanged row, that is the
     # other foot. Left foot 3 points from the mean, right foot 1.

@@ -48,6 +48,7 @@ MOST_WITHIN = 0.95  # "high accuracy", for which the paper gives no number
 LARGE_R, MEDIUM_R, SMALL_R = 0.5, 0.3, 0.1  # Cohen, Statistical power analysis, 1988
 UBIQUITOUS = 0.9  # share of the pairs of joints
 MIN_CASES = 30  # with fewer, the 95 % interval of a medium r reaches far below 0
+MIN_PATIENTS = 20  # a bootstrap of fewer is too narrow, and of two it is chance
 MIN_FOLDS = 3  # for means over folds that are not tested
 STANDS_OUT = 2.0  # times its surroundings: what a map shows as a cluster or a trace
 R_MARGIN, RMSE_MARGIN = 0.05, 0.10  # "comparable": r lower by so much, RMSE higher by that share

@@ -26,6 +26,7 @@ from mandora.evaluation.claims import (
     CONFIDENCE,
     FAMILY_TITLES,
     MIN_FOLDS,
+    MIN_PATIENTS,
     QUANTITIES,
     R_MARGIN,
     RMSE_MARGIN,
@@ -115,6 +116,16 @@ def _folds(n: int, of: int) -> str:
     return f"{n}{f' of {of}' if n < of else ''} {'fold' if of == 1 else 'folds'}"
 
 
+def _unknown(interval: Interval | None) -> str:
+    """Why nothing can be said over patients; empty if something can."""
+    if interval is None:
+        return NO_INTERVAL
+    if interval.reason is not None:
+        return f"{NO_INTERVAL}: {interval.reason}"
+    few = interval.patients < MIN_PATIENTS
+    return f"an interval over fewer than {MIN_PATIENTS} patients says too little" if few else ""
+
+
 def _over_patients(change: Interval | None) -> str:
     if change is None or change.reason is not None:
         return ""
@@ -158,8 +169,9 @@ def _gains(name: str, pair: FoldPair | None, quantity: str) -> Verdict:
 
 def _sure(change: Interval | None, quantity: str) -> tuple[bool | None, str]:
     """Whether the interval over patients shows the gain, too."""
-    if change is None or change.reason is not None:
-        return None, NO_INTERVAL if change is None else f"{NO_INTERVAL}: {change.reason}"
+    reason = _unknown(change)
+    if change is None or reason:
+        return None, reason
     worst = change.low if quantity == "r" else -change.high
     words = f"{100 * CONFIDENCE:g} % interval over patients"
     return worst > 0, f"the {words} {'excludes' if worst > 0 else 'holds'} 0"
@@ -194,9 +206,9 @@ def _unchanged(
     change = fold_change(pair, quantity, sides)
     if pair is None or not change.number:
         return "not testable here", change.number, change.reason
-    if pair.alike is None or pair.alike.reason is not None:
-        why = pair.alike.reason if pair.alike else None
-        return "not testable here", change.number, f"{NO_INTERVAL}{f': {why}' if why else ''}"
+    reason = _unknown(pair.alike)
+    if pair.alike is None or reason:
+        return "not testable here", change.number, reason
     margin = margins.r if quantity == "r" else margins.rmse * change.second
     low, high, power = pair.alike.low, pair.alike.high, power_of(pair.alike, margin)
     shown = f"{low:+.3f} to {high:+.3f}".replace("-", "−")
@@ -286,8 +298,9 @@ def _limit(damage: Damage, quantity: str, pair: FoldPair | None) -> Verdict:
     )
     if n < MIN_FOLDS:
         return judged(name, None, number, f"fewer than {MIN_FOLDS} folds")
-    if pair.alike is None or pair.alike.reason is not None:
-        return judged(name, None, number, NO_INTERVAL)
+    reason = _unknown(pair.alike)
+    if pair.alike is None or reason:
+        return judged(name, None, number, reason)
     margin = R_MARGIN if quantity == "r" else RMSE_MARGIN * theirs
     gains = sorted(_towards(quantity) * end for end in (pair.alike.low, pair.alike.high))
     worst, best = (round(gain, DECIMALS) for gain in gains)

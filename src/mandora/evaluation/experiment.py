@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from mandora.anatomy import POINTS, JointGroup, Limb
+from mandora.anatomy import FAMILIES, POINTS, JointGroup, Limb
 from mandora.evaluation.fold_jobs import (
     POINTS_FILE,
     SCORES_FILE,
@@ -31,10 +31,12 @@ from mandora.settings import (
     SplitSettings,
     TrainDamageSettings,
 )
-from mandora.training.splits import Split, check_choice
+from mandora.training.describe import describe_network
+from mandora.training.splits import Split, check_choice, with_held
 
 _MINUTES = {"locate": 4.5, "damage": 5.5, "points": 0.2, "scores": 0.5, "trees": 1.0, "shap": 0.1}
-"""What jobs take on one core with 100 patients and 10 folds, measured once; for the plan only."""
+"""What jobs take on one core with 100 patients, 10 folds and the default settings, measured once;
+for the plan only."""
 
 BASE = "space"
 """The damage network of the paper's design: it draws joint spaces. Others differ in one thing."""
@@ -115,6 +117,25 @@ def fewer(
     )
 
 
+def longer(settings: ReproduceSettings) -> dict[str, float]:
+    """How many times as long as with the defaults jobs take, by multiply-adds; for the plan only.
+
+    By kind of job, at least 1: what is not arithmetic does not shrink with it.
+    """
+    made = []
+    for one in (settings, ReproduceSettings()):
+        family = next(iter(FAMILIES)) if one.damage.network.design == "family" else None
+        locate = describe_network("locate", one.locate.network)
+        damage = describe_network("damage", one.damage.network, family=family)
+        once = {"points": locate.patient_tmac, "scores": damage.patient_tmac}
+        trained = {
+            "locate": locate.patient_tmac * one.locate.loop.epochs,
+            "damage": damage.patient_tmac * one.damage.loop.epochs,
+        }
+        made.append({**once, **trained})
+    return {kind: max(1.0, value / made[1][kind]) for kind, value in made[0].items()}
+
+
 def jobs_of(
     study: Study,
     folds: Sequence[Fold],
@@ -135,11 +156,12 @@ def jobs_of(
         ValueError: if patients that are not the networks' would choose their weights.
     """
     for fold in folds:
-        for loop in (settings.locate.loop, settings.damage.loop):
-            check_choice(fold.split, loop)
+        for stage in (settings.locate, settings.damage):
+            check_choice(with_held(fold.split, stage.split), stage.loop)
     groups = tuple(dict.fromkeys(point.group for limb in Limb if limb in limbs
                                  for point in POINTS[limb]))  # fmt: skip
-    made = [_FoldJobs(study, fold, settings, content, groups) for fold in folds]
+    times = longer(settings)
+    made = [_FoldJobs(study, fold, settings, content, groups, times) for fold in folds]
     main = [job for one in made for job in one.main()]
     return main + [job for one in made[: settings.more_folds] for job in one.more()]
 
@@ -153,6 +175,7 @@ class _FoldJobs:
     settings: ReproduceSettings
     content: str
     groups: tuple[JointGroup, ...]
+    times: Mapping[str, float]
 
     def main(self) -> list[Job]:
         """The paper's experiments."""
@@ -230,7 +253,8 @@ class _FoldJobs:
     ) -> Job:  # fmt: skip
         split, fold = self.fold.split, self.fold.name
         base = json.dumps([self.content, self.study.readers, asdict(split)])
-        minutes = share * _MINUTES[kind.partition("-")[0]] * len(split.networks) / 60
+        stage = kind.partition("-")[0]
+        minutes = share * _MINUTES[stage] * self.times.get(stage, 1.0) * len(split.networks) / 60
         return Job(
             name=f"{fold}/{kind}", run=run, key=f"{base} {key}",
             needs=tuple(f"{fold}/{need}" for need in needs), files=files,
