@@ -292,14 +292,31 @@ def test_points_that_are_no_use_are_refused(healthy: dict[str, Film]) -> None:
     lost[POINT_INDEX[Limb.HAND]["pip3"]] = (-5, 10)
     with pytest.raises(ValueError, match="has to lie on the film"):
         inflict(pixels, lost, "pip3", narrowing=1)
-    lost[POINT_INDEX[Limb.HAND]["mcp5"]] = np.nan
-    with pytest.raises(ValueError, match="give both points"):
-        inflict(pixels, lost, "mcp2", narrowing=1)
+    alone = np.full_like(points, np.nan)
+    alone[POINT_INDEX[Limb.HAND]["mcp2"]] = place(points, "mcp2")
+    with pytest.raises(ValueError, match="1 of 21 points are known"):
+        inflict(pixels, alone, "mcp2", narrowing=1)
     alone = np.full_like(points, np.nan)
     for name in ("mcp2", "mcp5", "pip3"):
         alone[POINT_INDEX[Limb.HAND][name]] = place(points, name)
     with pytest.raises(ValueError, match="which way the hand lies"):
         inflict(pixels, alone, "pip3", narrowing=1)
+
+
+@pytest.mark.parametrize("code", ["LH", "RH", "LF", "RF"])
+def test_points_that_are_not_needed_may_be_lacking(healthy: dict[str, Film], code: str) -> None:
+    """Not even those that the units of the mean shape are stated in."""
+    pixels, points = healthy[code]
+    known = points.copy()
+    limb = Slot.parse(code).limb
+    for name in UNIT[limb]:
+        known[POINT_INDEX[limb][name]] = np.nan
+    if limb is Limb.FOOT:  # these tell which way it lies
+        known[POINT_INDEX[limb]["mtp1"]] = place(points, "mtp1")
+    site = "pip3" if limb is Limb.HAND else "mtp3"
+    whole, part = (inflict(pixels, given, site, narrowing=2) for given in (points, known))
+    assert np.hypot(*(whole.line - part.line).T).max() < 0.02 * size(points)
+    assert (part.pixels != pixels).any()
 
 
 def test_a_film_that_shows_no_joint_there_is_refused(healthy: dict[str, Film]) -> None:
