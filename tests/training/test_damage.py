@@ -72,6 +72,9 @@ class FakeFilms:
         return self.films[index]
 
 
+ROOM = np.zeros((256, 256), np.uint8)
+
+
 def grey_film(seed: int = 0) -> NDArray[np.float32]:
     """256 × 256 px, a smooth structure with some noise, in whole 255ths."""
     rng = np.random.default_rng(seed)
@@ -245,6 +248,21 @@ def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     np.testing.assert_array_equal(off[0], off[1])  # drawn from the film's number
     assert 0.1 < np.abs(off).max() < 4 * 0.012 * 80  # s.d. 0.96 px
     assert (np.abs(off[0] - off[0, 0]).max(axis=1)[1:] > 0.1).all(), "each joint has its own"
+
+
+def test_erosions_that_are_known_in_part_teach_where_they_are(tmp_path: Path) -> None:
+    points = mean_shape(FOOT) * 80 + (140, 120)
+    known = np.array([True, True, True, True, False, True])  # not MTP4
+    film = replace(
+        training_film({i: tuple(points[i]) for i in range(TOES)}, erosions=np.zeros_like(ROOM)),
+        erosions_known=known,
+    )
+    for half_window, taught in ((0.1, known), (0.25, known & [1, 1, 1, 0, 0, 0])):
+        settings = BY_LIMB.model_copy(update={"mask": "erosion", "half_window": half_window})
+        made = patches_of(film, tmp_path / f"{half_window}", settings)
+        # not where the window holds a joint of which nothing is known
+        np.testing.assert_array_equal(made["has_mask"], taught)
+        assert made["usable"].all()
 
 
 def test_masks_are_cut_with_their_patches(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mandora.anatomy import FAMILIES, POINTS, Damage, JointGroup, Limb
 from mandora.damage.network import point_maxima
 from mandora.damage.patches import half_window_px, window_box
-from mandora.damage.scorer import network_point
+from mandora.damage.scorer import network_point, site_at
 from mandora.errors import InputError
 from mandora.geometry import Box, limb_size
 from mandora.images.channels import FilmStatistics, background, sample_box
@@ -118,8 +118,24 @@ def _one(
         made["usable"][i] = True
         if drawn is not None:
             mask = sample_box((drawn > 0).astype(np.float32), box, side_px, 0.0)
-            made["masks"][i], made["has_mask"][i] = np.round(mask * 255), True
+            made["masks"][i] = np.round(mask * 255)
+            made["has_mask"][i] = settings.mask != "erosion" or _all_eroded(
+                film, films.limb, i, box
+            )
     return made
+
+
+def _all_eroded(film: TrainingFilm, limb: Limb, point: int, box: Box) -> bool:
+    """Whether all erosions in the window of a point are known."""
+    known = film.erosions_known
+    if known is None:
+        return True
+    inside = [
+        i
+        for i, (x, y) in enumerate(film.points)
+        if site_at(limb, Damage.EROSION, i) and box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1
+    ]
+    return bool(known[[point, *inside]].all())
 
 
 def _windows(
