@@ -14,9 +14,9 @@ from mandora.assembly import (
     shows_limb,
     study_result,
     totals,
-    unit_px,
 )
 from mandora.contract import IntervalContract, Spread
+from mandora.geometry import limb_size
 from mandora.locate.locator import FoundPoints
 from mandora.locate.views import View, views
 from mandora.phantom.patients import mean_shape
@@ -59,7 +59,7 @@ def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointSc
 @pytest.mark.parametrize("view", views(), ids=str)
 @pytest.mark.parametrize("limb", Limb)
 def test_the_size_of_a_limb_does_not_depend_on_how_it_lies(limb: Limb, view: View) -> None:
-    assert unit_px(found(limb, 37.0, view=view), shape_of(limb)) == pytest.approx(37)
+    assert limb_size(found(limb, 37.0, view=view).points, shape_of(limb)) == pytest.approx(37)
 
 
 def test_a_limb_has_a_size_that_fits_the_film() -> None:

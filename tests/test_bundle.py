@@ -19,6 +19,7 @@ from mandora.bundle import (
     Licence,
     default_bundle,
     describe,
+    migrate_bundle,
     model_files,
     open_bundle,
     verify_bundle,
@@ -247,10 +248,45 @@ def as_first_written(manifest: dict[str, Any]) -> None:
 def test_bundles_of_the_first_schema_are_read(folder):
     edit(folder, as_first_written)
     bundle = open_bundle(folder)
-    assert bundle.manifest.schema_version == "1.0"
     made = info().contract
-    alike = made.damage.model_copy(update={"enlarged": {}})  # all windows of a hand were alike
+    # all windows of a hand were alike, and a limb was measured by two of its points
+    half_window = round(made.damage.half_window / 0.997, 4)
+    alike = made.damage.model_copy(update={"enlarged": {}, "half_window": half_window})
     assert bundle.manifest.contract == made.model_copy(update={"damage": alike})
+
+
+@pytest.mark.parametrize("schema", ["1.0", "1.1", "1.2"])
+def test_an_earlier_bundle_is_migrated_in_place_and_once(folder, schema):
+    edit(folder, lambda m: m.update(schema_version=schema))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    read = open_bundle(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    made = migrate_bundle(folder)
+    assert made.manifest == read.manifest, "scores as it did before"
+    assert made.sha256 != read.sha256
+    written = json.loads((folder / "manifest.json").read_bytes())
+    assert written["schema_version"] == BUNDLE_SCHEMA
+    stated = json.loads(before["manifest.json"])["contract"]["damage"]["half_window"]
+    assert written["contract"]["damage"]["half_window"] == pytest.approx(stated / 0.997, abs=1e-4)
+    changed = {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]}
+    assert changed == {"manifest.json"}
+    stamp = (folder / "manifest.json").stat().st_mtime_ns
+    assert migrate_bundle(folder) == made
+    assert (folder / "manifest.json").stat().st_mtime_ns == stamp
+
+
+def test_a_damaged_bundle_is_not_migrated(folder):
+    edit(folder, lambda m: m.update(schema_version="1.2"))
+    before = (folder / "manifest.json").read_bytes()
+    (folder / "damage.onnx").write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"damage\.onnx"):
+        migrate_bundle(folder)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_the_packaged_bundle_is_stated_as_this_version_does():
+    raw = json.loads((default_bundle() / "manifest.json").read_bytes())
+    assert raw["schema_version"] == BUNDLE_SCHEMA
 
 
 def test_the_packaged_bundle_is_of_the_default_design():

@@ -401,6 +401,20 @@ def test_a_bundle_with_a_wrong_hash_is_refused(spoiled: Path, films: Path, tmp_p
     assert "no such folder" in unusable(mandora("score", films, "--bundle", tmp_path / "absent"))
 
 
+def test_an_earlier_bundle_is_migrated(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_bundle, tmp_path / "earlier")
+    manifest = folder / "manifest.json"
+    today = manifest.read_text()
+    manifest.write_text(today.replace('"schema_version": "1.3"', '"schema_version": "1.2"'))
+    earlier = manifest.read_text()
+    assert earlier != today
+    assert mandora("bundle", "verify", folder).exit_code == 0
+    assert mandora("bundle", "migrate", folder).exit_code == 0
+    assert manifest.read_text() not in (earlier, today)
+    assert mandora("bundle", "verify", folder).exit_code == 0
+    assert "no such folder" in unusable(mandora("bundle", "migrate", tmp_path / "absent"))
+
+
 def test_a_sound_bundle_is_verified_and_shown(tiny_bundle: Path) -> None:
     assert mandora("bundle", "verify", tiny_bundle).exit_code == 0
     shown = mandora("bundle", "show", tiny_bundle)

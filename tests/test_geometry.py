@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mandora.geometry import Affine, Box, as_points, box_to_grid, fit_similarity, mirror_x
+from mandora.geometry import (
+    Affine,
+    Box,
+    as_points,
+    box_to_grid,
+    fit_similarity,
+    limb_size,
+    mirror_x,
+)
 
 coordinate = st.floats(-5000, 5000, allow_nan=False, width=32)
 point_sets = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=coordinate)
@@ -171,3 +179,47 @@ def test_one_spot_has_no_size_and_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="two distinct points"):
         fit_similarity(shape, shape, weights)
+
+
+FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
+
+
+@pytest.mark.parametrize("size", [12.0, 200.0])
+@pytest.mark.parametrize("angle", [0.0, 0.4, np.pi])
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_the_size_of_a_limb_is_the_same_wherever_it_lies(
+    size: float, angle: float, mirror: int
+) -> None:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = FOOT * [mirror, 1] @ turn.T * size + [300, 900]
+    assert limb_size(points, FOOT) == pytest.approx(size)
+
+
+@pytest.mark.parametrize("known", [(0, 5), (1, 2, 3), (0, 1, 3, 4, 5)])
+def test_points_that_are_not_known_do_not_change_the_size(known: tuple[int, ...]) -> None:
+    points = np.full((6, 2), np.nan)
+    points[list(known)] = FOOT[list(known)] * 50 + [80, 80]
+    assert limb_size(points, FOOT) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("wrong", range(6))
+def test_one_wrong_point_hardly_changes_the_size(wrong: int) -> None:
+    points = FOOT * 50 + [80, 80]
+    points[wrong] += [400, -300]
+    assert limb_size(points, FOOT) == pytest.approx(50, rel=1e-6)
+
+
+def test_the_size_is_the_middle_one_of_all_pairs() -> None:
+    # sides 1, 1 and √2; here 30, 40 and 50: 30, 40 and 35.4 times as long
+    shape = [[0, 0], [1, 0], [0, 1]]
+    assert limb_size([[0, 0], [30, 0], [0, 40]], shape) == pytest.approx(50 / np.sqrt(2))
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_a_limb_of_which_too_little_is_known_has_no_size(known: int) -> None:
+    points = np.full((6, 2), np.nan)
+    points[:known] = FOOT[:known]
+    with pytest.raises(ValueError, match=rf"^{known} of 6 points are known, at least 2 at diff"):
+        limb_size(points, FOOT)
+    with pytest.raises(ValueError, match="6 of 6 points are known, at least 2 at different"):
+        limb_size(np.full((6, 2), 7.0), FOOT)

@@ -168,7 +168,7 @@ POINT_INDEX: dict[Limb, dict[str, int]] = {
 }
 
 UNIT_ENDS: dict[Limb, tuple[str, str]] = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
-"""The two points whose distance is the size of a limb."""
+"""The two points of a limb whose distance is 1 in its mean shape, see ``geometry.limb_size``."""
 
 N_POINTS = sum(len(points) for points in POINTS.values())
 

@@ -24,8 +24,7 @@ from mandora.anatomy import (
 )
 from mandora.contract import IntervalContract
 from mandora.damage.evidence import PatchEvidence
-from mandora.damage.patches import MIN_FOUND, limb_unit
-from mandora.geometry import Points
+from mandora.geometry import Points, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.records import (
@@ -40,6 +39,7 @@ from mandora.records import (
 )
 
 ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
+MIN_FOUND = 4  # fewer points fit together by chance
 ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for accidents
 # Best fit over all views of real films that are not tested on: hands from 0.59 to 0.89, in
 # plaster or from the side 0.28 to 0.56, other body parts up to 0.47, feet taken for hands up to
@@ -47,7 +47,7 @@ ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for ac
 # a foot and noise 0.66; the feet of all marked films, tested on or not, reach 0.69 to 0.91, those
 # of simulated patients at least 0.79.
 MIN_FIT = {Limb.HAND: 0.5, Limb.FOOT: 0.67}
-UNIT_SHARE = (0.03, 0.9)  # |MCP2-MCP5| or |MTP1-MTP5| / longer side of a film that shows a limb
+UNIT_SHARE = (0.03, 0.9)  # size of a limb / longer side of a film that shows it
 
 
 @dataclass(frozen=True)
@@ -104,20 +104,6 @@ class ScoredStudy:
     expected: NDArray[np.float64]
 
 
-def unit_px(found: FoundPoints, template: Points) -> float:
-    """Size of a limb, px of the film.
-
-    Args:
-        found: its points.
-        template: (N, 2) the localiser's mean shape of a left limb.
-
-    Raises:
-        ValueError: if too few points were found, see :func:`mandora.damage.patches.limb_unit`.
-    """
-    mirrored = found.view.mirrored
-    return limb_unit(found.points, found.confidence, template, mirrored=mirrored)
-
-
 def shows_limb(found: FoundPoints, template: Points, shape: tuple[int, int]) -> bool:
     """Whether the points are enough, fit together and are as far apart as in a limb.
 
@@ -130,7 +116,7 @@ def shows_limb(found: FoundPoints, template: Points, shape: tuple[int, int]) -> 
     enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.points))
     if placed.sum() < enough or found.fit < MIN_FIT[found.limb]:
         return False
-    return UNIT_SHARE[0] <= unit_px(found, template) / max(shape) <= UNIT_SHARE[1]
+    return UNIT_SHARE[0] <= limb_size(found.points, template) / max(shape) <= UNIT_SHARE[1]
 
 
 def own_name(name: str, slot: Slot, taken: Collection[str]) -> str:

@@ -35,7 +35,7 @@ from mandora.contract import (
     model_files,
 )
 from mandora.errors import InputError
-from mandora.files import beside
+from mandora.files import beside, write_atomically
 from mandora.inputs import listed, open_regular, read_bytes
 from mandora.records import Record
 
@@ -63,6 +63,7 @@ __all__ = [
     "describe",
     "locate_file",
     "locate_files",
+    "migrate_bundle",
     "model_files",
     "open_bundle",
     "verify_bundle",
@@ -70,8 +71,13 @@ __all__ = [
 ]
 
 # 1.1: contracts state the design; 1.2: and larger windows; 1.3: and the range of the patch's own
-# channels, and what is a corner; what earlier ones lack has defaults
+# channels, and what is a corner; what earlier ones lack has defaults. A limb's size is that of all
+# its points, geometry.limb_size, since 1.3.
 BUNDLE_SCHEMA = "1.3"
+_BY_ENDS = ("1.0", "1.1", "1.2")  # a limb's size was |MCP2-MCP5| or |MTP1-MTP5| in training
+# Size of a limb by all its points / by these ends, geometric mean over simulated hands and feet:
+# python benchmarks/limb_size.py
+_SIZE_PER_ENDS = 0.997
 MANIFEST = "manifest.json"
 CARD = "card.md"
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
@@ -211,9 +217,8 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
         entries = {name: _entry(content) for name, content in sorted(files.items())}
         # before anything is written: this is where names that lead elsewhere are refused
         manifest = Manifest.model_validate({**info.model_dump(mode="json"), "files": entries})
-        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
         partial.mkdir(parents=True)
-        for name, content in {**files, MANIFEST: text.encode()}.items():
+        for name, content in {**files, MANIFEST: _text(manifest)}.items():
             if isinstance(content, Path):
                 shutil.copyfile(content, partial / name)
             else:
@@ -249,6 +254,23 @@ def verify_bundle(path: Path) -> list[str]:
         Every problem, one line each, naming the file and what to do; empty if it is sound.
     """
     return _inspect(path)[1]
+
+
+def migrate_bundle(path: Path) -> Bundle:
+    """State an earlier bundle's contract as this version does, in place.
+
+    Its networks, trees and card stay as they are, and so do its scores: earlier bundles are read
+    as if they had been migrated. Its hash changes with its manifest.
+
+    Raises:
+        BundleError: if the bundle cannot be used as it is.
+        OSError: if the manifest cannot be written.
+    """
+    bundle = open_bundle(path)
+    text = _text(bundle.manifest)
+    if text != (path / MANIFEST).read_bytes():
+        write_atomically(path / MANIFEST, text)
+    return open_bundle(path)
 
 
 def default_bundle() -> Path:
@@ -332,9 +354,19 @@ def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
             ],
         )
     try:
-        return raw, Manifest.model_validate_json(raw), []
+        manifest = Manifest.model_validate_json(raw)
+        return raw, _by_all_points(manifest) if schema in _BY_ENDS else manifest, []
     except ValidationError as error:
         return raw, None, [f"{path}: {problem}; {_REMEDY}" for problem in _problems_of(error)]
+
+
+def _by_all_points(manifest: Manifest) -> Manifest:
+    """An earlier manifest as it is stated today: its patches stay as large on average."""
+    damage = manifest.contract.damage
+    half_window = min(round(damage.half_window / _SIZE_PER_ENDS, 4), 1.0)
+    damage = damage.model_copy(update={"half_window": half_window})
+    contract = manifest.contract.model_copy(update={"damage": damage})
+    return manifest.model_copy(update={"contract": contract, "schema_version": BUNDLE_SCHEMA})
 
 
 def _check_file(path: Path, entry: FileEntry) -> list[str]:
@@ -373,6 +405,12 @@ def _entry(content: bytes | Path) -> dict[str, object]:
     with content.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"sha256": digest, "bytes": content.stat().st_size}
+
+
+def _text(manifest: Manifest) -> bytes:
+    return (
+        json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    ).encode()
 
 
 def _hash(content: bytes) -> str:

@@ -318,6 +318,18 @@ def bundle_show(
         write_line(describe(_open_bundle(path)))
 
 
+@bundle_app.command("migrate")
+def bundle_migrate(
+    path: Annotated[Path, typer.Argument(help="Folder of a bundle of an earlier version.")],
+) -> None:
+    """State an earlier bundle's contract as this version does. Its scores stay as they are."""
+    from mandora.bundle import migrate_bundle
+
+    with faults_end_the_call():
+        made = migrate_bundle(path)
+    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+
+
 def main() -> None:
     """Entry point; Ctrl-C leaves what is finished."""
     show_everything()

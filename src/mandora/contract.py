@@ -131,7 +131,7 @@ class DamageContract(Record):
         "limb", description="patches as large as the limb or the film makes them"
     )
     half_window: float = Field(
-        gt=0, le=1, description="`limb`: half side of a patch / size of the limb"
+        gt=0, le=1, description="`limb`: half side of a patch / size of the limb (of all points)"
     )
     half_window_px: float = Field(
         192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mandora.errors import InputError
+
 Points = NDArray[np.float64]
 """(N, 2) float64, (x, y), px of some frame; NaN where unknown."""
 
@@ -139,6 +141,41 @@ def box_to_grid(box: Box, size_wh: tuple[int, int], target: str) -> Affine:
 def mirror_x(width: float, frame: str) -> Affine:
     """The left-right flip of an image that is ``width`` px wide."""
     return Affine(np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]]), frame, frame)
+
+
+def limb_size(points_xy: ArrayLike, template_xy: ArrayLike) -> float:
+    """Size of a limb: the median, over pairs of its points, of their distance here and in a shape.
+
+    The only measure of a limb that patches, errors and inflicted damage are stated in. Turn and
+    mirror do not matter. A wrong point spoils its own pairs only: 2 of 21 points of a hand, 1 in 3
+    of the pairs of a foot.
+
+    Args:
+        points_xy: (N, 2) px of any frame; NaN where unknown, two must be known.
+        template_xy: (N, 2) mean shape of the limb, in units: |MCP2-MCP5| or |MTP1-MTP5| is 1.
+
+    Returns:
+        px of that frame per unit.
+
+    Raises:
+        ValueError: if fewer than two different points are known.
+    """
+    points, template = as_points(points_xy), as_points(template_xy)
+    known = np.isfinite(points).all(axis=1)
+    first, second = np.triu_indices(int(known.sum()), 1)
+
+    def apart(xy: Points) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.norm(xy[known][first] - xy[known][second], axis=1))
+
+    expected = apart(template)
+    here = apart(points)[expected > 0] / expected[expected > 0]
+    size = float(np.median(here)) if len(here) else 0.0
+    if not size > 0:
+        raise InputError(
+            f"{int(known.sum())} of {len(points)} points are known, at least 2 at different places "
+            "are needed to know the size of the limb"
+        )
+    return size
 
 
 def fit_similarity(

@@ -36,14 +36,13 @@ from mandora.assembly import (
     own_name,
     shows_limb,
     study_result,
-    unit_px,
 )
 from mandora.bundle import Bundle
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorable import why_not
 from mandora.errors import InputError
-from mandora.geometry import Points
+from mandora.geometry import Points, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import CLEAR_FIT, FoundPoints
@@ -235,7 +234,8 @@ class Pipeline:
         if len(lost) == len(POINTS[slot.limb]):
             return nothing_found(slot, film, found)
         view, scorer = found.view, self._stages.scorer
-        unit = unit_px(found, self._locator(found.limb).template)
+        by_limb = scorer.rule.window == "limb"
+        unit = limb_size(found.points, self._locator(slot.limb).template) if by_limb else None
         half_px = scorer.rule.half_px(film.shape, unit)
         boxes, upright_boxes = (
             {

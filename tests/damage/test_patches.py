@@ -5,58 +5,23 @@ import pytest
 
 from mandora.anatomy import POINT_INDEX, POINTS, Limb
 from mandora.damage.patches import (
-    MIN_FOUND,
     cut_patches,
     film_half_window,
     half_window_px,
-    limb_unit,
     window_box,
 )
-from mandora.geometry import Box, mirror_x
+from mandora.geometry import Box, limb_size, mirror_x
 from mandora.images.channels import FilmStatistics, patch_channels
 from mandora.settings import DamageSettings, TrainDamageSettings, preset
 
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
 MTP1, IP = POINT_INDEX[Limb.FOOT]["mtp1"], POINT_INDEX[Limb.FOOT]["ip"]
-SURE = np.ones(6)
 
 
 def film(height: int = 240, width: int = 180) -> np.ndarray:
     rng = np.random.default_rng(5)
     coarse = rng.random((height // 10, width // 10)).astype(np.float32)
     return np.kron(coarse, np.ones((10, 10), np.float32))
-
-
-# ── size of the limb ─────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("unit", [12.0, 200.0])
-@pytest.mark.parametrize("angle", [0.0, 0.4, np.pi])
-def test_the_unit_is_the_size_of_the_limb_wherever_it_lies(unit: float, angle: float) -> None:
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = FOOT @ turn.T * unit + [300, 900]
-    assert limb_unit(points, SURE, FOOT, mirrored=False) == pytest.approx(unit)
-
-
-def test_a_right_limb_has_the_same_unit_as_its_mirror_image() -> None:
-    points = FOOT * 50 + [80, 80]
-    right = mirror_x(180, "film")(points)
-    assert limb_unit(right, SURE, FOOT, mirrored=True) == pytest.approx(50)
-    # taken for a left one it would look smaller
-    assert limb_unit(right, SURE, FOOT, mirrored=False) < 45
-
-
-def test_points_that_were_not_found_do_not_change_the_unit() -> None:
-    points = FOOT * 50 + [80, 80]
-    points[2] = np.nan
-    assert limb_unit(points, SURE, FOOT, mirrored=False) == pytest.approx(50)
-
-
-def test_too_few_points_are_refused_with_their_number() -> None:
-    points = np.full((6, 2), np.nan)
-    points[: MIN_FOUND - 1] = FOOT[: MIN_FOUND - 1] * 50
-    with pytest.raises(ValueError, match=r"only 3 of 6 points were found, 4 are needed"):
-        limb_unit(points, SURE, FOOT, mirrored=False)
 
 
 # ── windows ──────────────────────────────────────────────────────────────────────────────
@@ -109,7 +74,7 @@ def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
     points = FOOT * 60 + [90, 120]
     seen = []
     for pixels, shift in ((one, [0, 0]), (sheet, [200, 100])):
-        unit = limb_unit(points + shift, SURE, FOOT, mirrored=False)
+        unit = limb_size(points + shift, FOOT)
         boxes = {i: window_box(Limb.FOOT, i, points[i] + shift, unit * 0.2) for i in range(6)}
         seen.append(cut_patches(pixels, Limb.FOOT, boxes, 32, mirrored=False))
     for alone, among in zip(*seen, strict=True):
@@ -122,7 +87,7 @@ def test_a_joint_looks_the_same_on_a_finer_film() -> None:
     points = FOOT * 60 + [90, 120]
     seen = []
     for pixels, places in ((coarse, points), (fine, points * 2 + 0.5)):
-        unit = limb_unit(places, SURE, FOOT, mirrored=False)
+        unit = limb_size(places, FOOT)
         box = window_box(Limb.FOOT, MTP1, places[MTP1], unit * 0.3)
         seen.append(cut_patches(pixels, Limb.FOOT, {MTP1: box}, 32, mirrored=False)[0].pixels)
     assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.99

@@ -15,6 +15,7 @@ from mandora.phantom.inflict import Inflicted, inflict
 from mandora.phantom.inflict_sites import JOINTS, LimbPoints
 from mandora.phantom.joint_line import ExpectedLine, find_joint_line
 from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.phantom.render import SimulatedFilm
 from mandora.phantom.window import Frame
 
 Film = tuple[np.ndarray, np.ndarray]
@@ -262,6 +263,107 @@ def test_the_point_moves_with_the_film(healthy: dict[str, Film]) -> None:
     assert np.hypot(*moved) < 0.03 * size(points)
 
 
+# ── what becomes of outlines ─────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def outlined() -> dict[str, SimulatedFilm]:
+    """A hand and a foot without damage, by slot, with the outlines of their joint spaces."""
+    patient = draw_patient(4, 0, severity=-8.0)
+    return {
+        code: simulate_film(patient, Slot.parse(code), pixels_per_mm=5) for code in ("RH", "LF")
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "site"),
+    [("RH", "pip3"), ("RH", "mcp2"), ("RH", "radcar"), ("LF", "mtp2"), ("LF", "ip")],
+)
+@pytest.mark.parametrize("grade", [1, 2, 3])
+def test_the_outline_of_a_space_narrows_with_it(
+    outlined: dict[str, SimulatedFilm], code: str, site: str, grade: int
+) -> None:
+    film = outlined[code]
+    label = 1 + POINT_INDEX[film.limb][site]
+    done = inflict(film.bright, film.points, site, narrowing=grade, seed=1, spaces=film.spaces)
+    assert done.spaces is not None
+    before, after = film.spaces == label, done.spaces == label
+    left = after.sum() / before.sum()
+    # what is lost of the space is lost of its outline; the displacement fades at its ends
+    lost = done.state.loss / 2 if done.state.focal else done.state.loss
+    assert 1 - 1.1 * min(lost, 0.92) - 0.1 < left < 1 - 0.5 * lost
+    # and it lies where the space is now, whose middle has not moved
+    middle = done.line[len(done.line) // 4 : -len(done.line) // 4]
+    columns, rows = np.rint(middle).astype(int).T
+    assert ndimage.distance_transform_edt(~after)[rows, columns].max() < 1.5
+    if grade < 3:  # the outline holds a bone's end plate, which is most of what is left then
+        closed = before & ~after  # bone has come here
+        assert done.pixels[after].mean() < done.pixels[closed].mean() - 0.01
+    assert np.isin(done.spaces, film.spaces).all()
+
+
+@pytest.mark.parametrize(("code", "site"), [("RH", "pip3"), ("LF", "mtp1")])
+def test_a_joint_that_bone_bridges_has_no_space(
+    outlined: dict[str, SimulatedFilm], code: str, site: str
+) -> None:
+    film = outlined[code]
+    label = 1 + POINT_INDEX[film.limb][site]
+    done = inflict(film.bright, film.points, site, narrowing=4, spaces=film.spaces)
+    assert done.state.fused
+    assert done.spaces is not None
+    assert not (done.spaces == label).any()
+    assert set(np.unique(done.spaces)) == set(np.unique(film.spaces)) - {label}
+    assert (film.spaces == label).any(), "what was given stays as it was"
+
+
+@pytest.mark.parametrize("site", ["mcp2", "nav", "ulna"])
+def test_erosions_are_added_to_those_that_were_known(
+    outlined: dict[str, SimulatedFilm], site: str
+) -> None:
+    film = outlined["RH"]
+    known = np.zeros_like(film.erosions)
+    known[:20, :20] = 3
+    done = inflict(film.bright, film.points, site, erosion=3, erosions=known, spaces=film.spaces)
+    label = 1 + POINT_INDEX[Limb.HAND]["radcar" if site == "nav" else site]
+    assert done.eroded.any()
+    np.testing.assert_array_equal(done.erosions, np.where(done.eroded, label, known))
+    np.testing.assert_array_equal(done.spaces, film.spaces)  # bone is gone, the space is not
+
+
+def test_erosions_move_with_the_bone_they_are_in(outlined: dict[str, SimulatedFilm]) -> None:
+    film = outlined["RH"]
+    first = inflict(film.bright, film.points, "mcp2", erosion=3, erosions=film.erosions)
+    both = inflict(first.pixels, film.points, "mcp2", narrowing=3, erosions=first.erosions)
+    assert both.erosions is not None
+    was, now = (np.argwhere(e == 1 + POINT_INDEX[Limb.HAND]["mcp2"])
+                for e in (first.erosions, both.erosions))  # fmt: skip
+    assert len(now) == pytest.approx(len(was), rel=0.1)
+    assert 0.2 < np.hypot(*(now.mean(axis=0) - was.mean(axis=0))) < 0.03 * size(film.points)
+
+
+def test_outlines_of_a_mirrored_film_are_mirrored(outlined: dict[str, SimulatedFilm]) -> None:
+    film = outlined["RH"]
+    given = {"spaces": film.spaces, "erosions": film.erosions}
+    damage = {"narrowing": 3, "erosion": 4}
+    result = inflict(film.bright, film.points, "mcp3", **damage, **given)
+    twin = inflict(
+        np.ascontiguousarray(film.bright[:, ::-1]),
+        film.points * [-1, 1] + [film.bright.shape[1] - 1, 0],
+        "mcp3", **damage, **{name: np.ascontiguousarray(m[:, ::-1]) for name, m in given.items()},
+    )  # fmt: skip
+    for name in given:
+        assert (getattr(result, name) != given[name]).any()
+        np.testing.assert_array_equal(getattr(twin, name)[:, ::-1], getattr(result, name))
+
+
+def test_what_was_not_outlined_stays_unknown(healthy: dict[str, Film]) -> None:
+    result = inflict(*healthy["LH"], "mcp2", narrowing=2, erosion=2)
+    assert result.spaces is result.erosions is None
+    pixels, points = healthy["LH"]
+    with pytest.raises(ValueError, match="erosions must be a uint8 map of the film's shape"):
+        inflict(pixels, points, "mcp2", narrowing=2, erosions=np.zeros((4, 4), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("site", "grades", "message"),
     [
@@ -292,14 +394,31 @@ def test_points_that_are_no_use_are_refused(healthy: dict[str, Film]) -> None:
     lost[POINT_INDEX[Limb.HAND]["pip3"]] = (-5, 10)
     with pytest.raises(ValueError, match="has to lie on the film"):
         inflict(pixels, lost, "pip3", narrowing=1)
-    lost[POINT_INDEX[Limb.HAND]["mcp5"]] = np.nan
-    with pytest.raises(ValueError, match="give both points"):
-        inflict(pixels, lost, "mcp2", narrowing=1)
+    alone = np.full_like(points, np.nan)
+    alone[POINT_INDEX[Limb.HAND]["mcp2"]] = place(points, "mcp2")
+    with pytest.raises(ValueError, match="1 of 21 points are known"):
+        inflict(pixels, alone, "mcp2", narrowing=1)
     alone = np.full_like(points, np.nan)
     for name in ("mcp2", "mcp5", "pip3"):
         alone[POINT_INDEX[Limb.HAND][name]] = place(points, name)
     with pytest.raises(ValueError, match="which way the hand lies"):
         inflict(pixels, alone, "pip3", narrowing=1)
+
+
+@pytest.mark.parametrize("code", ["LH", "RH", "LF", "RF"])
+def test_points_that_are_not_needed_may_be_lacking(healthy: dict[str, Film], code: str) -> None:
+    """Not even those that the units of the mean shape are stated in."""
+    pixels, points = healthy[code]
+    known = points.copy()
+    limb = Slot.parse(code).limb
+    for name in UNIT[limb]:
+        known[POINT_INDEX[limb][name]] = np.nan
+    if limb is Limb.FOOT:  # these tell which way it lies
+        known[POINT_INDEX[limb]["mtp1"]] = place(points, "mtp1")
+    site = "pip3" if limb is Limb.HAND else "mtp3"
+    whole, part = (inflict(pixels, given, site, narrowing=2) for given in (points, known))
+    assert np.hypot(*(whole.line - part.line).T).max() < 0.02 * size(points)
+    assert (part.pixels != pixels).any()
 
 
 def test_a_film_that_shows_no_joint_there_is_refused(healthy: dict[str, Film]) -> None:

@@ -72,6 +72,9 @@ class FakeFilms:
         return self.films[index]
 
 
+ROOM = np.zeros((256, 256), np.uint8)
+
+
 def grey_film(seed: int = 0) -> NDArray[np.float32]:
     """256 × 256 px, a smooth structure with some noise, in whole 255ths."""
     rng = np.random.default_rng(seed)
@@ -232,18 +235,13 @@ def test_windows_follow_the_size_of_the_limb(
 ) -> None:
     monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
     monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
-    # MTP1 and MTP5 are 80 px apart: half a window is 16 px
-    film = training_film({MTP1: (180, 100), MTP5: (116, 148), MTP2: (149.5, 99.5)})
-    grey = np.round(film.pixels * 255)
-    made = patches_of(film, tmp_path, BY_LIMB)
-    np.testing.assert_array_equal(made["pixels"][MTP2], grey[84:116, 134:166])
-    # without them all joints say how large it is: here 80 px a unit
-    points = mean_shape(FOOT) * 80 + (140, 120)
-    shape = {i: tuple(points[i]) for i in (IP, MTP3, MTP4, MTP5)}
-    made = patches_of(training_film(shape), tmp_path / "shape", BY_LIMB)
-    fill = float(np.percentile(film.pixels[::8, ::8], 5))
-    window = sample_box(film.pixels, Box.around(points[MTP3], 16), PATCH, fill)
-    np.testing.assert_allclose(made["pixels"][MTP3], window * 255, atol=0.6)
+    points = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
+    fill = float(np.percentile(grey_film()[::8, ::8], 5))
+    for known in (range(TOES), (IP, MTP3, MTP4, MTP5), (MTP1, MTP3)):
+        film = training_film({i: tuple(points[i]) for i in known})
+        made = patches_of(film, tmp_path / str(known), BY_LIMB)
+        window = sample_box(film.pixels, Box.around(points[MTP3], 16), PATCH, fill)
+        np.testing.assert_allclose(made["pixels"][MTP3], window * 255, atol=0.6)
 
 
 @pytest.mark.parametrize(
@@ -261,18 +259,17 @@ def test_other_settings_make_other_patches(tmp_path: Path, changed: dict[str, ob
 
 
 def test_a_limb_of_unknown_size_is_refused(tmp_path: Path) -> None:
-    films = FakeFilms([training_film({IP: (99, 59), MTP3: (90, 99), MTP4: (80, 104)})])
+    films = FakeFilms([training_film({IP: (99, 59)})])
     made = prepare_patches(films, BY_LIMB, PATCH, tmp_path, 1, lambda *_: None)
     assert list(made.refused) == [0]
-    assert made.refused[0].startswith("only 3 of 6 points were found, 4 are needed")
+    assert made.refused[0].startswith("1 of 6 points are known, at least 2")
     assert not made.arrays["usable"].any()
 
 
 def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     # with a bright dot at each joint: where is it on its patch?
-    places = {MTP1: (180.5, 90.5), MTP5: (100.5, 90.5), **{
-        i: (20.5 + 50 * i, 200.5) for i in (MTP2, MTP3, MTP4)
-    }}  # fmt: skip
+    points = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
+    places = {i: tuple(points[i]) for i in (MTP1, MTP3, MTP5)}
     pixels = np.zeros((256, 256), np.float32)
     for x, y in places.values():
         rows, columns = np.mgrid[:256, :256]
@@ -283,13 +280,28 @@ def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     for folder in ("1", "2"):
         made = patches_of(film, tmp_path / folder, settings)["pixels"].astype(float)
         grid = np.arange(PATCH)
-        for i in (MTP2, MTP3, MTP4):
+        for i in (MTP3, MTP5):
             total = made[i].sum()
             found.append([(made[i].sum(a) @ grid) / total - 15.5 for a in (0, 1)])
-    off = np.array(found).reshape(2, 3, 2)
+    off = np.array(found).reshape(2, 2, 2)
     np.testing.assert_array_equal(off[0], off[1])  # drawn from the film's number
     assert 0.1 < np.abs(off).max() < 4 * 0.012 * 80  # s.d. 0.96 px
     assert (np.abs(off[0] - off[0, 0]).max(axis=1)[1:] > 0.1).all(), "each joint has its own"
+
+
+def test_erosions_that_are_known_in_part_teach_where_they_are(tmp_path: Path) -> None:
+    points = mean_shape(FOOT) * 80 + (140, 120)
+    known = np.array([True, True, True, True, False, True])  # not MTP4
+    film = replace(
+        training_film({i: tuple(points[i]) for i in range(TOES)}, erosions=np.zeros_like(ROOM)),
+        erosions_known=known,
+    )
+    for half_window, taught in ((0.1, known), (0.25, known & [1, 1, 1, 0, 0, 0])):
+        settings = BY_LIMB.model_copy(update={"mask": "erosion", "half_window": half_window})
+        made = patches_of(film, tmp_path / f"{half_window}", settings)
+        # not where the window holds a joint of which nothing is known
+        np.testing.assert_array_equal(made["has_mask"], taught)
+        assert made["usable"].all()
 
 
 def test_masks_are_cut_with_their_patches(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class Hands:
     seed: int
     count: int = 1
     known: bool = True
+    outlined: bool = False
     limb: Limb = Limb.HAND
 
     @property
@@ -44,7 +45,8 @@ class Hands:
         table = point_scores(HEALTHY, LH)
         if not self.known:
             table[:, 1] = np.nan  # nobody has looked for erosions
-        return TrainingFilm(film.bright, film.points, table, table, None, None)
+        maps = (film.spaces, film.erosions) if self.outlined else (None, None)
+        return TrainingFilm(film.bright, film.points, table, table, *maps)
 
     def film(self, index: int) -> TrainingFilm:
         return self.only
@@ -99,3 +101,37 @@ def test_joints_without_a_label_keep_none() -> None:
     film = InflictedFilms(Hands(3, known=False), copies=2, seed=1).film(1)
     assert np.isnan(film.scores[:, 1]).all()
     assert np.nanmax(film.scores[:, 0]) > 0
+
+
+def test_outlines_are_damaged_with_their_film() -> None:
+    source = Hands(3, outlined=True)
+    film = InflictedFilms(source, copies=2, seed=5).film(1)
+    assert film.spaces is not None
+    assert film.erosions is not None
+    assert film.erosions_known is None, "all of them are"
+    narrowed, eroded = (np.nan_to_num(film.scores[:, kind]) for kind in (0, 1))
+    healthy = source.only
+    assert healthy.spaces is not None
+    for i, point in enumerate(POINTS[Limb.HAND]):
+        before, after = ((m == i + 1).sum() for m in (healthy.spaces, film.spaces))
+        if narrowed[i] == 4:
+            assert after == 0 < before, point.name
+        elif narrowed[i] > 1 and before:
+            assert after < 0.9 * before, point.name
+        assert (film.erosions == i + 1).any() == (eroded[i] > 0), point.name
+    assert {1, 2, 3, 4} <= set(narrowed)
+
+
+def test_without_outlines_spaces_stay_unknown_and_erosions_are_those_inflicted() -> None:
+    film = InflictedFilms(Hands(3), copies=2, seed=5).film(1)
+    assert film.spaces is None
+    assert film.erosions is not None
+    assert film.erosions_known is not None
+    scored = np.isfinite(film.scores[:, 1])
+    np.testing.assert_array_equal(film.erosions_known, scored)
+    eroded = {i for i in range(len(scored)) if np.nan_to_num(film.scores[i, 1]) > 0}
+    assert {int(i) - 1 for i in np.unique(film.erosions) if i} == eroded
+    # of joints that nobody has looked at nothing is known
+    film = InflictedFilms(Hands(3, known=False), copies=2, seed=5).film(1)
+    assert film.erosions_known is not None
+    assert not film.erosions_known.any()

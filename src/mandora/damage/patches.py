@@ -1,11 +1,12 @@
 """Patches around located points.
 
 The default window follows the size of the limb, not of the film, so that a joint looks equally
-large whether one hand or two lie on the film: half side = ``half_window`` × |MCP2-MCP5| (hand) or
-|MTP1-MTP5| (foot). The published window follows the film: half side = 192 px on a film of
-4096 × 4096 px. Either is enlarged for the great toe as in the paper; the default's also where a
-bone of the wrist is larger than the window, so that erosions at its edges are seen. A window that
-reaches beyond the film is padded, never shifted or stretched.
+large whether one hand or two lie on the film: half side = ``half_window`` × the size of the limb,
+:func:`mandora.geometry.limb_size`, about |MCP2-MCP5| (hand) or |MTP1-MTP5| (foot). The published
+window follows the film: half side = 192 px on a film of 4096 × 4096 px. Either is enlarged for the
+great toe as in the paper; the default's also where a bone of the wrist is larger than the window,
+so that erosions at its edges are seen. A window that reaches beyond the film is padded, never
+shifted or stretched.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from mandora.anatomy import POINTS, Limb
 from mandora.errors import InputError
-from mandora.geometry import Box, Points, fit_similarity
-from mandora.images.channels import FilmStatistics, patch_channels, sample_box, standardise
+from mandora.geometry import Box
+from mandora.images.channels import (
+    FilmStatistics,
+    background,
+    patch_channels,
+    sample_box,
+    standardise,
+)
 
-MIN_FOUND = 4  # with fewer points the size of the limb is a guess
 PUBLISHED_FILM_PX = 4096  # side of the film on which the published half window is stated
 
 
@@ -46,33 +52,6 @@ class Patch:
     pixels: NDArray[np.float32]
     mirrored: bool
     grey: NDArray[np.float32]
-
-
-def limb_unit(points: Points, confidence: ArrayLike, template: Points, *, mirrored: bool) -> float:
-    """Size of the limb on the film, from all points at once.
-
-    Args:
-        points: (N, 2) px of the film; NaN where not found.
-        confidence: (N,) weights.
-        template: (N, 2) mean shape of a left limb in units of the limb.
-        mirrored: the film shows the limb like a right one.
-
-    Returns:
-        px of the film per unit.
-
-    Raises:
-        ValueError: if fewer than ``MIN_FOUND`` points were found.
-    """
-    weights = np.asarray(confidence, dtype=np.float64)
-    found = np.isfinite(points).all(axis=1) & (weights > 0)
-    if found.sum() < MIN_FOUND:
-        raise InputError(
-            f"only {int(found.sum())} of {len(points)} points were found, "
-            f"{MIN_FOUND} are needed to know the size of the limb"
-        )
-    shape = template * [-1.0, 1.0] if mirrored else template
-    matrix = fit_similarity(shape[found], points[found], weights[found])
-    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
 def film_half_window(half_window_px: float, film_hw: ArrayLike) -> float:
@@ -108,7 +87,7 @@ def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None =
     Args:
         settings: ``window`` chooses between the size of the limb and that of the film.
         film_hw: height and width of the film, px.
-        unit_px: size of the limb, see :func:`limb_unit`; the film's window needs none.
+        unit_px: size of the limb, :func:`mandora.geometry.limb_size`; a film's window needs none.
 
     Raises:
         ValueError: if the window follows the limb and its size is not known.
@@ -172,7 +151,8 @@ def cut_patches(
         channels: 1: standardised; 7: five versions of the film, two of the patch.
         patch_range: what the two versions of the patch are multiplied by.
     """
-    fill = float(np.percentile(pixels[::8, ::8], 5))
+    # training sees the film itself mirrored: every eighth pixel is another one there
+    fill = background(pixels[:, ::-1] if mirrored else pixels)
     statistics = FilmStatistics.of(pixels) if channels == 7 else None
     patches = []
     for point, box in boxes.items():

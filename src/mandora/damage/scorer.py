@@ -39,12 +39,12 @@ class PatchRule:
     enlarged: Mapping[str, float] = field(default_factory=dict)
     patch_range: float = 1.0
 
-    def half_px(self, film_hw: tuple[int, int], unit_px: float) -> float:
+    def half_px(self, film_hw: tuple[int, int], unit_px: float | None) -> float:
         """Half side of a patch, px of the film, before any enlargement.
 
         Args:
             film_hw: height and width of the film, px.
-            unit_px: size of the limb, px of the film.
+            unit_px: size of the limb, px of the film; a film's window needs none.
         """
         return half_window_px(self, film_hw, unit_px)
 

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, UNIT_ENDS, Limb
+from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb
 from mandora.assembly import FilmResult, failed_film
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.damage.evidence import PatchEvidence
 from mandora.errors import InputError
 from mandora.evaluation import Floats
 from mandora.evaluation.gathered import Arrays
+from mandora.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.phantom.patients import mean_shape
 from mandora.pipeline import Pipeline
 from mandora.records import Reason
 
@@ -37,8 +39,8 @@ class Assessed:
             Marks beyond the edge of a film are not in ``true``: nobody can find such a joint.
         beyond: (F,) number of the marks that are left out of ``true``; 0 if the film could not be
             read, for its size is not known.
-        unit: (F,) px, distance of the ends of :data:`mandora.anatomy.UNIT_ENDS` where both are
-            marked, on the film or beyond it, else NaN.
+        unit: (F,) px, size of the limb (:func:`mandora.geometry.limb_size`) by the marks on the
+            film and beyond it; NaN with fewer than two.
         dice: (F, P) overlap of the joint space with the marked one, 0..1; NaN where none is marked
             in the patch, or there is no patch.
         scores: ``patient``, ``fold`` (N,), ``official`` (N, 86) labels, and for the frames
@@ -166,8 +168,10 @@ def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> 
 
 
 def _unit(film: DatasetFilm) -> float:
-    ends = [POINT_INDEX[film.slot.limb][name] for name in UNIT_ENDS[film.slot.limb]]
-    return float(np.linalg.norm(np.subtract(*film.points[ends])))
+    try:
+        return limb_size(film.points, mean_shape(film.slot.limb))
+    except ValueError:  # too few joints are marked
+        return float("nan")
 
 
 def _dice(

@@ -30,7 +30,7 @@ from mandora.records import REASON_TEXT
 
 METRICS_FILE = "metrics.json"
 TITLE, KICKER = "A model tried on a labelled data set", "Found beside what is known"
-IN_UNITS = 0.15  # of |MCP2-MCP5| or |MTP1-MTP5|: nearer than any other joint
+IN_UNITS = 0.15  # of the size of the limb: nearer than any other joint
 WORST, PER_FIGURE = 20, 8
 SHOWN_PX = 700  # longest side of a film in the page
 INTERVAL_HEADS = ["targets", "truth", "joints", "held", "mean width"]
@@ -160,8 +160,9 @@ def _located(assessed: Assessed, out: Path) -> Section:
     return Section(
         "located", "Localisation", "",
         "A joint that was not found counts as missed; one that is marked beyond the edge of its "
-        "film does not count. The limb's size is the distance of MCP2 to MCP5, or of MTP1 to MTP5. "
-        "Intervals are 95 % over patients.",
+        "film does not count. The limb's size, about the distance of MCP2 to MCP5 or of MTP1 to "
+        "MTP5, is a median over the distances of all its marked joints. Intervals are "
+        "95 % over patients.",
         (view,),
         (located(points, "located.csv"),
          TableView("By limb, with intervals", heads, rows, "located-intervals.csv")),

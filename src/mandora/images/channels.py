@@ -85,6 +85,11 @@ def sample_box(
     return np.asarray(resized, dtype=np.float32)
 
 
+def background(pixels: NDArray[np.float32]) -> float:
+    """Grey of what lies beyond a film: the 5th percentile of every eighth pixel of it."""
+    return float(np.percentile(pixels[::8, ::8], 5))
+
+
 def whole_film(
     pixels: NDArray[np.float32], size_px: int, *, mirror: bool
 ) -> tuple[NDArray[np.float32], Affine]:
@@ -101,8 +106,7 @@ def whole_film(
     height, width = pixels.shape
     side = float(max(height, width))
     box = Box.around(((width - 1) / 2, (height - 1) / 2), side / 2)
-    fill = float(np.percentile(pixels[::8, ::8], 5))
-    square = standardise(sample_box(pixels, box, size_px, fill))
+    square = standardise(sample_box(pixels, box, size_px, background(pixels)))
     to_network = box_to_grid(box, (size_px, size_px), "network")
     if mirror:
         return np.ascontiguousarray(square[:, ::-1]), mirror_x(size_px, "network") @ to_network

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.anatomy import FAMILIES, Damage, Limb
+from mandora.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
 from mandora.errors import InputError
 from mandora.geometry import as_points
 from mandora.images.radiograph import Radiograph
@@ -21,7 +22,14 @@ from mandora.phantom.carve import carve
 from mandora.phantom.damage import JointState, draw_state
 from mandora.phantom.inflict_sites import BONES, JOINTS, WRIST_AXES, LimbPoints
 from mandora.phantom.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
-from mandora.phantom.narrow import bridged, displacement, fade_px, narrowed
+from mandora.phantom.narrow import (
+    Displacement,
+    bridged,
+    displaced,
+    displacement,
+    fade_px,
+    narrowed,
+)
 from mandora.phantom.window import Array, Frame, Window
 
 POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
@@ -48,6 +56,11 @@ class Inflicted:
             outline for a bone of the wrist; no rows if nothing was asked for.
         quality: how clear the joint space is: its darkness as a share of the grey around, 0..1;
             1 for a bone of the wrist.
+        spaces: (H, W) uint8, the joint spaces that were given, as they lie now: narrowed with the
+            film, and none where bone bridges the joint. None if none were given: what the film
+            showed before is not known, so neither is what it shows now.
+        erosions: (H, W) uint8, the erosions that were given, as they lie now, and ``eroded``.
+            None if none were given.
     """
 
     pixels: NDArray[np.float32]
@@ -60,6 +73,8 @@ class Inflicted:
     point: NDArray[np.float64]
     line: NDArray[np.float64]
     quality: float
+    spaces: NDArray[np.uint8] | None = None
+    erosions: NDArray[np.uint8] | None = None
 
 
 def inflict(
@@ -70,6 +85,8 @@ def inflict(
     narrowing: int | None = None,
     erosion: int | None = None,
     seed: int = 0,
+    spaces: NDArray[np.uint8] | None = None,
+    erosions: NDArray[np.uint8] | None = None,
 ) -> Inflicted:
     """Damage one site of a film.
 
@@ -83,6 +100,8 @@ def inflict(
         narrowing: SvH grade to add, 0-4; None is 0.
         erosion: SvH grade to add, 0-5 (hand) or 0-10 (foot); None is 0.
         seed: the same film, points, site, grades and seed give the same result.
+        spaces: (H, W) joint spaces of the film, 1 + index of the point, 0 elsewhere.
+        erosions: (H, W) erosions that the film has, likewise.
 
     Returns:
         The film with the damage. Where both grades are 0, its very pixels.
@@ -95,16 +114,21 @@ def inflict(
     grades = {Damage.NARROWING: narrowing or 0, Damage.EROSION: erosion or 0}
     _check_grades(limb.limb, site, grades)
     rng = np.random.default_rng([seed, *site.encode()])
+    _check_maps(pixels, spaces=spaces, erosions=erosions)
     if not limb.mirrored:
-        return _Operation(pixels, limb, site).run(grades, rng)
+        return _Operation(pixels, limb, site, spaces, erosions).run(grades, rng)
     # every limb is worked on as a left one, so that a mirrored film gets a mirrored result
-    flipped = np.ascontiguousarray(pixels[:, ::-1])
-    result = _Operation(flipped, limb.flipped(), site).run(grades, rng)
+    left = _Operation(
+        _flipped(pixels), limb.flipped(), site, _flipped_map(spaces), _flipped_map(erosions)
+    )
+    result = left.run(grades, rng)
     back = [pixels.shape[1] - 1.0, 0.0]
     return replace(
         result,
-        pixels=np.ascontiguousarray(result.pixels[:, ::-1]),
-        eroded=np.ascontiguousarray(result.eroded[:, ::-1]),
+        pixels=_flipped(result.pixels),
+        eroded=_flipped(result.eroded),
+        spaces=_flipped_map(result.spaces),
+        erosions=_flipped_map(result.erosions),
         point=result.point * [-1.0, 1.0] + back,
         line=result.line * [-1.0, 1.0] + back,
     )
@@ -117,6 +141,8 @@ class _Operation:
     pixels: NDArray[np.float32]
     points: LimbPoints
     site: str
+    spaces: NDArray[np.uint8] | None
+    erosions: NDArray[np.uint8] | None
 
     def run(self, grades: Mapping[Damage, int], rng: np.random.Generator) -> Inflicted:
         """The film with damage of these grades."""
@@ -127,6 +153,7 @@ class _Operation:
         result = Inflicted(
             self.pixels, limb, site, state, state.narrowing_grade, state.erosion_grade(limb),
             np.zeros(self.pixels.shape, np.bool_), point, np.empty((0, 2)), 1.0,
+            self.spaces, self.erosions,
         )  # fmt: skip
         if not any(grades.values()):
             return result
@@ -145,6 +172,7 @@ class _Operation:
             film = narrowed(film, window, moved, rng)
             if state.fused:
                 film = bridged(film, window, moved, rng)
+            result = self._moved(result, window, moved)
             u, v = line.frame.from_film(point[:1], point[1:])
             point = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
             line = moved.closer
@@ -208,7 +236,28 @@ class _Operation:
         pixels, mask = self.pixels.copy(), result.eroded
         pixels[window.rows, window.columns] = np.clip(film, 0, 1)
         mask[window.rows, window.columns] = eroded
-        return replace(result, pixels=pixels, eroded=mask)
+        erosions = result.erosions
+        if erosions is not None:
+            erosions = np.where(mask, self._label, erosions)
+        return replace(result, pixels=pixels, eroded=mask, erosions=erosions)
+
+    def _moved(self, result: Inflicted, window: Window, moved: Displacement) -> Inflicted:
+        """What becomes of the maps when the joint is narrowed."""
+        spaces, erosions = (
+            None if given is None else displaced(given, window, moved)
+            for given in (result.spaces, result.erosions)
+        )
+        if spaces is not None and result.state.fused:
+            spaces[spaces == self._label] = 0
+        return replace(result, spaces=spaces, erosions=erosions)
+
+    @property
+    def _label(self) -> np.uint8:
+        """Of this site's point in the maps."""
+        limb = self.points.limb
+        sites = (site for kind in Damage for site in FAMILIES[limb, kind])
+        point = next(site.point_name for site in sites if site.name == self.site)
+        return np.uint8(1 + POINT_INDEX[limb][point])
 
 
 def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
@@ -248,6 +297,23 @@ def _checked(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
             "read films with mandora.images.read"
         )
     return array
+
+
+def _check_maps(pixels: NDArray[np.float32], **maps: NDArray[np.uint8] | None) -> None:
+    for name, given in maps.items():
+        if given is not None and (given.shape != pixels.shape or given.dtype != np.uint8):
+            raise InputError(
+                f"{name} must be a uint8 map of the film's shape {pixels.shape}, got "
+                f"{given.shape}, {given.dtype}"
+            )
+
+
+def _flipped(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array[:, ::-1])
+
+
+def _flipped_map(labels: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    return None if labels is None else _flipped(labels)
 
 
 def _check_grades(limb: Limb, site: str, grades: Mapping[Damage, int]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
 from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, JointGroup, Limb
 from mandora.errors import InputError
-from mandora.geometry import Points
+from mandora.geometry import Points, limb_size
+from mandora.phantom.patients import mean_shape
 from mandora.phantom.window import Array
 
 MIN_UNIT_PX = 100.0
@@ -66,6 +68,7 @@ class ExpectedBone:
 # At other joints the plates lie too far away to be taken for the joint.
 PHALANX_PLATE, RADIUS_PLATE = 0.04, -0.08
 
+_TWO_FINGERS = tuple(combinations(range(2, 6), 2))
 _TO_WRIST = ("radcar", "capnlun", "lunate", "radius", "mc1")
 WRIST_AXES = (
     tuple((low, high) for high in ("cmc3", "mcp3") for low in ("radcar", "radius", "lunate")),
@@ -146,23 +149,28 @@ class LimbPoints:
         Raises:
             ValueError: if the points do not tell.
         """
-        index = POINT_INDEX[self.limb]
         if self.limb is Limb.HAND:
             fingers = [[f"{row}{n}" for n in range(2, 6)] for row in ("pip", "mcp")]
             wrist = [p.name for p in POINTS[self.limb] if p.group is JointGroup.WRIST]
             pairs = [(high, low) for high, low in zip(*fingers, strict=True)]
             pairs += [(f"mcp{n}", low) for n in (2, 5) for low in wrist]
+            beside = [(f"{row}{a}", f"{row}{b}") for row in ("mcp", "pip") for a, b in _TWO_FINGERS]
         else:
             pairs = [("ip", "mtp1")]
-        steps = np.array([self.xy[index[high]] - self.xy[index[low]] for high, low in pairs])
+            beside = [(f"mtp{a}", f"mtp{b}") for a, b in combinations(range(1, 6), 2)]
+        along, across = self._mean_step(pairs), self._mean_step(beside)
+        return bool(across[0] * -along[1] + across[1] * along[0] < 0)
+
+    def _mean_step(self, pairs: Sequence[tuple[str, str]]) -> Array:
+        """(2,) px, mean step from the second point of a pair to the first."""
+        index = POINT_INDEX[self.limb]
+        steps = np.array([self.xy[index[to]] - self.xy[index[start]] for to, start in pairs])
         known = np.isfinite(steps).all(axis=1)
         if not known.any():
             raise InputError(
                 f"which way the {self.limb} lies is unknown; give {pairs[0][0]} and {pairs[0][1]}"
             )
-        along = steps[known].mean(axis=0)
-        across = self.xy[index[UNIT_ENDS[self.limb][0]]] - self.xy[index[UNIT_ENDS[self.limb][1]]]
-        return bool(across[0] * -along[1] + across[1] * along[0] < 0)
+        return np.asarray(steps[known].mean(axis=0))
 
     def flipped(self) -> LimbPoints:
         """The same limb on the mirrored film."""
@@ -227,17 +235,11 @@ def _limb_of(points: Points) -> Limb:
 
 def _unit(points: Points, limb: Limb) -> float:
     """Size of the limb, px."""
-    ends = UNIT_ENDS[limb]
-    first, last = (points[POINT_INDEX[limb][name]] for name in ends)
-    size = float(np.hypot(*(first - last)))
-    if not np.isfinite(size):
-        raise InputError(
-            f"the size of a {limb} is the distance between {ends[0]} and {ends[1]}: "
-            "give both points"
-        )
+    size = limb_size(points, mean_shape(limb))
     if size < MIN_UNIT_PX:
         raise InputError(
-            f"{ends[0]} and {ends[1]} are {size:.0f} px apart, at least {MIN_UNIT_PX:.0f} are "
-            "needed to show joint spaces; give the film in full size"
+            f"the {limb} is {size:.0f} px large (about the distance of "
+            f"{' and '.join(UNIT_ENDS[limb])}), at least {MIN_UNIT_PX:.0f} are needed to show "
+            "joint spaces; give the film in full size"
         )
     return size

@@ -159,6 +159,24 @@ def narrowed(film: Array, window: Window, moved: Displacement, rng: np.random.Ge
     return np.where(still, film, restored(result, wanted, grain(quiet, film.shape, rng)))
 
 
+def displaced(labels: NDArray[np.uint8], window: Window, moved: Displacement) -> NDArray[np.uint8]:
+    """A label map of the film after it was displaced: each label where its place has gone.
+
+    Args:
+        labels: (H, W) of the whole film.
+        window: where it changes.
+        moved: the displacement.
+    """
+    x, y = window.frame.to_film(window.u, moved.source(window.u, window.v))
+    rows, columns = (
+        np.rint(at).astype(np.int64).clip(0, size - 1)
+        for at, size in zip((y, x), labels.shape, strict=True)
+    )
+    result = labels.copy()
+    result[window.rows, window.columns] = labels[rows, columns]
+    return result
+
+
 def _flesh_like(film: Array, window: Window, line: JointLine) -> NDArray[np.bool_]:
     """(h, w) where the film is about as dark as in the joint space: neither bone nor air."""
     inner = np.abs(line.u) < 0.3 * line.width

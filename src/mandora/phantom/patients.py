@@ -249,6 +249,7 @@ def bone_names(limb: Limb) -> tuple[str, ...]:
 def mean_shape(limb: Limb) -> NDArray[np.float64]:
     """(N, 2) mean of the points of a simulated left limb, centred, in units of its size.
 
+    |MCP2-MCP5| or |MTP1-MTP5| is 1; four decimals, as bundles state it.
     Read-only: it takes seconds to make, and all callers share it.
     """
     shapes = []
@@ -259,6 +260,6 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
     first, last = (mean[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
-    shape = np.asarray(mean / np.linalg.norm(first - last))
+    shape = np.asarray(mean / np.linalg.norm(first - last)).round(4)
     shape.flags.writeable = False
     return shape

@@ -87,10 +87,7 @@ def locate_contract(settings: LocateSettings) -> LocateContract:
     Raises:
         ValueError: if they cannot be used for scoring.
     """
-    template = {
-        limb: tuple((round(float(x), 4), round(float(y), 4)) for x, y in mean_shape(limb))
-        for limb in Limb
-    }
+    template = {limb: tuple((float(x), float(y)) for x, y in mean_shape(limb)) for limb in Limb}
     return LocateContract.of(settings, template)
 
 

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, JointGroup, Limb
+from mandora.anatomy import FAMILIES, POINTS, Damage, JointGroup, Limb
 from mandora.damage.network import point_maxima
-from mandora.damage.patches import half_window_px, limb_unit, window_box
-from mandora.damage.scorer import network_point
+from mandora.damage.patches import half_window_px, window_box
+from mandora.damage.scorer import network_point, site_at
 from mandora.errors import InputError
-from mandora.geometry import Box
-from mandora.images.channels import FilmStatistics, sample_box
+from mandora.geometry import Box, limb_size
+from mandora.images.channels import FilmStatistics, background, sample_box
 from mandora.phantom.patients import mean_shape
 from mandora.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
 from mandora.training.augment import (
@@ -119,7 +119,7 @@ def _one(
     film = films.film(index)
     made = {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}
     depth = np.iinfo(made["pixels"].dtype).max
-    fill = float(np.percentile(film.pixels[::8, ::8], 5))
+    fill = background(film.pixels)
     drawn = film.erosions if settings.mask == "erosion" else film.spaces
     made["scores"], made["official"] = film.scores, film.official
     made["statistics"] = FilmStatistics.of(film.pixels).vector
@@ -132,8 +132,24 @@ def _one(
         made["usable"][i] = True
         if drawn is not None:
             mask = sample_box((drawn > 0).astype(np.float32), box, side_px, 0.0)
-            made["masks"][i], made["has_mask"][i] = np.round(mask * 255), True
+            made["masks"][i] = np.round(mask * 255)
+            made["has_mask"][i] = settings.mask != "erosion" or _all_eroded(
+                film, films.limb, i, box
+            )
     return made
+
+
+def _all_eroded(film: TrainingFilm, limb: Limb, point: int, box: Box) -> bool:
+    """Whether all erosions in the window of a point are known."""
+    known = film.erosions_known
+    if known is None:
+        return True
+    inside = [
+        i
+        for i, (x, y) in enumerate(film.points)
+        if site_at(limb, Damage.EROSION, i) and box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1
+    ]
+    return bool(known[[point, *inside]].all())
 
 
 def _windows(
@@ -148,7 +164,7 @@ def _windows(
     places = [i for i in range(len(film.points)) if i not in boxes]
     by_limb = settings.window == "limb"
     marked = [i for i in places if np.isfinite(film.points[i]).all()]
-    unit = _unit(film, limb) if by_limb and marked else None
+    unit = limb_size(film.points, mean_shape(limb)) if by_limb and marked else None
     half = half_window_px(settings, (height, width), unit) if marked else 0.0
     for i in marked:
         centre, size = film.points[i], 1.0
@@ -160,13 +176,6 @@ def _windows(
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
             boxes[i] = window_box(limb, i, centre, half * size, settings.enlarged)
     return boxes
-
-
-def _unit(film: TrainingFilm, limb: Limb) -> float:
-    first, last = (film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
-    if np.isfinite([first, last]).all():
-        return float(np.linalg.norm(first - last))
-    return limb_unit(film.points, np.ones(len(film.points)), mean_shape(limb), mirrored=False)
 
 
 class DamageTask:

@@ -27,9 +27,10 @@ from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import PatchRule, network_input, network_point
 from mandora.errors import InputError
 from mandora.files import beside
+from mandora.geometry import limb_size
 from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
-from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
 from mandora.phantom.render import SimulatedFilm
 from mandora.settings import DamageSettings, LocateSettings
 from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
@@ -319,10 +320,12 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     )  # fmt: skip
     patches: list[Patch] = []
     for limb in Limb:
-        film, ends = _simulated(limb), [POINT_INDEX[limb][name] for name in UNIT_ENDS[limb]]
-        unit = float(np.linalg.norm(film.points[ends[0]] - film.points[ends[1]]))
-        half_px = rule.half_px(film.pixels.shape, unit)
-        boxes = {i: window_box(limb, i, film.points[i], half_px, rule.enlarged) for i in ends}
+        film = _simulated(limb)
+        half_px = rule.half_px(film.pixels.shape, limb_size(film.points, mean_shape(limb)))
+        boxes = {
+            i: window_box(limb, i, film.points[i], half_px, rule.enlarged)
+            for i in (POINT_INDEX[limb][name] for name in UNIT_ENDS[limb])
+        }
         patches += cut_patches(
             film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels,
             patch_range=rule.patch_range,

@@ -44,6 +44,7 @@ class TrainingFilm:
         spaces: (H, W) uint8, 1 + index of the point in joint spaces; None unknown.
         erosions: (H, W) uint8, likewise in erosions.
         boxes: windows of patches that are not cut around a point, by index of the point.
+        erosions_known: (N,) bool, joints of which ``erosions`` holds all there is; None: of all.
     """
 
     pixels: NDArray[np.float32]
@@ -53,6 +54,7 @@ class TrainingFilm:
     spaces: NDArray[np.uint8] | None
     erosions: NDArray[np.uint8] | None
     boxes: Mapping[int, Box] = field(default_factory=dict)
+    erosions_known: NDArray[np.bool_] | None = None
 
 
 class Films(Protocol):

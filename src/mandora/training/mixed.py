@@ -65,7 +65,8 @@ class InflictedFilms:
     """Real films as they are, and copies with damage put into joints that are known to be healthy.
 
     Only sites with the label 0 are damaged, and where the film shows no clear joint line they stay
-    as they are. Joints without a label keep none.
+    as they are. Joints without a label keep none. Joint spaces are damaged with their film; those
+    that nobody has outlined stay unknown. Erosions of joints with the label 0 are those inflicted.
 
     Attributes:
         films: where the films come from.
@@ -107,20 +108,30 @@ class InflictedFilms:
 
 def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> TrainingFilm:
     pixels, points, scores = film.pixels, film.points.copy(), film.scores.copy()
+    spaces, erosions, known = film.spaces, film.erosions, film.erosions_known
+    if erosions is None:  # a joint without erosions shows those alone that it is given here
+        erosions, known = (
+            np.zeros(pixels.shape, np.uint8),
+            film.scores[:, COLUMN[Damage.EROSION]] == 0,
+        )
     for site, grades, row in _drawn(film.scores, limb, rng):
         try:
             done = inflict(
                 pixels, film.points, site, seed=int(rng.integers(2**31)),
                 narrowing=grades.get(Damage.NARROWING), erosion=grades.get(Damage.EROSION),
+                spaces=spaces, erosions=erosions,
             )  # fmt: skip
         except ValueError:
             continue  # no joint line to work on: stays healthy, and is labelled so
-        pixels = done.pixels
+        pixels, spaces, erosions = done.pixels, done.spaces, done.erosions
         for kind, grade in grades.items():
             scores[row, COLUMN[kind]] = grade
         if POINT_INDEX[limb].get(site) == row:
             points[row] = done.point
-    return replace(film, pixels=pixels, points=points, scores=scores, official=scores)
+    return replace(
+        film, pixels=pixels, points=points, scores=scores, official=scores, spaces=spaces,
+        erosions=erosions, erosions_known=known,
+    )  # fmt: skip
 
 
 def _drawn(
