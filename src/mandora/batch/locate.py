@@ -13,7 +13,7 @@ from mandora.batch.summary import Complain, Progress, listed, problem_line
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import FilmFile, Problem, find_films
 from mandora.errors import InputError
-from mandora.images.radiograph import UnreadableFilm
+from mandora.failures import why_failed
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.outputs.files import RowFile, csv_text, make_output_folder
@@ -94,10 +94,8 @@ def _locate_film(
         limb = stated[0] or (slot.limb if slot else radiograph.limb)
         side = stated[1] or (slot.side if slot else radiograph.side)
         found = pipeline.locate(radiograph, limb, side)
-    except UnreadableFilm as error:
-        return "", Problem(film.name, Reason.FILM_UNREADABLE, str(error))
     except Exception as error:  # one film must not cost the others theirs
-        return "", Problem(film.name, Reason.STAGE_FAILED, f"{type(error).__name__}: {error}")
+        return "", Problem(film.name, *why_failed(error, film.name))
     if np.isfinite(found.points).any():
         return _point_rows(film.name, side or found.view.side, found), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"

@@ -23,6 +23,7 @@ from mandora.bundle import Bundle
 from mandora.cohorts.folder import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.cohorts.ra2 import read_template
 from mandora.errors import InputError
+from mandora.failures import why_failed
 from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
@@ -141,7 +142,7 @@ class _Run:
             self._lose(study, Reason.OUTPUT_FAILED, str(error))
             return None
         except Exception as error:  # one patient must not cost the others theirs
-            self._lose(study, Reason.STAGE_FAILED, f"{type(error).__name__}: {error}")
+            self._lose(study, *why_failed(error, study.study))
             return None
         self.results.append(PatientSummary.of(scored.result))
         return scored.result

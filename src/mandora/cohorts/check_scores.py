@@ -14,6 +14,7 @@ from mandora.anatomy import RA2_ID, TARGETS, Damage, Limb, Side, Slot, target_fr
 from mandora.cohorts.dataset import Dataset
 from mandora.cohorts.ra2_folder import TRAINING_CSV
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
 
 FEW_DAMAGED = 50
 """So many damaged joints of a limb are the least that a kind of damage can be learnt from."""
@@ -70,7 +71,7 @@ def _look_at_toes(path: Path, report: Report) -> None:
         name = after.get(column, "")
         try:
             return target_from_ra2(name).slot.code
-        except ValueError:
+        except InputError:
             return ""
 
     if follower(left) == _TOES[1].slot.code and follower(right) == _TOES[0].slot.code:

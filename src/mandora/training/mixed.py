@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
+from mandora.errors import InputError
 from mandora.phantom.inflict import inflict
 from mandora.training.cache import source_digest
 from mandora.training.films import Films, TrainingFilm
@@ -113,7 +114,7 @@ def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> Traini
                 pixels, film.points, site, seed=int(rng.integers(2**31)),
                 narrowing=grades.get(Damage.NARROWING), erosion=grades.get(Damage.EROSION),
             )  # fmt: skip
-        except ValueError:
+        except InputError:
             continue  # no joint line to work on: stays healthy, and is labelled so
         pixels = done.pixels
         for kind, grade in grades.items():

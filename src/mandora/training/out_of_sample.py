@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mandora.anatomy import SLOTS, TARGETS, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.contract import Contract, model_files
+from mandora.errors import InputError
 from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -309,7 +310,7 @@ def _look(
         known = (points, view) if at_known_points else ()
         try:
             examined = pipeline.examine(slot, read(), *known)
-        except ValueError as error:
+        except InputError as error:
             complaints.append(str(error))
             continue
         if not examined.scores:
