@@ -19,7 +19,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mandora.anatomy import RA2_COLUMNS, SLOTS
+from mandora.cells import plain
 from mandora.cli import app
+from mandora.images import apart
 from mandora.phantom.cohort import simulate_cohort
 from mandora.records import read_result
 from mandora.settings import SimulateSettings
@@ -51,7 +53,7 @@ def films(tmp_path: Path, small_films: Path) -> Path:
 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [{k: plain(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def outcomes(out: Path, film: str) -> set[tuple[str, str]]:
@@ -258,8 +260,15 @@ def test_dicom_without_its_package_is_that_films_failure(
 ) -> None:
     half_a_dicom(films / "P1-LH.dcm")
     half_a_dicom(films / "IM0001")
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    done = score(films)
+    # films are decoded by another process: one that finds no pydicom
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "pydicom.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"), prepend=os.pathsep)
+    apart.stop()
+    try:
+        done = score(films)
+    finally:
+        apart.stop()
     assert done.exit_code == 1
     assert done.stderr.count("pip install mandora[dicom]") == 2
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}

@@ -36,6 +36,7 @@ from mandora.contract import (
     model_files,
 )
 from mandora.errors import InputError
+from mandora.inputs import listed, open_regular, read_bytes
 from mandora.records import Record
 
 __all__ = [
@@ -299,7 +300,7 @@ def _inspect(path: Path) -> tuple[Bundle | None, list[str]]:
         problems += _check_file(path / name, entry)
     problems += [
         f"{extra}: the manifest does not list it; remove it, or {_REMEDY}"
-        for extra in sorted(path.iterdir())
+        for extra in listed(path)
         if extra.name not in {*manifest.files, MANIFEST}
     ]
     return Bundle(path, manifest, _hash(raw)), problems
@@ -310,10 +311,12 @@ def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
     try:
         if path.is_symlink() or path.stat().st_size > _MAX_MANIFEST:
             return raw, None, [f"{path}: is a link or far too large; {_REMEDY}"]
-        raw = path.read_bytes()
+        raw = read_bytes(path, _MAX_MANIFEST)
         content = json.loads(raw)
     except OSError as error:
         return raw, None, [f"{path}: cannot be read ({error.strerror}); {_REMEDY}"]
+    except InputError as error:
+        return raw, None, [str(error)]
     except (ValueError, RecursionError) as error:
         return raw, None, [f"{path}: is not JSON ({error}); {_REMEDY}"]
     schema = content.get("schema_version") if isinstance(content, dict) else None
@@ -341,7 +344,7 @@ def _check_file(path: Path, entry: FileEntry) -> list[str]:
         size = path.stat().st_size
         if size != entry.bytes:
             return [f"{path}: has {size:,} bytes instead of {entry.bytes:,}; {_REMEDY}"]
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return [f"{path}: is missing; {_REMEDY}"]

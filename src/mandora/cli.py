@@ -28,6 +28,7 @@ from mandora.console import (
     print_cohort,
     print_summary,
 )
+from mandora.terminal import show_everything, write_line
 
 MAX_THREADS = 256
 
@@ -62,7 +63,7 @@ def _open_bundle(path: Path | None) -> Any:
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"mandora {__version__}")
+        write_line(f"mandora {__version__}")
         raise typer.Exit
 
 
@@ -115,7 +116,7 @@ def score(
         except OutputError as error:
             fail(f"{error}; what was finished before is kept")
     if as_json:
-        typer.echo(summary.to_json())
+        write_line(summary.to_json())
     else:
         print_summary(summary)
     if summary.problems:
@@ -149,7 +150,7 @@ def locate(
                 films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
                 progress=progress.step, complain=progress.complain,
             )  # fmt: skip
-    typer.echo(f"{progress.total - failed} of {progress.total} films located: {out}")
+    write_line(f"{progress.total - failed} of {progress.total} films located: {out}")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -181,7 +182,7 @@ def challenge(
                 test, out, bundle=model, threads=threads, fill=fill,
                 progress=progress.step, complain=progress.complain,
             )  # fmt: skip
-    typer.echo(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
+    write_line(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
     if lacking and not fill:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -224,7 +225,7 @@ def simulate(
         simulate_cohort(
             settings, out, force=force, progress=lambda done: progress.step(done, patients)
         )
-    typer.echo(f"{patients} patients, visits: {visits}: {out}")
+    write_line(f"{patients} patients, visits: {visits}: {out}")
 
 
 @app.command("describe")
@@ -238,7 +239,7 @@ def describe_folder(
     with faults_end_the_call():
         summary = describe_cohort(folder)
     if as_json:
-        typer.echo(summary.to_json())
+        write_line(summary.to_json())
     else:
         print_cohort(summary)
 
@@ -260,7 +261,7 @@ def check_data(
     with faults_end_the_call(), Progress(show=not as_json) as progress:
         report = check_dataset(dataset, progress=progress.step, workers=workers)
     if as_json:
-        typer.echo(report.to_json())
+        write_line(report.to_json())
     else:
         print_check(report)
     if report.errors:
@@ -285,7 +286,7 @@ def bundle_make(
     with faults_end_the_call():
         given = Licence(spdx=licence, note=licence_note) if licence else None
         made = bundles.make_bundle(run, out, name, version, given)
-    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+    write_line(f"{made.folder}  sha256 {made.sha256}")
 
 
 @bundle_app.command("verify")
@@ -300,10 +301,10 @@ def bundle_verify(
     except ValueError as error:
         problems = [str(error)]
     for problem in problems:
-        typer.echo(problem, err=True)
+        write_line(problem, err=True)
     if problems:
         raise typer.Exit(EXIT_SOME_FAILED)
-    typer.echo("the bundle is sound")
+    write_line("the bundle is sound")
 
 
 @bundle_app.command("show")
@@ -314,13 +315,14 @@ def bundle_show(
     from mandora.bundle import describe
 
     with faults_end_the_call():
-        typer.echo(describe(_open_bundle(path)))
+        write_line(describe(_open_bundle(path)))
 
 
 def main() -> None:
     """Entry point; Ctrl-C leaves what is finished."""
+    show_everything()
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
-        typer.echo("mandora: interrupted; what was finished is kept", err=True)
+        write_line("mandora: interrupted; what was finished is kept", err=True)
         sys.exit(EXIT_INTERRUPTED)

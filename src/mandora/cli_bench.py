@@ -11,6 +11,7 @@ import typer
 
 from mandora.cli_train import training
 from mandora.console import fail, faults_end_the_call
+from mandora.terminal import write_line
 
 if TYPE_CHECKING:
     from mandora.anatomy import Slot
@@ -48,21 +49,21 @@ def bench_training(
             fail(f"--preset {name}: use {' or '.join(PRESETS)}")
     speed = training("speed")
     if not as_json:
-        typer.echo(_ROW.format(*_HEAD))
+        write_line(_ROW.format(*_HEAD))
     with faults_end_the_call(), TemporaryDirectory() as folder:
         results = speed.measure(
             cache or Path(folder), patients=patients, score=score, minutes=minutes,
             threads=threads, presets=preset or PRESETS,
-            report=lambda one: None if as_json else typer.echo(_line(one)),
+            report=lambda one: None if as_json else write_line(_line(one)),
         )  # fmt: skip
     if as_json:
-        typer.echo(speed.to_json(results))
+        write_line(speed.to_json(results))
         return
     rates = {(r.preset, r.stage): r.items_per_second for r in results}
     for stage in ("locate", "damage"):
         if ("fast", stage) in rates and ("paper", stage) in rates:
             ratio = rates["fast", stage] / rates["paper", stage]
-            typer.echo(f"{stage}: fast trains on {ratio:.0f} times as many items a second as paper")
+            write_line(f"{stage}: fast trains on {ratio:.0f} times as many items a second as paper")
 
 
 @bench_app.command("inference")
@@ -100,15 +101,15 @@ def bench_inference(
         if untrained is not None:
             paper = Published(*untrained.export_untrained("paper", Path(folder)))
         if not as_json:
-            typer.echo(_SCORING_ROW.format(*_SCORING_HEAD))
+            write_line(_SCORING_ROW.format(*_SCORING_HEAD))
         for count in threads or (1, 2):
             for networks in (None, paper) if paper else (None,):
                 some = given[:1] if networks else given
                 run = measure_scoring(bundle or default_bundle(), some, count, networks)
                 runs.append(run)
                 if not as_json:
-                    typer.echo(_scoring_line(run))
-    typer.echo(to_json(runs) if as_json else _scoring_ratio(runs))
+                    write_line(_scoring_line(run))
+    write_line(to_json(runs) if as_json else _scoring_ratio(runs))
 
 
 def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:

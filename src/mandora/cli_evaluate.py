@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mandora.console import Progress, fail, faults_end_the_call
+from mandora.terminal import write_line
 
 DatasetArgument = Annotated[
     Path, typer.Argument(help="Labelled data set whose patients the model has not seen.")
@@ -29,7 +30,7 @@ def evaluate(
         page = run.evaluate(
             _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
         )
-    typer.echo(f"Page: {page}")
+    write_line(f"Page: {page}")
 
 
 def calibrate(
@@ -52,7 +53,7 @@ def calibrate(
         scores = look.assess(pipeline, data, progress.step, progress.complain).scores
         intervals = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
         made = with_intervals(model, intervals, data.root.resolve().name, out)
-    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+    write_line(f"{made.folder}  sha256 {made.sha256}")
 
 
 def _evaluation(name: str) -> Any:

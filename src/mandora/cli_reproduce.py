@@ -9,6 +9,7 @@ import typer
 
 from mandora.cli_train import reader_weights
 from mandora.console import EXIT_SOME_FAILED, Progress, fail, faults_end_the_call
+from mandora.terminal import write_line
 
 
 def reproduce(
@@ -60,4 +61,4 @@ def reproduce(
         except JobsFailed as error:
             progress.complain(f"mandora: {error}")
             raise typer.Exit(EXIT_SOME_FAILED) from None
-    typer.echo(f"Report: {path}")
+    write_line(f"Report: {path}")

@@ -13,6 +13,7 @@ import typer
 
 from mandora.console import Progress, fail, faults_end_the_call, one_of
 from mandora.errors import InputError
+from mandora.terminal import write_line
 
 train_app = typer.Typer(
     help="Train a stage, on simulated films or on a data set.", no_args_is_help=True
@@ -155,7 +156,7 @@ def _describe(kind: str, settings: Any, as_json: bool, **which: Any) -> None:
     module = training("describe")
     with faults_end_the_call():
         made = module.describe_network(kind, settings, **which)
-    typer.echo(json.dumps(made.to_json(), indent=1) if as_json else made.table())
+    write_line(json.dumps(made.to_json(), indent=1) if as_json else made.table())
 
 
 @contextmanager

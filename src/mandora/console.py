@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from mandora.terminal import printable, write_line
+
 if TYPE_CHECKING:
     from mandora.batch import Summary
     from mandora.cohorts.check import CheckReport
@@ -29,7 +31,7 @@ Word = TypeVar("Word", bound=StrEnum)
 def fail(message: object) -> NoReturn:
     """An unusable call: say why and leave."""
     number = getattr(message, "errno", None)
-    typer.echo(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
+    write_line(f"mandora: {str(message).removeprefix(f'[Errno {number}] ')}", err=True)
     raise typer.Exit(EXIT_UNUSABLE)
 
 
@@ -39,7 +41,7 @@ def faults_end_the_call() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("mandora: interrupted; what was finished is kept", err=True)
+        write_line("mandora: interrupted; what was finished is kept", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (ValueError, OSError, ArithmeticError, MemoryError) as error:
         fail(error)
@@ -88,9 +90,9 @@ class Progress:
 
     def _say(self, text: str, *, err: bool) -> None:
         if self._bar.disable:
-            typer.echo(text, err=err)
+            write_line(text, err=err)
         else:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(summary: Summary) -> None:
@@ -115,14 +117,14 @@ def print_summary(summary: Summary) -> None:
             total = totals[name]
             mark = "*" if total.method == "pro-rated" else ""
             cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
-        table.add_row(Text(patient.patient), str(patient.scored), *cells)
+        table.add_row(Text(printable(patient.patient, one_line=True)), str(patient.scored), *cells)
     if shown:
         console.print(table)
     if len(summary.results) > len(shown):
         console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
     if any(t.method == "pro-rated" for r in shown for t in r.totals):
         console.print("* pro-rated: some joints are missing", style="dim")
-    typer.echo(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
+    write_line(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
     console.print(NOTICE, style="dim")
     if summary.problems:
         items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
@@ -147,7 +149,7 @@ def print_cohort(summary: CohortSummary) -> None:
     def number(value: float | None, form: str) -> str:
         return "–" if value is None else f"{value:{form}}"
 
-    typer.echo(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
+    write_line(f"{summary.patients} patients, {summary.zeros:.1%} of the true grades are 0")
     zeros = table("Share of true grades that are 0", *summary.zeros_by_family)
     zeros.add_row("", *(f"{share:.3f}" for share in summary.zeros_by_family.values()))
     totals = table("True totals", *next(iter(summary.totals.values())))
@@ -205,16 +207,16 @@ def print_check(report: CheckReport) -> None:
         for finding in found:
             if finding.file != file:
                 file = finding.file
-                console.print(f"  {file}", markup=False, soft_wrap=True)
+                console.print(f"  {printable(file, one_line=True)}", markup=False, soft_wrap=True)
             row = "" if finding.row is None else f"row {finding.row}: "
             line = f"    {row}{finding.message} [{finding.code}]"
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(printable(line), markup=False, soft_wrap=True)
     counts = {
         "patients": report.patients, "films": report.films, "pictures of joints": report.rois,
         "scores": report.scores, "marked joints": report.points,
     }  # fmt: skip
-    typer.echo(f"{report.layout}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
-    typer.echo(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")
+    write_line(f"{report.layout}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
+    write_line(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")
 
 
 def _joint_table(result: StudyResult) -> Any:
@@ -223,7 +225,9 @@ def _joint_table(result: StudyResult) -> Any:
 
     from mandora.anatomy import SITES, Damage, Limb, Side
 
-    table = Table(title=Text(f"Scores of {result.study}"), title_justify="left")
+    table = Table(
+        title=Text(f"Scores of {printable(result.study, one_line=True)}"), title_justify="left"
+    )
     table.add_column("joint")
     for side in ("left", "right"):
         for kind in Damage:

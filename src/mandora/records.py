@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mandora.anatomy import TARGETS, Damage, Limb, Side
 from mandora.errors import InputError
+from mandora.inputs import read_bytes
 
 SCHEMA_VERSION = "1.2"
 RESEARCH_NOTICE = (
@@ -225,6 +226,6 @@ def read_result(path: Path) -> StudyResult:
         ValueError: if it is not such a file; the message names the file and the field.
     """
     try:
-        return StudyResult.model_validate_json(path.read_bytes())
+        return StudyResult.model_validate_json(read_bytes(path))
     except ValidationError as error:
         raise InputError(f"{path} is not a result of mandora: {error}") from error

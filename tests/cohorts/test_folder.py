@@ -298,3 +298,36 @@ def test_natural_order_is_total(texts: list[str]) -> None:
 
 def test_natural_order() -> None:
     assert sorted(["p10", "P9", "p9", "p2", "p"], key=natural_key) == ["p", "p2", "P9", "p9", "p10"]
+
+
+def test_links_that_lead_back_cost_no_film(tmp_path: Path) -> None:
+    touch(tmp_path, "P1-LH.jpg", "more/P2-LH.jpg")
+    (tmp_path / "self").symlink_to(".")
+    (tmp_path / "up").symlink_to("..")
+    (tmp_path / "again").symlink_to("more")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "more" / "back").symlink_to("..")
+    found = find_studies([tmp_path])
+    assert [s.study for s in found.studies] == ["P1", "P2"]
+    told = {p.path_name: p.detail for p in found.problems}
+    assert {"self", "up"} <= told.keys()
+    assert "link" in told["self"]
+
+
+def test_one_folder_that_cannot_be_read_costs_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "P1-LH.jpg", "closed/P2-LH.jpg", "open/P3-LH.jpg")
+    listing = Path.iterdir
+
+    def some_denied(self: Path) -> object:
+        if self.name == "closed":
+            raise PermissionError(13, "Permission denied", str(self))
+        return listing(self)
+
+    monkeypatch.setattr(Path, "iterdir", some_denied)
+    found = find_studies([tmp_path])
+    assert [s.study for s in found.studies] == ["P1", "P3"]
+    (problem,) = found.problems
+    assert (problem.path_name, problem.reason) == ("closed", Reason.FILM_UNREADABLE)
+    assert "Permission denied" in problem.detail

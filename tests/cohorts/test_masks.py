@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mandora.anatomy import Limb
-from mandora.cohorts.masks import fill_outlines, picture_size, read_label_map
+from mandora.cohorts.masks import fill_outlines, read_label_map
 from mandora.cohorts.outlines import Outline, outlines_of
+from mandora.images.read import peek_size
 
 
 def saved(path: Path, image: Image.Image) -> Path:
@@ -45,8 +46,8 @@ def test_what_is_no_label_map(tmp_path: Path) -> None:
 
 
 def test_the_size_of_a_picture(tmp_path: Path) -> None:
-    assert picture_size(saved(tmp_path / "a.bmp", Image.new("L", (9, 4)))) == (9, 4)
-    assert picture_size(tmp_path / "absent.png") is None
+    assert peek_size(saved(tmp_path / "a.bmp", Image.new("L", (9, 4)))) == (9, 4)
+    assert peek_size(tmp_path / "absent.png") is None
 
 
 def test_later_polygons_cover_earlier_ones_and_the_rest_is_cut_off() -> None:

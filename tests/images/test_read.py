@@ -204,11 +204,11 @@ def test_missing_empty_folder_and_foreign_files(tmp_path: Path) -> None:
 
 
 def test_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(self))
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
 
     path = saved(tmp_path, encoded(Image.fromarray(QUADRANTS), "PNG"))
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr("mandora.images.read.open_regular", denied)
     assert "permissions" in refusal(path)
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from mandora.cells import csv_text
 from mandora.files import OutputError
 from mandora.outputs.files import (
     RowFile,
     check_file_stem,
-    csv_text,
     make_output_folder,
 )
 

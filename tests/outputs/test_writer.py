@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,34 @@ def test_second_run_replaces_the_patient_and_keeps_the_others(new_patient, tmp_p
     assert "overlays/A-hand.png" not in files  # a film that the patient no longer has
     assert {"overlays/A-LH.png", "overlays/B-LH.png", "results/B.json"} <= files
     assert _scored(tmp_path) == ["A"]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    crc = zlib.crc32(kind + body)
+    return len(body).to_bytes(4) + kind + body + crc.to_bytes(4)
+
+
+def test_foreign_pictures_among_the_overlays_are_left_alone(patient, tmp_path) -> None:
+    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", bytes.fromhex("00000010000000100800000000"))
+    foreign = {
+        "huge.png": head[:16] + bytes.fromhex("7fffffff7fffffff") + head[24:],
+        "large.png": b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", bytes.fromhex("0000753000007530080000 0000".replace(" ", ""))),
+        "text.png": head + _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(80_000_000))),
+        "broken.png": head + _chunk(b"iTXt", b"\xff"),
+        "none.PNG": b"no picture",
+    }
+    folder = tmp_path / "overlays"
+    folder.mkdir()
+    for name, data in foreign.items():
+        (folder / name).write_bytes(data)
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "P001-LH.png")
+    with ResultWriter(tmp_path) as writer:
+        _write(writer, patient)
+    assert all((folder / name).read_bytes() == data for name, data in foreign.items())
+    assert (folder / "P001-LH.png").is_fifo()
+    assert (folder / "P001-P001-LH.png").is_file()
 
 
 @pytest.mark.parametrize("runs", [1, 2])

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mandora.anatomy import SITES, TARGETS, Limb
+from mandora.errors import InputError
 from mandora.symmetry.features import feature_rows, target_columns
 from mandora.symmetry.forest import JointForest, blend, rescale
 
@@ -225,3 +229,47 @@ def test_rescaled_scores_have_the_means_of_the_trees():
     assert (high <= [t.maximum for t in TARGETS]).all()
     with pytest.raises(ValueError, match="same patients"):
         rescale(scores, tree[1:])
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(-1500, 6000), st.integers(0, 255)), min_size=1, max_size=5
+    ),
+    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
+def test_a_mutated_file_is_read_or_refused_by_name(tmp_path, changes, kept):
+    path = tmp_path / "symmetry.npz"
+    if not (tmp_path / "sound.npz").exists():
+        random_forest().save(tmp_path / "sound.npz")
+    data = bytearray((tmp_path / "sound.npz").read_bytes())
+    for at, value in changes:
+        data[at % len(data)] = value
+    path.write_bytes(bytes(data[: int(len(data) * kept)]))
+    try:
+        JointForest.load(path)
+    except InputError as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+def test_members_that_are_no_arrays_are_refused(tmp_path):
+    path = tmp_path / "symmetry.npz"
+    names = [
+        "schema",
+        "depth",
+        "sites",
+        "targets",
+        "feature",
+        "threshold",
+        "missing_left",
+        "leaf",
+        "leaf_cover",
+    ]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(f"{name}.npy", b"junk")
+    with pytest.raises(InputError, match=r"symmetry\.npz"):
+        JointForest.load(path)
+    np.savez(path, **dict.fromkeys(names, np.array([None, "x"], object)))
+    with pytest.raises(InputError, match=r"symmetry\.npz"):
+        JointForest.load(path)

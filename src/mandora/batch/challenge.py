@@ -1,7 +1,8 @@
 """Predictions for a whole test set in the form of the RA2 DREAM challenge.
 
 A folder holds ``template.csv`` and films ``<patient>-LH.jpg`` and so on; ``predictions.csv`` gets
-the template's columns and patients in the template's order, no more and no less.
+the template's columns and patients in the template's order, no more and no less. Its ids stand
+there as in the template, even one that a spreadsheet takes for a formula.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from mandora.anatomy import RA2_TOTALS, TARGETS
 from mandora.batch.score import rejected_films
 from mandora.batch.summary import Complain, Progress
 from mandora.bundle import Bundle
+from mandora.cells import Verbatim, csv_text
 from mandora.cohorts.folder import StudyFiles, find_studies
 from mandora.cohorts.ra2 import Template, format_row, read_template
 from mandora.errors import InputError
 from mandora.failures import why_failed
-from mandora.outputs.files import RowFile, csv_text, make_output_folder
+from mandora.outputs.files import RowFile, make_output_folder
 from mandora.pipeline import Pipeline
 
 TEMPLATE_FILE, PREDICTIONS_FILE = "template.csv", "predictions.csv"
@@ -108,4 +110,5 @@ def _row(template: Template, patient: str, scores: Mapping[str, float]) -> list[
         name: sum(scores[t.key] for t in TARGETS if t.damage in kinds)
         for name, kinds in RA2_TOTALS.items()
     }
-    return format_row(template.columns, patient, scores, totals)
+    # the challenge's programs look for the patient by the template's very id
+    return format_row(template.columns, Verbatim(patient), scores, totals)

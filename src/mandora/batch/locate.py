@@ -11,12 +11,13 @@ from mandora.anatomy import Limb, Side
 from mandora.assembly import location
 from mandora.batch.summary import Complain, Progress, listed, problem_line
 from mandora.bundle import Bundle
+from mandora.cells import csv_text
 from mandora.cohorts.folder import FilmFile, Problem, find_films
 from mandora.errors import InputError
 from mandora.failures import why_failed
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
-from mandora.outputs.files import RowFile, csv_text, make_output_folder
+from mandora.outputs.files import RowFile, make_output_folder
 from mandora.pipeline import Pipeline
 from mandora.records import Reason
 

@@ -27,6 +27,7 @@ from mandora.cohorts.polygons import (
 from mandora.cohorts.tables import Report, Row, read_table
 from mandora.errors import InputError
 from mandora.geometry import Points
+from mandora.inputs import is_regular, listed, read_text
 
 JOINT_COLUMNS = ("film", "site", "x", "y")
 _SAME_PX = 1.0  # joints that two files place this close are the same
@@ -300,8 +301,8 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
     wanted = tuple(suffixes)
     found = [
         path
-        for path in folder.iterdir()
-        if path.suffix.lower() in wanted and not path.name.startswith(".") and path.is_file()
+        for path in listed(folder)
+        if path.suffix.lower() in wanted and not path.name.startswith(".") and is_regular(path)
     ]
     return sorted(found, key=lambda path: natural_key(path.name))
 
@@ -315,7 +316,9 @@ def _labelled(path: Path) -> list[LabelledFilm]:
     if path.suffix.lower() == ".xml":
         return read_cvat(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = json.loads(read_text(path, "utf-8-sig"))
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not JSON; give a LabelMe or COCO file") from error
     if isinstance(data, dict) and "shapes" in data:

@@ -12,14 +12,14 @@ import numpy as np
 from mandora.anatomy import POINTS, Limb, Side, Slot
 from mandora.cohorts.dataset import DatasetFilm, DatasetRoi, Labels
 from mandora.cohorts.findings import Finding
-from mandora.cohorts.masks import check_label_size, fill_outlines, picture_size, read_label_map
+from mandora.cohorts.masks import check_label_size, fill_outlines, read_label_map
 from mandora.cohorts.near_duplicates import Pattern, pattern_of
 from mandora.cohorts.polygons import Outline, site_name
 from mandora.cohorts.tables import Report
 from mandora.errors import InputError
 from mandora.geometry import Points, fit_similarity
 from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
-from mandora.images.read import read_radiograph
+from mandora.images.read import peek_size, read_radiograph
 from mandora.phantom.patients import mean_shape
 
 _FEWEST_POINTS = 4  # that tell a limb from its mirror image
@@ -168,7 +168,7 @@ def _look_at_map(
     try:
         labels = read_label_map(path, shape, item.slot.limb)
     except InputError as error:
-        own = picture_size(path)
+        own = peek_size(path)
         differs = own is not None and own != shape[::-1]
         report.not_read("labels-size" if differs else "labels-unusable", path, error)
         return
@@ -212,7 +212,7 @@ def _look_at_mask(
 ) -> None:
     if path is None:
         return
-    size = picture_size(path)
+    size = peek_size(path)
     if size is None:
         fault = f"the mask of {item.path.name} cannot be read; save it again"
         report.error("labels-unusable", path, fault)

@@ -15,6 +15,7 @@ from mandora.cohorts.dataset import Dataset
 from mandora.cohorts.ra2_folder import TRAINING_CSV
 from mandora.cohorts.tables import Report
 from mandora.errors import InputError
+from mandora.inputs import read_text
 
 FEW_DAMAGED = 50
 """So many damaged joints of a limb are the least that a kind of damage can be learnt from."""
@@ -60,10 +61,10 @@ def _everyone(dataset: Dataset) -> list[str]:
 def _look_at_toes(path: Path, report: Report) -> None:
     """A later release of RA2's table has two columns of great toes in one another's place."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            columns = [cell.strip() for cell in file.readline().split(",")]
-    except (OSError, UnicodeDecodeError):
+        header = read_text(path, "utf-8-sig").partition("\n")[0]
+    except (OSError, ValueError):
         return  # its reader has said so
+    columns = [cell.strip() for cell in header.split(",")]
     after = dict(pairwise(columns))
     left, right = (t.ra2_column for t in _TOES)
 

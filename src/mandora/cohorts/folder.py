@@ -20,6 +20,7 @@ from mandora.anatomy import SLOTS, Slot
 from mandora.errors import InputError
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_tags
+from mandora.inputs import is_folder, is_regular, listed
 from mandora.records import Reason
 
 MAX_ID_LENGTH = 100
@@ -209,13 +210,13 @@ def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     files: dict[Path, Path] = {}  # by absolute path: a file may be given twice
     problems: list[Problem] = []
     for given in inputs:
-        if given.is_dir():
-            for path in _inside(given):
-                if path.is_dir():
+        if is_folder(given):
+            for path in _inside(given, problems):
+                if is_folder(path):
                     problems += [] if _is_output(path) or _is_run(path) else [_too_deep(path)]
-                elif path.is_file() or not path.exists():  # a broken link is reported
+                elif is_regular(path) or not path.exists():  # a broken link is reported
                     files.setdefault(path.absolute(), path)
-        elif given.is_file():
+        elif is_regular(given):
             files.setdefault(given.absolute(), given)
         elif given.exists():
             detail = "this is no regular file; name an image file"
@@ -225,30 +226,38 @@ def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     return list(files.values()), problems
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """What lies in a folder and in the folders in it, without what a run wrote there."""
+def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    """What lies in a folder and in the folders in it, without what a run wrote there.
+
+    Folders in it that cannot be searched are added to the problems.
+    """
+    home = folder.resolve()
+    searched = {home, *home.parents}
     for path in _children(folder):
-        if not path.is_dir():
+        if not is_folder(path):
             yield path
-        elif not _is_output(path):
-            yield from _children(path)
+        elif _is_output(path):
+            continue
+        elif path.resolve() in searched:  # else every film is there again, under another path
+            detail = "this is a link to a folder that is searched already; it was not followed"
+            problems.append(Problem(_shown(path), Reason.UNKNOWN_NAME, detail))
+        else:
+            searched.add(path.resolve())
+            try:
+                yield from _children(path)
+            except InputError as error:  # the other folders are searched all the same
+                problems.append(Problem(_shown(path), Reason.FILM_UNREADABLE, str(error)))
 
 
 def _children(folder: Path) -> list[Path]:
     """What may be a film or a folder of films, in natural order."""
-    try:
-        paths = list(folder.iterdir())
-    except OSError as error:
-        raise InputError(
-            f"{folder}: the folder cannot be listed ({error.strerror}); check its permissions"
-        ) from error
-    return sorted(filter(_film, paths), key=lambda path: natural_key(path.name))
+    return sorted(filter(_film, listed(folder)), key=lambda path: natural_key(path.name))
 
 
 def _film(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    return path.is_dir() or not (
+    return is_folder(path) or not (
         _OTHER_SUFFIXES.fullmatch(path.suffix) or path.name.lower() in _OTHER_NAMES
     )
 
@@ -263,16 +272,16 @@ def _is_output(folder: Path) -> bool:
     if folder.name in _RUN_FOLDERS:
         return _is_run(folder.parent)
     if _VISIT.fullmatch(folder.name):
-        return all((f / "truth" / "cohort.json").is_file() for f in (folder, folder.parent))
+        return all(is_regular(f / "truth" / "cohort.json") for f in (folder, folder.parent))
     if folder.name in LABEL_FOLDERS:
-        return (folder.parent / "training.csv").is_file()
+        return is_regular(folder.parent / "training.csv")
     if folder.name == "pairs":
-        return (folder.parent / "truth" / "cohort.json").is_file()
-    return folder.name == "truth" and (folder / "cohort.json").is_file()
+        return is_regular(folder.parent / "truth" / "cohort.json")
+    return folder.name == "truth" and is_regular(folder / "cohort.json")
 
 
 def _is_run(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in _RUN_TABLES)
+    return all(is_regular(folder / name) for name in _RUN_TABLES)
 
 
 def _place(path: Path) -> tuple[str, Slot] | Problem:

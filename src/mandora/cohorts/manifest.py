@@ -12,8 +12,6 @@ describes every column.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -24,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mandora.anatomy import FAMILIES, POINTS, SLOTS, TARGET_INDEX, Damage, Limb, Slot, target
+from mandora.cells import csv_text
 from mandora.cohorts.annotations import FilmLabels, no_points
 from mandora.cohorts.dataset import Dataset, DatasetFilm, Labels, Scores
 from mandora.cohorts.folder import study_id_fault
@@ -343,6 +342,4 @@ def _joint_lines(films: Iterable[DatasetFilm], folder: Path) -> list[list[str]]:
 
 
 def _write_csv(path: Path, lines: Iterable[Iterable[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    path.write_text(csv_text(lines), encoding="utf-8")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mandora.anatomy import POINTS, Limb
 from mandora.cohorts.polygons import Outline, site_name
 from mandora.errors import InputError
-
-_LABEL_MODES = ("L", "P", "I;16", "I")
+from mandora.images.radiograph import UnreadableFilm
+from mandora.images.raster import LABEL_MODES
+from mandora.images.read import read_labels
 
 
 def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np.uint8]:
@@ -33,17 +33,18 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
             the film, or labels that the limb has not.
     """
     try:
-        with Image.open(path) as image:
-            mode, size = image.mode, image.size
-            labels = np.asarray(image) if mode in _LABEL_MODES else None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as a label map; save it as PNG again") from error
-    if labels is None:
+        mode, labels = read_labels(path)
+    except UnreadableFilm as error:
+        fault = str(error).removeprefix(f"{path.name}: ")
+        raise InputError(
+            f"{path}: cannot be read as a label map ({fault}); save it as PNG again"
+        ) from error
+    if mode not in LABEL_MODES:
         raise InputError(
             f"{path}: is a picture of mode {mode}, no label map; save it as a grey or indexed "
             "PNG whose values are 1 + the index of the point"
         )
-    check_label_size(str(path), size, shape)
+    check_label_size(str(path), (labels.shape[1], labels.shape[0]), shape)
     count, highest = len(POINTS[limb]), int(labels.max(initial=0))
     if highest > count or int(labels.min(initial=0)) < 0:
         raise InputError(
@@ -51,15 +52,6 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
             "labels, not grey levels"
         )
     return np.ascontiguousarray(labels, dtype=np.uint8)
-
-
-def picture_size(path: Path) -> tuple[int, int] | None:
-    """(width, height), px, that a picture's header states; None if it is no picture."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
 
 
 def check_label_size(name: str, size_wh: tuple[int, int], shape: tuple[int, int]) -> None:

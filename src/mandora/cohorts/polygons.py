@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mandora.cohorts.outlines import SITE_NAMES, SPECK_PX, Outline, clipped, outlines_of, site_name
 from mandora.errors import InputError
+from mandora.inputs import read_text
 
 __all__ = [
     "SITE_NAMES", "SPECK_PX", "Film", "LabelledFilm", "Outline", "clipped", "file_pairs",
@@ -189,7 +190,7 @@ def read_cvat(path: Path) -> list[LabelledFilm]:
 
 def _xml(path: Path) -> ElementTree.Element:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, "utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
@@ -237,7 +238,9 @@ def _cvat_pairs(path: Path, text: str, what: str) -> list[Any]:
 
 def _load(path: Path, kind: str) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = json.loads(read_text(path, "utf-8-sig"))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,6 @@ of two great-toe columns.
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,9 @@ from mandora.anatomy import (
     maximum_total,
     target_from_ra2,
 )
+from mandora.cells import csv_rows
 from mandora.errors import InputError
+from mandora.inputs import read_text
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RANGES = {
@@ -140,9 +141,8 @@ def _read_table(path: Path, problems: list[str]) -> _Table:
         ValueError: if there is no table to look at.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        text = read_text(path, "utf-8-sig")
+        lines = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:

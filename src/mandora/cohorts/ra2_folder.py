@@ -19,6 +19,8 @@ from mandora.cohorts.score_tables import (
     with_weights,
 )
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
+from mandora.inputs import is_folder, is_regular, listed
 from mandora.records import Reason
 
 TRAINING_CSV = "training.csv"
@@ -56,10 +58,13 @@ def read_ra2(folder: Path, weights: Mapping[str, float] | None, report: Report) 
 def _films(folder: Path, report: Report) -> list[DatasetFilm]:
     inputs = []
     visits = []
-    for path in sorted(folder.iterdir(), key=lambda p: natural_key(p.name)):
+    for path in sorted(listed(folder), key=lambda p: natural_key(p.name)):
         if path.name.startswith("."):
             continue
-        if path.is_dir() and path.name.startswith("visit-") and (path / TRAINING_CSV).is_file():
+        if is_folder(path) and _is_closed(path, folder, report):
+            continue
+        visit = is_folder(path) and path.name.startswith("visit-")
+        if visit and is_regular(path / TRAINING_CSV):
             visits.append(path.name)
         elif path.name not in _NO_FILMS and path.suffix.lower() not in _NO_FILM_SUFFIXES:
             inputs.append(path)
@@ -84,6 +89,20 @@ def _films(folder: Path, report: Report) -> list[DatasetFilm]:
     if not films:
         report.error("no-films", folder, "holds no films; name them <patient>-LH.jpg and so on")
     return films
+
+
+def _is_closed(path: Path, folder: Path, report: Report) -> bool:
+    """Whether a folder in the data set's cannot be searched, or leads back to it."""
+    if path.resolve() in (folder.resolve(), *folder.resolve().parents):
+        fault = "is a link to a folder that it lies in; it was not followed, remove it"
+        report.warning("folder-unreadable", path, fault)
+        return True
+    try:
+        listed(path)
+    except InputError as error:
+        report.not_read("folder-unreadable", path, error)
+        return True
+    return False
 
 
 def _compare(

@@ -39,6 +39,7 @@ from mandora.cohorts.ram_names import (
 )
 from mandora.cohorts.score_tables import unknown_scores, with_weights
 from mandora.cohorts.tables import Report
+from mandora.inputs import read_text
 
 RAM_LAYOUTS = ("ram-h1200", "ram-w600")
 _SCORE_FILES = {
@@ -135,7 +136,7 @@ def read_ram(
 def _entries(path: Path, report: Report) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Hand and its scores by the file's own keys."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = json.loads(read_text(path, "utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         report.error("file-unreadable", path, f"is not JSON ({error}); download it again")
         return

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, Damage, Limb
 from mandora.cohorts.dataset import DatasetFilm
-from mandora.cohorts.masks import picture_size
 from mandora.cohorts.polygons import Outline, outlines_of, site_name
 from mandora.cohorts.ram_names import SITES, W600_KEYS, files_named, hand_name
 from mandora.cohorts.tables import Report
 from mandora.errors import InputError
 from mandora.geometry import Points
+from mandora.images.read import peek_size
+from mandora.inputs import read_text
 
 _EROSIONS = frozenset({"SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"})
 _IMAGE_DEPTH = 3  # deeper lie pictures of single joints
@@ -135,7 +136,7 @@ def _pictures(
     if missing:
         fault = f"films of {len(missing)} hands are missing, {missing[0]}.bmp first; add them"
         report.warning("film-missing", folder, fault)
-    own = {name: picture_size(path) for name, path in pictures.items()}
+    own = {name: peek_size(path) for name, path in pictures.items()}
     other = {
         hand: size
         for sizes in stated
@@ -160,7 +161,7 @@ def _add(found: _Marks, known: _Marks) -> None:
 def _read(path: Path, report: Report) -> tuple[_Marks, frozenset[str]]:
     """What a COCO file says, and the names of its categories."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = json.loads(read_text(path, "utf-8-sig"))
         categories = {c["id"]: str(c["name"]) for c in data["categories"]}
         hands = {i["id"]: hand_name(i["file_name"]) for i in data["images"]}
         sizes = {hands[i["id"]]: (int(i["width"]), int(i["height"])) for i in data["images"]}

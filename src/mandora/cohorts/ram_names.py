@@ -42,7 +42,10 @@ def files_named(folder: Path, name: str, depth: int = DEPTH) -> list[Path]:
         name: a name, or a pattern as ``*.coco.json``.
         depth: levels.
     """
-    return sorted(p for d in range(depth + 1) for p in folder.glob("*/" * d + name))
+    found: dict[tuple[Path, str], Path] = {}  # a link may lead back to a folder that it lies in
+    for path in (p for d in range(depth + 1) for p in folder.glob("*/" * d + name)):
+        found.setdefault((path.parent.resolve(), path.name), path)
+    return sorted(found.values())
 
 
 def hand_name(file_name: str) -> str:

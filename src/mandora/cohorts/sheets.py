@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mandora.errors import InputError
+from mandora.inputs import NotRegular, open_regular
 
 _MAX_BYTES = 200_000_000  # of an unpacked part
 _CELL = re.compile(r"([A-Z]+)[0-9]+")
@@ -23,7 +24,7 @@ def read_sheet(path: Path) -> list[list[str]]:
         ValueError: naming the file, if it is no such workbook.
     """
     try:
-        with zipfile.ZipFile(path) as book:
+        with open_regular(path) as file, zipfile.ZipFile(file) as book:
             sheets = [n for n in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", n)]
             first = min(sheets, key=lambda name: (len(name), name))
             shared: list[str] = []
@@ -31,6 +32,8 @@ def read_sheet(path: Path) -> list[list[str]]:
                 strings = _parse(book, "xl/sharedStrings.xml")
                 shared = [_text(item) for item in strings.iterfind("{*}si")]
             return [_row(row, shared) for row in _parse(book, first).iterfind(".//{*}row")]
+    except NotRegular:
+        raise
     except (OSError, ValueError, LookupError, zipfile.BadZipFile, ElementTree.ParseError) as error:
         raise InputError(f"{path}: is no Excel workbook; save the table as CSV") from error
 

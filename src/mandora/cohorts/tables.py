@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mandora.cells import csv_rows
 from mandora.cohorts.findings import Finding, Severity
+from mandora.errors import InputError
+from mandora.inputs import read_text
 
 
 @dataclass
@@ -106,9 +108,11 @@ def read_table(
         None if there is nothing to look at, or a required column is missing.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        text = read_text(path, "utf-8-sig")
+        lines = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
+    except InputError as error:
+        report.not_read("file-unreadable", path, error)
+        return None
     except OSError as error:
         report.error("file-unreadable", path, f"cannot be read ({error.strerror}); check the file")
         return None

@@ -7,8 +7,6 @@ loaded from elsewhere. Vector figures and CSV tables lie beside it and are linke
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from typing import Any, TypeGuard
 
 import jinja2
 
+from mandora.cells import csv_text
 from mandora.errors import InputError
 from mandora.evaluation import Number
 from mandora.evaluation.claims import OUTCOMES, Verdict
@@ -196,9 +195,7 @@ def write_table(folder: Path, table: TableView) -> Path:
     rows = [[*table.columns, REASON_COLUMN] if reasons else list(table.columns)]
     for i, row in enumerate(table.rows):
         rows.append([*map(_exact, row), *([reasons.get(i, "")] if reasons else [])])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, csv_text(rows).encode())
     return path
 
 

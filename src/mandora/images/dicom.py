@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import io
 import struct
-import subprocess
-import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mandora.anatomy import Side
+from mandora.images import jpeg
 from mandora.images.radiograph import (
     AGAIN,
     DAMAGED,
@@ -35,14 +34,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
-_J2K_MAGIC = b"\xff\x4f\xff\x51"  # start of codestream, image size
-_DECODE_SECONDS = 120
-_DECODE = """
-import sys, io, numpy, pydicom
-pixels = pydicom.dcmread(io.BytesIO(sys.stdin.buffer.read())).pixel_array
-numpy.save(sys.stdout.buffer, pixels)
-"""
-_HEAD_BYTES = 4096
+_META, _SYNTAX = 0x0002, 0x0010  # the group of file meta information, its transfer syntax
+_LONG_VALUES = (b"OB", b"OW", b"OF", b"SQ", b"UT", b"UN")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _TAGS = ["ImageLaterality", "Laterality", "BodyPartExamined", "AnatomicRegionSequence"]
 
@@ -52,39 +45,34 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def read_tags(file: BinaryIO) -> FilmTags | None:
+def read_tags(data: bytes) -> FilmTags:
     """Read side and limb from a DICOM header, without the pixels or anything on the patient.
 
     Args:
-        file: open, at its start.
-
-    Returns:
-        None if the file is not DICOM.
+        data: the file, or its beginning up to the pixels.
 
     Raises:
         UnreadableFilm: for what can be told in words; the message does not name the file yet.
         Exception: whatever the header's parser raises.
     """
-    head = file.read(_HEAD_BYTES)
-    if not is_dicom(head):
-        return None
-    dcmread = _dicom_reader(head)
-    file.seek(0)
-    return _film_tags(dcmread(file, stop_before_pixels=True, specific_tags=_TAGS))
+    return _film_tags(_reader(data)(io.BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS))
 
 
 def read_dicom(data: bytes) -> Picture:
     """Read a film from the bytes of a single-frame DICOM file.
 
+    Some decoders end the process that a damaged stream is decoded in, or complain of it on
+    standard error only: call this in :mod:`mandora.images.worker`.
+
     Raises:
         UnreadableFilm: for what can be told in words; the message does not name the file yet.
         Exception: whatever the decoders raise.
     """
-    dataset = _dicom_reader(data)(io.BytesIO(data))
+    dataset = _reader(data)(io.BytesIO(data))
     _check_dicom(dataset)
     remarks: list[str] = []
     tags, spacing_mm = _film_tags(dataset), _spacing_mm(dataset, remarks)
-    levels = _stored_levels(dataset, data)
+    levels = _stored_levels(dataset)
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     if levels.ndim == 2:
         levels = _voi(_modality(levels, dataset), dataset, remarks)
@@ -96,8 +84,8 @@ def read_dicom(data: bytes) -> Picture:
     return Picture(pixels, tuple(remarks), tags, spacing_mm)
 
 
-def _dicom_reader(head: bytes) -> Any:
-    if _DEFLATED in head[:_HEAD_BYTES]:
+def _reader(data: bytes) -> Any:
+    if _is_deflated(data):
         # a small deflated file can unfold to any size before a tag can be looked at
         raise UnreadableFilm(
             "the file has the transfer syntax Deflated Explicit VR Little Endian, which is not "
@@ -110,6 +98,23 @@ def _dicom_reader(head: bytes) -> Any:
             "reading DICOM files needs more packages; run: pip install mandora[dicom]"
         ) from None
     return dcmread
+
+
+def _is_deflated(data: bytes) -> bool:
+    """Whether the file meta information, which is never compressed, says so, however long it is."""
+    at = 132
+    while at + 8 <= len(data):
+        group, element = struct.unpack_from("<HH", data, at)
+        if group != _META:
+            return False
+        if data[at + 4 : at + 6] in _LONG_VALUES:
+            (length,), start = struct.unpack_from("<L", data, at + 8), at + 12
+        else:
+            (length,), start = struct.unpack_from("<H", data, at + 6), at + 8
+        at = start + length
+        if element == _SYNTAX:
+            return data[start:at].strip(b"\0 ") == _DEFLATED
+    return False
 
 
 def _check_dicom(dataset: Dataset) -> None:
@@ -143,9 +148,9 @@ def _can_decode(syntax: UID) -> bool:
         return False
 
 
-def _stored_levels(dataset: Dataset, data: bytes) -> NDArray[Any]:
+def _stored_levels(dataset: Dataset) -> NDArray[Any]:
     """(H, W) integers as stored, or (H, W, 3) uint8 for a colour capture."""
-    levels = _decompressed(dataset, data)
+    levels = _decompressed(dataset)
     grey = dataset.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2")
     if grey and levels.ndim == 2:
         return levels
@@ -154,41 +159,36 @@ def _stored_levels(dataset: Dataset, data: bytes) -> NDArray[Any]:
     raise UnreadableFilm("the picture is neither grey nor 8-bit colour; export it as grey")
 
 
-def _decompressed(dataset: Dataset, data: bytes) -> NDArray[Any]:
+def _decompressed(dataset: Dataset) -> NDArray[Any]:
     from pydicom.encaps import get_frame
     from pydicom.uid import JPEG2000TransferSyntaxes, RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated or syntax == RLELossless:
         return dataset.pixel_array
-    if syntax not in JPEG2000TransferSyntaxes:
-        return _decoded_apart(data)
     stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    # the stream has a size of its own, by which it is decoded
-    at = stream.index(_J2K_MAGIC) + 8
-    right, bottom, left, top = struct.unpack_from(">4I", stream, at)
-    if (bottom - top, right - left) != (dataset.Rows, dataset.Columns):
-        raise UnreadableFilm(DAMAGED)
+    # the stream has a size of its own, by which memory is taken
+    if syntax in JPEG2000TransferSyntaxes:
+        return _decoded_jpeg_2000(dataset, stream)
+    if stream.startswith(jpeg.START):
+        parts = jpeg.take_apart(stream)
+        _check_stream_size(dataset, parts.height, parts.width, parts.components)
+    return dataset.pixel_array
+
+
+def _decoded_jpeg_2000(dataset: Dataset, stream: bytes) -> NDArray[Any]:
     import openjpeg  # not by gdcm, which a damaged stream brings down
 
+    # asked of the decoder itself: a look for the marker can be led astray by a decoy
+    head: dict[str, Any] = openjpeg.get_parameters(stream)  # type: ignore[attr-defined]
+    _check_stream_size(dataset, head["rows"], head["columns"], head["samples_per_pixel"])
     return np.asarray(openjpeg.decode(stream))  # type: ignore[attr-defined]
 
 
-def _decoded_apart(data: bytes) -> NDArray[Any]:
-    """Decode a JPEG in DICOM in a process of its own.
-
-    The only decoder for lossless JPEG under a suitable licence, gdcm, ends the whole process
-    when a stream is damaged, and of milder damage it tells on stderr only.
-    """
-    done = subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", "-c", _DECODE],
-        input=data,
-        capture_output=True,
-        timeout=_DECODE_SECONDS,
-    )
-    if done.returncode != 0 or b"Corrupt JPEG data" in done.stderr:
+def _check_stream_size(dataset: Dataset, rows: int, columns: int, samples: int) -> None:
+    stated = dataset.Rows, dataset.Columns, dataset.SamplesPerPixel
+    if (rows, columns, samples) != stated:
         raise UnreadableFilm(DAMAGED)
-    return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
 
 
 def _modality(levels: NDArray[Any], dataset: Dataset) -> NDArray[Any]:

@@ -8,50 +8,34 @@ DICOM header identifies the patient.
 from __future__ import annotations
 
 import hashlib
-import io
-import logging
-import stat
-import struct
 import threading
 import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-)
+from PIL import Image, ImageFile
 
-from mandora.images.dicom import is_dicom, read_dicom, read_tags
+from mandora.anatomy import Limb, Side
+from mandora.images.apart import decoded
+from mandora.images.dicom import is_dicom
 from mandora.images.radiograph import (
     AGAIN,
     DAMAGED,
     MIN_SIDE_PX,
-    SEVERAL_PICTURES,
     FilmTags,
     Picture,
     Radiograph,
     UnreadableFilm,
-    check_size,
-    spread,
-    turned,
 )
+from mandora.images.raster import Stored, is_quick, read_raster, read_stored
+from mandora.inputs import NotRegular, open_regular
 
 MAX_BYTES = 1 << 30
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes, bytes; b"BM" alone may start a text
-_ORIENTATION = 0x0112  # EXIF tag
-_PHOTOMETRIC = 262  # TIFF tag; 0 means that white is zero
+_HEADER_BYTES = 8 << 20  # few DICOM files have more in front of their pixels
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _LOCK = threading.Lock()
 
 
@@ -74,8 +58,7 @@ def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
     """
     with _refusals(path):
         data = _read_bytes(path)
-        with _strict_and_quiet():
-            picture = read_dicom(data) if is_dicom(data) else _read_raster(data, least_px)
+        picture = _picture(data, least_px)
         return Radiograph(
             picture.pixels,
             _name(path),
@@ -84,6 +67,39 @@ def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
             *picture.tags,
             picture.remarks,
         )
+
+
+def read_labels(path: Path, shown: bool = False) -> Stored:
+    """Read a label map or a mask, by the rules that films are read by.
+
+    Args:
+        path: a PNG, JPEG, TIFF or BMP.
+        shown: whether the grey that a viewer shows is wanted, not the values that are stored.
+
+    Raises:
+        UnreadableFilm: whatever is wrong.
+    """
+    with _refusals(path):
+        data = _read_bytes(path)
+        if is_quick(data):
+            with _strict():
+                return read_stored(data, shown)
+        values, about = decoded("mask" if shown else "labels", data)
+        return Stored(about["mode"], values)
+
+
+def peek_size(path: Path) -> tuple[int, int] | None:
+    """(width, height), px, that the header of a PNG, JPEG, TIFF or BMP file states.
+
+    Returns:
+        None if it is no such file, or cannot be read.
+    """
+    try:
+        # Image.open warns of large pictures; here none is decoded
+        with open_regular(path) as file, _strict(), Image.open(file, formats=_FORMATS) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def peek_tags(path: Path) -> FilmTags | None:
@@ -95,8 +111,17 @@ def peek_tags(path: Path) -> FilmTags | None:
     Raises:
         UnreadableFilm: if it is DICOM and its header cannot be read.
     """
-    with _refusals(path), path.open("rb") as file, _strict_and_quiet():
-        return read_tags(file)
+    with _refusals(path), _open(path) as file:
+        data = file.read(_HEADER_BYTES)
+        if not is_dicom(data):
+            return None
+        try:
+            return _tags(decoded("tags", data)[1])
+        except UnreadableFilm:
+            rest = file.read(MAX_BYTES)
+            if not rest:
+                raise
+            return _tags(decoded("tags", data + rest)[1])
 
 
 def _name(path: Path) -> str:
@@ -119,115 +144,56 @@ def _refusals(path: Path) -> Iterator[None]:
         raise UnreadableFilm(
             f"{_name(path)}: the file may not be read; check its permissions"
         ) from None
+    except MemoryError:
+        fault = "there is not enough memory to decode it; close other programs and try again"
+        raise UnreadableFilm(f"{_name(path)}: {fault}") from None
     except Exception:
         # Decoders fail in any way they like. Their texts are dropped: they may quote tags.
         raise UnreadableFilm(f"{_name(path)}: {DAMAGED}") from None
 
 
 @contextmanager
-def _strict_and_quiet() -> Iterator[None]:
-    """No half-decoded pictures, and no warnings: those of pydicom quote tags.
+def _strict() -> Iterator[None]:
+    """No half-decoded pictures, whatever the program has told Pillow to accept, and no warnings.
 
     These switches are global to the process, so they are changed under a lock and restored.
     """
-    log = logging.getLogger("pydicom")
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        before = ImageFile.LOAD_TRUNCATED_IMAGES, log.disabled
-        ImageFile.LOAD_TRUNCATED_IMAGES, log.disabled = False, True
+        before = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
         try:
             yield
         finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES, log.disabled = before
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _open(path: Path) -> BufferedReader:
+    try:
+        return open_regular(path)
+    except NotRegular as error:
+        fault = str(error).removeprefix(f"{path}: is ").replace("a file", "an image file")
+        raise UnreadableFilm(f"this is {fault}") from None
 
 
 def _read_bytes(path: Path) -> bytes:
-    info = path.stat()
-    if stat.S_ISDIR(info.st_mode):
-        raise UnreadableFilm("this is a folder; name a film in it")
-    if not stat.S_ISREG(info.st_mode):
-        raise UnreadableFilm("this is no regular file; name an image file")
-    if info.st_size == 0:
+    with _open(path) as file:
+        data = file.read(MAX_BYTES + 1)
+    if not data:
         raise UnreadableFilm(f"the file is empty (0 bytes); {AGAIN}")
-    if info.st_size > MAX_BYTES:
+    if len(data) > MAX_BYTES:
         raise UnreadableFilm(f"the file is larger than {MAX_BYTES >> 20} MiB; {AGAIN}")
-    return path.read_bytes()
+    return data
 
 
-def _read_raster(data: bytes, least_px: int) -> Picture:
-    image = _open_raster(data)
-    check_size(*image.size, least_px)
-    if getattr(image, "n_frames", 1) > 1:
-        raise UnreadableFilm(SEVERAL_PICTURES)
-    remarks: list[str] = []
-    orientation = _orientation(image, remarks)
-    image.load()
-    levels = _grey_levels(image, remarks)
-    if levels.dtype == np.uint8 and levels.min() != levels.max():
-        pixels = np.divide(levels, np.float32(255), dtype=np.float32)
-    else:
-        pixels = spread(levels)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        if levels.dtype != np.uint8 and image.tag_v2.get(_PHOTOMETRIC) == 0:
-            pixels = 1 - pixels  # Pillow inverts white-is-zero up to 8 bits only
-    else:  # Pillow has turned a TIFF already
-        pixels = turned(pixels, orientation)
-    return Picture(pixels, tuple(remarks))
+def _picture(data: bytes, least_px: int) -> Picture:
+    if not is_dicom(data) and is_quick(data):
+        with _strict():
+            return read_raster(data, least_px)
+    pixels, about = decoded("dicom" if is_dicom(data) else "film", data, least_px)
+    return Picture(pixels, tuple(about["remarks"]), _tags(about), about["spacing_mm"])
 
 
-def _open_raster(data: bytes) -> ImageFile.ImageFile:
-    # The format's class is called directly: Image.open would warn of, or refuse, large
-    # pictures by a limit that is global to the process. The limit here is check_size.
-    if data.startswith(_PNG_MAGIC):
-        _check_png(data)
-        return PngImagePlugin.PngImageFile(io.BytesIO(data))
-    if data.startswith(b"\xff\xd8\xff"):
-        return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-    if data.startswith(_TIFF_MAGIC):
-        return TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
-        return BmpImagePlugin.BmpImageFile(io.BytesIO(data))
-    raise UnreadableFilm(
-        "this is not a PNG, JPEG, TIFF, BMP or DICOM file; save it as one of these"
-    )
-
-
-def _check_png(data: bytes) -> None:
-    """Verify the chunks' checksums and the end mark, which Pillow does in part only."""
-    view, at = memoryview(data), len(_PNG_MAGIC)
-    while at + 12 <= len(data):
-        end = at + 12 + struct.unpack_from(">I", data, at)[0]
-        if end > len(data):
-            break
-        if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise UnreadableFilm(DAMAGED)
-        if data[at + 4 : at + 8] == b"IEND":
-            return
-        at = end
-    raise UnreadableFilm(DAMAGED)
-
-
-def _orientation(image: ImageFile.ImageFile, remarks: list[str]) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a broken note about the camera does not spoil the film
-        remarks.append("EXIF data could not be read; the film was not turned")
-        return 1
-    if value not in range(2, 9):
-        return 1
-    remarks.append("turned as its EXIF orientation says")
-    return int(value)
-
-
-def _grey_levels(image: Image.Image, remarks: list[str]) -> NDArray[Any]:
-    """(H, W), uint8 for pictures of up to 8 bits per channel, a wider type for deeper ones."""
-    if image.mode.startswith(("I", "F")):
-        return np.asarray(image)
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("L"))
-    image = image.convert("RGBA")
-    grey, alpha = image.convert("L"), image.getchannel("A")
-    if alpha.getextrema() == (0, 0):
-        remarks.append("wholly transparent; the transparency was ignored")
-        return np.asarray(grey)
-    return np.asarray(Image.composite(grey, Image.new("L", image.size), alpha))  # on black
+def _tags(about: Mapping[str, Any]) -> FilmTags:
+    side, limb = about["side"], about["limb"]
+    return FilmTags(side and Side(side), limb and Limb(limb))

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mandora.cells import csv_text
 from mandora.errors import InputError
 from mandora.files import OutputError, beside, write_atomically
 
 _MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
-
-
-def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV, each with a line end."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 class RowFile:
@@ -53,7 +45,7 @@ class RowFile:
         return self._file.closed
 
     def append(self, text: str) -> None:
-        """Append whole rows, see :func:`csv_text`.
+        """Append whole rows, see :func:`mandora.cells.csv_text`.
 
         Raises:
             OutputError: if the disk refuses; the file then holds what it held before.

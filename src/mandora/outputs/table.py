@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Self
 
 from mandora.anatomy import RA2_COLUMNS
+from mandora.cells import csv_text
 from mandora.cohorts.ra2 import Template, format_row
 from mandora.errors import InputError
 from mandora.files import write_atomically
-from mandora.outputs.files import RowFile, csv_text
+from mandora.outputs.files import RowFile
 from mandora.records import JointScore, Reason, Status, StudyResult
 
 JOINT_COLUMNS: tuple[str, ...] = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -18,6 +20,7 @@ from mandora.cohorts.ra2 import Template
 from mandora.damage.evidence import PatchEvidence
 from mandora.errors import InputError
 from mandora.files import OutputError, write_atomically
+from mandora.inputs import listed, open_regular
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.files import check_file_stem, make_output_folder
 from mandora.outputs.overlay import draw_overlay
@@ -189,10 +192,13 @@ def _scores_on(film: FilmRecord, result: StudyResult) -> list[JointScore]:
 def _overlay_owners(folder: Path) -> dict[str, str]:
     """Whose film each overlay of an earlier run shows; empty text for foreign pictures."""
     owners = {}
-    for path in folder.glob("*.[pP][nN][gG]"):
-        try:
-            with Image.open(path) as image:  # reads the header only
+    for path in listed(folder):
+        if path.suffix.lower() != ".png":
+            continue
+        owners[path.name.casefold()] = ""
+        # whatever is wrong with a foreign picture: it is left alone
+        with suppress(Exception), open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures; none is decoded here
+            with Image.open(file, formats=("PNG",)) as image:
                 owners[path.name.casefold()] = str(image.info.get(_OWNER, ""))
-        except (OSError, ValueError):
-            owners[path.name.casefold()] = ""
     return owners

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import signal
@@ -19,6 +18,7 @@ from typing import Self
 
 from mandora import __version__
 from mandora.anatomy import SLOTS, Limb
+from mandora.cells import csv_text
 from mandora.cohorts.coco_writer import CocoWriter
 from mandora.errors import InputError
 from mandora.files import write_atomically
@@ -157,19 +157,17 @@ class _VisitFolder:
             self._bones = stack.enter_context(CocoWriter(truth / "coco-bones.json", bone_labels()))
             stack.push(self._close)
             self._files = {}
-            self._writers = {}
             for name, columns in TABLES.items():
                 part = self._folder / f"{name}.part"
                 self._files[name] = part.open("w", newline="", encoding="utf-8")
-                self._writers[name] = csv.writer(self._files[name])
-                self._writers[name].writerow(columns)
+                self._files[name].write(csv_text([columns]))
             self._stack = stack.pop_all()
         return self
 
     def add(self, rows: VisitRows) -> None:
         """Append what a patient adds."""
         for name, lines in rows.tables.items():
-            self._writers[name].writerows(lines)
+            self._files[name].write(csv_text(lines))
         for film in rows.spaces:
             self._spaces.add(film)
         for film in rows.bones:
@@ -202,8 +200,8 @@ class _VisitFolder:
 
 def _bone_table() -> str:
     """The labels of the masks in ``truth/bones/``."""
-    lines = [f"{limb},{i},{n}" for limb in Limb for i, n in enumerate(bone_names(limb), start=1)]
-    return "\n".join(["limb,label,bone", *lines, ""])
+    bones = [(limb, i, n) for limb in Limb for i, n in enumerate(bone_names(limb), start=1)]
+    return csv_text([("limb", "label", "bone"), *bones])
 
 
 def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import TARGET_INDEX, TARGETS
+from mandora.cells import csv_rows
 from mandora.cohorts.ra2 import read_scores
 from mandora.errors import InputError
+from mandora.inputs import read_text
 from mandora.phantom.patient_files import TABLES, visit_folder
 from mandora.phantom.readers import READER_COLUMNS, READERS, READERS_CSV
 
@@ -75,12 +77,11 @@ def _read_visit(folder: Path) -> VisitTables:
 def _read_years(path: Path, patients: Mapping[str, int]) -> Grades:
     years = np.full(len(patients), np.nan)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file)
-            if tuple(next(lines, ())) != TABLES[VISITS_CSV]:
-                raise InputError("header")
-            for patient, _, since in lines:
-                years[patients[patient]] = float(since)
+        lines = csv_rows(read_text(path))
+        if tuple(next(lines, (0, []))[1]) != TABLES[VISITS_CSV]:
+            raise InputError("header")
+        for _, (patient, _, since) in lines:
+            years[patients[patient]] = float(since)
     except (KeyError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: is damaged ({error}); make the cohort again") from error
     if np.isnan(years).any():
@@ -108,19 +109,18 @@ def _read_readings(path: Path, patients: Mapping[str, int], true: Grades) -> Gra
     """(readers, patients, 86) grades of the readers, checked against the true ones."""
     grades = np.full((len(READERS), *true.shape), np.nan)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file)
-            if tuple(next(lines, ())) != READER_COLUMNS:
-                raise InputError(f"{path}: its header is not {','.join(READER_COLUMNS)}")
-            for line in lines:
-                where = f"{path}: line {lines.line_num}"
-                row, column, truth, read = _reading(line, where, patients)
-                if truth != true[row, column] or not np.isnan(grades[0, row, column]):
-                    raise InputError(
-                        f"{where}: is not the one reading of a grade of training.csv; "
-                        "make the cohort again"
-                    )
-                grades[:, row, column] = read
+        lines = csv_rows(read_text(path))
+        if tuple(next(lines, (0, []))[1]) != READER_COLUMNS:
+            raise InputError(f"{path}: its header is not {','.join(READER_COLUMNS)}")
+        for number, line in lines:
+            where = f"{path}: line {number}"
+            row, column, truth, read = _reading(line, where, patients)
+            if truth != true[row, column] or not np.isnan(grades[0, row, column]):
+                raise InputError(
+                    f"{where}: is not the one reading of a grade of training.csv; "
+                    "make the cohort again"
+                )
+            grades[:, row, column] = read
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: is no CSV file ({error}); make the cohort again") from error
     missing = int(np.isnan(grades[0]).sum())

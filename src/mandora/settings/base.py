@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mandora.errors import InputError
+from mandora.inputs import read_text
 
 
 class Settings(BaseModel):
@@ -30,7 +31,7 @@ class Settings(BaseModel):
             ValueError: naming the file and every key that is wrong.
         """
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
+            given = tomllib.loads(read_text(path))
             values = _merged(base.model_dump(exclude_none=True), given) if base else given
             return cls.model_validate(values)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from mandora.anatomy import SITES, TARGETS
 from mandora.errors import InputError
 from mandora.files import write_atomically
+from mandora.inputs import open_regular
 from mandora.symmetry.features import (
     N_ORDERS,
     N_SIDES,
@@ -175,7 +175,7 @@ class JointForest:
         """
         try:
             return _from_arrays(_read_arrays(path))
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{path} is not a forest that this version reads: {error}; "
                 "copy the model bundle again, or train it again"
@@ -288,11 +288,11 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an npz file, or ValueError."""
     expected = {"schema", "depth", "sites", "targets", *_ARRAYS}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > _MAX_BYTES:
             raise InputError(f"it unpacks to {size:,} bytes, more than any forest needs")
-        with np.load(path, allow_pickle=False) as npz:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as npz:
             names = set(npz.files)
             if "schema" in names and npz["schema"].tolist() != FOREST_SCHEMA:
                 raise InputError(
@@ -301,9 +301,15 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             if names != expected:
                 wrong = ", ".join(sorted(names ^ expected))
                 raise InputError(f"fields missing or unknown: {wrong}")
-            return {name: npz[name] for name in expected}
-    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"it cannot be read ({error})") from error
+            arrays = {name: npz[name] for name in expected}
+    except InputError:
+        raise
+    except Exception as error:  # zipfile and NumPy fail in any way they like
+        raise InputError(f"it cannot be read ({type(error).__name__}: {error})") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{name}: is no array")
+    return arrays
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> JointForest:

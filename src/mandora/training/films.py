@@ -12,15 +12,14 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Labels, point_scores
 from mandora.errors import InputError
 from mandora.geometry import Box, Points
-from mandora.images.radiograph import MIN_JOINT_PX
-from mandora.images.read import read_radiograph
+from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
+from mandora.images.read import read_labels, read_radiograph
 from mandora.locate.views import view_of_points
 from mandora.phantom.patients import draw_patient, mean_shape, simulate_film, simulate_pair
 from mandora.training.cache import FilmCache, source_digest
@@ -264,10 +263,12 @@ def _roi(roi: DatasetRoi) -> TrainingFilm:
 
 def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     try:
-        with Image.open(path) as image:
-            mask = np.asarray(image.convert("L")) > 0
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as a mask; save it as PNG again") from error
+        mask = read_labels(path, shown=True).values > 0
+    except UnreadableFilm as error:
+        fault = str(error).removeprefix(f"{path.name}: ")
+        raise InputError(
+            f"{path}: cannot be read as a mask ({fault}); save it as PNG again"
+        ) from error
     if mask.shape != pixels.shape:
         raise InputError(
             f"{path}: has {mask.shape[1]} × {mask.shape[0]} px, {picture.name} has "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, TARGETS, Damage, JointGroup, Limb, Site
+from mandora.cells import csv_text
 from mandora.contract import SYMMETRY_FILE, damage_file, locate_file
 from mandora.damage.network import build_damage_net
 from mandora.errors import InputError
@@ -341,13 +341,12 @@ def _tree_patients(settings: TrainSymmetrySettings, run: Run) -> tuple[Patients,
 def _write_scores(
     path: Path, patients: Patients, patch: NDArray[np.float64], truth: NDArray[np.float64]
 ) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["patient", "target", "patch_score", "true_score"])
-        for i in range(len(patch)):
-            for k, target in enumerate(TARGETS):
-                shown = ["" if np.isnan(v) else f"{v:.4g}" for v in (patch[i, k], truth[i, k])]
-                table.writerow([patients.name(i), target.key, *shown])
+    rows = [["patient", "target", "patch_score", "true_score"]]
+    for i in range(len(patch)):
+        for k, target in enumerate(TARGETS):
+            shown = ["" if np.isnan(v) else f"{v:.4g}" for v in (patch[i, k], truth[i, k])]
+            rows.append([patients.name(i), target.key, *shown])
+    write_whole(path, csv_text(rows).encode())
 
 
 def _agreement(

@@ -1,0 +1,130 @@
+"""Asks a process of its own to decode a picture, with a limit of time and of memory.
+
+There is one such process to each that asks. It is started when it is first needed and lives on
+between films; when a film ends it, or it does not come to an end, the film is refused and the
+next one gets a new process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.images.radiograph import AGAIN, DAMAGED, UnreadableFilm
+from mandora.images.worker import receive, send
+
+SECONDS = 60
+MEMORY_BYTES = 4 << 30
+"""Of the decoding process, on top of the file; the largest film that is read takes less."""
+# the same code as here, also where a script has added it to its path
+_SERVE = """
+import sys
+if sys.argv[1] not in sys.path:
+    sys.path.insert(0, sys.argv[1])
+from mandora.images.worker import main
+main()
+"""
+
+_lock = threading.Lock()
+_process: subprocess.Popen[bytes] | None = None
+
+
+def decoded(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Have the bytes of a file decoded in another process.
+
+    Args:
+        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see ``worker``.
+        data: the file.
+        least_px: the shorter side that a film needs.
+
+    Returns:
+        The values, and what else was found.
+
+    Raises:
+        UnreadableFilm: if the file is refused, or the process came to no end or to a bad one;
+            the message does not name the file yet.
+    """
+    head = {"job": job, "least_px": least_px, "seconds": SECONDS, "memory_bytes": MEMORY_BYTES}
+    with _lock:
+        process = _process or _start()
+        try:
+            try:
+                send(cast(Any, process.stdin), head, data)
+                reply = receive(cast(Any, process.stdout))
+            except BrokenPipeError:
+                reply = None
+            if reply is None:
+                raise UnreadableFilm(_cause_of_death(process))
+        except BaseException:  # also Ctrl-C: the rest of a reply must not be taken for the next
+            stop()
+            raise
+    about, body = reply
+    if "refused" in about:
+        raise UnreadableFilm(about["refused"])
+    return np.frombuffer(body, about.pop("dtype")).reshape(about.pop("shape")), about
+
+
+def stop() -> None:
+    """End the decoding process, if there is one; the next film starts another."""
+    global _process
+    process, _process = _process, None
+    if process is not None:
+        for pipe in (process.stdin, process.stdout):
+            cast(IO[bytes], pipe).close()
+        process.kill()
+        process.wait()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    global _process
+    # -P: what lies in the current folder is no module
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVE, str(Path(__file__).parents[2])]
+    # a library's threads take memory in advance
+    env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        # not multiprocessing: it runs the caller's script again, and not in a pool's workers
+        _process = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env=env,
+        )  # fmt: skip
+        if receive(cast(Any, _process.stdout)) is not None:
+            return _process
+    except OSError:
+        pass
+    stop()
+    raise UnreadableFilm(
+        "the process that decodes such films could not be started; check that "
+        f"{sys.executable or 'this Python'} runs and that there is memory left"
+    )
+
+
+def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
+    code = process.wait()
+    if code == -signal.SIGALRM:
+        return f"decoding it takes more than {SECONDS} seconds; {AGAIN}"
+    if code == -signal.SIGKILL:
+        return f"decoding it was ended from outside, perhaps for want of memory; {AGAIN}"
+    return DAMAGED
+
+
+def _forget() -> None:
+    """In a forked process: the decoding process is the parent's, and only its pipes are shared."""
+    global _process, _lock
+    process, _process, _lock = _process, None, threading.Lock()
+    if process is not None:
+        process.returncode = 0  # it is not this process's child, so nothing to wait for
+        for pipe in (process.stdin, process.stdout):
+            cast(IO[bytes], pipe).close()
+
+
+atexit.register(stop)
+os.register_at_fork(after_in_child=_forget)

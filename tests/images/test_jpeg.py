@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from mandora.batch import example_films
+from mandora.images import jpeg
+from mandora.images.radiograph import UnreadableFilm
+from mandora.images.read import read_labels, read_radiograph
+
+SIZE = 300  # bytes of a damage
+
+
+def film(**options: object) -> bytes:
+    """A picture of 400 × 500 px with structures of all sizes."""
+    noise = np.random.default_rng(0).normal(size=(400, 500))
+    smooth = sum(ndimage.gaussian_filter(noise, s) * s for s in (1, 4, 16))
+    levels = np.clip(128 + 60 * smooth, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "JPEG", quality=90, **options)
+    return buffer.getvalue()
+
+
+KINDS = {
+    "baseline": film(),
+    "restarts": film(restart_marker_rows=1),
+    "progressive": film(progressive=True),
+}
+
+
+def damaged(data: bytes, how: str, at: int) -> bytes:
+    middle = data[at : at + SIZE]
+    kept = {"cut": b"", "zeroed": bytes(SIZE), "flipped": bytes(b ^ 255 for b in middle)}[how]
+    return data[:at] + kept + data[at + SIZE :]
+
+
+def refused(path: Path, data: bytes) -> bool:
+    path.write_bytes(data)
+    try:
+        read_radiograph(path)
+    except UnreadableFilm as error:
+        assert "damaged" in str(error)  # noqa: PT017
+        return True
+    return False
+
+
+@pytest.mark.parametrize("how", ["cut", "zeroed", "flipped"])
+@pytest.mark.parametrize("kind", ["baseline", "restarts"])
+def test_damage_in_mid_stream_is_refused(tmp_path: Path, kind: str, how: str) -> None:
+    data = KINDS[kind]
+    start = data.index(b"\xff\xda") + 14
+    places = np.random.default_rng(1).integers(start, len(data) - SIZE - 10, 100).tolist()
+    noticed = [refused(tmp_path / "P1-LH.jpg", damaged(data, how, at)) for at in places]
+    # now and then the number of blocks comes out right; in real films in one of 250
+    assert sum(noticed) >= 90
+
+
+@pytest.mark.parametrize("how", ["cut", "zeroed", "flipped"])
+def test_damage_in_the_first_scans_of_a_progressive_film_is_refused(
+    tmp_path: Path, how: str
+) -> None:
+    # an error in the last scan, which adds the last bit, may stay unseen
+    data = KINDS["progressive"]
+    start = data.index(b"\xff\xda") + 14
+    end = data.rindex(b"\xff\xda") - SIZE
+    places = np.random.default_rng(1).integers(start, end, 50).tolist()
+    assert sum(refused(tmp_path / "P1-LH.jpg", damaged(data, how, at)) for at in places) >= 44
+
+
+@pytest.mark.parametrize("how", ["cut", "zeroed", "flipped"])
+def test_the_example_is_not_scored_with_a_damaged_film(tmp_path: Path, how: str) -> None:
+    for path in example_films():
+        data = path.read_bytes()
+        assert refused(tmp_path / path.name, damaged(data, how, len(data) // 2))
+
+
+def test_labels_are_read_by_the_same_rules(tmp_path: Path) -> None:
+    data = KINDS["baseline"]
+    (tmp_path / "mask.jpg").write_bytes(damaged(data, "cut", len(data) // 2))
+    with pytest.raises(UnreadableFilm, match="damaged"):
+        read_labels(tmp_path / "mask.jpg", shown=True)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_bytes_between_segments_and_after_the_end_do_no_harm(tmp_path: Path, kind: str) -> None:
+    data = KINDS[kind]
+    at = data.index(b"\xff\xdb")
+    odd = data[:at] + b"abc\x00" + data[at:] + bytes(1000) + b"\xff\xd8\xffanother"
+    path = tmp_path / "P1-LH.jpg"
+    path.write_bytes(odd)
+    shown = read_radiograph(path).pixels
+    path.write_bytes(data)
+    assert np.array_equal(shown, read_radiograph(path).pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_sound_films_of_every_colour_are_read(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "P1-LH.jpg"
+    Image.open(io.BytesIO(KINDS["baseline"])).convert(mode).save(path, quality=95)
+    assert read_radiograph(path).shape == (400, 500)
+
+
+def test_a_film_of_thousands_of_scans_is_refused_unread(tmp_path: Path) -> None:
+    data = KINDS["progressive"]
+    last = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(UnreadableFilm, match="scans"):
+        jpeg.take_apart(data[:-2] + last * jpeg.MAX_SCANS + b"\xff\xd9")
+
+
+@pytest.mark.films
+def test_no_sound_real_film_is_refused(films: Path) -> None:
+    paths = [*(films / "films").glob("*.jpg"), *(films / "wrists" / "films").glob("*.jpg")]
+    assert len(paths) == 518
+    for path in paths:
+        read_radiograph(path)
