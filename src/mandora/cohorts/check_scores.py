@@ -62,7 +62,7 @@ def _look_at_toes(path: Path, report: Report) -> None:
     """A later release of RA2's table has two columns of great toes in one another's place."""
     try:
         header = read_text(path, "utf-8-sig").partition("\n")[0]
-    except (OSError, ValueError):
+    except (OSError, UnicodeDecodeError, InputError):
         return  # its reader has said so
     columns = [cell.strip() for cell in header.split(",")]
     after = dict(pairwise(columns))
