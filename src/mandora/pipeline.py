@@ -92,7 +92,13 @@ class Pipeline:
             preset=manifest.preset, trained_on=manifest.training_data, software=_software(),
             interval_level=intervals.level if intervals else None,
         )  # fmt: skip
-        return Pipeline(Stages.load(manifest.contract, paths, threads), model)
+        start = time.monotonic()
+        stages = Stages.load(manifest.contract, paths, threads)
+        _LOG.info(
+            "model %s %s in %s, loaded in %.2f s", manifest.name, manifest.version, bundle.folder,
+            time.monotonic() - start,
+        )  # fmt: skip
+        return Pipeline(stages, model)
 
     def locate(
         self, radiograph: Radiograph, limb: Limb | None = None, side: Side | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from mandora.records import Reason
 
 POINT_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
 """Columns of :func:`locate_films`: x and y in px of the film."""
+
+_LOG = logging.getLogger(__name__)
 
 
 def locate_films(
@@ -90,6 +94,7 @@ def _locate_film(
     pipeline: Pipeline, film: FilmFile, stated: tuple[Limb | None, Side | None]
 ) -> tuple[str, Problem | None]:
     """The rows of one film, as CSV, and what went wrong with it."""
+    start = time.monotonic()
     try:
         radiograph, slot = read_radiograph(film.path), film.slot
         limb = stated[0] or (slot.limb if slot else radiograph.limb)
@@ -97,6 +102,10 @@ def _locate_film(
         found = pipeline.locate(radiograph, limb, side)
     except Exception as error:  # one film must not cost the others theirs
         return "", Problem(film.name, *why_failed(error, film.name))
+    _LOG.info(
+        "%s: %d of %d points, in %.2f s", film.name, np.isfinite(found.points).all(axis=1).sum(),
+        len(found.points), time.monotonic() - start,
+    )  # fmt: skip
     if np.isfinite(found.points).any():
         return _point_rows(film.name, side or found.view.side, found), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
