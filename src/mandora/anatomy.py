@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from mandora.errors import InputError
+
 
 class Limb(StrEnum):
     """An extremity as SvH sees it: a hand with its wrist, or a forefoot."""
@@ -94,7 +96,7 @@ class Slot:
         for slot in SLOTS:
             if slot.code == code.upper():
                 return slot
-        raise ValueError(f"{code!r} is no film slot; use one of LH, RH, LF, RF")
+        raise InputError(f"{code!r} is no film slot; use one of LH, RH, LF, RF")
 
 
 SLOTS: tuple[Slot, ...] = (
@@ -183,7 +185,7 @@ def point(limb: Limb, name: str) -> Point:
         return POINTS[limb][POINT_INDEX[limb][name]]
     except KeyError:
         known = ", ".join(POINT_INDEX[limb])
-        raise ValueError(f"a {limb} has no point {name!r}; known points: {known}") from None
+        raise InputError(f"a {limb} has no point {name!r}; known points: {known}") from None
 
 
 @dataclass(frozen=True)
@@ -365,7 +367,7 @@ def target(key: str) -> Target:
     try:
         return TARGETS[TARGET_INDEX[key]]
     except KeyError:
-        raise ValueError(
+        raise InputError(
             f"{key!r} is no target; targets look like {TARGETS[0].key!r}, "
             "see mandora.anatomy.TARGETS"
         ) from None
@@ -380,7 +382,7 @@ def target_from_ra2(column: str) -> Target:
     try:
         return _TARGETS_BY_COLUMN[column]
     except KeyError:
-        raise ValueError(f"{column!r} is no RA2 score column") from None
+        raise InputError(f"{column!r} is no RA2 score column") from None
 
 
 def targets_of(slot: Slot) -> tuple[Target, ...]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mandora import __version__
+from mandora.cli_app import Commands
 from mandora.cli_bench import bench_app
 from mandora.cli_evaluate import calibrate, evaluate
 from mandora.cli_reproduce import reproduce
@@ -22,17 +23,17 @@ from mandora.console import (
     NOTICE,
     Progress,
     fail,
-    faults_end_the_call,
     one_of,
     print_check,
     print_cohort,
     print_summary,
 )
+from mandora.errors import InputError
 from mandora.terminal import show_everything, write_line
 
 MAX_THREADS = 256
 
-app = typer.Typer(
+app = Commands(
     name="mandora",
     help=f"Sharp/van der Heijde scores from radiographs of hands and feet. {NOTICE}",
     no_args_is_help=True,
@@ -40,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bundle_app = typer.Typer(help="Look at, check and make model bundles.", no_args_is_help=True)
+bundle_app = Commands(help="Look at, check and make model bundles.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(bench_app, name="bench")
@@ -104,17 +105,16 @@ def score(
 
     if not inputs and not example:
         fail("name at least one film or folder, or use --example")
-    with faults_end_the_call():
-        chosen = [*(inputs or []), *(example_films() if example else [])]
-        model = _open_bundle(bundle)
-        try:
-            with Progress(show=not as_json) as progress:
-                summary = score_films(
-                    chosen, out, bundle=model, template=template, threads=threads,
-                    progress=progress.step, complain=progress.complain,
-                )  # fmt: skip
-        except OutputError as error:
-            fail(f"{error}; what was finished before is kept")
+    chosen = [*(inputs or []), *(example_films() if example else [])]
+    model = _open_bundle(bundle)
+    try:
+        with Progress(show=not as_json) as progress:
+            summary = score_films(
+                chosen, out, bundle=model, template=template, threads=threads,
+                progress=progress.step, complain=progress.complain,
+            )  # fmt: skip
+    except OutputError as error:
+        fail(f"{error}; what was finished before is kept")
     if as_json:
         write_line(summary.to_json())
     else:
@@ -143,13 +143,12 @@ def locate(
     from mandora.batch import locate_films
 
     known_limb, known_side = one_of("--limb", Limb, limb), one_of("--side", Side, side)
-    with faults_end_the_call():
-        model = _open_bundle(bundle)
-        with Progress(show=True) as progress:
-            failed = locate_films(
-                films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
-                progress=progress.step, complain=progress.complain,
-            )  # fmt: skip
+    model = _open_bundle(bundle)
+    with Progress(show=True) as progress:
+        failed = locate_films(
+            films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
+            progress=progress.step, complain=progress.complain,
+        )  # fmt: skip
     write_line(f"{progress.total - failed} of {progress.total} films located: {out}")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -175,13 +174,12 @@ def challenge(
     """
     from mandora.batch import PREDICTIONS_FILE, predict_template
 
-    with faults_end_the_call():
-        model = _open_bundle(bundle)
-        with Progress(show=True) as progress:
-            lacking = predict_template(
-                test, out, bundle=model, threads=threads, fill=fill,
-                progress=progress.step, complain=progress.complain,
-            )  # fmt: skip
+    model = _open_bundle(bundle)
+    with Progress(show=True) as progress:
+        lacking = predict_template(
+            test, out, bundle=model, threads=threads, fill=fill,
+            progress=progress.step, complain=progress.complain,
+        )  # fmt: skip
     write_line(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
     if lacking and not fill:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -218,7 +216,7 @@ def simulate(
         )
     except ValidationError as error:
         fail("; ".join(f"--{e['loc'][0]} {e['input']}: {e['msg']}" for e in error.errors()))
-    with faults_end_the_call(), Progress(show=True) as progress:
+    with Progress(show=True) as progress:
         needed = estimate(settings)
         if needed.size_bytes > LARGE_BYTES:
             progress.complain(f"{patients} patients, visits: {visits}: this needs {needed}")
@@ -236,8 +234,7 @@ def describe_folder(
     """Print what a simulated cohort holds."""
     from mandora.phantom.statistics import describe_cohort
 
-    with faults_end_the_call():
-        summary = describe_cohort(folder)
+    summary = describe_cohort(folder)
     if as_json:
         write_line(summary.to_json())
     else:
@@ -258,7 +255,7 @@ def check_data(
     """
     from mandora.cohorts.check import check_dataset
 
-    with faults_end_the_call(), Progress(show=not as_json) as progress:
+    with Progress(show=not as_json) as progress:
         report = check_dataset(dataset, progress=progress.step, workers=workers)
     if as_json:
         write_line(report.to_json())
@@ -283,9 +280,8 @@ def bundle_make(
     from mandora.bundle import Licence
 
     bundles = training("bundles")
-    with faults_end_the_call():
-        given = Licence(spdx=licence, note=licence_note) if licence else None
-        made = bundles.make_bundle(run, out, name, version, given)
+    given = Licence(spdx=licence, note=licence_note) if licence else None
+    made = bundles.make_bundle(run, out, name, version, given)
     write_line(f"{made.folder}  sha256 {made.sha256}")
 
 
@@ -298,7 +294,7 @@ def bundle_verify(
 
     try:
         problems = verify_bundle(path or default_bundle())
-    except ValueError as error:
+    except InputError as error:
         problems = [str(error)]
     for problem in problems:
         write_line(problem, err=True)
@@ -314,8 +310,7 @@ def bundle_show(
     """Describe a bundle: what it takes, what it was trained on, under which licence."""
     from mandora.bundle import describe
 
-    with faults_end_the_call():
-        write_line(describe(_open_bundle(path)))
+    write_line(describe(_open_bundle(path)))
 
 
 @bundle_app.command("migrate")
@@ -325,9 +320,8 @@ def bundle_migrate(
     """State an earlier bundle's contract as this version does. Its scores stay as they are."""
     from mandora.bundle import migrate_bundle
 
-    with faults_end_the_call():
-        made = migrate_bundle(path)
-    typer.echo(f"{made.folder}  sha256 {made.sha256}")
+    made = migrate_bundle(path)
+    write_line(f"{made.folder}  sha256 {made.sha256}")
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mandora.cli_app import Commands
 from mandora.cli_train import training
-from mandora.console import fail, faults_end_the_call
+from mandora.console import fail
 from mandora.terminal import write_line
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mandora.batch.speed import ScoringSpeed
     from mandora.training.speed import Speed
 
-bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
+bench_app = Commands(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
 
 @bench_app.command("training")
@@ -50,7 +51,7 @@ def bench_training(
     speed = training("speed")
     if not as_json:
         write_line(_ROW.format(*_HEAD))
-    with faults_end_the_call(), TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         results = speed.measure(
             cache or Path(folder), patients=patients, score=score, minutes=minutes,
             threads=threads, presets=preset or PRESETS,
@@ -95,7 +96,7 @@ def bench_inference(
 
     untrained = training("untrained") if published else None
     runs = []
-    with faults_end_the_call(), TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         given = list(islice(cycle(_four_films(films, Path(folder))), patients))
         paper = None
         if untrained is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mandora.console import Progress, fail, faults_end_the_call
+from mandora.console import Progress, lacks_packages
 from mandora.terminal import write_line
 
 DatasetArgument = Annotated[
@@ -26,7 +26,7 @@ def evaluate(
 ) -> None:
     """Try a model on a labelled data set: metrics.json, tables, a page with the worst films."""
     run = _evaluation("evaluate")
-    with faults_end_the_call(), Progress(show=True) as progress:
+    with Progress(show=True) as progress:
         page = run.evaluate(
             _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
         )
@@ -47,7 +47,7 @@ def calibrate(
     from mandora.pipeline import Pipeline
 
     look, conformal = _evaluation("assess"), _evaluation("conformal")
-    with faults_end_the_call(), Progress(show=True) as progress:
+    with Progress(show=True) as progress:
         model, data = _bundle(bundle), _dataset(dataset)
         pipeline = Pipeline.from_bundle(model, threads)
         scores = look.assess(pipeline, data, progress.step, progress.complain).scores
@@ -61,7 +61,7 @@ def _evaluation(name: str) -> Any:
     try:
         return import_module(f"mandora.evaluation.{name}")
     except ImportError as error:
-        fail(f"evaluation needs more packages ({error}): pip install 'mandora[explain]'")
+        lacks_packages("evaluation", error, "explain")
 
 
 def _bundle(path: Path) -> Any:

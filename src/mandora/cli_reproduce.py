@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mandora.cli_train import PresetOption, SettingsOption, reader_weights
-from mandora.console import EXIT_SOME_FAILED, Progress, fail, faults_end_the_call
+from mandora.console import EXIT_SOME_FAILED, Progress, fail, lacks_packages
 from mandora.terminal import write_line
 
 
@@ -46,8 +46,8 @@ def reproduce(
         from mandora.evaluation.reproduce import Experiments
         from mandora.evaluation.reproduce import smoke as smaller
     except ImportError as error:
-        fail(f"experiments need more packages ({error}): pip install 'mandora[train,explain]'")
-    with faults_end_the_call(), Progress(show=True) as progress:
+        lacks_packages("reproduce", error, "train,explain")
+    with Progress(show=True) as progress:
         base = named(preset, ReproduceSettings)
         chosen = ReproduceSettings.from_toml(settings, base) if settings else base
         weights = tuple(reader_weights(reader).items())

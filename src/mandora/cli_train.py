@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mandora.console import Progress, fail, faults_end_the_call, one_of
+from mandora.cli_app import Commands
+from mandora.console import Progress, fail, lacks_packages, one_of
 from mandora.errors import InputError
 from mandora.terminal import write_line
 
-train_app = typer.Typer(
+train_app = Commands(
     help="Train a stage, on simulated films or on a data set.", no_args_is_help=True
 )
 
@@ -56,7 +57,7 @@ def training(name: str) -> Any:
     try:
         return import_module(f"mandora.training.{name}")
     except ImportError as error:
-        fail(f"training needs more packages ({error}): pip install 'mandora[train]'")
+        lacks_packages("training", error, "train")
 
 
 @train_app.command("locate")
@@ -147,15 +148,13 @@ def train_symmetry(
 def _settings(kind: type[Any], name: str, path: Path | None) -> Any:
     from mandora.settings import preset
 
-    with faults_end_the_call():
-        base = preset(name, kind)
-        return kind.from_toml(path, base) if path else base
+    base = preset(name, kind)
+    return kind.from_toml(path, base) if path else base
 
 
 def _describe(kind: str, settings: Any, as_json: bool, **which: Any) -> None:
     module = training("describe")
-    with faults_end_the_call():
-        made = module.describe_network(kind, settings, **which)
+    made = module.describe_network(kind, settings, **which)
     write_line(json.dumps(made.to_json(), indent=1) if as_json else made.table())
 
 
@@ -172,7 +171,7 @@ def _run(
     if out is None:
         fail("--out is missing: name the folder of the training run")
     runs, processes = training("runs"), training("processes")
-    with faults_end_the_call(), Progress(show=processes.is_main()) as progress:
+    with Progress(show=processes.is_main()) as progress:
         from mandora.cohorts.layouts import open_dataset
 
         weights = reader_weights(reader)

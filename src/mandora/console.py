@@ -5,13 +5,17 @@ Rich and the records are imported when something is shown, so that help stays qu
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Iterator, Mapping
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from mandora.errors import InputError
 from mandora.terminal import printable, write_line
 
 if TYPE_CHECKING:
@@ -21,9 +25,13 @@ if TYPE_CHECKING:
     from mandora.records import StudyResult
 
 NOTICE = "For research use only; not a medical device."
-EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_SOME_FAILED, EXIT_UNUSABLE, EXIT_FAULT, EXIT_INTERRUPTED = 1, 2, 3, 130
 MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
-
+_NO_MEMORY = (
+    "there is not enough memory, or a process was killed for want of it; use fewer workers or "
+    "threads, close other programs, or take a machine with more memory"
+)
+_LOG = logging.getLogger(__name__)
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -37,14 +45,38 @@ def fail(message: object) -> NoReturn:
 
 @contextmanager
 def faults_end_the_call() -> Iterator[None]:
-    """Turn what makes a call unusable, and Ctrl-C, into a line and an exit code."""
+    """Turn what is raised into words and an exit code.
+
+    What whoever gave the call can mend is one line. Anything else is a fault of this program: it
+    is shown with its traceback, so that it can be reported and is not taken for a wrong call.
+    """
     try:
         yield
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise  # typer ends the call; in silence, if nobody reads its output any more
     except KeyboardInterrupt:
         write_line("mandora: interrupted; what was finished is kept", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+    except (InputError, OSError, FloatingPointError) as error:
+        _LOG.debug("where it failed", exc_info=error)
         fail(error)
+    except (MemoryError, BrokenExecutor) as error:
+        _LOG.debug("where it failed", exc_info=error)
+        # training says itself what to lower; other texts are those of a library, or none
+        fail(error if type(error) is MemoryError and error.args else _NO_MEMORY)
+    except Exception as error:
+        write_line("".join(traceback.format_exception(error)).rstrip(), err=True)
+        what = f"{type(error).__name__}: {error}"
+        write_line(f"mandora: a fault of this program, not of what was given: {what}", err=True)
+        write_line("what was finished is kept; please report the lines above", err=True)
+        raise typer.Exit(EXIT_FAULT) from None
+
+
+def lacks_packages(what: str, error: ImportError, extra: str) -> NoReturn:
+    """What cannot be loaded: say what to install, unless it is a module of this package."""
+    if (error.name or "").partition(".")[0] == "mandora":
+        raise error
+    fail(f"{what} needs more packages ({error}): pip install 'mandora[{extra}]'")
 
 
 def one_of(option: str, kind: type[Word], value: str | None) -> Word | None:

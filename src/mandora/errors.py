@@ -9,3 +9,7 @@ class InputError(ValueError):
     A command shows the message as one line. Any other ``ValueError`` is a fault of this program
     and is shown with its traceback.
     """
+
+
+class UntrainedLimb(InputError):
+    """A film of a limb of which the model has seen none in training."""

@@ -203,7 +203,7 @@ def fit_similarity(
     ca, cb = a - mean_a, b - mean_b
     spread = float(w @ (ca**2).sum(axis=1))
     if len(a) < 2 or not spread > 0:
-        raise ValueError("a similarity needs at least two distinct points with weight")
+        raise InputError("a similarity needs at least two distinct points with weight")
     # in the plane the rotation has a closed form: the complex quotient <cb, ca> / <ca, ca>
     cos = float(w @ (ca * cb).sum(axis=1)) / spread
     sin = float(w @ (ca[:, 0] * cb[:, 1] - ca[:, 1] * cb[:, 0])) / spread

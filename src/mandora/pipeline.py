@@ -5,6 +5,8 @@ This is the only place where the three stages meet.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -41,7 +43,8 @@ from mandora.bundle import Bundle
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorable import why_not
-from mandora.errors import InputError
+from mandora.errors import InputError, UntrainedLimb
+from mandora.failures import why_failed
 from mandora.geometry import Points, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -50,6 +53,8 @@ from mandora.locate.views import View, view_of_points
 from mandora.records import ModelInfo, Reason
 from mandora.stages import LimbLocator, Stages
 from mandora.symmetry.forest import blend
+
+_LOG = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -86,7 +91,13 @@ class Pipeline:
             preset=manifest.preset, trained_on=manifest.training_data, software=_software(),
             interval_level=intervals.level if intervals else None,
         )  # fmt: skip
-        return Pipeline(Stages.load(manifest.contract, paths, threads), model)
+        start = time.monotonic()
+        stages = Stages.load(manifest.contract, paths, threads)
+        _LOG.info(
+            "model %s %s in %s, loaded in %.2f s", manifest.name, manifest.version, bundle.folder,
+            time.monotonic() - start,
+        )  # fmt: skip
+        return Pipeline(stages, model)
 
     def locate(
         self, radiograph: Radiograph, limb: Limb | None = None, side: Side | None = None
@@ -203,11 +214,18 @@ class Pipeline:
         return blend(patch[None], tree[None], self._stages.blend)[0]
 
     def _score_film(self, slot: Slot, path: Path, name: str) -> FilmResult:
+        start = time.monotonic()
         try:
             film = read_radiograph(path)
-        except ValueError as error:
-            return failed_film(name, slot, Reason.FILM_UNREADABLE, str(error))
-        return self.examine(slot, film if film.name == name else replace(film, name=name))
+            read = time.monotonic()
+            made = self.examine(slot, film if film.name == name else replace(film, name=name))
+        except Exception as error:  # one film must not cost the patient the others
+            return failed_film(name, slot, *why_failed(error, name))
+        _LOG.debug(
+            "%s: read in %.2f s, examined in %.2f s: %d of %d scores", name, read - start,
+            time.monotonic() - read, len(made.scores), len(targets_of(slot)),
+        )  # fmt: skip
+        return made
 
     def examine(
         self, slot: Slot, film: Radiograph, points: Points | None = None, view: View | None = None
@@ -268,7 +286,7 @@ class Pipeline:
 
     def _locator(self, limb: Limb) -> LimbLocator:
         if limb not in self._stages.locators:
-            raise InputError(
+            raise UntrainedLimb(
                 f"this model was not trained on films of a {limb}; use one that was, or leave "
                 "these films out"
             )

@@ -11,13 +11,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mandora.anatomy import TARGETS, Damage, Limb, Side
 from mandora.errors import InputError
 from mandora.inputs import read_bytes
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 RESEARCH_NOTICE = (
     "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 )
@@ -28,6 +28,7 @@ class Reason(StrEnum):
 
     FILM_MISSING = "film_missing"
     FILM_UNREADABLE = "film_unreadable"
+    LIMB_UNTRAINED = "limb_untrained"
     DUPLICATE_FILM = "duplicate_film"
     UNKNOWN_NAME = "unknown_name"
     BAD_STUDY_ID = "bad_study_id"
@@ -38,12 +39,14 @@ class Reason(StrEnum):
     BLURRED = "blurred"
     TOO_FEW_JOINTS = "too_few_joints"
     STAGE_FAILED = "stage_failed"
+    PROGRAM_FAULT = "program_fault"
     OUTPUT_FAILED = "output_failed"
 
 
 REASON_TEXT: dict[Reason, str] = {
     Reason.FILM_MISSING: "no film of this limb was given",
     Reason.FILM_UNREADABLE: "the film could not be read",
+    Reason.LIMB_UNTRAINED: "the model was not trained on films of this limb",
     Reason.DUPLICATE_FILM: "more than one film was given for this limb",
     Reason.UNKNOWN_NAME: "neither the file name nor its tags say which limb this is",
     Reason.BAD_STUDY_ID: "the patient id cannot be used as a file name",
@@ -54,6 +57,7 @@ REASON_TEXT: dict[Reason, str] = {
     Reason.BLURRED: "the film is too coarse or too blurred at the joint",
     Reason.TOO_FEW_JOINTS: "too few joints were scored for a total",
     Reason.STAGE_FAILED: "the film could not be scored",
+    Reason.PROGRAM_FAULT: "the program failed, through a fault of its own; please report it",
     Reason.OUTPUT_FAILED: "the results could not be written",
 }
 
@@ -223,5 +227,5 @@ def read_result(path: Path) -> StudyResult:
     """
     try:
         return StudyResult.model_validate_json(read_bytes(path))
-    except ValueError as error:
+    except ValidationError as error:
         raise InputError(f"{path} is not a result of mandora: {error}") from error

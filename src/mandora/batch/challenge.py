@@ -21,6 +21,7 @@ from mandora.cells import Verbatim, csv_text
 from mandora.cohorts.folder import StudyFiles, find_studies
 from mandora.cohorts.ra2 import Template, format_row, read_template
 from mandora.errors import InputError
+from mandora.failures import why_failed
 from mandora.outputs.files import RowFile, make_output_folder
 from mandora.pipeline import Pipeline
 
@@ -87,7 +88,8 @@ def _patient(
     try:
         scored = pipeline.score(study.study, study.films, rejected_films(study))
     except Exception as error:  # one patient must not cost the others theirs
-        why[f"{type(error).__name__}: {error}"] = len(TARGETS)
+        reason, detail = why_failed(error, study.study)
+        why[f"{reason}, {detail}"] = len(TARGETS)
         expected = pipeline.expected(np.full(len(TARGETS), np.nan))
     else:
         expected = scored.expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from mandora.bundle import Bundle
 from mandora.cells import csv_text
 from mandora.cohorts.folder import FilmFile, Problem, find_films
 from mandora.errors import InputError
-from mandora.images.radiograph import UnreadableFilm
+from mandora.failures import why_failed
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.outputs.files import RowFile, make_output_folder
@@ -23,6 +25,8 @@ from mandora.records import Reason
 
 POINT_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
 """Columns of :func:`locate_films`: x and y in px of the film."""
+
+_LOG = logging.getLogger(__name__)
 
 
 def locate_films(
@@ -90,15 +94,18 @@ def _locate_film(
     pipeline: Pipeline, film: FilmFile, stated: tuple[Limb | None, Side | None]
 ) -> tuple[str, Problem | None]:
     """The rows of one film, as CSV, and what went wrong with it."""
+    start = time.monotonic()
     try:
         radiograph, slot = read_radiograph(film.path), film.slot
         limb = stated[0] or (slot.limb if slot else radiograph.limb)
         side = stated[1] or (slot.side if slot else radiograph.side)
         found = pipeline.locate(radiograph, limb, side)
-    except UnreadableFilm as error:
-        return "", Problem(film.name, Reason.FILM_UNREADABLE, str(error))
     except Exception as error:  # one film must not cost the others theirs
-        return "", Problem(film.name, Reason.STAGE_FAILED, f"{type(error).__name__}: {error}")
+        return "", Problem(film.name, *why_failed(error, film.name))
+    _LOG.info(
+        "%s: %d of %d points, in %.2f s", film.name, np.isfinite(found.points).all(axis=1).sum(),
+        len(found.points), time.monotonic() - start,
+    )  # fmt: skip
     if np.isfinite(found.points).any():
         return _point_rows(film.name, side or found.view.side, found), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"

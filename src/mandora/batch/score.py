@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,10 +24,13 @@ from mandora.bundle import Bundle
 from mandora.cohorts.folder import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.cohorts.ra2 import read_scores, read_template
 from mandora.errors import InputError
+from mandora.failures import why_failed
 from mandora.files import OutputError
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
 from mandora.records import Reason, Status, StudyResult
+
+_LOG = logging.getLogger(__name__)
 
 EXAMPLE = "EXAMPLE"
 """The id of the packaged example patient."""
@@ -94,6 +98,7 @@ def score_films(
     start = time.monotonic()
     columns = read_template(template) if template else None
     found = find_studies(inputs)
+    _LOG.info("%d patients, %d files that are not used", len(found.studies), len(found.problems))
     if not found.studies and not found.problems:
         raise InputError(f"no film in {listed(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF")
     pipeline = Pipeline.from_bundle(bundle, threads)
@@ -145,6 +150,7 @@ class _Run:
             )
             self._lose(study, Reason.BAD_STUDY_ID, detail)
             return None
+        start = time.monotonic()
         try:
             scored = self._scored(study)
             for problem in _failures(scored.result):
@@ -154,9 +160,14 @@ class _Run:
             self._lose(study, Reason.OUTPUT_FAILED, str(error))
             return None
         except Exception as error:  # one patient must not cost the others theirs
-            self._lose(study, Reason.STAGE_FAILED, f"{type(error).__name__}: {error}")
+            self._lose(study, *why_failed(error, study.study))
             return None
-        self.results.append(PatientSummary.of(scored.result))
+        summary = PatientSummary.of(scored.result)
+        self.results.append(summary)
+        _LOG.info(
+            "%s: %d of %d films used, %d scores, in %.2f s", study.study, len(study.films),
+            len(study.films) + len(study.rejected), summary.scored, time.monotonic() - start,
+        )  # fmt: skip
         return scored.result
 
     def _scored(self, study: StudyFiles) -> ScoredStudy:

@@ -213,7 +213,7 @@ class FilmLabels:
         if path not in self._files:
             try:
                 self._files[path] = _labelled(path)
-            except (OSError, ValueError) as error:
+            except (OSError, InputError) as error:
                 self._files[path] = None
                 self._report.not_read("labels-unreadable", path, error)
         return self._files[path]

@@ -16,6 +16,7 @@ from mandora.cohorts.masks import check_label_size, fill_outlines, read_label_ma
 from mandora.cohorts.near_duplicates import Pattern, pattern_of
 from mandora.cohorts.polygons import Outline, site_name
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
 from mandora.geometry import Points, fit_similarity
 from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
 from mandora.images.read import peek_size, read_radiograph
@@ -69,7 +70,7 @@ def look_at(item: DatasetFilm | DatasetRoi, root: Path) -> FilmLook:
     if item.label_size is not None:
         try:
             check_label_size("labels", item.label_size, film.shape)
-        except ValueError as error:
+        except InputError as error:
             report.error("labels-size", item.path, str(error))
     for kind, labels in (("spaces", item.spaces), ("erosions", item.erosions)):
         _look_at_labels(kind, labels, item, film.shape, report)
@@ -144,7 +145,7 @@ def _misfit(template: Points, points: Points) -> float:
     """Root mean square distance of points from a template laid on them, in the limb's units."""
     try:
         matrix = fit_similarity(template, points)
-    except ValueError:
+    except InputError:
         return 0.0
     away = points - template @ matrix[:, :2].T - matrix[:, 2]
     unit = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
@@ -166,7 +167,7 @@ def _look_at_map(
 ) -> None:
     try:
         labels = read_label_map(path, shape, item.slot.limb)
-    except ValueError as error:
+    except InputError as error:
         own = peek_size(path)
         differs = own is not None and own != shape[::-1]
         report.not_read("labels-size" if differs else "labels-unusable", path, error)

@@ -14,6 +14,7 @@ from mandora.anatomy import RA2_ID, TARGETS, Damage, Limb, Side, Slot, target_fr
 from mandora.cohorts.dataset import Dataset
 from mandora.cohorts.ra2_folder import TRAINING_CSV
 from mandora.cohorts.tables import Report
+from mandora.errors import InputError
 from mandora.inputs import read_text
 
 FEW_DAMAGED = 50
@@ -61,7 +62,7 @@ def _look_at_toes(path: Path, report: Report) -> None:
     """A later release of RA2's table has two columns of great toes in one another's place."""
     try:
         header = read_text(path, "utf-8-sig").partition("\n")[0]
-    except (OSError, ValueError):
+    except (OSError, UnicodeDecodeError, InputError):
         return  # its reader has said so
     columns = [cell.strip() for cell in header.split(",")]
     after = dict(pairwise(columns))
@@ -71,7 +72,7 @@ def _look_at_toes(path: Path, report: Report) -> None:
         name = after.get(column, "")
         try:
             return target_from_ra2(name).slot.code
-        except ValueError:
+        except InputError:
             return ""
 
     if follower(left) == _TOES[1].slot.code and follower(right) == _TOES[0].slot.code:

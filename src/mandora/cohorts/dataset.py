@@ -84,7 +84,7 @@ class DatasetFilm:
             return None
         try:
             return fill_outlines(labels, shape, self.slot.limb)
-        except ValueError as error:
+        except InputError as error:
             raise InputError(f"polygons of {self.path}: {error}") from error
 
 

@@ -147,7 +147,7 @@ def _slot(path: Path, row: Row, report: Report) -> Slot | None:
     code = row["slot"] or f"{row['side'][:1]}{row['limb'][:1]}"
     try:
         slot = Slot.parse(code)
-    except ValueError:
+    except InputError:
         what = f"slot {row['slot']!r}" if row["slot"] else f"{row['side']!r} {row['limb']!r}"
         fault = f"{what} is no film of a patient; give LH, RH, LF or RF"
         report.error("slot-unknown", path, fault, row.line)

@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 from mandora.anatomy import FAMILIES, Damage, Limb, Side, Site
 from mandora.cohorts.sheets import read_sheet
 from mandora.cohorts.tables import Report, read_table
+from mandora.errors import InputError
 
 DEPTH = 4
 """Levels below the given folder in which files are looked for."""
@@ -104,7 +105,7 @@ def _metadata(path: Path, report: Report) -> dict[str, str]:
     else:
         try:
             lines = read_sheet(path)
-        except ValueError as error:
+        except InputError as error:
             report.not_read("file-unreadable", path, error)
             return {}
     header = lines[0] if lines else []

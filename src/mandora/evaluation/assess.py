@@ -17,12 +17,13 @@ from mandora.damage.evidence import PatchEvidence
 from mandora.errors import InputError
 from mandora.evaluation import Floats
 from mandora.evaluation.gathered import Arrays
+from mandora.failures import why_failed
 from mandora.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.phantom.patients import mean_shape
 from mandora.pipeline import Pipeline
-from mandora.records import Reason
+from mandora.records import REASON_TEXT, Reason
 
 MOST_POINTS = max(len(points) for points in POINTS.values())
 MASK_THRESHOLD = 0.5  # probability from which a pixel counts as joint space
@@ -130,20 +131,22 @@ def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]
     beyond, at_true = 0, None
     try:
         radiograph = read_radiograph(film.path)
-        at_found = pipeline.examine(slot, radiograph)
-    except ValueError as error:
-        complain(str(error))
-        at_found = failed_film(name, slot, Reason.FILM_UNREADABLE, str(error))
-    else:
         size[:] = radiograph.shape[::-1]
         off_film = _beyond_film(true, size)
         true[off_film], beyond = np.nan, int(off_film.sum())
+        at_found = pipeline.examine(slot, radiograph)
+        overlap = _dice(film, radiograph, at_found.evidence, complain)
         at_true = _at_marks(pipeline, film, radiograph)
+    except Exception as error:  # one film must not cost the others theirs
+        reason, detail = why_failed(error, name)
+        complain(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
+        at_found = failed_film(name, slot, reason, detail)
+    else:
+        dice[: len(overlap)] = overlap
         if at_found.found is not None:
             count = len(at_found.found.points)
             found[:count] = at_found.found.points
             confidence[:count] = at_found.found.confidence
-        dice[: len(POINTS[slot.limb])] = _dice(film, radiograph, at_found.evidence)
     points = {
         "film": np.array(name), "limb": np.array(slot.limb.value), "size": size, "true": true,
         "found": found, "confidence": confidence,
@@ -163,7 +166,7 @@ def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> 
         return None
     try:
         return pipeline.examine(film.slot, radiograph, film.points)
-    except ValueError:  # too few joints are marked to tell how the limb lies
+    except InputError:  # too few joints are marked to tell how the limb lies
         return None
 
 
@@ -175,11 +178,18 @@ def _unit(film: DatasetFilm) -> float:
 
 
 def _dice(
-    film: DatasetFilm, radiograph: Radiograph, evidence: Mapping[str, PatchEvidence]
+    film: DatasetFilm,
+    radiograph: Radiograph,
+    evidence: Mapping[str, PatchEvidence],
+    complain: Callable[[str], None],
 ) -> Floats:
-    """Overlap at each point of the limb."""
+    """Overlap at each point of the limb; labels that cannot be used cost the overlap only."""
     made = np.full(len(POINTS[film.slot.limb]), np.nan)
-    labels = film.space_map(radiograph.shape)
+    try:
+        labels = film.space_map(radiograph.shape)
+    except InputError as error:
+        complain(str(error))
+        return made
     if labels is None:
         return made
     for name, seen in evidence.items():

@@ -24,6 +24,7 @@ from mandora.evaluation.results import figure_view
 from mandora.evaluation.results_localisation import distances, located
 from mandora.evaluation.results_readers import RESAMPLES, all_measures, totals
 from mandora.files import write_atomically
+from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.pipeline import Pipeline
 from mandora.records import REASON_TEXT
@@ -336,7 +337,7 @@ def _whole(assessed: Assessed, index: int, error: float) -> figures.LocatedExamp
     film = assessed.films[index]
     try:
         pixels = read_radiograph(film.path).pixels
-    except ValueError:
+    except UnreadableFilm:
         pixels = np.zeros((SHOWN_PX, SHOWN_PX), np.float32)
     step = max(1, -(-max(pixels.shape) // SHOWN_PX))
     count = len(POINTS[film.slot.limb])

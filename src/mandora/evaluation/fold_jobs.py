@@ -27,6 +27,7 @@ from mandora.contract import (
 )
 from mandora.evaluation.explain import mean_contributions
 from mandora.files import write_atomically
+from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.views import View
 from mandora.pipeline import Pipeline
@@ -193,7 +194,7 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
         true[i, :count] = film.points
         try:
             radiograph = read_radiograph(film.path)
-        except ValueError:
+        except UnreadableFilm:
             continue  # nothing is found on it, and the scores say why
         size[i] = radiograph.shape[::-1]
         limb = pipeline.locate(radiograph, film.slot.limb, film.slot.side)

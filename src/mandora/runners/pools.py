@@ -326,8 +326,6 @@ def _must_answer(address: str) -> None:
 
 
 def _import_ray() -> Any:
-    # read when Ray is loaded: without it, Ray reports its use to its makers
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.exceptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from mandora.runners.journal import (
 )
 from mandora.runners.plan import span
 from mandora.runners.pools import RUNNERS, Ended, Pool, open_pool
+
+_LOG = logging.getLogger(__name__)
 
 
 class JobsFailed(RuntimeError):
@@ -172,6 +175,7 @@ class _Run:
             {need: self.values[need] for need in job.needs},
         )
         self.running[job.name] = time.monotonic()
+        _LOG.info("%s begins in %s with %d threads", job.name, place.folder, place.threads)
         self.report(f"{job.name} begins")
         pool.start(job, place)
 
@@ -181,12 +185,15 @@ class _Run:
         if ended.error is not None:
             self.failed[name] = ended.error
             trace = self.out / name / ERROR_FILE
+            if trace.exists():
+                _LOG.debug("%s failed: %s", name, trace.read_text("utf-8", "backslashreplace"))
             self.report(f"{name} failed: {ended.error}" + (f" ({trace})" if trace.exists() else ""))
             return
         when = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
         entry = Entry(name, self.keys[name], ended.value, round(ended.seconds, 3), when)
         self.journal.append(entry)
         self.values[name] = ended.value
+        _LOG.info("%s is done, in %.2f s", name, ended.seconds)
         self._measured += ended.seconds
         self._estimated += 60 * self.jobs[name].minutes
         done, count = len(self.values), len(self.jobs)

@@ -188,7 +188,7 @@ def _fill(
 def _attempt(make: Callable[[int], Arrays], index: int) -> Arrays | str:
     try:
         return make(index)
-    except ValueError as error:
+    except InputError as error:
         return str(error)
 
 

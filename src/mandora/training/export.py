@@ -187,7 +187,7 @@ def export_forest(
         forest.save(partial)
         worst = check_forest(JointForest.load(partial), models, patch_scores)
         partial.replace(path)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path} was not written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ from mandora.training.optimise import (
 )
 from mandora.training.processes import Processes, join, shared_normalisation
 from mandora.training.task import Batch, Task
+
+_LOG = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -318,8 +321,14 @@ class _Run:
         self.state.minutes = self._minutes()
         self.state.scaler = self.scaler.state_dict()
         tensors = tensors_of(self.network, self.averaged, self.optimiser)
+        start = time.monotonic()
         self.checkpoints.save(LAST_FILE, tensors, self.state)
         self.saved = time.monotonic()
+        where, state = self.folder / LAST_FILE, self.state
+        _LOG.debug(
+            "%s: epoch %d, step %d, written in %.2f s", where, state.epoch + 1, state.step,
+            self.saved - start,
+        )  # fmt: skip
 
     def _save_best(self) -> None:
         weights = {NETWORK + k: v for k, v in self._kept_network().state_dict().items()}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
+from mandora.errors import InputError
 from mandora.phantom.inflict import inflict
 from mandora.source import code_digest
 from mandora.training.films import Films, TrainingFilm
@@ -121,7 +122,7 @@ def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> Traini
                 narrowing=grades.get(Damage.NARROWING), erosion=grades.get(Damage.EROSION),
                 spaces=spaces, erosions=erosions,
             )  # fmt: skip
-        except ValueError:
+        except InputError:
             continue  # no joint line to work on: stays healthy, and is labelled so
         pixels, spaces, erosions = done.pixels, done.spaces, done.erosions
         for kind, grade in grades.items():

@@ -24,6 +24,7 @@ from mandora.anatomy import SLOTS, TARGETS, Slot
 from mandora.cohorts.content import content_digest
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.contract import Contract, model_files
+from mandora.errors import InputError
 from mandora.files import write_atomically
 from mandora.geometry import Points
 from mandora.images.radiograph import Radiograph
@@ -313,7 +314,7 @@ def _look(
         known = (points, view) if at_known_points else ()
         try:
             examined = pipeline.examine(slot, read(), *known)
-        except ValueError as error:
+        except InputError as error:
             complaints.append(str(error))
             continue
         if not examined.scores:

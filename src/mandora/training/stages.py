@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -58,6 +60,8 @@ from mandora.training.task import Task
 
 Family = tuple[Limb, Damage]
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 HELD_SHARE = 0.1  # simulated items that are held out, of those to train on
 MIN_HELD_FILMS, MIN_HELD_PATIENTS = 8, 4
@@ -205,12 +209,15 @@ def _train(
     """Train one network, export it, and keep what it was measured to do."""
     if processes.main:
         run.report(f"{target.stem}: training")
+    _LOG.info("%s: begins on %s", target.stem, processes.device)
+    start = time.monotonic()
     torch.manual_seed(loop.seed)  # before the network: its first weights are random
     network = build()
     if run.start is not None:
         load_network(network, kept_weights(run.start / target.stem))
     folder = target.with_suffix("")
     outcome = fit(network, loop, task, folder, run.report, run.progress)
+    _LOG.info("%s: trained in %.1f s", target.stem, time.monotonic() - start)
     if processes.main:
         worst = export(network, path=target)
         result = {**outcome._asdict(), "export_difference": worst}
