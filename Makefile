@@ -11,7 +11,7 @@ OUT    ?= build/example
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help score test test-slow test-all test-oldest extras lint format docs bundle bench lock \
+.PHONY: help score test test-slow test-all test-oldest extras lint format docs tables bundle bench lock \
 	clean distclean
 
 help: ## list the targets
@@ -54,6 +54,9 @@ format: $(DEV)/.package ## mend what can be mended by a program
 docs: $(DEV)/.package ## build the documentation; warnings are errors
 	$(DEV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Documentation: build/docs/index.html"
+
+tables: $(DEV)/.package ## renew the tables of the documentation that come from the code
+	$(DEV)/bin/python docs/tables.py docs/*.md
 
 # HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
 # BUNDLE holds more options of `mandora bundle make`, such as version and licence.
