@@ -4,13 +4,15 @@
 PYTHON ?= python3
 CORE   := .venv-core
 DEV    := .venv
+OLDEST := .venv-oldest
 OUT    ?= build/example
 
 # What the installed package is made of: a change here means a new install.
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help score test test-all lint format docs bundle bench lock clean distclean
+.PHONY: help score test test-slow test-all test-oldest extras lint format docs tables bundle bench lock \
+	clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,11 +22,24 @@ score: $(CORE)/.package ## score the bundled example patient with the core insta
 	@echo "Scores: $(OUT)/scores.csv"
 	@for report in $(OUT)/reports/*.html; do echo "Report: $$report (open it in a browser)"; done
 
+# Tests run in JOBS processes of one thread each; a file's tests share what they prepare.
+JOBS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile
+
 test: $(DEV)/.package ## run the tests, but for the slow ones
-	$(DEV)/bin/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
+
+test-slow: $(DEV)/.package ## run the slow tests alone
+	$(PYTEST) -m slow
 
 test-all: $(DEV)/.package ## run every test
-	$(DEV)/bin/python -m pytest -q
+	$(PYTEST)
+
+test-oldest: $(OLDEST)/.package ## run the tests of the core with the oldest packages that it allows
+	.ci/oldest $(OLDEST)/bin/python $(JOBS)
+
+extras: $(DEV)/.package ## install each extra alone and run what it is for
+	.ci/extras $(DEV)/bin/python build/extras
 
 lint: $(DEV)/.package ## check style, types and the direction of imports
 	$(DEV)/bin/ruff check .
@@ -39,6 +54,9 @@ format: $(DEV)/.package ## mend what can be mended by a program
 docs: $(DEV)/.package ## build the documentation; warnings are errors
 	$(DEV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Documentation: build/docs/index.html"
+
+tables: $(DEV)/.package ## renew the tables of the documentation that come from the code
+	$(DEV)/bin/python docs/tables.py docs/*.md
 
 # HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
 # BUNDLE holds more options of `mandora bundle make`, such as version and licence.
@@ -59,7 +77,8 @@ bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py
 
 # The locks. dev.txt leaves torch out: its CPU and CUDA builds carry one version and different
-# hashes, so the extras train and explain are pinned without hashes in train.txt.
+# hashes, so the extras train and explain are pinned without hashes in train.txt. build.txt has
+# what builds the package, oldest.txt the lowest releases that pyproject.toml allows.
 COMPILE = $(DEV)/bin/python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	--no-header --no-annotate --no-emit-index-url --no-emit-trusted-host \
 	--no-emit-find-links --no-emit-options
@@ -70,6 +89,12 @@ lock: $(DEV)/.package ## renew the locks in requirements/ (UPGRADE=--upgrade for
 		-c requirements/core.txt -o requirements/dev.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --extra train --extra explain -c requirements/dev.txt \
 		-o requirements/train.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --generate-hashes --all-build-deps --only-build-deps \
+		-c requirements/dev.txt -o requirements/build.txt pyproject.toml
+	@mkdir -p build
+	$(DEV)/bin/python .ci/lower_bounds.py pyproject.toml > build/oldest.in
+	$(COMPILE) $(UPGRADE) --generate-hashes -c requirements/build.txt \
+		-o requirements/oldest.txt build/oldest.in
 	grep -vE '^(pip|setuptools)==|^#|^$$' requirements/train.txt | sed -E 's/\+[a-z0-9.]+$$//' \
 		> requirements/train.tmp && mv requirements/train.tmp requirements/train.txt
 
@@ -78,27 +103,37 @@ clean: ## remove what was built, but for the environments
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments, too
-	rm -rf $(CORE) $(DEV)
+	rm -rf $(CORE) $(DEV) $(OLDEST)
 
-# Environments. Each stamp is written last, so that a broken install is tried again.
-$(CORE)/.locked: requirements/core.txt
+# Environments. Each stamp is written last, so that a broken install is tried again. What builds
+# the package comes from a lock as well: without --no-build-isolation pip would fetch its own.
+INSTALL = bin/python -m pip install -qq --disable-pip-version-check
+
+$(CORE)/.locked: requirements/core.txt requirements/build.txt
 	$(call new_environment,$(CORE))
-	$(CORE)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/core.txt
+	$(CORE)/$(INSTALL) --require-hashes -r requirements/core.txt -r requirements/build.txt
 	@touch $@
 
 # Not editable: this also shows that the package carries its own model, templates and example.
 $(CORE)/.package: $(CORE)/.locked pyproject.toml $(SOURCES)
-	$(CORE)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --force-reinstall .
+	$(CORE)/$(INSTALL) --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-$(DEV)/.locked: requirements/dev.txt requirements/train.txt
+$(DEV)/.locked: requirements/dev.txt requirements/build.txt requirements/train.txt
 	$(call new_environment,$(DEV))
-	$(DEV)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(DEV)/bin/python -m pip install -qq --disable-pip-version-check -r requirements/train.txt
+	$(DEV)/$(INSTALL) --require-hashes -r requirements/dev.txt -r requirements/build.txt
+	$(DEV)/$(INSTALL) -r requirements/train.txt
 	@touch $@
 
 $(DEV)/.package: $(DEV)/.locked pyproject.toml src/mandora/__init__.py
-	$(DEV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	$(DEV)/$(INSTALL) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(OLDEST)/.package: requirements/oldest.txt requirements/build.txt pyproject.toml $(SOURCES)
+	$(call new_environment,$(OLDEST))
+	$(OLDEST)/$(INSTALL) --require-hashes -r requirements/oldest.txt
+	$(OLDEST)/$(INSTALL) --require-hashes -r requirements/build.txt
+	$(OLDEST)/$(INSTALL) --no-build-isolation --no-deps .
 	@touch $@
 
 define new_environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -88,6 +89,34 @@ def test_every_option_is_described() -> None:
     for name, command in commands().items():
         for option in options(command) - {"--help"}:
             assert option in text, f"no page tells of mandora {name} {option}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_a_page_reads_the_same_built_or_not(page: Path) -> None:
+    text = page.read_text("utf-8")
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    assert not re.search(r"\{\{|^:::", plain, re.M), "shown as it is to who reads it as Markdown"
+    assert "[](" not in plain, "a link that shows nothing"
+
+
+def test_tables_of_the_code_are_those_of_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    named = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        assert tables.renewed(text) == text, f"{page.name} is behind the code: make tables"
+        named += re.findall(r"<!-- table (\w+) -->", text)
+    assert {"reasons", "TrainLocateSettings", "TrainDamageSettings", "TrainSymmetrySettings",
+            "SimulateSettings", "ReproduceSettings"} == set(named)  # fmt: skip
+
+
+def test_versions_of_the_model_are_not_taken_for_those_of_the_software() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        assert not re.search(r"\b[Vv]ersions? 0\.\d\.\d", page.read_text("utf-8")), page.name
 
 
 def test_exit_codes_of_score_are_documented() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HASHED = ("core", "dev")
+HASHED = ("core", "dev", "build", "oldest")
 LOCKS = (*HASHED, "train")
 
 
@@ -54,14 +54,39 @@ def test_a_lock_holds_what_the_project_asks_for(name: str, extras: tuple[str, ..
 
 def test_scoring_is_locked_without_what_only_training_needs() -> None:
     only_training = wanted("train") - wanted()
-    for name in HASHED:
+    for name in ("core", "dev"):
         assert only_training.isdisjoint(pins(name))
 
 
 def test_the_locks_agree_with_each_other() -> None:
-    for name in ("dev", "train"):
-        for package, version in pins(name).items():
-            assert pins("core").get(package, version) == version, package
+    for names in (("core", "dev", "train"), ("core", "dev", "build"), ("build", "oldest")):
+        for name in names[1:]:
+            for package, version in pins(name).items():
+                assert pins(names[0]).get(package, version) == version, package
+
+
+def test_the_oldest_releases_are_the_lower_bounds_of_the_core() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = pins("oldest")
+    for line in project["dependencies"]:
+        name, bound = re.fullmatch(r"([\w.-]+)>=([\d.]+)", line).groups()
+        parts = [[int(n) for n in text.split(".")] for text in (oldest[name], bound)]
+        assert parts[0][: len(parts[1])] == parts[1], line
+        assert not any(parts[0][len(parts[1]) :]), line
+
+
+def test_the_package_is_built_with_nothing_that_is_not_locked() -> None:
+    backend = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]
+    assert {re.split("[<>=]", line)[0] for line in backend["requires"]} <= pins("build").keys()
+    for name in ("Makefile", "Containerfile", ".ci/run", ".ci/extras", "README.md",
+                 "docs/install.md"):  # fmt: skip
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in text.splitlines():
+            if re.search(r"(pip|INSTALL\)) (install|wheel)?.*--no-deps", line):
+                assert "--no-build-isolation" in line, f"{name}: {line}"
+            for hashed in HASHED:
+                if f"-r requirements/{hashed}.txt" in line:
+                    assert "--require-hashes" in line, f"{name}: {line}"
 
 
 def test_pins_of_training_fit_every_build_of_a_release() -> None:
