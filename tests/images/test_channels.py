@@ -111,6 +111,14 @@ def test_shrinking_averages_instead_of_skipping_pixels() -> None:
     np.testing.assert_allclose(cut, 0.5, atol=0.1)
 
 
+@pytest.mark.parametrize("zoom", [0.3, 1.0, 2.7])
+def test_a_box_is_the_middle_of_a_larger_one(zoom: float) -> None:
+    film = noise(200, 200)
+    small = sample_box(film, Box.around((101.3, 97.8), 12 * zoom), 24, 0.0)
+    large = sample_box(film, Box.around((101.3, 97.8), 16 * zoom), 32, 0.0)
+    np.testing.assert_allclose(small, large[4:-4, 4:-4], atol=1e-5)
+
+
 @given(
     x0=st.floats(-80, 80), y0=st.floats(-80, 80), side=st.floats(0.6, 90),
     size=st.integers(1, 40),

@@ -66,6 +66,10 @@ def sample_box(
     x0, y0, x1, y1 = box.x0 + 0.5, box.y0 + 0.5, box.x1 + 0.5, box.y1 + 0.5
     left, top = int(np.floor(x0)), int(np.floor(y0))
     right, bottom = int(np.ceil(x1)), int(np.ceil(y1))
+    # the filter sees the film around the box, so that its outermost px are those of a larger box
+    reach = int(np.ceil(max(box.width / size_px, box.height / size_px, 1.0)))
+    left, top = max(left - reach, min(left, 0)), max(top - reach, min(top, 0))
+    right, bottom = min(right + reach, max(right, width)), min(bottom + reach, max(bottom, height))
     # an end below 0 would count from the far edge
     rows = slice(max(top, 0), max(min(bottom, height), 0))
     cols = slice(max(left, 0), max(min(right, width), 0))

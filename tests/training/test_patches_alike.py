@@ -1,0 +1,146 @@
+"""The patch that training cuts from a film is the one that scoring cuts from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mandora.anatomy import (
+    POINT_INDEX,
+    POINTS,
+    SLOTS,
+    TARGETS,
+    UNIT_ENDS,
+    JointGroup,
+    Limb,
+    Side,
+    Slot,
+)
+from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.contract import DamageContract
+from mandora.damage.patches import Patch
+from mandora.damage.scorer import PatchRule, PatchScore, network_point
+from mandora.geometry import Points
+from mandora.images.read import read_radiograph
+from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
+from mandora.pipeline import Pipeline
+from mandora.records import ModelInfo
+from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
+from mandora.stages import Stages
+
+pytest.importorskip("torch")
+pytest.importorskip("kornia")
+
+from mandora.training import damage
+from mandora.training.bundles import locate_contract
+from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.films import LabelledFilms
+
+MODEL = ModelInfo(
+    bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}
+)
+
+
+@dataclass
+class Template:
+    """A localiser that need not look."""
+
+    template: Points
+
+
+@dataclass
+class Recorder:
+    """A scorer that keeps what it is given."""
+
+    rule: PatchRule
+    seen: list[Patch] = field(default_factory=list)
+
+    def score(self, patches: Sequence[Patch]) -> list[PatchScore]:
+        self.seen = list(patches)
+        return [PatchScore(1.0, 1.0, np.zeros((4, 4), np.float32)) for _ in patches]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> dict[Slot, DatasetFilm]:
+    """A film of each slot; those of the right side lie on their side."""
+    folder, made = tmp_path_factory.mktemp("films"), {}
+    for slot in SLOTS:
+        film = simulate_film(draw_patient(5, 0), slot, pixels_per_mm=4)
+        pixels, points = film.bright, film.points
+        if slot.side is Side.RIGHT:
+            points = np.column_stack([points[:, 1], pixels.shape[1] - 1 - points[:, 0]])
+            pixels = np.rot90(pixels)
+        path = folder / f"P1-{slot.code}.png"
+        Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(path)
+        made[slot] = DatasetFilm("P1", slot, path, points)
+    return made
+
+
+def trained_on(
+    film: DatasetFilm, settings: TrainDamageSettings, folder: Path
+) -> dict[int, NDArray[np.float32]]:
+    """What the network sees in training, without changes, by the point's index."""
+    dataset = Dataset(folder, "manifest", (film,), (), {"P1": np.zeros(len(TARGETS))})
+    limb, network = film.slot.limb, settings.network
+    source = LabelledFilms(dataset, limb, folder)
+    side_px = stored_px(network, settings.changes)
+    made = prepare_patches(source, network, side_px, folder, 1, lambda *_: None)
+    assert made.refused == {}
+    task = DamageTask({limb: source}, settings, {limb: made}, {limb: made})
+    seen, numbers = task.sample(len(POINTS[limb]))
+    return dict(zip((numbers - network_point(limb, 0)).tolist(), seen, strict=True))
+
+
+def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArray[np.float32]]:
+    """What the network sees when joints lie where they are known to be."""
+    limb, contract = film.slot.limb, DamageContract.of(settings.network)
+    recorder = Recorder(PatchRule(
+        contract.patch_px, contract.channels, contract.window, contract.half_window,
+        contract.half_window_px, contract.enlarged,
+    ))  # fmt: skip
+    template = Template(np.array(mean_shape(limb)))
+    stages: Any = Stages({limb: template}, recorder, None, 0.5)  # type: ignore[dict-item]
+    Pipeline(stages, MODEL).examine(film.slot, read_radiograph(film.path), film.points)
+    return {patch.point: patch.pixels for patch in recorder.seen}
+
+
+@pytest.mark.parametrize("design", ["fast", "paper"])
+@pytest.mark.parametrize("code", [slot.code for slot in SLOTS])
+@pytest.mark.parametrize("lacking", [False, True])
+def test_training_and_scoring_cut_the_same_patches(
+    films: dict[Slot, DatasetFilm],
+    code: str,
+    design: str,
+    lacking: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # as if nobody erred
+    monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
+    monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
+    settings, film = preset(design, TrainDamageSettings), films[Slot.parse(code)]
+    if lacking:  # one of the two points that the unit of the mean shape is stated in
+        points = film.points.copy()
+        points[POINT_INDEX[film.slot.limb][UNIT_ENDS[film.slot.limb][1]]] = np.nan
+        film = replace(film, points=points)
+    taught, seen = trained_on(film, settings, tmp_path), scored(film, settings)
+    assert taught.keys() == seen.keys()
+    assert len(seen) == np.isfinite(film.points).all(axis=1).sum()
+    for point, wanted in seen.items():
+        channels = wanted.reshape(-1, *wanted.shape[-2:])
+        for got, channel in zip(taught[point], channels, strict=True):
+            # stored patches have 8 bits, or 16
+            assert np.abs(got - channel).max() < 0.08 * channel.std() + 1e-6
+
+
+def test_bundles_state_the_shape_that_training_measures_by() -> None:
+    template = locate_contract(preset("fast", TrainLocateSettings).network).template
+    for limb in Limb:
+        np.testing.assert_array_equal(template[limb], mean_shape(limb))
