@@ -100,9 +100,10 @@ def test_only_patients_of_the_networks_choose_their_weights(
     refused = "must not choose their weights"
     with pytest.raises(ValueError, match=refused):
         check(nobody)
-    # the settings ask for some, the fold that is given has none
+    # of a fold that holds nobody out, the settings say how many are: of the networks' patients
+    check(held, split_patients(PATIENTS, nobody))
     with pytest.raises(ValueError, match=refused):
-        check(held, split_patients(PATIENTS, nobody))
+        check(nobody, split_patients(PATIENTS, nobody))
     # of one patient nobody can be held out
     few = held.model_copy(update={"networks": 0.3, "trees": 0.4})
     assert split_patients(PATIENTS[:3], few).held == ()

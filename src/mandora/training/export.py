@@ -26,7 +26,7 @@ from mandora.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slo
 from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import PatchRule, network_input, network_point
 from mandora.errors import InputError
-from mandora.files import beside
+from mandora.files import beside, write_atomically
 from mandora.geometry import limb_size
 from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
@@ -264,7 +264,7 @@ def forget_origin(path: Path) -> None:
     """
     model = onnx.load(path)
     _clear(model)
-    onnx.save(model, path)
+    write_atomically(path, model.SerializeToString())
 
 
 def _clear(message: Message) -> None:
