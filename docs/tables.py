@@ -29,10 +29,10 @@ def renewed(page: str) -> str:
 def settings_table(model: type[settings.Settings]) -> str:
     """A Markdown table of the keys of a settings class, their values and their meaning.
 
-    Stages of training have presets: their table has a column for each, and the keys of all
-    their own tables.
+    Stages of training and the paper's experiments have presets: their table has a column for
+    each, and the keys of all their own tables.
     """
-    if not model.__name__.startswith("Train"):
+    if not model.__name__.startswith(("Train", "Reproduce")):
         rows = ["| key | default | meaning |", "|---|---|---|"]
         for name, field in model.model_fields.items():
             default = "required" if field.default is PydanticUndefined else shown(field.default)
