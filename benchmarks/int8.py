@@ -25,9 +25,9 @@ from mandora.anatomy import SLOTS, TARGETS, Limb, Side, Slot
 from mandora.bundle import Bundle, default_bundle, open_bundle
 from mandora.cohorts.dataset import point_scores
 from mandora.contract import Contract, damage_file, locate_file
-from mandora.damage.patches import cut_patches, limb_unit, patch_box
+from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorer import network_input, network_point
-from mandora.geometry import Affine, fit_similarity
+from mandora.geometry import Affine, fit_similarity, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
@@ -112,10 +112,10 @@ def patches(films: Sequence[Film], contract: Contract) -> Iterator[Arrays]:
     for film in films:
         limb, mirrored = film.slot.limb, film.slot.side is Side.RIGHT
         template = np.array(contract.locate.template[limb])
-        unit = limb_unit(film.points, np.ones(len(template)), template, mirrored=mirrored)
+        unit = limb_size(film.points, template)
         found = film.points + rng.normal(0, PLACE_ERROR * unit, film.points.shape)
         boxes = {
-            i: patch_box(limb, i, xy, unit, contract.damage.half_window)
+            i: window_box(limb, i, xy, unit * contract.damage.half_window, contract.damage.enlarged)
             for i, xy in enumerate(found)
         }
         cut = cut_patches(film.pixels, limb, boxes, contract.damage.patch_px, mirrored=mirrored)

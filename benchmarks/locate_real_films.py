@@ -14,9 +14,9 @@ come from one source: ``pseudo`` ones are another network's output and often wro
 IP) and MCP joints; those around MCP joints take in growth plates on one side or both, so that
 their middles lie up to 0.05 units off the joint space.
 
-Distances are shares of the film's width and height, as in the paper, and of |MCP2-MCP5| or
-|MTP1-MTP5|; a joint that was not found counts as a miss. The 95 % intervals are of the column
-before them, by a bootstrap over films.
+Distances are shares of the film's width and height, as in the paper, and of the limb's size
+(``geometry.limb_size``), about |MCP2-MCP5| or |MTP1-MTP5|; a joint that was not found counts as a
+miss. The 95 % intervals are of the column before them, by a bootstrap over films.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, point
+from mandora.anatomy import POINT_INDEX, POINTS, Limb, point
 from mandora.bundle import default_bundle, open_bundle
+from mandora.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.phantom.patients import mean_shape
 from mandora.pipeline import Pipeline
 
 Places = dict[str, tuple[float, float]]
@@ -166,8 +168,11 @@ def _compare(
     film: Film, shape_hw: tuple[int, int], places: Places, sources: dict[str, str],
     found: np.ndarray, into: dict[Key, Errors],
 ) -> None:  # fmt: skip
-    a, b = (np.array(places[end]) for end in UNIT_ENDS[film.limb])
-    size = float(np.linalg.norm(a - b))
+    known = np.full((len(POINTS[film.limb]), 2), np.nan)
+    for site, place in places.items():
+        if site in POINT_INDEX[film.limb]:
+            known[POINT_INDEX[film.limb][site]] = place
+    size = limb_size(known, mean_shape(film.limb))
     for site, place in places.items():
         if site not in POINT_INDEX[film.limb]:
             continue

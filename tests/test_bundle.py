@@ -250,7 +250,7 @@ def test_bundles_of_the_first_schema_are_read(folder):
     bundle = open_bundle(folder)
     made = info().contract
     # all windows of a hand were alike, and a limb was measured by two of its points
-    half_window = round(made.damage.half_window / 0.997, 4)
+    half_window = round(made.damage.half_window / 0.999, 4)
     alike = made.damage.model_copy(update={"enlarged": {}, "half_window": half_window})
     assert bundle.manifest.contract == made.model_copy(update={"damage": alike})
 
@@ -267,7 +267,7 @@ def test_an_earlier_bundle_is_migrated_in_place_and_once(folder, schema):
     written = json.loads((folder / "manifest.json").read_bytes())
     assert written["schema_version"] == BUNDLE_SCHEMA
     stated = json.loads(before["manifest.json"])["contract"]["damage"]["half_window"]
-    assert written["contract"]["damage"]["half_window"] == pytest.approx(stated / 0.997, abs=1e-4)
+    assert written["contract"]["damage"]["half_window"] == pytest.approx(stated / 0.999, abs=1e-4)
     changed = {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]}
     assert changed == {"manifest.json"}
     stamp = (folder / "manifest.json").stat().st_mtime_ns
