@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ from mandora.bundle import default_bundle, open_bundle
 from mandora.contract import locate_file
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore
-from mandora.images.radiograph import Radiograph
+from mandora.errors import InputError, UntrainedLimb
+from mandora.images.radiograph import Radiograph, UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.locate.views import View, views
@@ -149,6 +152,60 @@ def test_a_film_that_cannot_be_read_costs_that_film_only(films: dict[Slot, Path]
     assert "not a PNG" in str(scored.result.films[0].detail)
     assert "P1-LH.png" not in scored.radiographs
     assert not scored.result.complete
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "says"),
+    [
+        (KeyError("mcp2"), Reason.PROGRAM_FAULT, "KeyError: 'mcp2'"),
+        (ValueError("shapes differ"), Reason.PROGRAM_FAULT, "ValueError: shapes differ"),
+        (OSError("no such file"), Reason.PROGRAM_FAULT, "OSError: no such file"),
+        (MemoryError(), Reason.STAGE_FAILED, "not enough memory"),
+        (InputError("its joints lie on one another"), Reason.STAGE_FAILED, "lie on one another"),
+        (UntrainedLimb("no such limb"), Reason.LIMB_UNTRAINED, "no such limb"),
+        (UnreadableFilm("is cut short"), Reason.FILM_UNREADABLE, "is cut short"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_fails_on_a_film_costs_that_film_only(
+    films: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    error: Exception, reason: Reason, says: str,
+) -> None:  # fmt: skip
+    locate = FakeLocator.locate
+
+    def broken(self: FakeLocator, pixels: Any, side: Side | None = None, **more: Any) -> Any:
+        if (self.limb, side) == (Limb.HAND, Side.LEFT):
+            raise error
+        return locate(self, pixels, side, **more)
+
+    monkeypatch.setattr(FakeLocator, "locate", broken)
+    with caplog.at_level(logging.DEBUG, "mandora"):
+        scored = pipeline().score("P1", films)
+    assert set(of(scored.result, LH).values()) == {(Status.FAILED, reason)}
+    for slot in (RH, LF, RF):
+        assert all(isinstance(v, float) for v in of(scored.result, slot).values())
+    (record,) = [f for f in scored.result.films if f.status is Status.FAILED]
+    assert (record.name, record.reason) == ("P1-LH.png", reason)
+    assert says in str(record.detail)
+    # what is no fault of the film's can be looked for in the program
+    ours = reason is Reason.PROGRAM_FAULT
+    assert any(r.levelno == logging.ERROR and "P1-LH.png" in r.message for r in caplog.records) == (
+        ours
+    )
+    assert ("Traceback" in caplog.text and "in broken" in caplog.text) == (
+        ours or isinstance(error, MemoryError)
+    )
+
+
+def test_ctrl_c_is_no_failure_of_a_film(
+    films: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeLocator, "locate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline().score("P1", films)
 
 
 def test_rejected_films_are_not_opened(films: dict[Slot, Path]) -> None:
@@ -432,6 +489,10 @@ def test_a_model_of_hands_alone_scores_hands_and_says_so_of_feet(small_films: Pa
     for look in (lambda: pipeline.examine(LF, foot), lambda: pipeline.locate_all(foot, Limb.FOOT)):
         with pytest.raises(ValueError, match="was not trained on films of a foot"):
             look()
+    films = {slot: small_films / f"P1-{slot.code}.png" for slot in (LH, LF)}
+    scored = pipeline.score("P1", films).result
+    assert set(of(scored, LF).values()) == {(Status.FAILED, Reason.LIMB_UNTRAINED)}
+    assert any(isinstance(v, float) for v in of(scored, LH).values())
 
 
 @pytest.mark.parametrize("slot", [LH, RF], ids=lambda slot: slot.code)

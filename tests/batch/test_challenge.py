@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.anatomy import RA2_COLUMNS
 from mandora.cli import app
+from mandora.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]
 TOES = ("LF_mtp_J__ip", "RF_mtp_J__ip")  # the releases differ in the order of these two
@@ -89,6 +91,24 @@ def test_what_cannot_be_scored_stays_blank_unless_it_is_asked_for(
     assert hand["LH_mcp_E__2"]
     assert hand["RF_mtp_E__1"] == hand["Overall_Tol"] == ""
     assert "P2: left blank (film_missing:" in result.stderr
+
+
+def test_a_fault_of_the_program_costs_one_patient_and_is_called_so(
+    test_set: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = Pipeline.score
+
+    def broken(self: Pipeline, study: str, *films: Any) -> Any:
+        if study == "P2":
+            raise TypeError("no such thing")
+        return score(self, study, *films)
+
+    monkeypatch.setattr(Pipeline, "score", broken)
+    ask(test_set, ("Patient_ID", "LF_mtp_E__1"), ("P1", "P2"))
+    result = challenge(test_set, tmp_path / "out", "--bundle", tiny_bundle)
+    assert result.exit_code == 1, result.output
+    assert "P2: left blank (program_fault, TypeError: no such thing: 86)" in result.stderr
+    assert [row["LF_mtp_E__1"] != "" for row in predictions(tmp_path / "out")] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mandora.anatomy import POINTS, Limb, Side
 from mandora.batch import POINT_COLUMNS, locate_films
 from mandora.bundle import Bundle
+from mandora.images.radiograph import Radiograph
+from mandora.pipeline import Pipeline
+from mandora.records import REASON_TEXT, Reason
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -72,6 +76,26 @@ def test_a_film_without_a_limb_has_points_without_places(
     assert [line.split(":")[0] for line in lines] == ["P2-RF.png", "P3-LF.png", "unnamed.png"]
     assert "no foot was found" in lines[0]
     assert "0 bytes" in lines[1]
+
+
+def test_a_fault_of_the_program_costs_one_film_and_is_called_so(
+    bundle: Bundle, give: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locate = Pipeline.locate
+
+    def broken(self: Pipeline, film: Radiograph, *known: Any) -> Any:
+        if film.name == "P1-LF.png":
+            raise ZeroDivisionError("division by zero")
+        return locate(self, film, *known)
+
+    monkeypatch.setattr(Pipeline, "locate", broken)
+    films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "points.csv"
+    lines: list[str] = []
+    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 1
+    assert lines == [
+        f"P1-LF.png: {REASON_TEXT[Reason.PROGRAM_FAULT]}: ZeroDivisionError: division by zero"
+    ]
+    assert {r["film"] for r in rows(out)} == {"P2-LF.png"}
 
 
 def test_an_interrupted_search_keeps_what_it_found(

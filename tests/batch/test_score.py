@@ -98,11 +98,14 @@ def test_an_unforeseen_error_costs_one_patient(
     lines: list[str] = []
     films = give(P1_LF="LF", P2_LF="LF", P3_LF="LF")
     summary = score_films([films], tmp_path / "out", bundle=bundle, complain=lines.append)
-    assert lines == ["P2: the film could not be scored: RuntimeError: the network is tired"]
+    assert lines == [
+        "P2: the program failed, through a fault of its own; please report it: RuntimeError: the "
+        "network is tired"
+    ]
     assert [r.patient for r in summary.results] == ["P1", "P3"]
     assert [r["Patient_ID"] for r in rows(tmp_path / "out" / "scores.csv")] == ["P1", "P3"]
     (row,) = [r for r in rows(tmp_path / "out" / "joints.csv") if r["patient"] == "P2"]
-    assert (row["status"], row["reason"]) == ("failed", "stage_failed")
+    assert (row["status"], row["reason"]) == ("failed", "program_fault")
     assert json.loads(summary.to_json())["failed"] == 1
 
 

@@ -7,21 +7,24 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mandora.anatomy import POINTS, TARGET_INDEX, Limb
+from mandora.anatomy import POINTS, TARGET_INDEX, Limb, Slot
 from mandora.bundle import open_bundle
 from mandora.cli import app
 from mandora.cohorts.layouts import open_dataset
 from mandora.damage.evidence import PatchEvidence
+from mandora.errors import UntrainedLimb
 from mandora.geometry import Box
+from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.phantom.cohort import simulate_cohort
 from mandora.pipeline import Pipeline
-from mandora.records import read_result
+from mandora.records import Reason, read_result
 from mandora.settings import SimulateSettings
 
 pytest.importorskip("matplotlib")
@@ -80,6 +83,46 @@ def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path
         assert table.shape == (2 * PATIENTS, len(POINTS[limb]))
         assert not np.isnan(table).any()
     np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
+
+
+def test_a_film_that_fails_costs_that_film_and_says_why(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_dataset(cohort)
+    films = {film.slot.code: film for film in dataset.films if film.patient == "SIM0001"}
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "labels.png").write_bytes(b"no picture")
+    films["RH"] = replace(films["RH"], path=tmp_path / "broken.jpg")
+    films["RF"] = replace(films["RF"], spaces=tmp_path / "labels.png")
+    examine = Pipeline.examine
+
+    def broken(self: Pipeline, slot: Slot, film: Radiograph, *known: Any) -> Any:
+        if slot.code == "LH":
+            raise ValueError("operands could not be broadcast together")
+        if slot.code == "LF":
+            raise UntrainedLimb("this model was not trained on films of a foot")
+        return examine(self, slot, film, *known)
+
+    monkeypatch.setattr(Pipeline, "examine", broken)
+    pipeline, lines = Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1), []
+    some = replace(dataset, films=tuple(films[code] for code in ("LH", "RH", "LF", "RF")))
+    made = assess(pipeline, some, complain=lines.append)
+    assert dict(made.reasons) == {
+        Reason.PROGRAM_FAULT: len(POINTS[Limb.HAND]),
+        Reason.FILM_UNREADABLE: len(POINTS[Limb.HAND]),
+        Reason.LIMB_UNTRAINED: len(POINTS[Limb.FOOT]),
+    }
+    # labels that cannot be used cost the comparison with them, not the film's scores
+    found = np.isfinite(made.points["found"]).all(axis=2).any(axis=1)
+    assert found.tolist() == [False, False, False, True]
+    assert np.isnan(made.dice).all()
+    assert np.isfinite(made.scores["predicted_patch"]).any()
+    assert len(lines) == 4
+    for line, text in zip(
+        lines, ("through a fault of its own", "could not be read", "not trained", "labels.png"),
+        strict=True,
+    ):  # fmt: skip
+        assert text in line
 
 
 def test_joints_marked_beyond_the_film_are_not_missed(
