@@ -398,6 +398,18 @@ def test_patches_are_cut_as_the_scorer_wants_them() -> None:
         assert larger == pytest.approx(1.5)
 
 
+def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
+    points = np.full((len(POINTS[Limb.FOOT]), 2), np.nan)
+    points[2] = 100.0, 120.0
+    whole = FakeScorer(PatchRule(24, window="film"))
+    part = pipeline(scorer=whole).examine(LF, film(), points)
+    assert list(part.evidence) == ["mtp2"]
+    with pytest.raises(ValueError, match="1 of 6 points are known"):
+        pipeline().examine(LF, film(), points)
+    points[5] = 40.0, 150.0  # the limb's size is that of what is known
+    assert set(pipeline().examine(LF, film(), points).evidence) == {"mtp2", "mtp5"}
+
+
 def test_a_film_that_lies_otherwise_is_remarked_upon() -> None:
     turned = pipeline(FakeLocator(Limb.FOOT), FakeLocator(Limb.FOOT, view=View(2)))
     assert turned.examine(LF, film()).record.remarks == (

@@ -167,6 +167,29 @@ def test_joints_marked_beyond_the_film_are_not_missed(
     assert "<dt>marks beyond the film</dt><dd>3</dd>" in page.read_text(encoding="utf-8")
 
 
+def test_the_size_of_a_limb_is_known_from_any_of_its_joints(
+    tiny_bundle: Path, cohort: Path
+) -> None:
+    dataset = open_dataset(cohort)
+    films = []
+    for film in dataset.films[:4]:
+        marks = np.full_like(film.points, np.nan)
+        marks[[0, 2, 3]] = film.points[[0, 2, 3]]  # of a foot IP, MTP2 and MTP3
+        films += [film, replace(film, points=marks, patient=f"{film.patient}b")]
+    alone = np.full_like(films[0].points, np.nan)
+    alone[0] = films[0].points[0]
+    films.append(replace(films[0], points=alone, patient="one"))
+    few = replace(dataset, films=tuple(films), official={})
+    made = assess(Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1), few)
+    units: dict[Path, list[float]] = {}
+    for film, unit in zip(made.films, made.unit, strict=True):
+        units.setdefault(film.path, []).append(unit)
+    assert np.isnan(units.pop(films[0].path)[-1]), "of one joint nobody can tell"
+    assert len(units) == 3
+    for whole, part in units.values():
+        assert part == pytest.approx(whole, rel=0.2)
+
+
 def test_the_command_writes_numbers_and_a_page(
     tiny_bundle: Path, cohort: Path, tmp_path: Path
 ) -> None:
