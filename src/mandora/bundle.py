@@ -36,6 +36,7 @@ from mandora.contract import (
     model_files,
 )
 from mandora.errors import InputError
+from mandora.files import AnyPath
 from mandora.inputs import listed, open_regular, read_bytes
 from mandora.records import Record
 
@@ -161,7 +162,7 @@ class Bundle:
 
 
 def with_intervals(
-    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: Path
+    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: AnyPath
 ) -> Bundle:
     """Write a bundle anew that states how sure its scores are.
 
@@ -191,7 +192,7 @@ def with_intervals(
 _INTERVALS_HEAD = "## Intervals"
 
 
-def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Path]) -> Bundle:
+def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | AnyPath]) -> Bundle:
     """Write a bundle and open it again; either all of it appears or nothing.
 
     Args:
@@ -203,6 +204,7 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
     Raises:
         BundleError: if the folder is taken, a file is lacking or a name cannot be used.
     """
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
     partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
@@ -213,10 +215,10 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
         partial.mkdir(parents=True)
         for name, content in {**files, MANIFEST: text.encode()}.items():
-            if isinstance(content, Path):
-                shutil.copyfile(content, partial / name)
-            else:
+            if isinstance(content, bytes):
                 (partial / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, partial / name)
         if folder.exists():
             folder.rmdir()  # empty; a rename onto it fails on some systems
         partial.rename(folder)
@@ -229,25 +231,25 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
     return open_bundle(folder)
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: AnyPath) -> Bundle:
     """Open a bundle after checking every file of it.
 
     Raises:
         BundleError: naming every file that is wrong, and what to do.
     """
-    bundle, problems = _inspect(path)
+    bundle, problems = _inspect(Path(path))
     if bundle is None or problems:
         raise BundleError("\n".join(problems))
     return bundle
 
 
-def verify_bundle(path: Path) -> list[str]:
+def verify_bundle(path: AnyPath) -> list[str]:
     """Check a bundle.
 
     Returns:
         Every problem, one line each, naming the file and what to do; empty if it is sound.
     """
-    return _inspect(path)[1]
+    return _inspect(Path(path))[1]
 
 
 def default_bundle() -> Path:
@@ -366,12 +368,12 @@ def _problems_of(error: ValidationError) -> list[str]:
     ]
 
 
-def _entry(content: bytes | Path) -> dict[str, object]:
+def _entry(content: bytes | AnyPath) -> dict[str, object]:
     if isinstance(content, bytes):
         return {"sha256": _hash(content), "bytes": len(content)}
-    with content.open("rb") as file:
+    with Path(content).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": digest, "bytes": content.stat().st_size}
+    return {"sha256": digest, "bytes": Path(content).stat().st_size}
 
 
 def _hash(content: bytes) -> str:
