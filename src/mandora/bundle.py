@@ -35,7 +35,7 @@ from mandora.contract import (
     model_files,
 )
 from mandora.errors import InputError
-from mandora.files import beside, write_atomically
+from mandora.files import AnyPath, beside, write_atomically
 from mandora.inputs import listed, open_regular, read_bytes
 from mandora.records import Record
 
@@ -168,7 +168,7 @@ class Bundle:
 
 
 def with_intervals(
-    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: Path
+    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: AnyPath
 ) -> Bundle:
     """Write a bundle anew that states how sure its scores are.
 
@@ -198,7 +198,7 @@ def with_intervals(
 _INTERVALS_HEAD = "## Intervals"
 
 
-def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Path]) -> Bundle:
+def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | AnyPath]) -> Bundle:
     """Write a bundle and open it again; either all of it appears or nothing.
 
     Args:
@@ -210,6 +210,7 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
     Raises:
         BundleError: if the folder is taken, a file is lacking or a name cannot be used.
     """
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
     partial = beside(folder)
@@ -219,10 +220,10 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
         manifest = Manifest.model_validate({**info.model_dump(mode="json"), "files": entries})
         partial.mkdir(parents=True)
         for name, content in {**files, MANIFEST: _text(manifest)}.items():
-            if isinstance(content, Path):
-                shutil.copyfile(content, partial / name)
-            else:
+            if isinstance(content, bytes):
                 (partial / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, partial / name)
         if folder.exists():
             folder.rmdir()  # empty; a rename onto it fails on some systems
         partial.rename(folder)
@@ -235,28 +236,28 @@ def write_bundle(folder: Path, info: BundleInfo, files: Mapping[str, bytes | Pat
     return open_bundle(folder)
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: AnyPath) -> Bundle:
     """Open a bundle after checking every file of it.
 
     Raises:
         BundleError: naming every file that is wrong, and what to do.
     """
-    bundle, problems = _inspect(path)
+    bundle, problems = _inspect(Path(path))
     if bundle is None or problems:
         raise BundleError("\n".join(problems))
     return bundle
 
 
-def verify_bundle(path: Path) -> list[str]:
+def verify_bundle(path: AnyPath) -> list[str]:
     """Check a bundle.
 
     Returns:
         Every problem, one line each, naming the file and what to do; empty if it is sound.
     """
-    return _inspect(path)[1]
+    return _inspect(Path(path))[1]
 
 
-def migrate_bundle(path: Path) -> Bundle:
+def migrate_bundle(path: AnyPath) -> Bundle:
     """State an earlier bundle's contract as this version does, in place.
 
     Its networks, trees and card stay as they are, and so do its scores: earlier bundles are read
@@ -266,10 +267,10 @@ def migrate_bundle(path: Path) -> Bundle:
         BundleError: if the bundle cannot be used as it is.
         OSError: if the manifest cannot be written.
     """
-    bundle = open_bundle(path)
+    bundle, manifest = open_bundle(path), Path(path) / MANIFEST
     text = _text(bundle.manifest)
-    if text != (path / MANIFEST).read_bytes():
-        write_atomically(path / MANIFEST, text)
+    if text != manifest.read_bytes():
+        write_atomically(manifest, text)
     return open_bundle(path)
 
 
@@ -399,12 +400,12 @@ def _problems_of(error: ValidationError) -> list[str]:
     ]
 
 
-def _entry(content: bytes | Path) -> dict[str, object]:
+def _entry(content: bytes | AnyPath) -> dict[str, object]:
     if isinstance(content, bytes):
         return {"sha256": _hash(content), "bytes": len(content)}
-    with content.open("rb") as file:
+    with Path(content).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": digest, "bytes": content.stat().st_size}
+    return {"sha256": digest, "bytes": Path(content).stat().st_size}
 
 
 def _text(manifest: Manifest) -> bytes:

@@ -98,7 +98,7 @@ def score(
 
     Writes scores.csv, joints.csv, results/, overlays/ and reports/. Exit code 0: all scored;
     1: some files, films or joints failed, each with its reason; 2: the call cannot be used;
-    130: stopped by Ctrl-C.
+    3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.batch import EXAMPLE, example_films, example_truth, score_films
     from mandora.files import OutputError

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
+
+AnyPath = str | os.PathLike[str]
+"""What the Python interface takes for a file or a folder."""
+
+
+def paths_of(given: AnyPath | Sequence[AnyPath]) -> list[Path]:
+    """One path, or several, as a list: the letters of a string are no files."""
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    return [Path(path) for path in several]
 
 
 class OutputError(OSError):

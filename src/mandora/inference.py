@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mandora.errors import InputError
+from mandora.files import AnyPath
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -24,7 +23,7 @@ class Network:
         ValueError: if the file is no network that this version of ONNX Runtime can run.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: AnyPath, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

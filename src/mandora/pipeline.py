@@ -45,6 +45,7 @@ from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorable import why_not
 from mandora.errors import InputError, UntrainedLimb
 from mandora.failures import why_failed
+from mandora.files import AnyPath
 from mandora.geometry import Points, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -147,7 +148,7 @@ class Pipeline:
     def score(
         self,
         study: str,
-        films: Mapping[Slot, Path],
+        films: Mapping[Slot, AnyPath],
         rejected: Mapping[Slot, Rejected] | None = None,
     ) -> ScoredStudy:
         """Score one patient.
@@ -173,8 +174,8 @@ class Pipeline:
                 name = own_name(bad.name, slot, taken)
                 parts[slot] = failed_film(name, slot, bad.reason, bad.detail)
             elif slot in films:
-                name = own_name(films[slot].name, slot, taken)
-                parts[slot] = self._score_film(slot, films[slot], name)
+                path = Path(films[slot])
+                parts[slot] = self._score_film(slot, path, own_name(path.name, slot, taken))
         patch = np.full(len(TARGETS), np.nan)
         for part in parts.values():
             for key, value in part.scores.items():

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mandora.anatomy import TARGETS, Damage, Limb, Side
 from mandora.errors import InputError
+from mandora.files import AnyPath
 from mandora.inputs import read_bytes
 
 SCHEMA_VERSION = "1.2"
@@ -219,13 +220,13 @@ def result_schema() -> dict[str, Any]:
     return StudyResult.model_json_schema()
 
 
-def read_result(path: Path) -> StudyResult:
+def read_result(path: AnyPath) -> StudyResult:
     """Read a ``results/<patient>.json`` back.
 
     Raises:
         ValueError: if it is not such a file; the message names the file and the field.
     """
     try:
-        return StudyResult.model_validate_json(read_bytes(path))
+        return StudyResult.model_validate_json(read_bytes(Path(path)))
     except ValidationError as error:
         raise InputError(f"{path} is not a result of mandora: {error}") from error

@@ -24,6 +24,7 @@ from mandora.contract import (
 from mandora.damage.published import PublishedScorer
 from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
 from mandora.errors import InputError
+from mandora.files import AnyPath
 from mandora.geometry import Points
 from mandora.locate.locator import FoundPoints, Locator
 from mandora.locate.published import FilmRule, PublishedLocator
@@ -67,7 +68,7 @@ class Stages:
     intervals: IntervalContract | None = None
 
     @staticmethod
-    def load(contract: Contract, paths: Mapping[str, Path], threads: int) -> Stages:
+    def load(contract: Contract, paths: Mapping[str, AnyPath], threads: int) -> Stages:
         """Load the files of a bundle, or of a run that is to become one.
 
         Args:
@@ -82,6 +83,7 @@ class Stages:
                 networks of the published design are opened when they are needed, and their
                 stage says so then.
         """
+        files = {name: Path(path) for name, path in paths.items()}
         for limb in Limb:
             names = tuple(p.name for p in POINTS[limb])
             if contract.locate.points[limb] != names or contract.damage.points[limb] != names:
@@ -89,14 +91,14 @@ class Stages:
                     f"the model numbers the points of the {limb} in another way than this "
                     "version; use the version of mandora that made it"
                 )
-        trees = paths.get(SYMMETRY_FILE)
+        trees = files.get(SYMMETRY_FILE)
         return Stages(
             {
-                limb: _locator(limb, contract.locate, paths, threads)
+                limb: _locator(limb, contract.locate, files, threads)
                 for limb in Limb
-                if paths.keys() >= set(locate_files(limb, contract.locate))
+                if files.keys() >= set(locate_files(limb, contract.locate))
             },
-            _scorer(contract.damage, paths, threads),
+            _scorer(contract.damage, files, threads),
             JointForest.load(trees) if trees else None,
             contract.symmetry.blend,
             searches=contract.locate.design == "all-points",

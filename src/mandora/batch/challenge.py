@@ -22,6 +22,7 @@ from mandora.cohorts.folder import StudyFiles, find_studies
 from mandora.cohorts.ra2 import Template, format_row, read_template
 from mandora.errors import InputError
 from mandora.failures import why_failed
+from mandora.files import AnyPath
 from mandora.outputs.files import RowFile, make_output_folder
 from mandora.pipeline import Pipeline
 
@@ -29,8 +30,8 @@ TEMPLATE_FILE, PREDICTIONS_FILE = "template.csv", "predictions.csv"
 
 
 def predict_template(
-    test: Path,
-    out: Path,
+    test: AnyPath,
+    out: AnyPath,
     *,
     bundle: Bundle,
     threads: int = 2,
@@ -57,6 +58,7 @@ def predict_template(
         ValueError: if the folder, the template or the bundle cannot be used.
         OSError: if the predictions cannot be written.
     """
+    test, out = Path(test), Path(out)
     if not test.is_dir():
         raise InputError(f"{test}: is no folder; give the one that holds {TEMPLATE_FILE} and films")
     template = read_template(test / TEMPLATE_FILE)

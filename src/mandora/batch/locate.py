@@ -17,6 +17,7 @@ from mandora.cells import csv_text
 from mandora.cohorts.folder import FilmFile, Problem, find_films
 from mandora.errors import InputError
 from mandora.failures import why_failed
+from mandora.files import AnyPath, paths_of
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundPoints
 from mandora.outputs.files import RowFile, make_output_folder
@@ -30,8 +31,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def locate_films(
-    films: Sequence[Path],
-    out: Path,
+    films: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
     *,
     bundle: Bundle,
     threads: int = 2,
@@ -65,6 +66,7 @@ def locate_films(
             is a folder.
         OSError: if ``out`` cannot be written.
     """
+    films, out = paths_of(films), Path(out)
     found = find_films(films)
     if not found.films and not found.problems:
         raise InputError(f"no film in {listed(films)}; name image files or folders that hold some")

@@ -25,7 +25,7 @@ from mandora.cohorts.folder import FoundStudies, Problem, StudyFiles, find_studi
 from mandora.cohorts.ra2 import read_scores, read_template
 from mandora.errors import InputError
 from mandora.failures import why_failed
-from mandora.files import OutputError
+from mandora.files import AnyPath, OutputError, paths_of
 from mandora.outputs.writer import ResultWriter
 from mandora.pipeline import Pipeline
 from mandora.records import Reason, Status, StudyResult
@@ -64,11 +64,11 @@ def example_truth() -> dict[str, float]:
 
 
 def score_films(
-    inputs: Sequence[Path],
-    out: Path,
+    inputs: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
     *,
     bundle: Bundle,
-    template: Path | None = None,
+    template: AnyPath | None = None,
     threads: int = 2,
     progress: Progress = lambda done, total: None,
     complain: Complain = lambda line: None,
@@ -96,7 +96,8 @@ def score_films(
             full. What was finished before stays, as it does on any other exception.
     """
     start = time.monotonic()
-    columns = read_template(template) if template else None
+    inputs, out = paths_of(inputs), Path(out)
+    columns = read_template(Path(template)) if template else None
     found = find_studies(inputs)
     _LOG.info("%d patients, %d files that are not used", len(found.studies), len(found.problems))
     if not found.studies and not found.problems:

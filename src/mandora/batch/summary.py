@@ -11,6 +11,7 @@ from typing import Any
 
 from mandora.bundle import Bundle
 from mandora.cohorts.folder import Problem
+from mandora.files import AnyPath
 from mandora.records import REASON_TEXT, RESEARCH_NOTICE, Status, StudyResult, Total
 
 Progress = Callable[[int, int], None]
@@ -111,7 +112,7 @@ def problem_line(problem: Problem) -> str:
     return " ".join(f"{item}: {REASON_TEXT[problem.reason]}: {detail}".split())
 
 
-def listed(paths: Sequence[Path]) -> str:
+def listed(paths: Sequence[AnyPath]) -> str:
     """The first few paths, for a message."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return ", ".join(map(str, paths[:5])) + more

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mandora.anatomy import SLOTS, Slot
 from mandora.errors import InputError
+from mandora.files import AnyPath, paths_of
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_tags
 from mandora.inputs import is_folder, is_regular, listed
@@ -111,7 +112,7 @@ class FoundFilms:
     problems: tuple[Problem, ...]
 
 
-def find_studies(inputs: Sequence[Path]) -> FoundStudies:
+def find_studies(inputs: AnyPath | Sequence[AnyPath]) -> FoundStudies:
     """Sort files, and the files of folders and of the folders in them, into studies.
 
     In a folder, hidden files and files that are no films (tables, texts) are passed over; a
@@ -124,7 +125,7 @@ def find_studies(inputs: Sequence[Path]) -> FoundStudies:
     Raises:
         ValueError: if an input does not exist or a folder cannot be listed.
     """
-    files, problems = _gather(inputs)
+    files, problems = _gather(paths_of(inputs))
     candidates: dict[str, dict[Slot, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in files:
         placed = _place(path)
@@ -151,7 +152,7 @@ def find_studies(inputs: Sequence[Path]) -> FoundStudies:
     )
 
 
-def find_films(inputs: Sequence[Path]) -> FoundFilms:
+def find_films(inputs: AnyPath | Sequence[AnyPath]) -> FoundFilms:
     """List files, and the files of folders and of the folders in them, each as a film.
 
     Folders are searched as by :func:`find_studies`, but a film needs no name that says whose it
@@ -163,7 +164,7 @@ def find_films(inputs: Sequence[Path]) -> FoundFilms:
     Raises:
         ValueError: if an input does not exist or a folder cannot be listed.
     """
-    files, problems = _gather(inputs)
+    files, problems = _gather(paths_of(inputs))
     count = Counter(_shown(path) for path in files)
     films = []
     for path in files:

@@ -12,18 +12,20 @@ from mandora.cohorts.ra2_folder import TRAINING_CSV, read_ra2
 from mandora.cohorts.ram import RAM_LAYOUTS, ram_layout, read_ram
 from mandora.cohorts.tables import Report
 from mandora.errors import InputError
+from mandora.files import AnyPath
 
 LAYOUTS = ("ra2", *RAM_LAYOUTS, "manifest")
 """Names of the layouts that are recognised."""
 
 
-def layout_of(path: Path) -> str | None:
+def layout_of(path: AnyPath) -> str | None:
     """The layout of a data set; None if it is none that is known.
 
     A folder with a ``manifest.csv`` is a manifest, whatever else lies there; one with a
     ``training.csv`` is in RA2's layout. Score files of RAM are looked for in the folder and up
     to four levels below. Any other file ``*.csv`` is taken for a manifest.
     """
+    path = Path(path)
     if path.is_file():
         if path.name == TRAINING_CSV:
             return "ra2"
@@ -36,7 +38,7 @@ def layout_of(path: Path) -> str | None:
 
 
 def read_dataset(
-    path: Path, weights: Mapping[str, float] | None = None
+    path: AnyPath, weights: Mapping[str, float] | None = None
 ) -> tuple[Dataset | None, list[Finding]]:
     """Read a labelled data set and find everything that is wrong with its files.
 
@@ -55,6 +57,7 @@ def read_dataset(
     Raises:
         ValueError, OSError: if a folder cannot be listed.
     """
+    path = Path(path)
     root = path if path.is_dir() else path.parent
     report = Report(root)
     layout = layout_of(path)
@@ -78,7 +81,7 @@ def read_dataset(
     return None, report.findings
 
 
-def open_dataset(path: Path, weights: Mapping[str, float] | None = None) -> Dataset:
+def open_dataset(path: AnyPath, weights: Mapping[str, float] | None = None) -> Dataset:
     """Open a labelled data set for training.
 
     Args:

@@ -19,6 +19,7 @@ from typing import Any
 from PIL import Image, ImageFile
 
 from mandora.anatomy import Limb, Side
+from mandora.files import AnyPath
 from mandora.images.apart import decoded
 from mandora.images.dicom import is_dicom
 from mandora.images.radiograph import (
@@ -39,7 +40,7 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _LOCK = threading.Lock()
 
 
-def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
+def read_radiograph(path: AnyPath, least_px: int = MIN_SIDE_PX) -> Radiograph:
     """Read a film.
 
     Args:
@@ -56,6 +57,7 @@ def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
     Raises:
         UnreadableFilm: whatever is wrong.
     """
+    path = Path(path)
     with _refusals(path):
         data = _read_bytes(path)
         picture = _picture(data, least_px)
@@ -69,7 +71,7 @@ def read_radiograph(path: Path, least_px: int = MIN_SIDE_PX) -> Radiograph:
         )
 
 
-def read_labels(path: Path, shown: bool = False) -> Stored:
+def read_labels(path: AnyPath, shown: bool = False) -> Stored:
     """Read a label map or a mask, by the rules that films are read by.
 
     Args:
@@ -79,6 +81,7 @@ def read_labels(path: Path, shown: bool = False) -> Stored:
     Raises:
         UnreadableFilm: whatever is wrong.
     """
+    path = Path(path)
     with _refusals(path):
         data = _read_bytes(path)
         if is_quick(data):
@@ -88,7 +91,7 @@ def read_labels(path: Path, shown: bool = False) -> Stored:
         return Stored(about["mode"], values)
 
 
-def peek_size(path: Path) -> tuple[int, int] | None:
+def peek_size(path: AnyPath) -> tuple[int, int] | None:
     """(width, height), px, that the header of a PNG, JPEG, TIFF or BMP file states.
 
     Returns:
@@ -96,13 +99,17 @@ def peek_size(path: Path) -> tuple[int, int] | None:
     """
     try:
         # Image.open warns of large pictures; here none is decoded
-        with open_regular(path) as file, _strict(), Image.open(file, formats=_FORMATS) as image:
+        with (
+            open_regular(Path(path)) as file,
+            _strict(),
+            Image.open(file, formats=_FORMATS) as image,
+        ):
             return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 
-def peek_tags(path: Path) -> FilmTags | None:
+def peek_tags(path: AnyPath) -> FilmTags | None:
     """Read side and limb from a DICOM header, without the pixels or anything on the patient.
 
     Returns:
@@ -111,6 +118,7 @@ def peek_tags(path: Path) -> FilmTags | None:
     Raises:
         UnreadableFilm: if it is DICOM and its header cannot be read.
     """
+    path = Path(path)
     with _refusals(path), _open(path) as file:
         data = file.read(_HEADER_BYTES)
         if not is_dicom(data):

@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mandora.errors import InputError
+from mandora.files import AnyPath
 from mandora.inputs import read_text
 
 
@@ -19,7 +20,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def from_toml(cls, path: Path, base: Self | None = None) -> Self:
+    def from_toml(cls, path: AnyPath, base: Self | None = None) -> Self:
         """Read settings from a file.
 
         Args:
@@ -31,7 +32,7 @@ class Settings(BaseModel):
             ValueError: naming the file and every key that is wrong.
         """
         try:
-            given = tomllib.loads(read_text(path))
+            given = tomllib.loads(read_text(Path(path)))
             values = _merged(base.model_dump(exclude_none=True), given) if base else given
             return cls.model_validate(values)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
