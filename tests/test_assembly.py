@@ -70,6 +70,7 @@ def test_a_limb_has_a_size_that_fits_the_film() -> None:
     assert not shows_limb(hand, template, (40, 40))
     assert not shows_limb(hand, template, (2000, 100))
     assert not shows_limb(found(Limb.HAND, fit=0.1), template, (200, 150))
+    assert not shows_limb(found(Limb.HAND, 0.0), template, (200, 150)), "all at one place"
 
 
 def test_a_total_over_all_joints_is_their_sum() -> None:

@@ -116,7 +116,11 @@ def shows_limb(found: FoundPoints, template: Points, shape: tuple[int, int]) -> 
     enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.points))
     if placed.sum() < enough or found.fit < MIN_FIT[found.limb]:
         return False
-    return UNIT_SHARE[0] <= limb_size(found.points, template) / max(shape) <= UNIT_SHARE[1]
+    try:
+        size = limb_size(found.points, template)
+    except ValueError:  # all at one place
+        return False
+    return UNIT_SHARE[0] <= size / max(shape) <= UNIT_SHARE[1]
 
 
 def own_name(name: str, slot: Slot, taken: Collection[str]) -> str:

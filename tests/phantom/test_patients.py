@@ -70,11 +70,11 @@ def test_the_states_of_a_patient_have_the_patients_grades() -> None:
 def test_the_mean_shape_is_centred_and_of_unit_size(limb: Limb) -> None:
     shape = mean_shape(limb)
     assert shape.shape == (len(POINTS[limb]), 2)
-    np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-4)
     names = [p.name for p in POINTS[limb]]
     ends = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
     a, b = (shape[names.index(n)] for n in ends)
-    assert np.linalg.norm(a - b) == pytest.approx(1.0)
+    assert np.linalg.norm(a - b) == pytest.approx(1, abs=2e-4)
     assert a[0] > b[0]  # index finger and great toe to the right of the little one
 
 
