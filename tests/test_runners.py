@@ -385,7 +385,7 @@ def test_unusable_calls_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, Path("a")])
 def test_a_value_that_is_not_json_is_a_failure(value: Any, tmp_path: Path) -> None:
-    with pytest.raises(JobsFailed, match="a: ValueError: what it returned is not JSON"):
+    with pytest.raises(JobsFailed, match="a: InputError: what it returned is not JSON"):
         map_jobs([doing("a", "gives", value=value)], tmp_path)
 
 
