@@ -57,8 +57,15 @@ class Seen:
 
 def traced(log: str) -> tuple[list[str], set[Path]]:
     """Sockets of the Internet, and paths that were made or opened for writing."""
-    sockets, made = [], set()
-    for line in log.splitlines():
+    sockets, made, begun = [], set(), {}
+    for part in log.splitlines():
+        # calls of several processes are written in turns: the beginning of one, later its end
+        process, _, line = part.partition(" ")
+        if line.endswith("<unfinished ...>"):
+            begun[process] = line.removesuffix("<unfinished ...>")
+            continue
+        if resumed := re.match(r"\s*<\.\.\. \w+ resumed>(.*)", line):
+            line = begun.pop(process, "") + resumed[1]
         if "AF_INET" in line:
             sockets.append(line)
         call, quoted = re.search(r"(\w+)\(", line), re.findall(r'"([^"]*)"', line)
@@ -125,10 +132,17 @@ def test_the_trace_is_read_as_it_is_written() -> None:
         '8 mkdir("/var/x", 0777) = 0',
         "8 socket(AF_UNIX, SOCK_STREAM, 0) = 4<UNIX-STREAM:[1]>",
         "8 socket(AF_INET6, SOCK_DGRAM, IPPROTO_IP) = 5<UDPv6:[2]>",
+        '7   mkdir("/was/there", 0777 <unfinished ...>',
+        '8   mkdir("/was/not", 0777 <unfinished ...>',
+        '7   <... mkdir resumed>)             = -1 EEXIST (File exists)',
+        '8   <... mkdir resumed>)             = 0',
     ])  # fmt: skip
     sockets, made = traced(log)
     assert len(sockets) == 1
-    assert made == {Path("/work/out/a.csv"), Path("/home/u/.cache/deviceid.tmp"), Path("/var/x")}
+    assert made == {
+        Path("/work/out/a.csv"), Path("/home/u/.cache/deviceid.tmp"), Path("/var/x"),
+        Path("/was/not"),
+    }  # fmt: skip
 
 
 def test_every_command_is_watched() -> None:
