@@ -31,7 +31,7 @@ def reproduce(
         bool, typer.Option("--smoke", help="As small as can be: to see whether it runs.")
     ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Print jobs, hours and disk, and do nothing.")
+        bool, typer.Option("--plan", help="Print jobs, hours and disk; run none.")
     ] = False,
 ) -> None:
     """Run the experiments of the paper and write a report: figures, tables, claims."""

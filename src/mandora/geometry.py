@@ -152,7 +152,8 @@ def limb_size(points_xy: ArrayLike, template_xy: ArrayLike) -> float:
 
     Args:
         points_xy: (N, 2) px of any frame; NaN where unknown, two must be known.
-        template_xy: (N, 2) mean shape of the limb, in units: |MCP2-MCP5| or |MTP1-MTP5| is 1.
+        template_xy: (N, 2) mean shape of the limb, in units: from MCP2 to MCP5, or
+            MTP1 to MTP5, is 1.
 
     Returns:
         px of that frame per unit.

@@ -166,7 +166,8 @@ class _Run:
         summary = PatientSummary.of(scored.result)
         self.results.append(summary)
         _LOG.info(
-            "%s: %d of %d films used, %d scores, in %.2f s", study.study, len(study.films),
+            "%s: %d of %d films used, %d scores, in %.2f s", study.study,
+            sum(film.status is Status.SCORED for film in scored.result.films),
             len(study.films) + len(study.rejected), summary.scored, time.monotonic() - start,
         )  # fmt: skip
         return scored.result

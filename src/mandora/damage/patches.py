@@ -2,7 +2,7 @@
 
 The default window follows the size of the limb, not of the film, so that a joint looks equally
 large whether one hand or two lie on the film: half side = ``half_window`` × the size of the limb,
-:func:`mandora.geometry.limb_size`, about |MCP2-MCP5| (hand) or |MTP1-MTP5| (foot). The published
+:func:`mandora.geometry.limb_size`, about as long as MCP2 to MCP5 or MTP1 to MTP5. The published
 window follows the film: half side = 192 px on a film of 4096 × 4096 px. Either is enlarged for the
 great toe as in the paper; the default's also where a bone of the wrist is larger than the window,
 so that erosions at its edges are seen. A window that reaches beyond the film is padded, never

@@ -249,7 +249,7 @@ def bone_names(limb: Limb) -> tuple[str, ...]:
 def mean_shape(limb: Limb) -> NDArray[np.float64]:
     """(N, 2) mean of the points of a simulated left limb, centred, in units of its size.
 
-    |MCP2-MCP5| or |MTP1-MTP5| is 1; four decimals, as bundles state it.
+    It is 1 from MCP2 to MCP5, or MTP1 to MTP5; four decimals, as bundles state it.
     Read-only: it takes seconds to make, and all callers share it.
     """
     shapes = []

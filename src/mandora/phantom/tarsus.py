@@ -17,7 +17,7 @@ _AVERAGE_SPAN = (0.955, -0.276)  # from MTP5 to MTP1 of an average foot
 
 @dataclass(frozen=True)
 class _Tarsal:
-    """A short bone, in units of |MTP1-MTP5|.
+    """A short bone, in units: MTP1 to MTP5.
 
     Attributes:
         height: of its middle above the heads of the metatarsals.
