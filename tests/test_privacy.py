@@ -37,7 +37,7 @@ LEFT_BY_PACKAGES = re.compile(
 
 LIGHT = {
     "score", "locate", "challenge", "simulate", "describe", "check", "bundle show", "bundle verify",
-    "evaluate", "bundle calibrate",
+    "bundle migrate", "evaluate", "bundle calibrate",
 }  # fmt: skip
 HEAVY = {
     "train locate", "train damage", "train symmetry", "bundle make", "bench inference",
@@ -177,6 +177,7 @@ def test_light_commands_do_not_either(
     for film in example_films():
         shutil.copy(film, out / "test")
     (out / "test" / "template.csv").write_text("Patient_ID,LH_mcp_E__2\nEXAMPLE,\n", "utf-8")
+    shutil.copytree(tiny_bundle, out / "bundle")
     bundle = ["--bundle", tiny_bundle]
     calls = [
         ["locate", out / "test" / "EXAMPLE-LF.jpg", "--out", out / "points.csv", *bundle],
@@ -186,6 +187,7 @@ def test_light_commands_do_not_either(
         ["check", cohort],
         ["bundle", "show"],
         ["bundle", "verify"],
+        ["bundle", "migrate", out / "bundle"],
         ["evaluate", tiny_bundle, cohort, "--out", out / "page"],
         ["bundle", "calibrate", tiny_bundle, cohort, "--out", out / "calibrated"],
     ]

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch")
+pytest.importorskip("shap")
+
 from mandora.anatomy import Limb
 from mandora.evaluation import fold_jobs
 from mandora.images.read import read_radiograph

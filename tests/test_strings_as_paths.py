@@ -17,7 +17,14 @@ import pytest
 from mandora.anatomy import SLOTS
 from mandora.batch import locate_films, predict_template, score_films
 from mandora.batch.summary import listed
-from mandora.bundle import BundleInfo, open_bundle, verify_bundle, with_intervals, write_bundle
+from mandora.bundle import (
+    BundleInfo,
+    migrate_bundle,
+    open_bundle,
+    verify_bundle,
+    with_intervals,
+    write_bundle,
+)
 from mandora.cohorts.folder import find_films, find_studies
 from mandora.cohorts.layouts import layout_of, open_dataset, read_dataset
 from mandora.contract import IntervalContract
@@ -93,6 +100,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     "read_dataset": lambda as_, model, films, cohort: len(read_dataset(as_(cohort))[0].films),
     "open_dataset": lambda as_, model, films, cohort: open_dataset(as_(cohort)).root,
     "open_bundle": lambda as_, model, films, cohort: open_bundle(as_(model)).folder,
+    "migrate_bundle": lambda as_, model, films, cohort: migrate_bundle(as_(model)).folder,
     "verify_bundle": lambda as_, model, films, cohort: verify_bundle(as_(model)),
     "Network.__init__": lambda as_, model, films, cohort: (
         Network(as_(model / "damage.onnx"), 1).outputs

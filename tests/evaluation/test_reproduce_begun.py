@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
+pytest.importorskip("shap")
+
 from mandora.anatomy import POINTS, TARGETS, Limb, Side, Slot
 from mandora.cohorts.dataset import Dataset, DatasetFilm
 from mandora.evaluation import reproduce

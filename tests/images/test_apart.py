@@ -90,7 +90,7 @@ def test_a_film_that_takes_too_much_memory_costs_that_film(
 ) -> None:
     large = long_work(tmp_path / "large.tif", 5_000)
     with monkeypatch.context() as patch:
-        patch.setattr(apart, "MEMORY_BYTES", 300 << 20)
+        patch.setattr(apart, "MEMORY_BYTES", 200 << 20)
         with pytest.raises(UnreadableFilm, match=r"large\.tif: .*memory|large\.tif: .*damaged"):
             read_radiograph(large)
     assert read_radiograph(large).shape == (5_000, 5_000)
@@ -105,13 +105,28 @@ def test_a_film_that_takes_too_much_memory_costs_that_film(
         (signal.SIGALRM, "more than"),
     ],
 )
-def test_a_process_that_dies_costs_one_film(film: Path, number: int, says: str) -> None:
+def test_a_process_that_dies_costs_one_film(
+    film: Path, number: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        os.kill(pid(), number)
+        while alive(pid()):
+            time.sleep(0.01)
+        raise BrokenPipeError
+
     read_radiograph(film)
-    os.kill(pid(), number)
+    with monkeypatch.context() as patch:
+        patch.setattr(apart, "send", dies)
+        with pytest.raises(UnreadableFilm, match=says):
+            read_radiograph(film)
+    assert read_radiograph(film).shape == (80, 100)
+
+
+def test_a_process_that_was_ended_while_idle_costs_no_film(film: Path) -> None:
+    read_radiograph(film)
+    os.kill(pid(), signal.SIGKILL)
     while alive(pid()):
         time.sleep(0.01)
-    with pytest.raises(UnreadableFilm, match=says):
-        read_radiograph(film)
     assert read_radiograph(film).shape == (80, 100)
 
 

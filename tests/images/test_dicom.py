@@ -217,6 +217,19 @@ def test_lossless_compression_changes_nothing(tmp_path: Path, syntax: str) -> No
     assert np.allclose(pixels(tmp_path, ds), EXPECTED, atol=1e-6)
 
 
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
+def test_rle_damaged_in_mid_stream_is_refused(tmp_path: Path, part: float) -> None:
+    noise = np.random.default_rng(0)
+    levels = noise.integers(0, 9, (120, 160)).cumsum(axis=1).astype(np.uint16)
+    ds = compressed(dataset(levels), RLELossless)
+    assert read_radiograph(saved(tmp_path, ds)).shape == (120, 160)
+    data = bytearray(ds.PixelData)
+    at = int(part * len(data))
+    data[at : at + 300] = noise.bytes(300)
+    ds.PixelData = bytes(data)
+    assert "damaged" in refusal(saved(tmp_path, ds))
+
+
 def lossless_jpeg(folder: Path) -> bytes:
     gdcm = pytest.importorskip("gdcm")
     reader = gdcm.ImageReader()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,22 @@ def test_a_film_of_thousands_of_scans_is_refused_unread(tmp_path: Path) -> None:
 
 
 @pytest.mark.films
+def test_a_flood_of_segments_or_chunks_is_refused_unread(tmp_path: Path) -> None:
+    data = film()
+    flood = data[:2] + b"\xff\xfe\x00\x02" * (jpeg.MAX_SEGMENTS + 1) + data[2:]
+    (tmp_path / "flood.jpg").write_bytes(flood)
+    with pytest.raises(UnreadableFilm, match="segments"):
+        read_radiograph(tmp_path / "flood.jpg")
+    Image.linear_gradient("L").resize((64, 64)).save(tmp_path / "sound.png")
+    png = (tmp_path / "sound.png").read_bytes()
+    empty = b"\x00\x00\x00\x00teXt" + zlib.crc32(b"teXt").to_bytes(4)
+    (tmp_path / "flood.png").write_bytes(png[:33] + empty * 100_001 + png[33:])
+    with pytest.raises(UnreadableFilm, match="chunks"):
+        read_radiograph(tmp_path / "flood.png")
+    (tmp_path / "some.png").write_bytes(png[:33] + empty * 100 + png[33:])
+    assert read_radiograph(tmp_path / "some.png").shape == (64, 64)
+
+
 def test_no_sound_real_film_is_refused(films: Path) -> None:
     paths = [*(films / "films").glob("*.jpg"), *(films / "wrists" / "films").glob("*.jpg")]
     assert len(paths) == 518

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mandora.errors import InputError
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.training import cache
@@ -128,7 +129,7 @@ class Maker:
     def __call__(self, index: int) -> Arrays:
         self.made.append(index)
         if index in self.refused:
-            raise ValueError(self.refused[index])
+            raise InputError(self.refused[index])
         return {"square": np.full((2, 2), 10 + index), "number": np.array(index / 4)}
 
 
@@ -296,10 +297,11 @@ def test_what_a_killed_run_left_does_not_take_the_room(
 
 PICKLED = """
 import numpy as np
+from mandora.errors import InputError
 
 def make(index):
     if index == 3:
-        raise ValueError("item 3 is damaged")
+        raise InputError("item 3 is damaged")
     return {"square": np.full((2, 2), index), "number": np.random.default_rng(index).random()}
 """
 

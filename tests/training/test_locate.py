@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mandora.anatomy import POINTS, Limb
+from mandora.errors import InputError
 from mandora.images.channels import published_film_channels, standardise, stretched_film
 from mandora.locate.decode import decode
 from mandora.locate.targets import heat_maps
@@ -59,7 +60,7 @@ class FakeFilms:
     def film(self, index: int) -> TrainingFilm:
         film = self.films[index]
         if film is None:
-            raise ValueError(f"foot {index}: is damaged")
+            raise InputError(f"foot {index}: is damaged")
         return film
 
 

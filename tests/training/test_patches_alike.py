@@ -103,7 +103,7 @@ def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArra
     limb, contract = film.slot.limb, DamageContract.of(settings.network)
     recorder = Recorder(PatchRule(
         contract.patch_px, contract.channels, contract.window, contract.half_window,
-        contract.half_window_px, contract.enlarged,
+        contract.half_window_px, contract.enlarged, contract.patch_range,
     ))  # fmt: skip
     template = Template(np.array(mean_shape(limb)))
     stages: Any = Stages({limb: template}, recorder, None, 0.5)  # type: ignore[dict-item]

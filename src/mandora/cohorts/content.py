@@ -11,6 +11,7 @@ import numpy as np
 
 from mandora.anatomy import TARGETS
 from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Labels
+from mandora.inputs import NotRegular, open_regular
 
 
 def content_digest(
@@ -66,7 +67,7 @@ def _of_labels(labels: Labels) -> object:
 
 def _of_file(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, NotRegular):
         return "cannot be read"

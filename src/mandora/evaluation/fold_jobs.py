@@ -26,8 +26,8 @@ from mandora.contract import (
     locate_files,
 )
 from mandora.evaluation.explain import mean_contributions
+from mandora.failures import why_failed
 from mandora.files import write_atomically
-from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.views import View
 from mandora.pipeline import Pipeline
@@ -194,10 +194,11 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
         true[i, :count] = film.points
         try:
             radiograph = read_radiograph(film.path)
-        except UnreadableFilm:
-            continue  # nothing is found on it, and the scores say why
-        size[i] = radiograph.shape[::-1]
-        limb = pipeline.locate(radiograph, film.slot.limb, film.slot.side)
+            size[i] = radiograph.shape[::-1]
+            limb = pipeline.locate(radiograph, film.slot.limb, film.slot.side)
+        except Exception as error:  # costs this film: nothing is found on it
+            why_failed(error, film.name)
+            continue
         found[i, :count] = limb.points
         views[i] = limb.view.turns, limb.view.mirrored, limb.view.inverted
     names = np.array([film.name for film in films])

@@ -55,6 +55,8 @@ def decoded(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dic
     """
     head = {"job": job, "least_px": least_px, "seconds": SECONDS, "memory_bytes": MEMORY_BYTES}
     with _lock:
+        if _process is not None and _process.poll() is not None:
+            stop()  # it was ended while it had nothing to do
         process = _process or _start()
         try:
             try:

@@ -164,9 +164,12 @@ def _decompressed(dataset: Dataset) -> NDArray[Any]:
     from pydicom.uid import JPEG2000TransferSyntaxes, RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated or syntax == RLELossless:
+    if not syntax.is_encapsulated:
         return dataset.pixel_array
     stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if syntax == RLELossless:
+        _check_runs(stream, dataset.Rows * dataset.Columns)
+        return dataset.pixel_array
     # the stream has a size of its own, by which memory is taken
     if syntax in JPEG2000TransferSyntaxes:
         return _decoded_jpeg_2000(dataset, stream)
@@ -174,6 +177,31 @@ def _decompressed(dataset: Dataset) -> NDArray[Any]:
         parts = jpeg.take_apart(stream)
         _check_stream_size(dataset, parts.height, parts.width, parts.components)
     return dataset.pixel_array
+
+
+def _check_runs(stream: bytes, count: int) -> None:
+    """Refuse RLE data whose runs do not make up the picture, as damage in mid-stream does.
+
+    DICOM PS3.5, annex G: a head of 16 numbers, then one segment for each byte of a pixel. What
+    changes values within runs, and no run's length, is not seen.
+
+    Args:
+        stream: the data of one frame.
+        count: pixels of the picture, each of them one byte of every segment.
+    """
+    segments, *starts = struct.unpack("<16I", stream[:64])
+    starts = starts[:segments]
+    for start, end in zip(starts, [*starts[1:], len(stream)], strict=True):
+        at, made = start, 0
+        while made < count and at < end:
+            control = stream[at]
+            if control < 128:
+                at, made = at + control + 2, made + control + 1
+            else:
+                at, made = at + (1 if control == 128 else 2), made + (257 - control) % 129
+        # what fills a segment up to an even length is no run
+        if made != count or at > end or stream[at:end].strip(b"\0\x80"):
+            raise UnreadableFilm(DAMAGED)
 
 
 def _decoded_jpeg_2000(dataset: Dataset, stream: bytes) -> NDArray[Any]:

@@ -17,6 +17,9 @@ from mandora.images.radiograph import DAMAGED, UnreadableFilm
 MAX_SCANS = 200
 """A progressive JPEG has about ten; each is a pass over the whole picture."""
 
+MAX_SEGMENTS = 10_000
+"""A JPEG has some twenty; one of 64 MiB of private data has a thousand."""
+
 START = b"\xff\xd8\xff"
 _END = b"\xff\xd9"
 # in a scan's data, 0xFF stands before a stuffed 0, a restart marker or another 0xFF
@@ -84,6 +87,11 @@ def take_apart(data: bytes) -> Jpeg:
                 raise UnreadableFilm(DAMAGED)
             end = stop.start()
         parts.append(data[body - 2 : end])
+        if len(parts) > MAX_SEGMENTS:
+            raise UnreadableFilm(
+                f"the JPEG has more than {MAX_SEGMENTS} segments; save the film as PNG or as a "
+                "plain JPEG"
+            )
         at = end
     else:
         raise UnreadableFilm(DAMAGED)

@@ -40,6 +40,7 @@ _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes, bytes; b"BM" alone may start a text
 _ORIENTATION = 0x0112  # EXIF tag
 _PHOTOMETRIC = 262  # TIFF tag; 0 means that white is zero
+_MAX_CHUNKS = 100_000  # of a PNG; one of a GB in chunks as programs write them has fewer
 _QUICK_PX = 100_000_000
 """Pixels, times passes over them, that are decoded in a second or two."""
 
@@ -61,13 +62,27 @@ def is_quick(data: bytes) -> bool:
 
     TIFF has chains of directories and a dozen decoders; Pillow reads compressed BMP, and a JPEG
     of many scans, slowly.
+
+    Raises:
+        UnreadableFilm: for a PNG or JPEG of more parts than any film has.
     """
     if data.startswith(_PNG_MAGIC):
+        _check_chunks(data)
         return True
     if data.startswith(jpeg.START):
         parts = jpeg.take_apart(data)
         return parts.width * parts.height * parts.scans <= _QUICK_PX
     return not data.startswith(tiff.MAGIC) and not (_is_bmp(data) and _is_packed(data))
+
+
+def _check_chunks(data: bytes) -> None:
+    """Refuse a PNG of so many parts that going through them alone takes minutes."""
+    at = len(_PNG_MAGIC)
+    for _ in range(_MAX_CHUNKS):
+        at += 12 + int.from_bytes(data[at : at + 4])
+        if at >= len(data):
+            return
+    raise UnreadableFilm(f"the PNG has more than {_MAX_CHUNKS} chunks; save the film anew")
 
 
 def read_raster(data: bytes, least_px: int) -> Picture:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from mandora.errors import InputError
 from mandora.files import write_atomically
 from mandora.images.read import read_radiograph
+from mandora.inputs import open_regular
 from mandora.source import code_digest
 from mandora.workers import KILLED_ALONE, in_order
 
@@ -55,7 +56,7 @@ class FilmCache:
             ValueError: if the film cannot be read.
         """
         try:
-            kept = self._folder / f"{sha256(path.read_bytes()).hexdigest()}.npy"
+            kept = self._folder / f"{_digest_of(path)}.npy"
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         if not kept.exists():
@@ -66,6 +67,11 @@ class FilmCache:
             write_atomically(kept, data.getvalue())
         stored = np.load(kept, mmap_mode="r", allow_pickle=False)
         return np.asarray(stored, np.float32) / np.float32(_DEPTH)
+
+
+def _digest_of(path: Path) -> str:
+    with open_regular(path) as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
