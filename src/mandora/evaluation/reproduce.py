@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -287,14 +287,20 @@ def _labels(dataset: Dataset, patients: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _keep_cohort(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:
-    """Simulate a cohort, unless the one that is there was made of the same, by the same code."""
+    """Simulate a cohort, unless the one that is there was made of the same, by the same code.
+
+    Another one is moved aside, not removed: somebody may have worked on it.
+    """
     mark = path.with_name(f"{path.name}.key")
     made_of = f"{settings.model_dump_json(exclude={'workers'})}\n{code_digest(simulate_cohort)}\n"
-    if mark.exists():
-        if mark.read_text(encoding="utf-8") == made_of:
-            return
-        shutil.rmtree(path, ignore_errors=True)
-        mark.unlink()
+    if mark.exists() and mark.read_text(encoding="utf-8") == made_of:
+        return
+    if path.exists():
+        names = (path.with_name(f"{path.name}-before-{i}") for i in count(1))
+        aside = next(name for name in names if not name.exists())
+        path.rename(aside)
+        report(f"{path} is not complete, or of other settings or code: it is {aside} now")
+    mark.unlink(missing_ok=True)
     report(f"simulating {settings.patients} patients in {path}")
-    simulate_cohort(settings, path, force=path.exists())
+    simulate_cohort(settings, path)
     write_atomically(mark, made_of.encode())

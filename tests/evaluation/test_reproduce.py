@@ -96,9 +96,8 @@ def test_a_cohort_of_other_settings_or_code_is_simulated_anew(
 ) -> None:
     path, seeds = tmp_path / COHORT_FOLDER, list[int]()
 
-    def simulate(settings: SimulateSettings, out: Path, *, force: bool) -> None:
-        assert force == out.exists()
-        out.mkdir(exist_ok=True)
+    def simulate(settings: SimulateSettings, out: Path) -> None:
+        out.mkdir()
         (out / f"{settings.seed}.csv").touch()
         seeds.append(settings.seed)
 
@@ -114,6 +113,8 @@ def test_a_cohort_of_other_settings_or_code_is_simulated_anew(
     assert seeds == [1]
     keep(2)
     assert [p.name for p in path.iterdir()] == ["2.csv"], "nothing of the other one is left"
+    aside = path.with_name(f"{COHORT_FOLDER}-before-1")
+    assert [p.name for p in aside.iterdir()] == ["1.csv"], "what somebody may have corrected stays"
     monkeypatch.setattr(reproduce, "code_digest", lambda used: "a later simulator")
     keep(2)
     assert seeds == [1, 2, 2]
