@@ -11,11 +11,11 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from mandora.console import print_cohort
-from mandora.phantom.patient_files import TABLES, rows_without_films, visit_folder
-from mandora.phantom.patients import draw_patient
-from mandora.phantom.progression import visits
-from mandora.phantom.statistics import describe_cohort
+from mandora.cli.console import print_cohort
+from mandora.simulate.cohort.patient_files import TABLES, rows_without_films, visit_folder
+from mandora.simulate.cohort.patients import draw_patient
+from mandora.simulate.cohort.progression import visits
+from mandora.simulate.cohort.statistics import describe_cohort
 
 PATIENTS, VISITS, SEED = 2_000, 4, 0
 

@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Limb, Site
+from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Limb, Site
 from mandora.images.read import read_radiograph
-from mandora.phantom.inflict import Inflicted, inflict
+from mandora.inflict.film import Inflicted, inflict
 
 
 def films(folder: Path, name: str) -> Iterator[tuple[np.ndarray, Limb, np.ndarray]]:

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mandora.anatomy import POINTS, SITES, Limb
-from mandora.cohorts.layouts import open_dataset
+from mandora.core.anatomy import POINTS, SITES, Limb
+from mandora.datasets.layouts import open_dataset
 from mandora.training.films import LabelledFilms
 from mandora.training.mixed import COLUMN, InflictedFilms
 

@@ -21,21 +21,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mandora.anatomy import SLOTS, TARGETS, Limb, Side, Slot
-from mandora.bundle import Bundle, default_bundle, open_bundle
-from mandora.cohorts.dataset import point_scores
-from mandora.contract import Contract, damage_file, locate_file
+from mandora.core.anatomy import SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.geometry import Affine, fit_similarity, limb_size
+from mandora.core.inference import Arrays, Network
+from mandora.core.records import ModelInfo
 from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorer import network_input, network_point
-from mandora.geometry import Affine, fit_similarity, limb_size
+from mandora.datasets.dataset import point_scores
 from mandora.images.radiograph import Radiograph
-from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
 from mandora.locate.views import views, whole_looks, zoomed_look
-from mandora.phantom.patients import draw_patient, simulate_film
-from mandora.pipeline import Pipeline
-from mandora.records import ModelInfo
-from mandora.stages import Stages
+from mandora.model.bundle import Bundle, default_bundle, open_bundle
+from mandora.model.contract import Contract, damage_file, locate_file
+from mandora.model.loading import Stages
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.training.quantise import Check, PointsHold, ScoresHold, quantise
 
 CALIBRATION, CALIBRATION_SEED = 4, 40  # patients that set the ranges

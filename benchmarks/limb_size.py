@@ -23,14 +23,14 @@ import numpy as np
 from locate_real_films import _films, _found
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
-from mandora.bundle import default_bundle, open_bundle
-from mandora.geometry import Points, fit_similarity, limb_size
+from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.geometry import Points, fit_similarity, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.phantom.patients import BUILD, draw_patient, mean_shape, simulate_film
-from mandora.phantom.skeleton import Traits
-from mandora.pipeline import Pipeline
+from mandora.model.bundle import default_bundle, open_bundle
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.anatomy.skeleton import Traits
+from mandora.simulate.cohort.patients import BUILD, draw_patient, mean_shape, simulate_film
 
 ROUNDS, LOOSE = 20, 0.25
 

@@ -33,13 +33,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mandora.anatomy import POINT_INDEX, POINTS, Limb, point
-from mandora.bundle import default_bundle, open_bundle
-from mandora.geometry import limb_size
+from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, point
+from mandora.core.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.phantom.patients import mean_shape
-from mandora.pipeline import Pipeline
+from mandora.model.bundle import default_bundle, open_bundle
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.cohort.patients import mean_shape
 
 Places = dict[str, tuple[float, float]]
 Key = tuple[str, str, str]  # set, source, group

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, Damage, Limb, Side, Slot
-from mandora.geometry import Box
+from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb, Side, Slot
+from mandora.core.geometry import Box
 from mandora.images.channels import sample_box
 from mandora.images.read import read_radiograph
-from mandora.phantom.damage import draw_state
-from mandora.phantom.exposure import Imaging
-from mandora.phantom.patients import BUILD, bare_areas, draw_patient, simulate_film
-from mandora.phantom.placement import Placement
-from mandora.phantom.render import render
-from mandora.phantom.skeleton import Traits
+from mandora.simulate.anatomy.damage import draw_state
+from mandora.simulate.anatomy.skeleton import Traits
+from mandora.simulate.cohort.patients import BUILD, bare_areas, draw_patient, simulate_film
+from mandora.simulate.xray.exposure import Imaging
+from mandora.simulate.xray.placement import Placement
+from mandora.simulate.xray.render import render
 
 FILMS = 5
 CELL, PATCH = (300, 420), 120

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.anatomy import SITES, TARGETS
-from mandora.evaluation import GROUPS
-from mandora.evaluation.explain import Contributions, mean_contributions
-from mandora.evaluation.metrics import measure
-from mandora.settings import SymmetrySettings
+from mandora.core.anatomy import SITES, TARGETS
+from mandora.core.settings import SymmetrySettings
+from mandora.metrics import GROUPS
+from mandora.metrics.explain import Contributions, mean_contributions
+from mandora.metrics.joints import measure
 from mandora.symmetry.forest import blend
 from mandora.training.symmetry import train_forest
 

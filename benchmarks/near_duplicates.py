@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mandora.anatomy import SLOTS
-from mandora.cohorts.near_duplicates import (
+from mandora.core.anatomy import SLOTS
+from mandora.datasets.check.near_duplicates import (
     NEAR,
     Pattern,
     candidates,
@@ -30,7 +30,7 @@ from mandora.cohorts.near_duplicates import (
     pattern_of,
 )
 from mandora.images.read import read_radiograph
-from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "radiographs"
 SIMULATED = 100

@@ -19,7 +19,7 @@ import csv
 from hashlib import sha256
 from pathlib import Path
 
-from mandora.anatomy import POINT_INDEX, SITES, Limb
+from mandora.core.anatomy import POINT_INDEX, SITES, Limb
 
 
 def main() -> None:

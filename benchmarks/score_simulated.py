@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.anatomy import TARGETS
-from mandora.cohorts.ra2 import read_scores
+from mandora.core.anatomy import TARGETS
+from mandora.datasets.formats.ra2 import read_scores
 
 DRAWS = 1000
 

@@ -25,11 +25,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from mandora.anatomy import POINT_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
-from mandora.phantom.damage import JointState, draw_state
-from mandora.phantom.patients import bare_areas, draw_patient, simulate_film
-from mandora.phantom.render import SimulatedFilm
-from mandora.workers import in_order
+from mandora.core.anatomy import POINT_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
+from mandora.core.parallel.workers import in_order
+from mandora.simulate.anatomy.damage import JointState, draw_state
+from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
+from mandora.simulate.xray.render import SimulatedFilm
 
 PATIENTS, WORKERS = 600, 2
 SEED = 40_000

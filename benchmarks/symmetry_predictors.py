@@ -14,11 +14,11 @@ import sys
 
 import numpy as np
 
-from mandora.anatomy import SITES, TARGETS
-from mandora.evaluation.explain import mean_contributions
-from mandora.evaluation.metrics import measure
-from mandora.phantom.patients import draw_patient
-from mandora.settings import SymmetrySettings
+from mandora.core.anatomy import SITES, TARGETS
+from mandora.core.settings import SymmetrySettings
+from mandora.metrics.explain import mean_contributions
+from mandora.metrics.joints import measure
+from mandora.simulate.cohort.patients import draw_patient
 from mandora.training.symmetry import train_forest
 
 MAXIMA = np.array([t.maximum for t in TARGETS], dtype=float)

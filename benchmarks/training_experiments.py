@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from mandora.anatomy import Limb
-from mandora.damage.network import build_damage_net
-from mandora.locate.network import build_locate_net
-from mandora.settings import (
+from mandora.core.anatomy import Limb
+from mandora.core.settings import (
     FilmChangeSettings,
     LoopSettings,
     TrainDamageSettings,
     TrainLocateSettings,
     preset,
 )
+from mandora.damage.network import build_damage_net
+from mandora.locate.network import build_locate_net
 from mandora.training.damage import DamageTask, prepare_patches, stored_px
 from mandora.training.describe import describe_network
 from mandora.training.films import SimulatedFilms

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from mandora import records, settings
+from mandora.core import records, settings
 
 
 def renewed(page: str) -> str:

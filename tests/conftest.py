@@ -85,8 +85,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("sklearn", reason="the test bundle's trees are grown by scikit-learn")
     import numpy as np
 
-    from mandora.anatomy import TARGETS, Limb
-    from mandora.bundle import (
+    from mandora.core.anatomy import TARGETS, Limb
+    from mandora.core.settings import DamageSettings, LocateSettings, SymmetrySettings
+    from mandora.damage.network import DamageNet
+    from mandora.model.bundle import (
         DAMAGE_FILE,
         LOCATE_FILES,
         SYMMETRY_FILE,
@@ -98,9 +100,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         SymmetryContract,
         write_bundle,
     )
-    from mandora.damage.network import DamageNet
-    from mandora.phantom.patients import mean_shape
-    from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+    from mandora.simulate.cohort.patients import mean_shape
     from mandora.training.export import export_damage, export_locator
     from mandora.training.symmetry import train_forest
 
@@ -170,8 +170,8 @@ def small_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from mandora.anatomy import SLOTS
-    from mandora.phantom.patients import draw_patient, simulate_film
+    from mandora.core.anatomy import SLOTS
+    from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
     folder = tmp_path_factory.mktemp("films")
     patient = draw_patient(3, 0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import mandora
-from mandora.anatomy import FAMILIES, RA2_COLUMNS, Damage, Limb, maximum_total
+from mandora.core.anatomy import FAMILIES, RA2_COLUMNS, Damage, Limb, maximum_total
 from mandora.outputs.table import JOINT_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +29,7 @@ def commands() -> dict[str, Any]:
     """Every command by its words, e.g. ``train locate``."""
     from typer.main import get_command
 
-    from mandora.cli import app
+    from mandora.cli.main import app
 
     def walk(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         for name, command in group.commands.items():

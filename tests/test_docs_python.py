@@ -34,15 +34,15 @@ truth = rng.uniform(0, 4, (8, 2))
     "explain.md": """
 from pathlib import Path
 import numpy as np
-from mandora.evaluation.explain import mean_contributions
+from mandora.metrics.explain import mean_contributions
 from mandora.symmetry.forest import JointForest
 forest = JointForest.load(Path("symmetry.npz"))
 patch_scores = np.random.default_rng(1).uniform(0, 3, (4, 86))
 found_in_another_fold = mean_contributions(forest, patch_scores[:2])
 """,
     "inflict.md": """
-from mandora.anatomy import SLOTS
-from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.core.anatomy import SLOTS
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 shown = simulate_film(draw_patient(3, 0), SLOTS[0], pixels_per_mm=3)
 film, points = shown.pixels, shown.points
 """,
@@ -53,7 +53,7 @@ reference = rng.integers(0, 4, (12, 86)).astype(float)
 predicted = reference + rng.normal(0, 1, reference.shape)
 """,
     "runners.md": """
-from mandora.settings import SymmetrySettings
+from mandora.core.settings import SymmetrySettings
 settings = SymmetrySettings()
 """,
 }

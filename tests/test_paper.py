@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mandora.settings import (
+from mandora.core.settings import (
     Settings,
     TrainDamageSettings,
     TrainLocateSettings,

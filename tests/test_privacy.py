@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 
 import mandora
-from mandora.anatomy import Limb
-from mandora.batch import example_films
-from mandora.contract import LOCATE_FILES
+from mandora.core.anatomy import Limb
+from mandora.model.contract import LOCATE_FILES
+from mandora.scoring import example_films
 
 SOURCE = Path(mandora.__file__).parent.parent
 CALLS = "socket,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat"
 # several commands in one interpreter: most of their time is that of loading packages
 DRIVER = """
 import json, sys
-from mandora.cli import app
+from mandora.cli.main import app
 calls = json.loads(sys.argv[1])
 print(json.dumps([app(words, standalone_mode=False) or 0 for words in calls]), file=sys.stderr)
 """
@@ -148,7 +148,7 @@ def test_the_trace_is_read_as_it_is_written() -> None:
 def test_every_command_is_watched() -> None:
     from typer.main import get_command
 
-    from mandora.cli import app
+    from mandora.cli.main import app
 
     def walk(group: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
         for name, command in group.commands.items():

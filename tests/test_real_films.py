@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINT_INDEX, JointGroup, Limb, Side, Slot, point
-from mandora.bundle import default_bundle, open_bundle
+from mandora.core.anatomy import POINT_INDEX, JointGroup, Limb, Side, Slot, point
+from mandora.core.records import Status
 from mandora.images.read import read_radiograph
-from mandora.pipeline import Pipeline
-from mandora.records import Status
+from mandora.model.bundle import default_bundle, open_bundle
+from mandora.scoring.pipeline import Pipeline
 
 pytestmark = pytest.mark.films
 

@@ -14,10 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.anatomy import SLOTS
-from mandora.batch import locate_films, predict_template, score_films
-from mandora.batch.summary import listed
-from mandora.bundle import (
+from mandora.core.anatomy import SLOTS
+from mandora.core.files import paths_of
+from mandora.core.inference import Network
+from mandora.core.records import read_result
+from mandora.core.settings import LocateSettings, SimulateSettings
+from mandora.datasets.folder import find_films, find_studies
+from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
+from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
+from mandora.model.bundle import (
     BundleInfo,
     migrate_bundle,
     open_bundle,
@@ -25,17 +30,12 @@ from mandora.bundle import (
     with_intervals,
     write_bundle,
 )
-from mandora.cohorts.folder import find_films, find_studies
-from mandora.cohorts.layouts import layout_of, open_dataset, read_dataset
-from mandora.contract import IntervalContract
-from mandora.files import paths_of
-from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
-from mandora.inference import Network
-from mandora.phantom.cohort import simulate_cohort
-from mandora.pipeline import Pipeline
-from mandora.records import read_result
-from mandora.settings import LocateSettings, SimulateSettings
-from mandora.stages import Stages
+from mandora.model.contract import IntervalContract
+from mandora.model.loading import Stages
+from mandora.scoring import locate_films, predict_template, score_films
+from mandora.scoring.pipeline import Pipeline
+from mandora.scoring.summary import listed
+from mandora.simulate.cohort.cohort import simulate_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.anatomy import FAMILIES, N_POINTS, POINT_INDEX, SITES, Damage, Limb, Site, target
+from mandora.core.anatomy import FAMILIES, N_POINTS, POINT_INDEX, SITES, Damage, Limb, Site, target
+from mandora.core.settings import DamageSettings, TrainDamageSettings, preset
 from mandora.damage.scorer import network_point
-from mandora.settings import DamageSettings, TrainDamageSettings, preset
 
 pytest.importorskip("torch")
 import torch

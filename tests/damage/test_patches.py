@@ -3,16 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINT_INDEX, POINTS, Limb
-from mandora.damage.patches import (
-    cut_patches,
-    film_half_window,
-    half_window_px,
-    window_box,
-)
-from mandora.geometry import Box, limb_size, mirror_x
+from mandora.core.anatomy import POINT_INDEX, POINTS, Limb
+from mandora.core.geometry import Box, limb_size, mirror_x
+from mandora.core.settings import DamageSettings, TrainDamageSettings, preset
+from mandora.damage.patches import cut_patches, film_half_window, half_window_px, window_box
 from mandora.images.channels import FilmStatistics, patch_channels
-from mandora.settings import DamageSettings, TrainDamageSettings, preset
 
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
 MTP1, IP = POINT_INDEX[Limb.FOOT]["mtp1"], POINT_INDEX[Limb.FOOT]["ip"]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, Damage, Limb
+from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, Damage, Limb
+from mandora.core.geometry import Box
 from mandora.damage.patches import Patch
 from mandora.damage.published import BATCH, PublishedScorer
 from mandora.damage.scorer import PatchRule, site_at
-from mandora.geometry import Box
 
 SIZE = 16
 RULE = PatchRule(SIZE, channels=7, window="film")

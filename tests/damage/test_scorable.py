@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mandora.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.geometry import Box
+from mandora.core.records import Reason
+from mandora.core.settings import DamageSettings
 from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorable import edge_width, why_not
-from mandora.geometry import Box
-from mandora.phantom.patients import draw_patient, simulate_film
-from mandora.records import Reason
-from mandora.settings import DamageSettings
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 SETTINGS = DamageSettings()
 PIP3, MCP4 = POINT_INDEX[Limb.HAND]["pip3"], POINT_INDEX[Limb.HAND]["mcp4"]

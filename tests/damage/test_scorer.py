@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import N_POINTS, POINT_INDEX, POINTS, SITES, Damage, Limb
+from mandora.core.anatomy import N_POINTS, POINT_INDEX, POINTS, SITES, Damage, Limb
+from mandora.core.geometry import Box
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import (
     BATCH,
@@ -15,7 +16,6 @@ from mandora.damage.scorer import (
     network_point,
     site_at,
 )
-from mandora.geometry import Box
 
 SIZE = 32
 RULE = PatchRule(SIZE)
@@ -55,8 +55,8 @@ def trained_like(tmp_path_factory: pytest.TempPathFactory) -> PatchScorer:
     """A small exported network with random weights."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
+    from mandora.core.settings import DamageSettings
     from mandora.damage.network import DamageNet
-    from mandora.settings import DamageSettings
     from mandora.training.export import export_damage
 
     settings = DamageSettings(patch_px=SIZE, widths=(4, 6), condition_width=4)

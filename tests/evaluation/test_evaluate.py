@@ -13,25 +13,25 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mandora.anatomy import POINTS, TARGET_INDEX, Limb, Slot
-from mandora.bundle import open_bundle
-from mandora.cli import app
-from mandora.cohorts.layouts import open_dataset
+from mandora.cli.main import app
+from mandora.core.anatomy import POINTS, TARGET_INDEX, Limb, Slot
+from mandora.core.errors import UntrainedLimb
+from mandora.core.geometry import Box
+from mandora.core.records import Reason, read_result
+from mandora.core.settings import SimulateSettings
 from mandora.damage.evidence import PatchEvidence
-from mandora.errors import UntrainedLimb
-from mandora.geometry import Box
+from mandora.datasets.layouts import open_dataset
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.phantom.cohort import simulate_cohort
-from mandora.pipeline import Pipeline
-from mandora.records import Reason, read_result
-from mandora.settings import SimulateSettings
+from mandora.model.bundle import open_bundle
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.cohort.cohort import simulate_cohort
 
 pytest.importorskip("matplotlib")
 
 from mandora.evaluation.assess import assess, limb_distances, space_dice
-from mandora.evaluation.claims import FAMILY_TITLES
 from mandora.evaluation.evaluate import evaluate
+from mandora.reproduce.claims import FAMILY_TITLES
 
 PATIENTS = 3
 

@@ -15,17 +15,17 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from mandora.anatomy import POINTS, SITES, Damage, JointGroup, Limb
+from mandora.core.anatomy import POINTS, SITES, Damage, JointGroup, Limb
 from mandora.evaluation import figures as f
-from mandora.evaluation.figures_joint_maps import (
+from mandora.evaluation.figures.joint_maps import (
     DOUBLE_LINE,
     HIGHLIGHT,
     SINGLE_LINE,
     family_edges,
     group_edges,
 )
-from mandora.evaluation.figures_readers import count_grades
-from mandora.evaluation.figures_style import FAMILY_ORDER, GROUP_COLOURS, p_text
+from mandora.evaluation.figures.readers import count_grades
+from mandora.evaluation.figures.style import FAMILY_ORDER, GROUP_COLOURS, p_text
 
 N = len(SITES)
 WILCOXON = "one-sided paired Wilcoxon signed-rank test, exact"

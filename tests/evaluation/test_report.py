@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.evaluation import Number
-from mandora.evaluation.claims import CLAIMS, SORTS, Verdict, complete, counts
+from mandora.core.records import RESEARCH_NOTICE
 from mandora.evaluation.report import (
     REASON_COLUMN,
     FigureView,
@@ -21,7 +20,8 @@ from mandora.evaluation.report import (
     write_report,
     write_table,
 )
-from mandora.records import RESEARCH_NOTICE
+from mandora.metrics import Number
+from mandora.reproduce.claims import CLAIMS, SORTS, Verdict, complete, counts
 
 EVIL = '<script>alert("P1")</script> & Söhne'
 VOID = {"meta", "img", "br", "col", "link", "input", "hr"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandora.geometry import Box
+from mandora.core.geometry import Box
 from mandora.images.channels import (
     GREY_RANGE,
     KNOTS,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandora.anatomy import Limb, Side
+from mandora.core.anatomy import Limb, Side
 from mandora.images.dicom import read_dicom, read_tags
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_tags, read_radiograph

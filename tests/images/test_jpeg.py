@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from mandora.batch import example_films
 from mandora.images import jpeg
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_labels, read_radiograph
+from mandora.scoring import example_films
 
 SIZE = 300  # bytes of a damage
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.anatomy import Limb, Side
+from mandora.core.anatomy import Limb, Side
 from mandora.images.radiograph import (
     Radiograph,
     UnreadableFilm,

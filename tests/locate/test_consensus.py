@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mandora.core.settings import TrainLocateSettings, preset
 from mandora.locate.consensus import consensus as of_corner
-from mandora.settings import TrainLocateSettings, preset
 
 SIZE = (200.0, 100.0)
 NAN = (np.nan, np.nan)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandora.geometry import mirror_x
+from mandora.core.geometry import mirror_x
+from mandora.core.settings import TrainLocateSettings, preset
 from mandora.locate.decode import decode, find_peaks, largest_component
 from mandora.locate.targets import heat_maps, squares
-from mandora.settings import TrainLocateSettings, preset
 
 SIZE, SIGMA = 128, 1.6
 inner = st.floats(6, SIZE - 6)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINT_INDEX, POINTS, Limb, Side
-from mandora.geometry import Affine
+from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, Side
+from mandora.core.geometry import Affine
+from mandora.core.records import Reason
 from mandora.locate.locator import FoundPoints, Locator
 from mandora.locate.targets import heat_maps
 from mandora.locate.views import Look, View
-from mandora.records import Reason
 
 SIZE, STRIDE, SIGMA = 128, 2, 1.6
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.anatomy import POINTS, Limb
-from mandora.settings import LocateSettings, TrainLocateSettings, preset
+from mandora.core.anatomy import POINTS, Limb
+from mandora.core.settings import LocateSettings, TrainLocateSettings, preset
 
 pytest.importorskip("torch")
 import torch

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINTS, Limb, Side
+from mandora.core.anatomy import POINTS, Limb, Side
+from mandora.core.records import Reason
 from mandora.locate.published import FilmRule, PublishedLocator
-from mandora.records import Reason
 
 HEIGHT, WIDTH, SIZE = 240, 160, 64
 TEMPLATE = np.array([[-0.5, 0.3], [-0.25, 0.1], [0.0, -0.1], [0.2, -0.2], [0.5, -0.1], [0.5, -0.6]])

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mandora.anatomy import Limb, Side
-from mandora.geometry import Affine
+from mandora.core.anatomy import Limb, Side
+from mandora.core.geometry import Affine
 from mandora.images.channels import standardise, whole_film
 from mandora.locate.views import (
     ZOOM,
@@ -19,7 +19,7 @@ from mandora.locate.views import (
     whole_looks,
     zoomed_look,
 )
-from mandora.phantom.patients import mean_shape
+from mandora.simulate.cohort.patients import mean_shape
 
 SIZE = 64
 EVERY = [View(*v) for v in product(range(4), (False, True), (False, True))]

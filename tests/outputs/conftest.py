@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, RA2_TOTALS, SLOTS, TARGETS, Slot, Target
-from mandora.damage.evidence import PatchEvidence
-from mandora.geometry import Box
-from mandora.records import (
+from mandora.core.anatomy import POINTS, RA2_TOTALS, SLOTS, TARGETS, Slot, Target
+from mandora.core.geometry import Box
+from mandora.core.records import (
     FilmRecord,
     JointScore,
     ModelInfo,
@@ -21,6 +20,7 @@ from mandora.records import (
     StudyResult,
     Total,
 )
+from mandora.damage.evidence import PatchEvidence
 
 SIZE_WH = (320, 480)
 HALF = 18.0

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mandora.core.geometry import Box
 from mandora.damage.evidence import PatchEvidence
-from mandora.geometry import Box
 from mandora.outputs.crops import cut, film_image, joint_crops
 
 

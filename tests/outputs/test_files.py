@@ -4,13 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mandora.cells import csv_text
-from mandora.files import OutputError
-from mandora.outputs.files import (
-    RowFile,
-    check_file_stem,
-    make_output_folder,
-)
+from mandora.core.cells import csv_text
+from mandora.core.files import OutputError
+from mandora.outputs.files import RowFile, check_file_stem, make_output_folder
 
 
 @pytest.mark.parametrize("folder", ["/proc/mandora-out", "/sys/mandora-out"])

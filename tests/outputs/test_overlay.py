@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.anatomy import FAMILIES, Damage, Limb
-from mandora.outputs.overlay import (
-    LONG_SIDE_PX,
-    draw_overlay,
-    missing_lines,
-    severity_step,
-)
+from mandora.core.anatomy import FAMILIES, Damage, Limb
+from mandora.outputs.overlay import LONG_SIDE_PX, draw_overlay, missing_lines, severity_step
 
 
 def _on(patient, slot: str):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mandora.core.records import RESEARCH_NOTICE, StudyResult
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
-from mandora.records import RESEARCH_NOTICE, StudyResult
 
 
 class _Page(HTMLParser):

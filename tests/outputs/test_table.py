@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mandora.anatomy import RA2_COLUMNS, TARGETS
-from mandora.cohorts.ra2 import Template
-from mandora.files import OutputError
+from mandora.core.anatomy import RA2_COLUMNS, TARGETS
+from mandora.core.files import OutputError
+from mandora.core.records import Reason
+from mandora.datasets.formats.ra2 import Template
 from mandora.outputs.table import TableWriter
-from mandora.records import Reason
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

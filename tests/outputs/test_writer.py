@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mandora.files import OutputError
+from mandora.core.files import OutputError
+from mandora.core.records import Reason, read_result
 from mandora.outputs.writer import ResultWriter
-from mandora.records import Reason, read_result
 
 
 def _files(out: Path) -> set[str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.anatomy import SITES, TARGETS, Damage, Limb, Side, Target, target, tree_features
+from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Target, target, tree_features
 from mandora.symmetry.features import feature_rows, target_values
 
 MCP2 = target("LH-mcp2:narrowing").site

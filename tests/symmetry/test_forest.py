@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandora.anatomy import SITES, TARGETS, Limb
-from mandora.errors import InputError
+from mandora.core.anatomy import SITES, TARGETS, Limb
+from mandora.core.errors import InputError
 from mandora.symmetry.features import feature_rows, target_columns
 from mandora.symmetry.forest import JointForest, blend, rescale
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mandora.images.channels import standardise
-from mandora.settings import (
+from mandora.core.settings import (
     FilmChangeSettings,
     PatchChangeSettings,
     TrainDamageSettings,
     TrainLocateSettings,
     preset,
 )
+from mandora.images.channels import standardise
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")

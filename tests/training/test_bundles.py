@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import Limb
-from mandora.bundle import Licence, open_bundle
-from mandora.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, model_files
-from mandora.settings import (
+from mandora.core.anatomy import Limb
+from mandora.core.settings import (
     DamageSettings,
     LocateSettings,
     Settings,
@@ -21,6 +19,8 @@ from mandora.settings import (
     TrainSymmetrySettings,
     preset,
 )
+from mandora.model.bundle import Licence, open_bundle
+from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, model_files
 from mandora.training.bundles import contract_of, make_bundle
 from mandora.training.runs import DATA_FILE, RESULT_FILE
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.errors import InputError
+from mandora.core.errors import InputError
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.training import cache
@@ -297,7 +297,7 @@ def test_what_a_killed_run_left_does_not_take_the_room(
 
 PICKLED = """
 import numpy as np
-from mandora.errors import InputError
+from mandora.core.errors import InputError
 
 def make(index):
     if index == 3:

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINT_INDEX, POINTS, Damage, JointGroup, Limb
-from mandora.damage.patches import cut_patches
-from mandora.geometry import Box
-from mandora.images.channels import FilmStatistics, sample_box, standardise
-from mandora.phantom.patients import mean_shape
-from mandora.settings import (
+from mandora.core.anatomy import POINT_INDEX, POINTS, Damage, JointGroup, Limb
+from mandora.core.geometry import Box
+from mandora.core.settings import (
     DamageSettings,
     LoopSettings,
     PatchChangeSettings,
     TrainDamageSettings,
     preset,
 )
+from mandora.damage.patches import cut_patches
+from mandora.images.channels import FilmStatistics, sample_box, standardise
+from mandora.simulate.cohort.patients import mean_shape
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")

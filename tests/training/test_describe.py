@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mandora.anatomy import FAMILIES, Damage, Limb
-from mandora.settings import (
+from mandora.core.anatomy import FAMILIES, Damage, Limb
+from mandora.core.settings import (
     DamageSettings,
     LocateSettings,
     TrainDamageSettings,

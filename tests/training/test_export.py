@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from mandora.anatomy import SITES, TARGETS, Damage, Limb, Site
-from mandora.bundle import default_bundle, open_bundle
-from mandora.inference import Network
-from mandora.settings import DamageSettings, LocateSettings, SymmetrySettings
+from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Site
+from mandora.core.inference import Network
+from mandora.core.settings import DamageSettings, LocateSettings, SymmetrySettings
+from mandora.model.bundle import default_bundle, open_bundle
 from mandora.symmetry.forest import JointForest
 
 pytest.importorskip("torch")

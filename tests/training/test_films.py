@@ -11,17 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
-from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
-from mandora.cohorts.outlines import Outline
-from mandora.phantom.patients import Patient, draw_patient, mean_shape
+from mandora.core.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
+from mandora.datasets.outlines import Outline
+from mandora.simulate.cohort.patients import Patient, draw_patient, mean_shape
 from mandora.training import films as films_module
-from mandora.training.films import (
-    LabelledFilms,
-    SimulatedFilms,
-    TrainingFilm,
-    space_between,
-)
+from mandora.training.films import LabelledFilms, SimulatedFilms, TrainingFilm, space_between
 
 LH, RH = Slot(Side.LEFT, Limb.HAND), Slot(Side.RIGHT, Limb.HAND)
 LF, RF = Slot(Side.LEFT, Limb.FOOT), Slot(Side.RIGHT, Limb.FOOT)

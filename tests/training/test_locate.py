@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, Limb
-from mandora.errors import InputError
+from mandora.core.anatomy import POINTS, Limb
+from mandora.core.errors import InputError
+from mandora.core.settings import FilmChangeSettings, LocateSettings, LoopSettings
 from mandora.images.channels import published_film_channels, standardise, stretched_film
 from mandora.locate.decode import decode
 from mandora.locate.targets import heat_maps
-from mandora.settings import FilmChangeSettings, LocateSettings, LoopSettings
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")

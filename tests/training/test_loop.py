@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from toy_task import ITEMS, SETTINGS, STEPS, ToyTask, assert_same, history, small_network, train
 
-from mandora.settings import LoopSettings
+from mandora.core.settings import LoopSettings
 from mandora.training import loop
 from mandora.training.checkpoint import load_network
 from mandora.training.loop import fit

@@ -4,7 +4,7 @@ from math import log
 
 import pytest
 
-from mandora.settings import DamageSettings
+from mandora.core.settings import DamageSettings
 
 pytest.importorskip("torch")
 import torch

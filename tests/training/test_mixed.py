@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from mandora.anatomy import POINTS, Limb, Side, Slot
-from mandora.cohorts.dataset import point_scores
-from mandora.phantom.patients import draw_patient, simulate_film
+from mandora.core.anatomy import POINTS, Limb, Side, Slot
+from mandora.datasets.dataset import point_scores
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.training.films import TrainingFilm
 from mandora.training.mixed import InflictedFilms, JoinedFilms
 

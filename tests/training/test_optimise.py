@@ -6,7 +6,7 @@ import warnings
 import pytest
 from pydantic import ValidationError
 
-from mandora.settings import LoopSettings, TrainDamageSettings, TrainLocateSettings, preset
+from mandora.core.settings import LoopSettings, TrainDamageSettings, TrainLocateSettings, preset
 
 pytest.importorskip("torch")
 import torch

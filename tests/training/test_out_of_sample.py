@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.anatomy import TARGET_INDEX, TARGETS, Limb, Side, Slot
-from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.core.anatomy import TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.locate.views import View
-from mandora.phantom.patients import draw_patient
+from mandora.simulate.cohort.patients import draw_patient
 from mandora.training import out_of_sample
 from mandora.training.out_of_sample import (
     SCORES_FILE,
@@ -154,7 +154,7 @@ import os, signal
 
 import numpy as np
 
-from mandora.anatomy import TARGETS
+from mandora.core.anatomy import TARGETS
 from mandora.training.out_of_sample import Seen
 
 def look(patients, files, contract, at_known_points, index):

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mandora.anatomy import (
+from mandora.core.anatomy import (
     POINT_INDEX,
     POINTS,
     SLOTS,
@@ -23,17 +23,17 @@ from mandora.anatomy import (
     Side,
     Slot,
 )
-from mandora.cohorts.dataset import Dataset, DatasetFilm
-from mandora.contract import DamageContract
+from mandora.core.geometry import Points
+from mandora.core.records import ModelInfo
+from mandora.core.settings import TrainDamageSettings, TrainLocateSettings, preset
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore, network_point
-from mandora.geometry import Points
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
-from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
-from mandora.pipeline import Pipeline
-from mandora.records import ModelInfo
-from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
-from mandora.stages import Stages
+from mandora.model.contract import DamageContract
+from mandora.model.loading import Stages
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.inference import Arrays, Network
+from mandora.core.inference import Arrays, Network
 from mandora.locate.published import FilmRule
 
 pytest.importorskip("onnx")

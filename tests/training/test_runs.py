@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.anatomy import TARGETS, Limb, Side, Slot
-from mandora.cohorts.content import content_digest
-from mandora.cohorts.dataset import Dataset, DatasetFilm
-from mandora.settings import TrainDamageSettings, TrainLocateSettings, preset
+from mandora.core.anatomy import TARGETS, Limb, Side, Slot
+from mandora.core.settings import TrainDamageSettings, TrainLocateSettings, preset
+from mandora.datasets.content import content_digest
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.training.runs import (
     DATA_FILE,
     RESULT_FILE,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mandora.cli import app
-from mandora.settings import Settings, TrainDamageSettings, TrainLocateSettings
-from mandora.settings import preset as real_preset
+from mandora.cli.main import app
+from mandora.core.settings import Settings, TrainDamageSettings, TrainLocateSettings
+from mandora.core.settings import preset as real_preset
 
 pytest.importorskip("torch")
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mandora.anatomy import SLOTS
-from mandora.cohorts.annotations import no_points
-from mandora.cohorts.dataset import Dataset, DatasetFilm
-from mandora.settings import LoopSettings, SplitSettings, TrainDamageSettings, preset
+from mandora.core.anatomy import SLOTS
+from mandora.core.settings import LoopSettings, SplitSettings, TrainDamageSettings, preset
+from mandora.datasets.annotations import no_points
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.training.runs import Run
 from mandora.training.splits import (
     SPLITS_FILE,

@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.anatomy import FAMILIES, TARGETS, Damage, Limb
-from mandora.bundle import open_bundle
-from mandora.cohorts.layouts import open_dataset
-from mandora.phantom.cohort import simulate_cohort
-from mandora.settings import (
+from mandora.core.anatomy import FAMILIES, TARGETS, Damage, Limb
+from mandora.core.settings import (
     ReproduceSettings,
     SimulateSettings,
     TrainDamageSettings,
@@ -23,6 +20,9 @@ from mandora.settings import (
     TrainSymmetrySettings,
     preset,
 )
+from mandora.datasets.layouts import open_dataset
+from mandora.model.bundle import open_bundle
+from mandora.simulate.cohort.cohort import simulate_cohort
 
 pytest.importorskip("torch")
 

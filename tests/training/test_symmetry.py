@@ -3,18 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.anatomy import SITES, TARGETS, Limb, Side, Target, target, tree_features
-from mandora.settings import SymmetrySettings
+from mandora.core.anatomy import SITES, TARGETS, Limb, Side, Target, target, tree_features
+from mandora.core.settings import SymmetrySettings
 from mandora.symmetry.features import feature_rows, target_columns
 from mandora.symmetry.forest import JointForest, blend
 
 pytest.importorskip("sklearn")
-from mandora.training.symmetry import (
-    export_trees,
-    fit_site,
-    train_forest,
-    training_rows,
-)
+from mandora.training.symmetry import export_trees, fit_site, train_forest, training_rows
 
 MAXIMA = np.array([t.maximum for t in TARGETS])
 SMALL = SymmetrySettings(trees=8, depth=3, threads=1)

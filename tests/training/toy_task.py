@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mandora.settings import LoopSettings
+from mandora.core.settings import LoopSettings
 from mandora.training.loop import Outcome, fit
 from mandora.training.processes import join, shared_normalisation
 from mandora.training.task import Batch, Draw, Mean

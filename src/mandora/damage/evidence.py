@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.errors import InputError
-from mandora.geometry import Box
+from mandora.core.errors import InputError
+from mandora.core.geometry import Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,7 @@ class PatchEvidence:
     """One patch of one film, as it was scored.
 
     Attributes:
-        point: name of the localisation point, see :class:`mandora.anatomy.Point`.
+        point: name of the localisation point, see :class:`mandora.core.anatomy.Point`.
         box: the patch, px of the film; may reach beyond the film.
         mask: (S, S) float32, rows then columns, probability 0..1 that a pixel belongs to the
             joint space. It is stretched over ``box``, edge to edge, and oriented like the

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, N_POINTS, POINTS, Damage, Limb
-from mandora.errors import InputError
-from mandora.settings import DamageSettings
+from mandora.core.anatomy import FAMILIES, N_POINTS, POINTS, Damage, Limb
+from mandora.core.errors import InputError
+from mandora.core.settings import DamageSettings
 
 KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of scores
 FIRST_FOOT_POINT = len(POINTS[Limb.HAND])

@@ -2,11 +2,11 @@
 
 The default window follows the size of the limb, not of the film, so that a joint looks equally
 large whether one hand or two lie on the film: half side = ``half_window`` × the size of the limb,
-:func:`mandora.geometry.limb_size`, about as long as MCP2 to MCP5 or MTP1 to MTP5. The published
-window follows the film: half side = 192 px on a film of 4096 × 4096 px. Either is enlarged for the
-great toe as in the paper; the default's also where a bone of the wrist is larger than the window,
-so that erosions at its edges are seen. A window that reaches beyond the film is padded, never
-shifted or stretched.
+:func:`~mandora.core.geometry.limb_size`, about as long as MCP2 to MCP5 or MTP1 to MTP5. The
+published window follows the film: half side = 192 px on a film of 4096 × 4096 px. Either is
+enlarged for the great toe as in the paper; the default's also where a bone of the wrist is larger
+than the window, so that erosions at its edges are seen. A window that reaches beyond the film is
+padded, never shifted or stretched.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.anatomy import POINTS, Limb
-from mandora.errors import InputError
-from mandora.geometry import Box
+from mandora.core.anatomy import POINTS, Limb
+from mandora.core.errors import InputError
+from mandora.core.geometry import Box
 from mandora.images.channels import (
     FilmStatistics,
     background,
@@ -87,7 +87,8 @@ def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None =
     Args:
         settings: ``window`` chooses between the size of the limb and that of the film.
         film_hw: height and width of the film, px.
-        unit_px: size of the limb, :func:`mandora.geometry.limb_size`; a film's window needs none.
+        unit_px: size of the limb, :func:`~mandora.core.geometry.limb_size`;
+            a film's window needs none.
 
     Raises:
         ValueError: if the window follows the limb and its size is not known.

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import Damage, Limb
+from mandora.core.anatomy import Damage, Limb
+from mandora.core.errors import InputError
+from mandora.core.inference import Network
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore, network_input, on_film, site_at
-from mandora.errors import InputError
-from mandora.inference import Network
 
 BATCH = 2  # patches of 384 × 384 px per call: larger batches are no faster and cost 0.13 GB each
 

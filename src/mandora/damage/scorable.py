@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, JointGroup
+from mandora.core.anatomy import POINTS, JointGroup
+from mandora.core.records import Reason
 from mandora.damage.patches import Patch, enlargement
-from mandora.records import Reason
 
 MIN_WINDOW_PX = 22.0  # px of the film across a window; a joint space has then less than 2
 MAX_EDGE = 0.19  # share of the window over which the steepest edges rise: 2 joint spaces

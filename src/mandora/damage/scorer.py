@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import FAMILIES, POINTS, Damage, Limb, Site
+from mandora.core.anatomy import FAMILIES, POINTS, Damage, Limb, Site
+from mandora.core.inference import Network
 from mandora.damage.patches import Patch, half_window_px
-from mandora.inference import Network
 
 BATCH = 27  # patches per call: one side of a patient; larger batches only cost memory
 

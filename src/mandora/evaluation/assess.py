@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb
-from mandora.assembly import FilmResult, failed_film
-from mandora.cohorts.dataset import Dataset, DatasetFilm
+from mandora.core.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb
+from mandora.core.errors import InputError
+from mandora.core.geometry import limb_size
+from mandora.core.records import REASON_TEXT, Reason
 from mandora.damage.evidence import PatchEvidence
-from mandora.errors import InputError
-from mandora.evaluation import Floats
-from mandora.evaluation.gathered import Arrays
-from mandora.failures import why_failed
-from mandora.geometry import limb_size
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.phantom.patients import mean_shape
-from mandora.pipeline import Pipeline
-from mandora.records import REASON_TEXT, Reason
+from mandora.metrics import Floats
+from mandora.reproduce.gathered import Arrays
+from mandora.scoring.assembly import FilmResult, failed_film
+from mandora.scoring.failures import why_failed
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.cohort.patients import mean_shape
 
 MOST_POINTS = max(len(points) for points in POINTS.values())
 MASK_THRESHOLD = 0.5  # probability from which a pixel counts as joint space
@@ -40,8 +40,8 @@ class Assessed:
             Marks beyond the edge of a film are not in ``true``: nobody can find such a joint.
         beyond: (F,) number of the marks that are left out of ``true``; 0 if the film could not be
             read, for its size is not known.
-        unit: (F,) px, size of the limb (:func:`mandora.geometry.limb_size`) by the marks on the
-            film and beyond it; NaN with fewer than two.
+        unit: (F,) px, size of the limb (:func:`~mandora.core.geometry.limb_size`) by the marks on
+            the film and beyond it; NaN with fewer than two.
         dice: (F, P) overlap of the joint space with the marked one, 0..1; NaN where none is marked
             in the patch, or there is no patch.
         scores: ``patient``, ``fold`` (N,), ``official`` (N, 86) labels, and for the frames

@@ -10,24 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, TARGETS, JointGroup, Limb
-from mandora.bundle import Bundle
-from mandora.cohorts.dataset import Dataset
-from mandora.contract import IntervalContract
-from mandora.evaluation import GROUPS, Floats, Number, figures, grade
+from mandora.core.anatomy import POINTS, TARGETS, JointGroup, Limb
+from mandora.core.files import write_atomically
+from mandora.core.records import REASON_TEXT
+from mandora.datasets.dataset import Dataset
+from mandora.evaluation import figures
 from mandora.evaluation.assess import Assessed, assess, limb_distances
-from mandora.evaluation.bootstrap import interval_of, intervals
-from mandora.evaluation.claims import FAMILY_TITLES
-from mandora.evaluation.conformal import coverage
 from mandora.evaluation.report import FigureView, Section, TableView, write_report
-from mandora.evaluation.results import figure_view
-from mandora.evaluation.results_localisation import distances, located
-from mandora.evaluation.results_readers import RESAMPLES, all_measures, totals
-from mandora.files import write_atomically
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
-from mandora.pipeline import Pipeline
-from mandora.records import REASON_TEXT
+from mandora.metrics import GROUPS, Floats, Number, grade
+from mandora.metrics.bootstrap import interval_of, intervals
+from mandora.metrics.conformal import coverage
+from mandora.model.bundle import Bundle
+from mandora.model.contract import IntervalContract
+from mandora.reproduce.claims import FAMILY_TITLES
+from mandora.reproduce.localisation import distances, located
+from mandora.reproduce.readers import RESAMPLES, all_measures, totals
+from mandora.reproduce.results import figure_view
+from mandora.scoring.pipeline import Pipeline
 
 METRICS_FILE = "metrics.json"
 TITLE, KICKER = "A model tried on a labelled data set", "Found beside what is known"

@@ -18,12 +18,12 @@ from typing import Any, TypeGuard
 
 import jinja2
 
-from mandora.cells import csv_text
-from mandora.errors import InputError
-from mandora.evaluation import Number
-from mandora.evaluation.claims import SORTS, Verdict, counts
-from mandora.files import write_atomically
-from mandora.records import RESEARCH_NOTICE
+from mandora.core.cells import csv_text
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.records import RESEARCH_NOTICE
+from mandora.metrics import Number
+from mandora.reproduce.claims import SORTS, Verdict, counts
 
 REPORT_FILE, TABLES_FOLDER = "report.html", "tables"
 TITLE = "The experiments of the Mandora paper, repeated"
@@ -144,7 +144,7 @@ def write_report(
         folder: an existing one, with the figures; older files of the same names are replaced.
         head: facts about the run, by the words that stand before them: data set, patients,
             films, folds, preset, versions, date, minutes. Mappings and sequences become lists.
-        claims: see :func:`mandora.evaluation.claims.complete`; without any, nothing is said of
+        claims: see :func:`mandora.reproduce.claims.complete`; without any, nothing is said of
             what the paper states.
         sections: in the order of the report.
         title: the heading of the whole.

@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from mandora.errors import InputError
-from mandora.geometry import Affine, Box, box_to_grid, mirror_x
+from mandora.core.errors import InputError
+from mandora.core.geometry import Affine, Box, box_to_grid, mirror_x
 
 
 def standardise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mandora.anatomy import Side
+from mandora.core.anatomy import Side
 from mandora.images import jpeg
 from mandora.images.radiograph import (
     AGAIN,

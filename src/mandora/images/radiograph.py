@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import Limb, Side
-from mandora.errors import InputError
+from mandora.core.anatomy import Limb, Side
+from mandora.core.errors import InputError
 
 Pixels = NDArray[np.float32]
 """(H, W) float32, 0..1, bright bone."""

@@ -18,8 +18,9 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
-from mandora.anatomy import Limb, Side
-from mandora.files import AnyPath
+from mandora.core.anatomy import Limb, Side
+from mandora.core.files import AnyPath
+from mandora.core.inputs import NotRegular, open_regular
 from mandora.images.apart import decoded
 from mandora.images.dicom import is_dicom
 from mandora.images.radiograph import (
@@ -32,7 +33,6 @@ from mandora.images.radiograph import (
     UnreadableFilm,
 )
 from mandora.images.raster import Stored, is_quick, read_raster, read_stored
-from mandora.inputs import NotRegular, open_regular
 
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 8 << 20  # few DICOM files have more in front of their pixels

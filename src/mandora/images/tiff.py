@@ -11,12 +11,7 @@ import struct
 import zlib
 
 from mandora.images import jpeg
-from mandora.images.radiograph import (
-    DAMAGED,
-    SEVERAL_PICTURES,
-    UnreadableFilm,
-    check_size,
-)
+from mandora.images.radiograph import DAMAGED, SEVERAL_PICTURES, UnreadableFilm, check_size
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 258, 259, 277, 284

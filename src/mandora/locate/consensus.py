@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.geometry import as_points
+from mandora.core.geometry import as_points
 
 _ENOUGH = 3  # with more places than this, one may be an outlier
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.geometry import Points
+from mandora.core.geometry import Points
 
 _FLOOR = 1e-6  # heat below this says nothing about the shape of a peak
 _APART_PX = 6  # heat-map px around a peak where no other is looked for

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mandora.anatomy import Limb, Side
-from mandora.geometry import Affine, Box, Points, box_to_grid
-from mandora.inference import Network
+from mandora.core.anatomy import Limb, Side
+from mandora.core.geometry import Affine, Box, Points, box_to_grid
+from mandora.core.inference import Network
+from mandora.core.records import Reason
 from mandora.locate.decode import find_peaks
 from mandora.locate.shape import ShapeFit, fit_shapes, judge
 from mandora.locate.views import (
@@ -28,7 +29,6 @@ from mandora.locate.views import (
     whole_looks,
     zoomed_look,
 )
-from mandora.records import Reason
 
 CLEAR_FIT = {Limb.HAND: 0.6, Limb.FOOT: 0.7}
 """Fit from which a limb is beyond doubt, so that no other view of the film is tried."""

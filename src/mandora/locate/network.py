@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mandora.anatomy import POINTS, Limb
-from mandora.errors import InputError
-from mandora.settings import LocateSettings
+from mandora.core.anatomy import POINTS, Limb
+from mandora.core.errors import InputError
+from mandora.core.settings import LocateSettings
 
 
 def build_locate_net(limb: Limb, settings: LocateSettings) -> nn.Module:

@@ -15,22 +15,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import POINTS, Limb, Side
-from mandora.errors import InputError
-from mandora.geometry import Affine, Points, mirror_x
-from mandora.images.channels import (
-    published_film_channels,
-    standardise,
-    stretched_film,
-    whole_film,
-)
-from mandora.inference import Network
+from mandora.core.anatomy import POINTS, Limb, Side
+from mandora.core.errors import InputError
+from mandora.core.geometry import Affine, Points, mirror_x
+from mandora.core.inference import Network
+from mandora.core.records import Reason
+from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.consensus import consensus
 from mandora.locate.decode import decode, largest_component
 from mandora.locate.locator import FoundPoints
 from mandora.locate.shape import judge
 from mandora.locate.views import View
-from mandora.records import Reason
 
 _NO_HEAT = 1e-6  # a point that was not found has none, whatever the threshold
 

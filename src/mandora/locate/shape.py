@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.geometry import Points, fit_similarity
+from mandora.core.geometry import Points, fit_similarity
 from mandora.locate.decode import Peaks
 
 GROSS_ERROR = 0.7  # a point this far from where the rest of the limb puts it is wrong, in units

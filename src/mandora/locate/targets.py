@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.geometry import Points, as_points
+from mandora.core.geometry import Points, as_points
 
 
 def heat_maps(points: Points, size_px: int, stride: int, sigma_px: float) -> NDArray[np.float32]:

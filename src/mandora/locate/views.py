@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mandora.anatomy import Limb, Side
-from mandora.geometry import Affine, Box, Points, box_to_grid, fit_similarity, mirror_x
+from mandora.core.anatomy import Limb, Side
+from mandora.core.geometry import Affine, Box, Points, box_to_grid, fit_similarity, mirror_x
 from mandora.images.channels import sample_box, standardise
 
 ZOOM = {Limb.HAND: 0.30, Limb.FOOT: 0.45}

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mandora.core.errors import InputError
+from mandora.core.geometry import Box
 from mandora.damage.evidence import PatchEvidence
-from mandora.errors import InputError
-from mandora.geometry import Box
 
 MASK_RGB = (255, 48, 48)
 MASK_ALPHA = 0.5

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mandora.cells import csv_text
-from mandora.errors import InputError
-from mandora.files import OutputError, beside, write_atomically
+from mandora.core.cells import csv_text
+from mandora.core.errors import InputError
+from mandora.core.files import OutputError, beside, write_atomically
 
 _MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
 
@@ -45,7 +45,7 @@ class RowFile:
         return self._file.closed
 
     def append(self, text: str) -> None:
-        """Append whole rows, see :func:`mandora.cells.csv_text`.
+        """Append whole rows, see :func:`mandora.core.cells.csv_text`.
 
         Raises:
             OutputError: if the disk refuses; the file then holds what it held before.

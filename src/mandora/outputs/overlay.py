@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mandora.anatomy import POINTS, Damage, JointGroup, Point, target
+from mandora.core.anatomy import POINTS, Damage, JointGroup, Point, target
+from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, JointScore
 from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.crops import MASK_RGB, film_image, tint
 from mandora.outputs.labels import Rect, place_beside, stack_in_margin
-from mandora.records import REASON_TEXT, RESEARCH_NOTICE, JointScore
 
 LONG_SIDE_PX = 1400
 """Longest side of an overlay, px (a long list of missing joints may add some lines)."""

@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from mandora.anatomy import FAMILIES, POINTS, SLOTS, Damage, Limb, Side, Slot, Target, target
-from mandora.records import REASON_TEXT, JointScore, StudyResult, Total
+from mandora.core.anatomy import FAMILIES, POINTS, SLOTS, Damage, Limb, Side, Slot, Target, target
+from mandora.core.records import REASON_TEXT, JointScore, StudyResult, Total
 
 # at these sizes four noisy films still make a report of less than 3 MB
 _OVERLAY_BYTES = 400_000

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mandora.anatomy import RA2_COLUMNS
-from mandora.cells import csv_text
-from mandora.cohorts.ra2 import Template, format_row
-from mandora.errors import InputError
-from mandora.files import write_atomically
+from mandora.core.anatomy import RA2_COLUMNS
+from mandora.core.cells import csv_text
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.records import JointScore, Reason, Status, StudyResult
+from mandora.datasets.formats.ra2 import Template, format_row
 from mandora.outputs.files import RowFile
-from mandora.records import JointScore, Reason, Status, StudyResult
 
 JOINT_COLUMNS: tuple[str, ...] = (
     "patient", "film", "side", "site", "kind", "x", "y", "score", "grade", "low", "high", "status",

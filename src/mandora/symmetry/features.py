@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.anatomy import SITES, TARGET_INDEX, TARGETS, Side, Site, Target, tree_features
-from mandora.errors import InputError
+from mandora.core.anatomy import SITES, TARGET_INDEX, TARGETS, Side, Site, Target, tree_features
+from mandora.core.errors import InputError
 
 N_SIDES = len(Side)
 N_ORDERS = 2
@@ -101,7 +101,7 @@ def as_score_table(scores: ArrayLike, name: str = "scores") -> NDArray[np.float6
     if table.ndim != 2 or table.shape[1] != len(TARGETS):
         raise InputError(
             f"{name} must have shape (patients, {len(TARGETS)}), one column for each of "
-            f"mandora.anatomy.TARGETS, got {table.shape}"
+            f"mandora.core.anatomy.TARGETS, got {table.shape}"
         )
     if np.isinf(table).any():
         row, column = np.argwhere(np.isinf(table))[0]

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.anatomy import SITES, TARGETS
-from mandora.errors import InputError
-from mandora.files import write_atomically
-from mandora.inputs import open_regular
+from mandora.core.anatomy import SITES, TARGETS
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.inputs import open_regular
 from mandora.symmetry.features import (
     N_ORDERS,
     N_SIDES,

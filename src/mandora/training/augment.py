@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mandora.geometry import Box
-from mandora.settings import FilmChangeSettings, PatchChangeSettings
+from mandora.core.geometry import Box
+from mandora.core.settings import FilmChangeSettings, PatchChangeSettings
 from mandora.training.task import Batch
 
 Key = tuple[int, int, int]

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mandora.errors import InputError
-from mandora.settings import LoopSettings
+from mandora.core.errors import InputError
+from mandora.core.settings import LoopSettings
 from mandora.training.processes import Processes
 from mandora.training.task import Batch, Draw, Task
 

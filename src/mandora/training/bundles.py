@@ -10,19 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mandora import __version__
-from mandora.anatomy import POINTS, Limb
-from mandora.bundle import CARD, Bundle, BundleInfo, Licence, write_bundle
-from mandora.contract import (
-    SYMMETRY_FILE,
-    Contract,
-    DamageContract,
-    LocateContract,
-    SymmetryContract,
-    model_files,
-)
-from mandora.errors import InputError
-from mandora.phantom.patients import mean_shape
-from mandora.settings import (
+from mandora.core.anatomy import POINTS, Limb
+from mandora.core.errors import InputError
+from mandora.core.settings import (
     PRESETS,
     LocateSettings,
     TrainDamageSettings,
@@ -30,13 +20,17 @@ from mandora.settings import (
     TrainSymmetrySettings,
     preset,
 )
-from mandora.training.runs import (
-    DATA_FILE,
-    RESULT_FILE,
-    SIMULATED,
-    changed_settings,
-    further_data,
+from mandora.model.bundle import CARD, Bundle, BundleInfo, Licence, write_bundle
+from mandora.model.contract import (
+    SYMMETRY_FILE,
+    Contract,
+    DamageContract,
+    LocateContract,
+    SymmetryContract,
+    model_files,
 )
+from mandora.simulate.cohort.patients import mean_shape
+from mandora.training.runs import DATA_FILE, RESULT_FILE, SIMULATED, changed_settings, further_data
 
 PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
 

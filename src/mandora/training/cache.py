@@ -23,12 +23,12 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.errors import InputError
-from mandora.files import write_atomically
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.inputs import open_regular
+from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.source import code_digest
 from mandora.images.read import read_radiograph
-from mandora.inputs import open_regular
-from mandora.source import code_digest
-from mandora.workers import KILLED_ALONE, in_order
 
 _DEPTH = 65535
 _LOCK = "lock"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mandora.errors import InputError
+from mandora.core.errors import InputError
 from mandora.images.channels import FLAT, GREY_RANGE, KNOTS, FilmStatistics
 
 

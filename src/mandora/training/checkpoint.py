@@ -21,9 +21,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mandora.errors import InputError
-from mandora.files import OutputError, write_atomically
-from mandora.settings import LoopSettings
+from mandora.core.errors import InputError
+from mandora.core.files import OutputError, write_atomically
+from mandora.core.settings import LoopSettings
 from mandora.training.history import finite
 
 Tensors = dict[str, Tensor]

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mandora.errors import InputError
-from mandora.files import write_atomically
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
 from mandora.training.history import OWN
 
 CURVES_FILE = "curves.png"

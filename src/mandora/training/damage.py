@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, POINTS, Damage, JointGroup, Limb
+from mandora.core.anatomy import FAMILIES, POINTS, Damage, JointGroup, Limb
+from mandora.core.errors import InputError
+from mandora.core.geometry import Box, limb_size
+from mandora.core.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
 from mandora.damage.network import point_maxima
 from mandora.damage.patches import half_window_px, window_box
 from mandora.damage.scorer import network_point, site_at
-from mandora.errors import InputError
-from mandora.geometry import Box, limb_size
 from mandora.images.channels import FilmStatistics, background, sample_box
-from mandora.phantom.patients import mean_shape
-from mandora.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
+from mandora.simulate.cohort.patients import mean_shape
 from mandora.training.augment import (
     Change,
     as_batch,

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, N_POINTS, POINTS, SITES, SLOTS, Damage, Limb, Side
+from mandora.core.anatomy import FAMILIES, N_POINTS, POINTS, SITES, SLOTS, Damage, Limb, Side
+from mandora.core.errors import InputError
+from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.network import DamageNet, build_damage_net
-from mandora.errors import InputError
 from mandora.locate.network import build_locate_net
-from mandora.settings import DamageSettings, LocateSettings
 
 Shape = tuple[int, ...]
 

@@ -22,17 +22,17 @@ from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.errors import InputError
+from mandora.core.files import beside, write_atomically
+from mandora.core.geometry import limb_size
+from mandora.core.inference import Arrays, Network
+from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import PatchRule, network_input, network_point
-from mandora.errors import InputError
-from mandora.files import beside, write_atomically
-from mandora.geometry import limb_size
-from mandora.inference import Arrays, Network
 from mandora.locate.published import FilmRule
-from mandora.phantom.patients import draw_patient, mean_shape, simulate_film
-from mandora.phantom.render import SimulatedFilm
-from mandora.settings import DamageSettings, LocateSettings
+from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.xray.render import SimulatedFilm
 from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
 from mandora.symmetry.forest import JointForest
 

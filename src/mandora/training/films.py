@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
-from mandora.cohorts.content import content_digest
-from mandora.cohorts.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
-from mandora.errors import InputError
-from mandora.geometry import Box, Points
+from mandora.core.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
+from mandora.core.errors import InputError
+from mandora.core.geometry import Box, Points
+from mandora.core.source import code_digest
+from mandora.datasets.content import content_digest
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
 from mandora.images.read import read_labels, read_radiograph
 from mandora.locate.views import view_of_points
-from mandora.phantom.patients import draw_patient, mean_shape, simulate_film, simulate_pair
-from mandora.source import code_digest
+from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film, simulate_pair
 from mandora.training.cache import FilmCache
 
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mandora.errors import InputError
-from mandora.files import write_atomically
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
 
 HISTORY_FILE = "history.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"

@@ -11,17 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.anatomy import POINTS
-from mandora.errors import InputError
-from mandora.images.channels import (
-    published_film_channels,
-    standardise,
-    stretched_film,
-    whole_film,
-)
+from mandora.core.anatomy import POINTS
+from mandora.core.errors import InputError
+from mandora.core.settings import FilmChangeSettings, LocateSettings
+from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.decode import decode, largest_component
 from mandora.locate.targets import heat_maps, squares
-from mandora.settings import FilmChangeSettings, LocateSettings
 from mandora.training.augment import (
     Change,
     as_batch,

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from mandora.errors import InputError
-from mandora.settings import LoopSettings
+from mandora.core.errors import InputError
+from mandora.core.settings import LoopSettings
 from mandora.training.batches import Batches
 from mandora.training.checkpoint import (
     BEST_FILE,

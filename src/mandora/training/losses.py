@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from mandora.core.settings import DamageSettings
 from mandora.damage.network import DamageOutput
-from mandora.settings import DamageSettings
 from mandora.training.task import Mean
 
 IGNORED = -0.5  # labels below this do not count

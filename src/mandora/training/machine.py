@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
-from mandora.errors import InputError
-from mandora.settings import LoopSettings
+from mandora.core.errors import InputError
+from mandora.core.settings import LoopSettings
 
 # What torch and the operating system say when there is no memory left. A loader that is killed
 # was nearly always killed by the system for its memory; a bus error is a full /dev/shm.

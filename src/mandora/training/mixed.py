@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
-from mandora.errors import InputError
-from mandora.phantom.inflict import inflict
-from mandora.source import code_digest
+from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
+from mandora.core.errors import InputError
+from mandora.core.source import code_digest
+from mandora.inflict.film import inflict
 from mandora.training.films import Films, TrainingFilm
 
 DAMAGED_SHARE = 0.4  # sites of a copy that are damaged

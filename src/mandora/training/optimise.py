@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mandora.settings import LoopSettings
+from mandora.core.settings import LoopSettings
 
 WARM_UP = 0.15  # share of a one-cycle schedule in which the rate rises
 BETAS = (0.9, 0.999)

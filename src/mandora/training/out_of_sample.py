@@ -20,22 +20,22 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.anatomy import SLOTS, TARGETS, Slot
-from mandora.cohorts.content import content_digest
-from mandora.cohorts.dataset import Dataset, DatasetFilm
-from mandora.contract import Contract, model_files
-from mandora.errors import InputError
-from mandora.files import write_atomically
-from mandora.geometry import Points
+from mandora.core.anatomy import SLOTS, TARGETS, Slot
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.geometry import Points
+from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.records import ModelInfo
+from mandora.core.source import code_digest
+from mandora.datasets.content import content_digest
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.views import View
-from mandora.phantom.patients import draw_patient, simulate_film
-from mandora.pipeline import Pipeline
-from mandora.records import ModelInfo
-from mandora.source import code_digest
-from mandora.stages import Stages
-from mandora.workers import KILLED_ALONE, in_order
+from mandora.model.contract import Contract, model_files
+from mandora.model.loading import Stages
+from mandora.scoring.pipeline import Pipeline
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 SCORES_FILE = "patch_scores.jsonl"
 

@@ -30,9 +30,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from mandora.errors import InputError
-from mandora.geometry import Points
-from mandora.inference import Arrays, Network
+from mandora.core.errors import InputError
+from mandora.core.geometry import Points
+from mandora.core.inference import Arrays, Network
 
 MAX_SCORE_CHANGE = 0.05  # SvH points, mean over held-out patches, of either kind of damage
 MAX_R_DROP = 0.005  # loss of Pearson's r with the true scores

@@ -16,19 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mandora.cohorts.content import content_digest
-from mandora.cohorts.dataset import Dataset
-from mandora.errors import InputError
-from mandora.files import write_atomically
-from mandora.settings import LoopSettings, Settings, SplitSettings
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.settings import LoopSettings, Settings, SplitSettings
+from mandora.datasets.content import content_digest
+from mandora.datasets.dataset import Dataset
 from mandora.training.checkpoint import BEST_FILE, LAST_FILE, WITHOUT_EFFECT
-from mandora.training.splits import (
-    Split,
-    check_choice,
-    run_split,
-    split_patients,
-    with_held,
-)
+from mandora.training.splits import Split, check_choice, run_split, split_patients, with_held
 
 DATA_FILE, RESULT_FILE = "data.json", "result.json"
 SIMULATED = "simulated"

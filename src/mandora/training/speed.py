@@ -20,17 +20,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mandora.anatomy import FAMILIES, Damage, Limb
-from mandora.damage.network import build_damage_net
-from mandora.errors import InputError
-from mandora.locate.network import build_locate_net
-from mandora.settings import (
+from mandora.core.anatomy import FAMILIES, Damage, Limb
+from mandora.core.errors import InputError
+from mandora.core.parallel.workers import apart
+from mandora.core.settings import (
     PRESETS,
     LoopSettings,
     TrainDamageSettings,
     TrainLocateSettings,
     preset,
 )
+from mandora.damage.network import build_damage_net
+from mandora.locate.network import build_locate_net
 from mandora.training.batches import Batches
 from mandora.training.damage import DamageTask, prepare_patches, stored_px
 from mandora.training.films import SimulatedFilms
@@ -41,7 +42,6 @@ from mandora.training.machine import arithmetic, choose_device, half_type
 from mandora.training.optimise import make_optimiser
 from mandora.training.processes import Processes
 from mandora.training.task import Task
-from mandora.workers import apart
 
 Stage = Literal["locate", "damage"]
 FAMILY = (Limb.FOOT, Damage.NARROWING)  # the published network that is measured

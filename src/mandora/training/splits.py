@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.errors import InputError
-from mandora.files import write_atomically
-from mandora.settings import LoopSettings, SplitSettings
+from mandora.core.errors import InputError
+from mandora.core.files import write_atomically
+from mandora.core.settings import LoopSettings, SplitSettings
 
 SPLITS_FILE = "splits.json"
 

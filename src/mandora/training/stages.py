@@ -15,13 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mandora.anatomy import FAMILIES, POINT_INDEX, POINTS, TARGETS, Damage, JointGroup, Limb, Site
-from mandora.cells import csv_text
-from mandora.contract import SYMMETRY_FILE, damage_file, locate_file
-from mandora.damage.network import build_damage_net
-from mandora.errors import InputError
-from mandora.locate.network import build_locate_net
-from mandora.settings import (
+from mandora.core.anatomy import (
+    FAMILIES,
+    POINT_INDEX,
+    POINTS,
+    TARGETS,
+    Damage,
+    JointGroup,
+    Limb,
+    Site,
+)
+from mandora.core.cells import csv_text
+from mandora.core.errors import InputError
+from mandora.core.settings import (
     LoopSettings,
     Settings,
     SplitSettings,
@@ -29,6 +35,9 @@ from mandora.settings import (
     TrainLocateSettings,
     TrainSymmetrySettings,
 )
+from mandora.damage.network import build_damage_net
+from mandora.locate.network import build_locate_net
+from mandora.model.contract import SYMMETRY_FILE, damage_file, locate_file
 from mandora.symmetry.forest import blend
 from mandora.training.bundles import contract_of, locate_contract
 from mandora.training.cache import Prepared

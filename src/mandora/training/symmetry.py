@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from mandora.anatomy import SITES, TARGETS, Side, Site, Target, tree_features
-from mandora.errors import InputError
-from mandora.settings import SymmetrySettings
+from mandora.core.anatomy import SITES, TARGETS, Side, Site, Target, tree_features
+from mandora.core.errors import InputError
+from mandora.core.settings import SymmetrySettings
 from mandora.symmetry.features import (
     N_ORDERS,
     SITE_INDEX,

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import torch
 
-from mandora.anatomy import FAMILIES, Limb
-from mandora.contract import Contract, DamageContract, SymmetryContract, damage_files, locate_files
+from mandora.core.anatomy import FAMILIES, Limb
+from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings, preset
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
-from mandora.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings, preset
+from mandora.model.contract import (
+    Contract,
+    DamageContract,
+    SymmetryContract,
+    damage_files,
+    locate_files,
+)
 from mandora.training.bundles import locate_contract
 from mandora.training.export import export_damage, export_locator
 

@@ -1,0 +1,44 @@
+"""Settings of each command: small, frozen, read from and written to TOML.
+
+Unknown keys are errors. A preset is a set of values for these classes, never a subclass.
+"""
+
+from mandora.core.settings.base import LoopSettings, Settings
+from mandora.core.settings.commands import (
+    EquivalenceSettings,
+    ReproduceSettings,
+    SimulateSettings,
+    SplitSettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    TrainSymmetrySettings,
+)
+from mandora.core.settings.networks import (
+    DamageSettings,
+    Enlarged,
+    FilmChangeSettings,
+    LocateSettings,
+    PatchChangeSettings,
+    SymmetrySettings,
+)
+from mandora.core.settings.presets import PRESETS, preset
+
+__all__ = [
+    "PRESETS",
+    "DamageSettings",
+    "Enlarged",
+    "EquivalenceSettings",
+    "FilmChangeSettings",
+    "LocateSettings",
+    "LoopSettings",
+    "PatchChangeSettings",
+    "ReproduceSettings",
+    "Settings",
+    "SimulateSettings",
+    "SplitSettings",
+    "SymmetrySettings",
+    "TrainDamageSettings",
+    "TrainLocateSettings",
+    "TrainSymmetrySettings",
+    "preset",
+]

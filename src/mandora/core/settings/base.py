@@ -1,0 +1,130 @@
+"""What all settings have in common, and the training loop's."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mandora.core.errors import InputError
+from mandora.core.files import AnyPath
+from mandora.core.inputs import read_text
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, TOML in and out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_toml(cls, path: AnyPath, base: Self | None = None) -> Self:
+        """Read settings from a file.
+
+        Args:
+            path: the file.
+            base: what keys that are absent keep, in tables as well; without it, each table
+                has the defaults of its own class.
+
+        Raises:
+            ValueError: naming the file and every key that is wrong.
+        """
+        try:
+            given = tomllib.loads(read_text(Path(path)))
+            values = _merged(base.model_dump(exclude_none=True), given) if base else given
+            return cls.model_validate(values)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not valid TOML: {error}") from error
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
+            raise InputError(f"{path} does not fit {cls.__name__}: {problems}") from error
+
+    def to_toml(self) -> str:
+        """The settings as TOML; keys without a value are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``given``, table by table."""
+    merged = dict(base)
+    for key, value in given.items():
+        known = base.get(key)
+        both = isinstance(value, dict) and isinstance(known, dict)
+        merged[key] = _merged(known, value) if both and known is not None else value
+    return merged
+
+
+class LoopSettings(Settings):
+    """The training loop, shared by both networks."""
+
+    epochs: int = Field(24, ge=1, description="passes over the training items")
+    batch_size: int = Field(32, ge=1, description="items per step, over all processes")
+    optimiser: Literal["adamw", "adam"] = Field("adamw", description="`adamw` or `adam`")
+    learning_rate: float = Field(2e-3, gt=0, description="highest learning rate")
+    schedule: Literal["one-cycle", "steps"] = Field(
+        "one-cycle", description="`one-cycle`, or `steps`: constant, lowered once"
+    )
+    drop_after: int | None = Field(
+        None, ge=1, description="`steps`: epochs at the full rate; never lowered if absent"
+    )
+    drop_factor: float = Field(0.1, gt=0, le=1, description="`steps`: the rate's factor after that")
+    restart_every: int | None = Field(
+        None, ge=1,
+        description="`steps`: epochs after which the optimiser starts anew, counted from "
+        "`drop_after`, where it does so too; never if absent",
+    )  # fmt: skip
+    rate_decay: float = Field(
+        0.0, ge=0,
+        description="the rate is divided by 1 + this × the number of steps done since the "
+        "optimiser was started",
+    )  # fmt: skip
+    epsilon: float = Field(
+        1e-8, gt=0,
+        description="what the optimiser adds to the root of the mean squared gradient; `adam` as "
+        "Keras does, before the correction of that mean",
+    )  # fmt: skip
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
+    clip_norm: float = Field(
+        1.0, ge=0, description="gradients are clipped to this norm; 0: not at all"
+    )
+    ema: float | None = Field(
+        None, gt=0, lt=1,
+        description="decay per step of averaged weights, which are then what is kept",
+    )  # fmt: skip
+    keep: Literal["last", "best"] = Field(
+        "last", description="`last` or `best` weights (by the held-out score) are exported"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many epochs without a better held-out score"
+    )
+    minutes: float | None = Field(None, gt=0, description="stop after the epoch that passes this")
+    small_share: float = Field(
+        0.0, ge=0, lt=1,
+        description="share of the epochs, the first ones, in which items are shown with about half "
+        "of their px, which takes about half of the time",
+    )  # fmt: skip
+    checkpoint_minutes: float = Field(
+        2.0, ge=0, description="time between checkpoints within an epoch; 0 after every step"
+    )
+    seed: int = Field(1, description="of the simulated items, their order and the first weights")
+    threads: int = Field(2, ge=1, description="processor threads; processes that simulate")
+    loaders: int = Field(
+        0, ge=0, description="processes that prepare batches; 0 prepares them in the training one"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`, `cpu` or `cuda`")
+    half: bool = Field(
+        True, description="16-bit arithmetic where the processor or GPU is made for it"
+    )
+    deterministic: bool = Field(
+        True, description="only operations that give the same bits every time"
+    )
+
+    @model_validator(mode="after")
+    def _restarts(self) -> Self:
+        if self.restart_every is not None and self.schedule != "steps":
+            raise InputError("the optimiser starts anew (restart_every) with schedule 'steps' only")
+        return self

@@ -1,0 +1,204 @@
+"""What a result depends on of this program: a digest of the code that made it.
+
+Whatever is kept and found again, prepared patches or the result of a job, is named by the digest
+of the code that it was made by. It is worked out from the sources, without importing anything:
+from a function or class to the names that it uses, to those that these use, and so on through
+the package. A module counts with all of its code as soon as one of its names is used; a package
+that merely passes a name on does not. Comments, docstrings and layout do not count. Files that
+are no Python, such as ``shape_prior.json``, count with any module of their package.
+
+Not seen are names that are put together while the program runs, and the classes of objects that
+come from outside: whatever is handed on, as a source of films, names its own code in its key.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent.parent
+
+_Name = tuple[str, str | None]
+"""A module and one of its names; None: all of them."""
+
+
+def code_digest(*used: Callable[..., Any], package: Path = PACKAGE) -> str:
+    """Changes with the code that functions, or methods of classes, may run.
+
+    Args:
+        used: functions, classes, or ``functools.partial`` of them; what is not of the package
+            does not count.
+        package: folder of the package.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return _digest(tuple(map(_name_of, used)), package)
+
+
+def _name_of(used: Callable[..., Any]) -> _Name:
+    while isinstance(used, partial):
+        used = used.func
+    named = used if hasattr(used, "__qualname__") else type(used)
+    return named.__module__, named.__qualname__.partition(".")[0]
+
+
+@cache
+def _digest(names: tuple[_Name, ...], package: Path) -> str:
+    digest = sha256()
+    modules = _modules_of(names, package)
+    for name in sorted(modules):
+        digest.update(f"{name} {modules[name].digest}".encode())
+    for folder in sorted({module.path.parent for module in modules.values()}):
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.suffix != ".py" and not path.name.startswith("."):
+                digest.update(f"{path.relative_to(package)} ".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _modules_of(names: tuple[_Name, ...], package: Path) -> dict[str, _Module]:
+    """The modules that hold what these names use, by name."""
+    found: dict[str, _Module] = {}
+    seen: set[_Name] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        module = None if name in seen else _module(name[0], package)
+        seen.add(name)
+        if module is None:
+            continue
+        where, what = name
+        if what is not None and what in module.imported and what not in module.uses:
+            waiting.append(module.imported[what])  # it is merely passed on
+        else:
+            found[where] = module
+            waiting += module.used_by(what)
+    return found
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module as it is written.
+
+    Attributes:
+        path: of its file.
+        digest: of its code.
+        imported: what its names stand for that come from elsewhere in the package.
+        uses: what each of its own names uses.
+        always: what it uses whenever it is imported.
+    """
+
+    path: Path
+    digest: str
+    imported: dict[str, _Name] = field(default_factory=dict)
+    uses: dict[str, set[_Name]] = field(default_factory=dict)
+    always: set[_Name] = field(default_factory=set)
+
+    def used_by(self, name: str | None) -> set[_Name]:
+        """What one of its names uses; all that there is for None and for a name it has not."""
+        if name in self.uses:
+            return self.always | self.uses[name]
+        return self.always.union(self.imported.values(), *self.uses.values())
+
+
+@cache
+def _module(name: str, package: Path) -> _Module | None:
+    """None for what is no module of the package."""
+    path = _path_of(name, package)
+    if path is None:
+        return None
+    tree, digest = _parsed(path.read_bytes())
+    module = _Module(path, digest)
+    statements = [one for one in tree.body if not _is_for_types(one)]
+    for one in statements:
+        if isinstance(one, ast.ImportFrom):
+            module.imported.update(_names_from(one, module, package))
+        else:
+            module.uses.update({bound: set() for bound in _bound(one)})
+    for one in statements:
+        if not isinstance(one, ast.ImportFrom):
+            names = _used(one, name, module, package)
+            for used in [module.uses[bound] for bound in _bound(one)] or [module.always]:
+                used |= names
+    return module
+
+
+@cache
+def _parsed(source: bytes) -> tuple[ast.Module, str]:
+    """A module without docstrings, and its digest."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        # also those of attributes, which are expressions like others, and do nothing
+        if isinstance(body := getattr(node, "body", None), list):
+            kept = [one for one in body if not _is_text(one)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    # as text: unlike the tree, it is the same in the next version of Python
+    return tree, sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _path_of(module: str, package: Path) -> Path | None:
+    first, *parts = module.split(".")
+    at = package.joinpath(*parts)
+    paths = (at / "__init__.py", at.with_name(f"{at.name}.py"))
+    return next((p for p in paths if first == package.name and p.is_file()), None)
+
+
+def _names_from(
+    statement: ast.ImportFrom, module: _Module, package: Path
+) -> Iterator[tuple[str, _Name]]:
+    """What ``from … import …`` binds, if it is of the package."""
+    source = statement.module or ""
+    if statement.level:  # relative to the folder of the module, or one above
+        folder = module.path.parents[statement.level - 1]
+        parts = (package.name, *folder.relative_to(package).parts, source)
+        source = ".".join(part for part in parts if part)
+    for alias in statement.names:
+        inner = f"{source}.{alias.name}"
+        if _path_of(inner, package):
+            yield alias.asname or alias.name, (inner, None)
+        elif _path_of(source, package):
+            whole = alias.name == "*"
+            yield alias.asname or alias.name, (source, None if whole else alias.name)
+
+
+def _used(statement: ast.stmt, name: str, module: _Module, package: Path) -> set[_Name]:
+    """What a statement at the top of a module uses of the package, at whatever depth."""
+    used: set[_Name] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.ImportFrom):
+            used.update(stands_for for _, stands_for in _names_from(node, module, package))
+        elif isinstance(node, ast.Import):
+            used.update((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.Name) and node.id in module.uses:
+            used.add((name, node.id))
+        elif isinstance(node, ast.Name) and node.id in module.imported:
+            used.add(module.imported[node.id])
+    return used
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement at the top of a module gives a meaning."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    return {
+        node.id
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def _is_for_types(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"

@@ -1,0 +1,73 @@
+"""What a data set holds, as one digest: whatever is made of it is named by that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from mandora.core.anatomy import TARGETS
+from mandora.core.inputs import NotRegular, open_regular
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Labels
+
+
+def content_digest(
+    dataset: Dataset, items: Iterable[DatasetFilm | DatasetRoi] | None = None
+) -> str:
+    """Changes with anything that is known of films and patients.
+
+    That is, of each film or picture of a joint: its bytes, name, patient and slot, its points,
+    joint spaces and erosions, whether they are drawn or in files; of their patients: the official
+    label, and the scores and the weight of each reader. Where the files lie does not count; one
+    that is not there counts as such.
+
+    Args:
+        dataset: opened.
+        items: those of its films and pictures of joints that are meant; None: all.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    every: tuple[DatasetFilm | DatasetRoi, ...] = (*dataset.films, *dataset.rois)
+    chosen = every if items is None else tuple(items)
+    digest = hashlib.sha256(dataset.layout.encode())
+    for item in chosen:
+        labels = _of_roi(item) if isinstance(item, DatasetRoi) else _of_film(item)
+        known = [item.path.name, _of_file(item.path), item.patient, item.slot.code, *labels]
+        digest.update(json.dumps(known).encode())
+    unknown = np.full(len(TARGETS), np.nan)
+    for patient in dict.fromkeys(item.patient for item in chosen):
+        scores = [patient, dataset.official.get(patient, unknown).tolist()]
+        for name in sorted(dataset.readers):
+            given = dataset.readers[name].get(patient, unknown).tolist()
+            scores.append([name, dataset.weights.get(name, 1.0), given])
+        digest.update(json.dumps(scores).encode())
+    return digest.hexdigest()
+
+
+def _of_film(film: DatasetFilm) -> list[object]:
+    drawn = [_of_labels(film.spaces), _of_labels(film.erosions)]
+    return ["film", film.points.tolist(), film.label_size, *drawn]
+
+
+def _of_roi(roi: DatasetRoi) -> list[object]:
+    names = [point.name for point in roi.points]
+    return ["joint", names, dict(sorted(roi.scores.items())),
+            _of_labels(roi.bones), _of_labels(roi.erosions)]  # fmt: skip
+
+
+def _of_labels(labels: Labels) -> object:
+    if labels is None or isinstance(labels, Path):
+        return labels and _of_file(labels)
+    return [[outline.site, outline.points.tolist()] for outline in labels]
+
+
+def _of_file(path: Path) -> str:
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, NotRegular):
+        return "cannot be read"

@@ -1,0 +1,1 @@
+"""Formats that labelled films come in."""

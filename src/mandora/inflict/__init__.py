@@ -1,0 +1,1 @@
+"""Damage of known grade put into real films of healthy joints."""

@@ -1,0 +1,324 @@
+"""Inflict known damage on a real film: narrow a joint space, carve erosions.
+
+Simulated films know their truth and lack real texture; real films have texture and, where they are
+healthy, the grade 0. This module puts the damage of a known grade into a healthy film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
+from mandora.core.errors import InputError
+from mandora.core.geometry import as_points
+from mandora.images.radiograph import Radiograph
+from mandora.inflict.bone_edges import bone_margin, joint_margin, outline
+from mandora.inflict.carve import carve
+from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
+from mandora.inflict.narrow import Displacement, bridged, displaced, displacement, fade_px, narrowed
+from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbPoints
+from mandora.inflict.window import Array, Frame, Window
+from mandora.simulate.anatomy.damage import JointState, draw_state
+
+POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
+# What erosions of a bone of the wrist darken at least, as a share of the range of grey around it;
+# around the forearm's bones that range is wider: flesh lies beside them.
+MIN_SEEN, MIN_SEEN_BESIDE_FLESH = 0.12, 0.08
+
+
+@dataclass(frozen=True, eq=False)
+class Inflicted:
+    """A film with damage of known grade.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1, bright bone.
+        limb: hand or foot.
+        site: name of the site.
+        state: what was done to the joint.
+        narrowing: SvH grade that was added, 0-4.
+        erosion: SvH grade that was added, 0-5 (hand) or 0-10 (foot).
+        eroded: (H, W) bool, where bone was taken away.
+        point: (2,) float64 px of the film, where the site's point lies now; for the navicular,
+            which has no point, its centre.
+        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; the
+            outline for a bone of the wrist; no rows if nothing was asked for.
+        quality: how clear the joint space is: its darkness as a share of the grey around, 0..1;
+            1 for a bone of the wrist.
+        spaces: (H, W) uint8, the joint spaces that were given, as they lie now: narrowed with the
+            film, and none where bone bridges the joint. None if none were given: what the film
+            showed before is not known, so neither is what it shows now.
+        erosions: (H, W) uint8, the erosions that were given, as they lie now, and ``eroded``.
+            None if none were given.
+    """
+
+    pixels: NDArray[np.float32]
+    limb: Limb
+    site: str
+    state: JointState
+    narrowing: int
+    erosion: int
+    eroded: NDArray[np.bool_]
+    point: NDArray[np.float64]
+    line: NDArray[np.float64]
+    quality: float
+    spaces: NDArray[np.uint8] | None = None
+    erosions: NDArray[np.uint8] | None = None
+
+
+def inflict(
+    film: Radiograph | NDArray[np.float32],
+    points: ArrayLike,
+    site: str,
+    *,
+    narrowing: int | None = None,
+    erosion: int | None = None,
+    seed: int = 0,
+    spaces: NDArray[np.uint8] | None = None,
+    erosions: NDArray[np.uint8] | None = None,
+) -> Inflicted:
+    """Damage one site of a film.
+
+    Args:
+        film: a film, or its pixels: (H, W) float32, 0..1, bright bone. Mirrored and turned films
+            are fine: directions follow from the points.
+        points: (N, 2) px of the film, the points of the limb in the order of
+            ``anatomy.POINTS``; NaN where unknown. Their number tells hand from foot. An error of
+            2 % of the limb's size is no harm.
+        site: name of an SvH site, such as ``mcp2``.
+        narrowing: SvH grade to add, 0-4; None is 0.
+        erosion: SvH grade to add, 0-5 (hand) or 0-10 (foot); None is 0.
+        seed: the same film, points, site, grades and seed give the same result.
+        spaces: (H, W) joint spaces of the film, 1 + index of the point, 0 elsewhere.
+        erosions: (H, W) erosions that the film has, likewise.
+
+    Returns:
+        The film with the damage. Where both grades are 0, its very pixels.
+
+    Raises:
+        ValueError: if an argument breaks a rule, or the joint is not found in the pixels.
+    """
+    pixels = film.pixels if isinstance(film, Radiograph) else _checked(film)
+    limb = LimbPoints.of(as_points(points), pixels.shape)
+    grades = {Damage.NARROWING: narrowing or 0, Damage.EROSION: erosion or 0}
+    _check_grades(limb.limb, site, grades)
+    rng = np.random.default_rng([seed, *site.encode()])
+    _check_maps(pixels, spaces=spaces, erosions=erosions)
+    if not limb.mirrored:
+        return _Operation(pixels, limb, site, spaces, erosions).run(grades, rng)
+    # every limb is worked on as a left one, so that a mirrored film gets a mirrored result
+    left = _Operation(
+        _flipped(pixels), limb.flipped(), site, _flipped_map(spaces), _flipped_map(erosions)
+    )
+    result = left.run(grades, rng)
+    back = [pixels.shape[1] - 1.0, 0.0]
+    return replace(
+        result,
+        pixels=_flipped(result.pixels),
+        eroded=_flipped(result.eroded),
+        spaces=_flipped_map(result.spaces),
+        erosions=_flipped_map(result.erosions),
+        point=result.point * [-1.0, 1.0] + back,
+        line=result.line * [-1.0, 1.0] + back,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Operation:
+    """One film, shown like a left limb, and the place on it."""
+
+    pixels: NDArray[np.float32]
+    points: LimbPoints
+    site: str
+    spaces: NDArray[np.uint8] | None
+    erosions: NDArray[np.uint8] | None
+
+    def run(self, grades: Mapping[Damage, int], rng: np.random.Generator) -> Inflicted:
+        """The film with damage of these grades."""
+        limb, site = self.points.limb, self.site
+        in_bone = limb is Limb.HAND and site in BONES
+        point = self.points.centre(site) if in_bone else self.points.known(site, site)
+        state = _draw(limb, site, grades, rng)
+        result = Inflicted(
+            self.pixels, limb, site, state, state.narrowing_grade, state.erosion_grade(limb),
+            np.zeros(self.pixels.shape, np.bool_), point, np.empty((0, 2)), 1.0,
+            self.spaces, self.erosions,
+        )  # fmt: skip
+        if not any(grades.values()):
+            return result
+        return (self._on_bone if in_bone else self._on_joint)(result, rng)
+
+    def _on_joint(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
+        line = self._line(result.point)
+        width = line.width
+        along = max(fade_px(line) + 0.35 * width, 0.9 * width) + line.gap
+        window = Window(line.frame, self.pixels.shape, 1.1 * width, along)
+        film = window.cut(self.pixels)
+        state, point = result.state, result.point
+        before = line
+        if result.narrowing:
+            moved = displacement(line, state, window, float(rng.choice([-1.0, 1.0])))
+            film = narrowed(film, window, moved, rng)
+            if state.fused:
+                film = bridged(film, window, moved, rng)
+            result = self._moved(result, window, moved)
+            u, v = line.frame.from_film(point[:1], point[1:])
+            point = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
+            line = moved.closer
+        eroded = np.zeros(film.shape, np.bool_)
+        for erosion in state.erosions:
+            margin = joint_margin(film, line, window, erosion.anchor)
+            film, gone = carve(film, window, margin, erosion, rng)
+            eroded |= gone
+        return replace(
+            self._with(result, window, film, eroded),
+            point=point, line=before.line, quality=min(before.quality, 1.0),
+        )  # fmt: skip
+
+    def _line(self, point: Array) -> JointLine:
+        joint, unit = JOINTS[self.points.limb][self.site], self.points.unit
+        axis = self.points.axis(self.site, joint.axes)
+        frame = Frame(point + joint.shift * unit * axis, axis)
+        expected = ExpectedLine(
+            joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
+            joint.plate * unit, joint.round_of * unit,
+        )  # fmt: skip
+        try:
+            return find_joint_line(self.pixels, frame, expected)
+        except NoJointLine as reason:
+            raise InputError(
+                f"{self.site}: no joint line was found near ({point[0]:.0f}, {point[1]:.0f}): "
+                f"{reason}; correct the point, or leave this site out"
+            ) from None
+
+    def _on_bone(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
+        bone = BONES[self.site]
+        radius = bone.radius * self.points.unit
+        frame = Frame(result.point, self.points.axis(self.site, WRIST_AXES))
+        window = Window(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
+        before = window.cut(self.pixels)
+        edge = outline(before, window, radius)
+        turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
+        around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
+        seen, least = 0.0, MIN_SEEN_BESIDE_FLESH if bone.forearm else MIN_SEEN
+        for moved in range(len(bone.bare)):  # elsewhere on the bone, if nothing is seen there
+            film, eroded = before, np.zeros(before.shape, np.bool_)
+            for erosion in result.state.erosions:
+                degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
+                degrees += float(rng.uniform(-12, 12))
+                beside_flesh = bone.forearm and abs(degrees) > 40
+                margin = bone_margin(edge, window, np.radians(degrees), beside_flesh)
+                film, gone = carve(film, window, margin, erosion, rng)
+                eroded |= gone
+            seen = _darkening(before, film, eroded)
+            if seen >= least:
+                return replace(self._with(result, window, film, eroded), line=around)
+        raise InputError(
+            f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
+            f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
+            "needed; correct the points, or leave this site out"
+        )
+
+    def _with(
+        self, result: Inflicted, window: Window, film: Array, eroded: NDArray[np.bool_]
+    ) -> Inflicted:
+        pixels, mask = self.pixels.copy(), result.eroded
+        pixels[window.rows, window.columns] = np.clip(film, 0, 1)
+        mask[window.rows, window.columns] = eroded
+        erosions = result.erosions
+        if erosions is not None:
+            erosions = np.where(mask, self._label, erosions)
+        return replace(result, pixels=pixels, eroded=mask, erosions=erosions)
+
+    def _moved(self, result: Inflicted, window: Window, moved: Displacement) -> Inflicted:
+        """What becomes of the maps when the joint is narrowed."""
+        spaces, erosions = (
+            None if given is None else displaced(given, window, moved)
+            for given in (result.spaces, result.erosions)
+        )
+        if spaces is not None and result.state.fused:
+            spaces[spaces == self._label] = 0
+        return replace(result, spaces=spaces, erosions=erosions)
+
+    @property
+    def _label(self) -> np.uint8:
+        """Of this site's point in the maps."""
+        limb = self.points.limb
+        sites = (site for kind in Damage for site in FAMILIES[limb, kind])
+        point = next(site.point_name for site in sites if site.name == self.site)
+        return np.uint8(1 + POINT_INDEX[limb][point])
+
+
+def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
+    """By how much erosions darken, as a share of the range of grey around them."""
+    low, high = np.percentile(before, (5, 95))
+    if not eroded.any():
+        return 0.0
+    return float((before - after)[eroded].mean() / max(high - low, 1e-6))
+
+
+def _draw(
+    limb: Limb, site: str, grades: Mapping[Damage, int], rng: np.random.Generator
+) -> JointState:
+    """A state of exactly these grades that can be shown at this site."""
+    anchors = len(BONES[site].bare) if limb is Limb.HAND and site in BONES else 4
+    state = draw_state(rng, grades[Damage.NARROWING], grades[Damage.EROSION], limb, anchors)
+    if not grades[Damage.NARROWING]:
+        state = replace(state, loss=0.0)
+    if state.shift:  # a bone that slips lays bone over bone: a displacement cannot show it
+        state = replace(state, shift=0.0, fused=grades[Damage.NARROWING] == 4)
+    if site == "mc1":  # of this joint only the base of the metacarpal is scored
+        bites = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)
+        state = replace(state, erosions=bites)
+    return state
+
+
+def _checked(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    array = np.asarray(pixels)
+    if array.ndim != 2 or array.dtype != np.float32:
+        raise InputError(
+            f"a film must be (H, W) float32, got {array.shape}, {array.dtype}; "
+            "read films with mandora.images.read"
+        )
+    if not (array.min() >= 0 and array.max() <= 1):  # false for NaN
+        raise InputError(
+            f"a film's pixels must lie in 0..1, got {array.min()}..{array.max()}; "
+            "read films with mandora.images.read"
+        )
+    return array
+
+
+def _check_maps(pixels: NDArray[np.float32], **maps: NDArray[np.uint8] | None) -> None:
+    for name, given in maps.items():
+        if given is not None and (given.shape != pixels.shape or given.dtype != np.uint8):
+            raise InputError(
+                f"{name} must be a uint8 map of the film's shape {pixels.shape}, got "
+                f"{given.shape}, {given.dtype}"
+            )
+
+
+def _flipped(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array[:, ::-1])
+
+
+def _flipped_map(labels: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    return None if labels is None else _flipped(labels)
+
+
+def _check_grades(limb: Limb, site: str, grades: Mapping[Damage, int]) -> None:
+    maxima = {damage: {s.name: s.maximum for s in FAMILIES[limb, damage]} for damage in Damage}
+    if not any(site in known for known in maxima.values()):
+        names = ", ".join(dict.fromkeys(n for known in maxima.values() for n in known))
+        raise InputError(f"a {limb} has no site {site!r}; its sites are {names}")
+    for damage, grade in grades.items():
+        maximum = maxima[damage].get(site, 0)
+        if isinstance(grade, bool) or grade not in range(maximum + 1):
+            limit = f"0 to {maximum}" if maximum else "0: it is not scored there"
+            raise InputError(
+                f"{site}: the {damage} of a {limb}'s {site} has to be a whole number, "
+                f"{limit}, got {grade}"
+            )

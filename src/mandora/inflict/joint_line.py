@@ -1,0 +1,259 @@
+"""Where exactly a joint lies on a film: its two bone surfaces, found from the pixels near a point.
+
+A point from a reader or a localiser is good to one or two hundredths of the limb's size, a joint
+space is not much wider. The surfaces are found by dynamic programming: of all pairs of lines that
+cross the joint, the pair with bone before the first, bone behind the second and the dark of the
+joint space between them. An open growth plate looks alike, and is often darker. In a middle phalanx
+it lies just distal of the joint, in the radius just proximal, and a point that was set between the
+two is as near to either: where there is a second line on the joint's side, it is the joint's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mandora.core.errors import InputError
+from mandora.inflict.window import Array, Frame
+
+COLUMNS = 41  # lines along the axis that cross the joint, over its width
+SPAN = 0.9  # share of the width that they cover
+REACH = 0.62  # rows on each side of the point, as a share of the width
+GAP_SIGMA = 0.4  # spread of the joint space's logarithm
+DOUBT = 0.12  # weight of what is expected against what is seen
+MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
+MAX_TILT = 0.45  # rad, between the axis from the points and the joint
+AS_DARK = 0.4  # share of a growth plate's darkness that the joint's line has at least
+
+
+@dataclass(frozen=True, eq=False)
+class JointLine:
+    """The two surfaces of a joint.
+
+    Attributes:
+        frame: of the joint; its origin is the middle of the joint space.
+        u: (COLUMNS,) px across the joint.
+        proximal: (COLUMNS,) px, ``v`` of the proximal bone's surface.
+        distal: (COLUMNS,) px, ``v`` of the distal bone's surface; above ``proximal``.
+        extent: (2,) px, from where to where in ``u`` both bones bound the space.
+        width: of the joint, px.
+        quality: darkness between the surfaces as a share of the range of grey around them.
+    """
+
+    frame: Frame
+    u: Array
+    proximal: Array
+    distal: Array
+    extent: tuple[float, float]
+    width: float
+    quality: float
+
+    @property
+    def gap(self) -> float:
+        """Width of the joint space, px: the median over the middle of the joint."""
+        middle = np.abs(self.u) <= 0.3 * self.width
+        return float(np.median((self.distal - self.proximal)[middle]))
+
+    @property
+    def line(self) -> Array:
+        """(COLUMNS, 2) middle of the joint space, px of the film."""
+        return np.column_stack(self.frame.to_film(self.u, (self.proximal + self.distal) / 2))
+
+
+def surfaces(line: JointLine, u: Array) -> tuple[Array, Array]:
+    """``v`` of both surfaces at each ``u``; beyond the joint they go on level."""
+    left, right = line.extent
+    u = np.clip(u, left, right)
+    return np.interp(u, line.u, line.proximal), np.interp(u, line.u, line.distal)
+
+
+@dataclass(frozen=True)
+class ExpectedLine:
+    """What is expected of a joint on a film, px.
+
+    Attributes:
+        width: of the joint.
+        gap: width of the joint space.
+        error: standard deviation of the point near which it is sought.
+        plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
+            0: none is near.
+        round_of: radius, more than half of the width, of a distal bone's head around which the
+            joint line bends distally on both sides; 0: it is about straight.
+    """
+
+    width: float
+    gap: float
+    error: float
+    plate: float = 0.0
+    round_of: float = 0.0
+
+
+class NoJointLine(InputError):
+    """The pixels near a point show no joint space."""
+
+
+def find_joint_line(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
+    """Find the surfaces of the joint near the origin of a frame.
+
+    Args:
+        pixels: (H, W) float32, bright bone.
+        frame: its origin near the joint, its axis within about 25 degrees of the bones'.
+        expected: what is sought there.
+
+    Returns:
+        The surfaces, in a frame that is centred on the joint and square to it.
+
+    Raises:
+        NoJointLine: if nothing there is darker than its surroundings.
+    """
+    line = _square(pixels, frame, expected)
+    if plate := expected.plate:
+        beside = Frame(line.frame.origin - plate * line.frame.axis, line.frame.axis)
+        other = _square(pixels, beside, replace(expected, error=abs(plate) / 4))
+        way = float((line.frame.origin - other.frame.origin) @ line.frame.axis) / plate
+        far = abs(float((other.frame.origin - frame.origin) @ frame.axis)) >= abs(plate)
+        if 0.5 < way < 1.5 and not far and other.quality > AS_DARK * line.quality:
+            line = other
+    if line.quality < MIN_CONTRAST:
+        raise NoJointLine(
+            f"its darkest line is only {max(line.quality, 0):.2f} of the local range of grey "
+            f"darker than its sides, at least {MIN_CONTRAST} is needed"
+        )
+    return _refine(pixels, line)
+
+
+def _square(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
+    """The line near the origin of a frame, in a frame that is square to it."""
+    first = _search(pixels, frame, expected)
+    middle = (first.proximal + first.distal) / 2
+    slope, offset = np.polyfit(first.u, middle, 1)
+    tilt = float(np.clip(np.arctan(slope), -MAX_TILT, MAX_TILT))
+    turned = np.cos(tilt) * frame.axis - np.sin(tilt) * frame.across
+    x, y = frame.to_film(np.array(0.0), np.array(offset))
+    return _search(pixels, Frame(np.array([x, y]), turned), expected)
+
+
+def _search(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
+    """The best pair of surfaces on a coarse grid, which is bent as the joint is."""
+    width, gap, round_of = expected.width, expected.gap, expected.round_of
+    step = SPAN * width / (COLUMNS - 1)
+    u = np.linspace(-SPAN / 2, SPAN / 2, COLUMNS) * width
+    reach = int(np.ceil(REACH * width / step))
+    v = np.linspace(-reach, reach, 2 * reach + 1) * step
+    bend = round_of - np.sqrt(round_of**2 - u**2) if round_of else np.zeros(COLUMNS)
+    patch = frame.sample(pixels, u[None, :], v[:, None] + bend)
+    patch = ndimage.gaussian_filter(patch, (0.7, 1.0))
+    low, high = np.percentile(patch, [5, 95])
+    scale = max(high - low, 1e-6)
+    patch = (patch - low) / scale
+
+    least = max(2, round(0.4 * gap / step))
+    gaps = np.arange(least, max(least + 2, round(2.1 * gap / step)) + 1)
+    rows = np.arange(len(v) - gaps[-1])
+    merit = _merits(patch, rows, gaps)
+    middle = v[rows][:, None] + gaps[None, :] * step / 2
+    doubt = (middle / expected.error) ** 2 / 2
+    doubt = np.minimum(doubt, 20.0)[None] * _central(u, width)[:, None, None]
+    doubt = doubt + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
+    first, space = _best_path(merit - DOUBT * doubt)
+    proximal, distal = v[first] + bend, v[first] + bend + gaps[space] * step
+    between = _darkness(patch, first, gaps[space])
+    inner = np.abs(u) <= 0.35 * width
+    quality = float(np.median(between[inner]))
+    extent = _extent(u, between > 0.4 * quality)
+    return JointLine(frame, u, proximal, distal, extent, width, quality)
+
+
+def _extent(u: Array, dark: NDArray[np.bool_]) -> tuple[float, float]:
+    """The unbroken stretch around the middle, at least half of the columns."""
+    middle = len(u) // 2
+    left, right = middle // 2, middle + middle // 2
+    while left > 0 and dark[left - 1]:
+        left -= 1
+    while right < len(u) - 1 and dark[right + 1]:
+        right += 1
+    return float(u[left]), float(u[right])
+
+
+def _central(u: Array, width: float) -> Array:
+    """Only the middle of the line has to be near the point: a joint may be round."""
+    return np.exp(-((u / (0.3 * width)) ** 2))
+
+
+def _merits(patch: Array, rows: NDArray[np.int64], gaps: NDArray[np.int64]) -> Array:
+    """(COLUMNS, rows, gaps): how well a pair of surfaces explains each column."""
+    slope = np.gradient(patch, axis=0)
+    total = np.vstack([np.zeros(patch.shape[1]), np.cumsum(patch, axis=0)])
+    merits = []
+    for space in gaps:
+        fall = -slope[rows]
+        rise = slope[rows + space]
+        inside = (total[rows + space] - total[rows + 1]) / (space - 1)
+        core = max(space - 3, 1)  # without the surfaces' soft edges
+        brightest = ndimage.maximum_filter1d(patch, core, axis=0)[rows + space // 2]
+        inside = (inside + brightest) / 2
+        before = patch[np.maximum(rows - 2, 0)]
+        behind = patch[np.minimum(rows + space + 2, len(patch) - 1)]
+        dark = np.minimum(before, behind) - inside
+        edge = np.minimum(np.minimum(fall, rise), 0.12)
+        merits.append(np.minimum(dark, 0.35) + 2.0 * edge + 0.8 * np.minimum(fall + rise, 0.3))
+    return np.stack(merits, axis=-1).transpose(1, 0, 2)
+
+
+def _best_path(merit: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and gap of each column of the path with the highest sum, changing slowly."""
+    columns, rows, gaps = merit.shape
+    moves = [(r, g) for r in range(-2, 3) for g in (-1, 0, 1)]
+    costs = [0.02 * abs(r + g / 2) ** 2 + 0.08 * abs(g) for r, g in moves]
+    score, back = merit[0], np.zeros((columns, rows, gaps), np.int8)
+    for column in range(1, columns):
+        padded = np.pad(score, ((2, 2), (1, 1)), constant_values=-np.inf)
+        options = np.stack(
+            [
+                padded[2 - r : 2 - r + rows, 1 - g : 1 - g + gaps] - cost
+                for (r, g), cost in zip(moves, costs, strict=True)
+            ]
+        )
+        back[column] = options.argmax(axis=0)
+        score = options.max(axis=0) + merit[column]
+    path = np.empty((2, columns), np.int64)
+    path[:, -1] = np.unravel_index(int(score.argmax()), score.shape)
+    for column in range(columns - 1, 0, -1):
+        r, g = moves[back[column, path[0, column], path[1, column]]]
+        path[:, column - 1] = path[:, column] - (r, g)
+    return path[0], path[1]
+
+
+def _darkness(patch: Array, first: NDArray[np.int64], gaps: NDArray[np.int64]) -> Array:
+    """(COLUMNS,) how much darker than the lesser of its sides the space is."""
+    result = []
+    for column, (row, space) in enumerate(zip(first, gaps, strict=True)):
+        before = patch[max(row - 3, 0) : row + 1, column].max()
+        behind = patch[row + space : row + space + 4, column].max()
+        result.append(min(before, behind) - patch[row : row + space + 1, column].min())
+    return np.array(result)
+
+
+def _refine(pixels: NDArray[np.float32], coarse: JointLine) -> JointLine:
+    """Each surface where the grey changes fastest, to parts of a pixel, and smooth."""
+    step = SPAN * coarse.width / (COLUMNS - 1)
+    fine = max(step / 6, 0.25)
+    shifts = np.arange(-1.6 * step, 1.6 * step + fine / 2, fine)
+    weight = np.exp(-((shifts / (1.2 * step)) ** 2))[:, None]
+    surfaces = []
+    for surface, sign in ((coarse.proximal, -1.0), (coarse.distal, 1.0)):
+        rows = surface + shifts[:, None]
+        before = coarse.frame.sample(pixels, coarse.u[None], rows - step / 2)
+        behind = coarse.frame.sample(pixels, coarse.u[None], rows + step / 2)
+        rise = np.maximum(ndimage.gaussian_filter1d(sign * (behind - before), 1.0, axis=1), 0)
+        rise = (rise * weight) ** 4 + 1e-12  # nearly the maximum, but smooth in the pixels
+        moved = surface + (rise * shifts[:, None]).sum(axis=0) / rise.sum(axis=0)
+        surfaces.append(
+            ndimage.gaussian_filter1d(ndimage.median_filter(moved, 5, mode="nearest"), 1.5)
+        )
+    proximal, distal = surfaces
+    distal = np.maximum(distal, proximal + 1.0)
+    return replace(coarse, proximal=proximal, distal=distal)

@@ -1,0 +1,245 @@
+"""What is expected of the places that damage is inflicted on, and where they lie on a film."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, JointGroup, Limb
+from mandora.core.errors import InputError
+from mandora.core.geometry import Points, limb_size
+from mandora.inflict.window import Array
+from mandora.simulate.cohort.patients import mean_shape
+
+MIN_UNIT_PX = 100.0
+"""Smallest size of a limb, px: with less a joint space has no pixel of its own."""
+
+Axes = tuple[tuple[tuple[str, str], ...], ...]
+"""Groups of pairs of points; in each group the first pair that is known gives a direction along
+the limb, and the axis is their mean."""
+
+
+@dataclass(frozen=True)
+class ExpectedJoint:
+    """What is expected of a joint, in units of the limb.
+
+    Attributes:
+        width: of the joint.
+        gap: width of the joint space.
+        axes: the pairs of points that tell its direction.
+        plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
+            0: none is near.
+        round_of: radius of the distal bone's head that the joint line bends around; 0: it is about
+            straight.
+        shift: from the point to the middle of the joint line, along the axis.
+    """
+
+    width: float
+    gap: float
+    axes: Axes
+    plate: float = 0.0
+    round_of: float = 0.0
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExpectedBone:
+    """What is expected of a bone of the wrist, in units of the limb.
+
+    Attributes:
+        centre: weights of the points whose weighted mean is the bone's centre.
+        shift: from there along the axis.
+        radius: mean distance of the edge from the centre.
+        bare: degrees from the axis to the places where erosions start, positive towards the
+            thumb.
+        forearm: flesh, not other bones, is on both its sides.
+    """
+
+    centre: Mapping[str, float]
+    shift: float
+    radius: float
+    bare: tuple[float, ...]
+    forearm: bool = False
+
+
+# At other joints the plates lie too far away to be taken for the joint.
+PHALANX_PLATE, RADIUS_PLATE = 0.04, -0.08
+
+_TWO_FINGERS = tuple(combinations(range(2, 6), 2))
+_TO_WRIST = ("radcar", "capnlun", "lunate", "radius", "mc1")
+WRIST_AXES = (
+    tuple((low, high) for high in ("cmc3", "mcp3") for low in ("radcar", "radius", "lunate")),
+)
+
+
+def _hand_joints() -> dict[str, ExpectedJoint]:
+    joints = {"ip": ExpectedJoint(0.18, 0.024, ((("mcp1", "ip"),),))}
+    for n, width in {2: 0.18, 3: 0.18, 4: 0.175, 5: 0.15}.items():
+        joints[f"pip{n}"] = ExpectedJoint(width, 0.024, (((f"mcp{n}", f"pip{n}"),),), PHALANX_PLATE)
+    for n, width in {1: 0.23, 2: 0.23, 3: 0.23, 4: 0.21, 5: 0.19}.items():
+        lower = ("mc1",) if n == 1 else ("mul", *_TO_WRIST) if n == 2 else (f"cmc{n}", *_TO_WRIST)
+        upper = "ip" if n == 1 else f"pip{n}"
+        joints[f"mcp{n}"] = ExpectedJoint(
+            width, 0.028, (((f"mcp{n}", upper),), tuple((a, f"mcp{n}") for a in lower))
+        )
+    joints["mc1"] = ExpectedJoint(0.20, 0.025, ((("mc1", "mcp1"),),))
+    for n, width in {3: 0.17, 4: 0.14, 5: 0.15}.items():
+        joints[f"cmc{n}"] = ExpectedJoint(width, 0.02, (((f"cmc{n}", f"mcp{n}"),),))
+    joints["mna"] = ExpectedJoint(0.20, 0.024, ((("radcar", "mul"), ("radcar", "mcp2")),))
+    joints["capnlun"] = ExpectedJoint(0.26, 0.024, WRIST_AXES, round_of=0.13, shift=0.025)
+    joints["radcar"] = ExpectedJoint(0.40, 0.03, WRIST_AXES, RADIUS_PLATE)
+    return joints
+
+
+JOINTS: dict[Limb, dict[str, ExpectedJoint]] = {
+    Limb.HAND: _hand_joints(),
+    Limb.FOOT: {
+        name: ExpectedJoint(width, 0.03, ((("mtp1", "ip"),),))
+        for name, width in {
+            "ip": 0.22, "mtp1": 0.28, **{f"mtp{n}": 0.16 for n in range(2, 6)}
+        }.items()
+    },
+}  # fmt: skip
+
+# The navicular has no point; the weights are a least squares fit to wrists with all points.
+BONES: dict[str, ExpectedBone] = {
+    "mul": ExpectedBone({"mul": 1}, 0.0, 0.13, (70, 110, 30, 160, -30, -150)),
+    "nav": ExpectedBone(
+        {"mna": 0.65, "capnlun": -0.33, "radcar": 0.68}, 0.0, 0.13, (75, 110, 40, 145, -60, -120)
+    ),
+    "lunate": ExpectedBone({"lunate": 1}, 0.0, 0.105, (-60, -110, 60, 110, 180, 0)),
+    "radius": ExpectedBone({"radius": 1}, -0.13, 0.21, (52, -52, 40, -40, 62, 20), True),
+    "ulna": ExpectedBone({"ulna": 1}, -0.09, 0.13, (-50, 50, -20, 20, -80, 80), True),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LimbPoints:
+    """The points of a limb on a film.
+
+    Attributes:
+        xy: (N, 2) px of the film, in the order of ``anatomy.POINTS``; NaN where unknown.
+        limb: hand or foot.
+        shape: (height, width) of the film, px.
+        unit: size of the limb, px.
+    """
+
+    xy: Points
+    limb: Limb
+    shape: tuple[int, int]
+    unit: float
+
+    @staticmethod
+    def of(xy: Points, shape: tuple[int, int]) -> LimbPoints:
+        """Tell the limb by the number of its points.
+
+        Raises:
+            ValueError: if the number fits no limb, or the limb's size is unknown or too small.
+        """
+        limb = _limb_of(xy)
+        return LimbPoints(xy, limb, shape, _unit(xy, limb))
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the film shows the limb like a right one.
+
+        Raises:
+            ValueError: if the points do not tell.
+        """
+        if self.limb is Limb.HAND:
+            fingers = [[f"{row}{n}" for n in range(2, 6)] for row in ("pip", "mcp")]
+            wrist = [p.name for p in POINTS[self.limb] if p.group is JointGroup.WRIST]
+            pairs = [(high, low) for high, low in zip(*fingers, strict=True)]
+            pairs += [(f"mcp{n}", low) for n in (2, 5) for low in wrist]
+            beside = [(f"{row}{a}", f"{row}{b}") for row in ("mcp", "pip") for a, b in _TWO_FINGERS]
+        else:
+            pairs = [("ip", "mtp1")]
+            beside = [(f"mtp{a}", f"mtp{b}") for a, b in combinations(range(1, 6), 2)]
+        along, across = self._mean_step(pairs), self._mean_step(beside)
+        return bool(across[0] * -along[1] + across[1] * along[0] < 0)
+
+    def _mean_step(self, pairs: Sequence[tuple[str, str]]) -> Array:
+        """(2,) px, mean step from the second point of a pair to the first."""
+        index = POINT_INDEX[self.limb]
+        steps = np.array([self.xy[index[to]] - self.xy[index[start]] for to, start in pairs])
+        known = np.isfinite(steps).all(axis=1)
+        if not known.any():
+            raise InputError(
+                f"which way the {self.limb} lies is unknown; give {pairs[0][0]} and {pairs[0][1]}"
+            )
+        return np.asarray(steps[known].mean(axis=0))
+
+    def flipped(self) -> LimbPoints:
+        """The same limb on the mirrored film."""
+        return replace(self, xy=self.xy * [-1.0, 1.0] + [self.shape[1] - 1.0, 0.0])
+
+    def known(self, site: str, name: str) -> Array:
+        """(2,) px, a point that has to be known and on the film.
+
+        Raises:
+            ValueError: if it is not; the message names the site and the point.
+        """
+        point = self.xy[POINT_INDEX[self.limb][name]]
+        height, width = self.shape
+        if not (0 <= point[0] <= width - 1 and 0 <= point[1] <= height - 1):
+            what = "unknown" if np.isnan(point).any() else f"at ({point[0]:.0f}, {point[1]:.0f})"
+            raise InputError(
+                f"{site}: the point {name} is {what}, it has to lie on the film of "
+                f"{width} × {height} px; give this point or leave this site out"
+            )
+        return np.asarray(point)
+
+    def centre(self, site: str) -> Array:
+        """(2,) px, the centre of a bone of the wrist."""
+        bone = BONES[site]
+        centre = sum(w * self.known(site, name) for name, w in bone.centre.items())
+        return np.asarray(centre + bone.shift * self.unit * self.axis(site, WRIST_AXES))
+
+    def axis(self, site: str, groups: Axes) -> Array:
+        """(2,) unit vector towards the fingertips or toes.
+
+        Raises:
+            ValueError: if no pair of points tells it; the message names the site.
+        """
+        index = POINT_INDEX[self.limb]
+        directions = []
+        for group in groups:
+            for low, high in group:
+                step = self.xy[index[high]] - self.xy[index[low]]
+                length = float(np.hypot(*step))
+                if length > 0.05 * self.unit:  # false for NaN
+                    directions.append(step / length)
+                    break
+        total = np.sum(directions, axis=0)
+        if not directions or np.hypot(*total) < 0.1:
+            needed = " or ".join(f"{a} and {b}" for group in groups for a, b in group)
+            raise InputError(
+                f"{site}: the direction of the bones is unknown; give the points {needed}"
+            )
+        return np.asarray(total / np.hypot(*total))
+
+
+def _limb_of(points: Points) -> Limb:
+    for limb, known in POINTS.items():
+        if len(points) == len(known):
+            return limb
+    counts = " or ".join(f"{len(known)} of a {limb}" for limb, known in POINTS.items())
+    raise InputError(
+        f"got {len(points)} points, need {counts}, in the order of anatomy.POINTS; "
+        "put NaN where a point is unknown"
+    )
+
+
+def _unit(points: Points, limb: Limb) -> float:
+    """Size of the limb, px."""
+    size = limb_size(points, mean_shape(limb))
+    if size < MIN_UNIT_PX:
+        raise InputError(
+            f"the {limb} is {size:.0f} px large (about the distance of "
+            f"{' and '.join(UNIT_ENDS[limb])}), at least {MIN_UNIT_PX:.0f} are needed to show "
+            "joint spaces; give the film in full size"
+        )
+    return size

@@ -1,0 +1,1 @@
+"""A trained model: its bundle, what it takes and gives, its loaded stages."""

@@ -1,0 +1,418 @@
+"""A trained model as one folder: networks, trees, what goes in, and where it comes from.
+
+A bundle holds ``manifest.json`` and the files that the manifest lists, and nothing else. The
+manifest states each file's SHA-256, so that a result can name the exact model by one hash, and
+a damaged or exchanged file is found before anything is scored with it. The hashes do not say
+*who* made a bundle: take bundles only from people you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from mandora.core.errors import InputError
+from mandora.core.files import AnyPath, beside, write_atomically
+from mandora.core.inputs import listed, open_regular, read_bytes
+from mandora.core.records import Record
+from mandora.model.contract import (
+    DAMAGE_FILE,
+    LOCATE_FILES,
+    SYMMETRY_FILE,
+    Contract,
+    DamageContract,
+    IntervalContract,
+    LocateContract,
+    SymmetryContract,
+    damage_file,
+    damage_files,
+    locate_file,
+    locate_files,
+    model_files,
+)
+
+__all__ = [
+    "BUNDLE_SCHEMA",
+    "CARD",
+    "DAMAGE_FILE",
+    "LOCATE_FILES",
+    "MANIFEST",
+    "STANDARD_FILES",
+    "SYMMETRY_FILE",
+    "Bundle",
+    "BundleError",
+    "BundleInfo",
+    "Contract",
+    "DamageContract",
+    "FileEntry",
+    "Licence",
+    "LocateContract",
+    "Manifest",
+    "SymmetryContract",
+    "damage_file",
+    "damage_files",
+    "default_bundle",
+    "describe",
+    "locate_file",
+    "locate_files",
+    "migrate_bundle",
+    "model_files",
+    "open_bundle",
+    "verify_bundle",
+    "write_bundle",
+]
+
+# 1.1: contracts state the design; 1.2: and larger windows; 1.3: and the range of the patch's own
+# channels, and what is a corner; what earlier ones lack has defaults. A limb's size is that of all
+# its points, geometry.limb_size, since 1.3.
+BUNDLE_SCHEMA = "1.3"
+_BY_ENDS = ("1.0", "1.1", "1.2")  # a limb's size was |MCP2-MCP5| or |MTP1-MTP5| in training
+# Size of a limb by all its points / by these ends, geometric mean over simulated hands and feet:
+# python benchmarks/limb_size.py
+_SIZE_PER_ENDS = 0.999
+MANIFEST = "manifest.json"
+CARD = "card.md"
+STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
+"""The files of a bundle of the default design, besides its manifest."""
+
+_REMEDY = "copy the bundle again from where you got it"
+_MAX_MANIFEST = 1 << 20  # bytes
+
+# A plain name: no folder, no drive, nothing hidden, so that no name leads out of the bundle.
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+OneLine = Annotated[str, StringConstraints(pattern=r"^[^\r\n]+$", max_length=200)]
+
+
+class BundleError(InputError):
+    """A model bundle that cannot be used; the message names the file and the remedy."""
+
+
+class Licence(Record):
+    """Under which terms the trained numbers may be used."""
+
+    spdx: OneLine = Field(description="SPDX expression, e.g. Apache-2.0 or LicenseRef-…")
+    note: str = Field("", description="in words: what limits the use, whose data it was")
+
+
+class BundleInfo(Record):
+    """What the maker of a bundle states about it."""
+
+    name: FileName
+    version: OneLine
+    preset: OneLine
+    created: OneLine = Field(description="when the model was trained, e.g. 2026-01-31")
+    contract: Contract
+    licence: Licence
+    software: dict[str, str] = Field(description="versions of the packages that trained it")
+    training_data: str = Field(min_length=1, description="what it was trained on, in words")
+
+
+class FileEntry(Record):
+    """One file of a bundle."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class Manifest(BundleInfo):
+    """The contents of ``manifest.json``."""
+
+    schema_version: str = BUNDLE_SCHEMA
+    card: FileName = CARD
+    files: dict[FileName, FileEntry]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        needed = (*model_files(self.contract), self.card)
+        lacking = [name for name in needed if name not in self.files]
+        if lacking:
+            raise InputError(f"files lacks {', '.join(dict.fromkeys(lacking))}")
+        if MANIFEST in self.files:
+            raise InputError(f"files lists {MANIFEST}, which cannot hold its own hash")
+        return self
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were all there and unchanged when it was opened.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it states.
+        sha256: hash of ``manifest.json``, and through it of every file.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    def path(self, name: str) -> Path:
+        """Where a file of the bundle lies.
+
+        Raises:
+            BundleError: if the bundle has no such file.
+        """
+        if name not in self.manifest.files:
+            known = ", ".join(sorted(self.manifest.files))
+            raise BundleError(f"{self.folder} has no file {name!r}; it has {known}")
+        return self.folder / name
+
+
+def with_intervals(
+    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: AnyPath
+) -> Bundle:
+    """Write a bundle anew that states how sure its scores are.
+
+    Args:
+        bundle: the model; its networks and trees stay as they are.
+        intervals: measured on patients who trained nothing.
+        measured_on: these patients, in words.
+        folder: for the new bundle; must not exist or be empty.
+
+    Raises:
+        BundleError: if the folder is taken.
+    """
+    manifest = bundle.manifest
+    files: dict[str, bytes | Path] = {name: bundle.path(name) for name in manifest.files}
+    card = bundle.path(manifest.card).read_text(encoding="utf-8").partition(_INTERVALS_HEAD)[0]
+    held = (
+        f"{_INTERVALS_HEAD}\n\nIntervals hold {100 * intervals.level:g} % of the labels of "
+        f"patients like those that they were measured on: {measured_on}, {intervals.patients} "
+        "patients who trained nothing. Of others they need not.\n"
+    )
+    files[manifest.card] = f"{card.rstrip()}\n\n{held}".encode()
+    contract = manifest.contract.model_copy(update={"intervals": intervals})
+    about = manifest.model_dump(include=set(BundleInfo.model_fields))
+    return write_bundle(folder, BundleInfo(**{**about, "contract": contract}), files)
+
+
+_INTERVALS_HEAD = "## Intervals"
+
+
+def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | AnyPath]) -> Bundle:
+    """Write a bundle and open it again; either all of it appears or nothing.
+
+    Args:
+        folder: where to; must not exist or be empty.
+        info: what to state about the model.
+        files: content, or a file to copy, for each of :func:`model_files`, the card and any
+            further file.
+
+    Raises:
+        BundleError: if the folder is taken, a file is lacking or a name cannot be used.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BundleError(f"{folder} is already there; choose another folder or remove it")
+    partial = beside(folder)
+    try:
+        entries = {name: _entry(content) for name, content in sorted(files.items())}
+        # before anything is written: this is where names that lead elsewhere are refused
+        manifest = Manifest.model_validate({**info.model_dump(mode="json"), "files": entries})
+        partial.mkdir(parents=True)
+        for name, content in {**files, MANIFEST: _text(manifest)}.items():
+            if isinstance(content, bytes):
+                (partial / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, partial / name)
+        if folder.exists():
+            folder.rmdir()  # empty; a rename onto it fails on some systems
+        partial.rename(folder)
+    except ValidationError as error:
+        raise BundleError(f"cannot write {folder}: {'; '.join(_problems_of(error))}") from error
+    except OSError as error:
+        raise BundleError(f"cannot write {folder}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return open_bundle(folder)
+
+
+def open_bundle(path: AnyPath) -> Bundle:
+    """Open a bundle after checking every file of it.
+
+    Raises:
+        BundleError: naming every file that is wrong, and what to do.
+    """
+    bundle, problems = _inspect(Path(path))
+    if bundle is None or problems:
+        raise BundleError("\n".join(problems))
+    return bundle
+
+
+def verify_bundle(path: AnyPath) -> list[str]:
+    """Check a bundle.
+
+    Returns:
+        Every problem, one line each, naming the file and what to do; empty if it is sound.
+    """
+    return _inspect(Path(path))[1]
+
+
+def migrate_bundle(path: AnyPath) -> Bundle:
+    """State an earlier bundle's contract as this version does, in place.
+
+    Its networks, trees and card stay as they are, and so do its scores: earlier bundles are read
+    as if they had been migrated. Its hash changes with its manifest.
+
+    Raises:
+        BundleError: if the bundle cannot be used as it is.
+        OSError: if the manifest cannot be written.
+    """
+    bundle, manifest = open_bundle(path), Path(path) / MANIFEST
+    text = _text(bundle.manifest)
+    if text != manifest.read_bytes():
+        write_atomically(manifest, text)
+    return open_bundle(path)
+
+
+def default_bundle() -> Path:
+    """The folder of the bundle that comes with the package.
+
+    Raises:
+        BundleError: if this installation has none.
+    """
+    folder = resources.files("mandora.model").joinpath("default")
+    if not isinstance(folder, Path) or not (folder / MANIFEST).is_file():
+        raise BundleError(
+            f"this installation has no model bundle in {folder}; install mandora from a wheel, "
+            "or name the folder of a bundle"
+        )
+    return folder
+
+
+def describe(bundle: Bundle) -> str:
+    """A bundle in words, for people, several lines."""
+    m = bundle.manifest
+    c = m.contract
+    total = sum(entry.bytes for entry in m.files.values())
+    lines = [
+        f"{m.name} {m.version} (preset {m.preset}, created {m.created})",
+        f"folder      {bundle.folder}",
+        f"sha256      {bundle.sha256}",
+        f"licence     {m.licence.spdx}" + (f": {m.licence.note}" if m.licence.note else ""),
+        f"trained on  {m.training_data}",
+        f"trained by  {', '.join(f'{k} {v}' for k, v in sorted(m.software.items()))}",
+        f"locate      {c.locate.design}, {c.locate.input_px} × {c.locate.input_px} px, heat maps "
+        f"1:{c.locate.heatmap_stride}, found from {c.locate.found_threshold:g}",
+        f"damage      {c.damage.design}, patches of {c.damage.patch_px} × {c.damage.patch_px} px",
+        f"symmetry    {c.symmetry.trees} trees per site, depth {c.symmetry.depth}, "
+        f"share {c.symmetry.blend:g} of the final score",
+        f"files       {len(m.files)}, {total / 1e6:.1f} MB",
+        *(f"  {name:<24} {e.bytes:>11,} bytes  {e.sha256}" for name, e in m.files.items()),
+        f"model card  {bundle.path(m.card)}",
+    ]
+    return "\n".join(lines)
+
+
+def _inspect(path: Path) -> tuple[Bundle | None, list[str]]:
+    """The bundle, unless its manifest cannot be used, and all problems."""
+    if not path.is_dir():
+        return None, [f"{path}: there is no such folder; name the folder of a bundle"]
+    raw, manifest, problems = _read_manifest(path / MANIFEST)
+    if manifest is None:
+        return None, problems
+    for name, entry in manifest.files.items():
+        problems += _check_file(path / name, entry)
+    problems += [
+        f"{extra}: the manifest does not list it; remove it, or {_REMEDY}"
+        for extra in listed(path)
+        if extra.name not in {*manifest.files, MANIFEST}
+    ]
+    return Bundle(path, manifest, _hash(raw)), problems
+
+
+def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
+    raw = b""
+    try:
+        if path.is_symlink() or path.stat().st_size > _MAX_MANIFEST:
+            return raw, None, [f"{path}: is a link or far too large; {_REMEDY}"]
+        raw = read_bytes(path, _MAX_MANIFEST)
+        content = json.loads(raw)
+    except OSError as error:
+        return raw, None, [f"{path}: cannot be read ({error.strerror}); {_REMEDY}"]
+    except InputError as error:
+        return raw, None, [str(error)]
+    except (ValueError, RecursionError) as error:
+        return raw, None, [f"{path}: is not JSON ({error}); {_REMEDY}"]
+    schema = content.get("schema_version") if isinstance(content, dict) else None
+    # before the fields: another schema would only give a list of puzzling field names
+    if not isinstance(schema, str) or schema.split(".")[0] != BUNDLE_SCHEMA.split(".")[0]:
+        return (
+            raw,
+            None,
+            [
+                f"{path}: schema_version is {schema!r}, this version reads {BUNDLE_SCHEMA}; "
+                "use a bundle and a mandora of the same major version"
+            ],
+        )
+    try:
+        manifest = Manifest.model_validate_json(raw)
+        return raw, _by_all_points(manifest) if schema in _BY_ENDS else manifest, []
+    except ValidationError as error:
+        return raw, None, [f"{path}: {problem}; {_REMEDY}" for problem in _problems_of(error)]
+
+
+def _by_all_points(manifest: Manifest) -> Manifest:
+    """An earlier manifest as it is stated today: its patches stay as large on average."""
+    damage = manifest.contract.damage
+    half_window = min(round(damage.half_window / _SIZE_PER_ENDS, 4), 1.0)
+    damage = damage.model_copy(update={"half_window": half_window})
+    contract = manifest.contract.model_copy(update={"damage": damage})
+    return manifest.model_copy(update={"contract": contract, "schema_version": BUNDLE_SCHEMA})
+
+
+def _check_file(path: Path, entry: FileEntry) -> list[str]:
+    """What is wrong with one file that the manifest lists."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        return [f"{path}: must be a plain file, not a link or a folder; {_REMEDY}"]
+    try:
+        size = path.stat().st_size
+        if size != entry.bytes:
+            return [f"{path}: has {size:,} bytes instead of {entry.bytes:,}; {_REMEDY}"]
+        with open_regular(path) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return [f"{path}: is missing; {_REMEDY}"]
+    except OSError as error:
+        return [f"{path}: cannot be read ({error.strerror}); {_REMEDY}"]
+    if found != entry.sha256:
+        return [
+            f"{path}: was changed: its SHA-256 is {found[:12]}…, the manifest says "
+            f"{entry.sha256[:12]}…; {_REMEDY}"
+        ]
+    return []
+
+
+def _problems_of(error: ValidationError) -> list[str]:
+    """Each wrong field of a manifest, in words."""
+    return [
+        f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}"
+        for e in error.errors(include_url=False)
+    ]
+
+
+def _entry(content: bytes | AnyPath) -> dict[str, object]:
+    if isinstance(content, bytes):
+        return {"sha256": _hash(content), "bytes": len(content)}
+    with Path(content).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "bytes": Path(content).stat().st_size}
+
+
+def _text(manifest: Manifest) -> bytes:
+    return (
+        json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    ).encode()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

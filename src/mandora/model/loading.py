@@ -1,0 +1,140 @@
+"""The trained stages of a model, loaded from its files: locators, scorer, trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.core.anatomy import FAMILIES, POINTS, Limb, Side
+from mandora.core.errors import InputError
+from mandora.core.files import AnyPath
+from mandora.core.geometry import Points
+from mandora.damage.published import PublishedScorer
+from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
+from mandora.locate.locator import FoundPoints, Locator
+from mandora.locate.published import FilmRule, PublishedLocator
+from mandora.model.contract import (
+    SYMMETRY_FILE,
+    Contract,
+    DamageContract,
+    IntervalContract,
+    LocateContract,
+    damage_file,
+    locate_file,
+    locate_files,
+)
+from mandora.symmetry.forest import JointForest
+
+
+class LimbLocator(Protocol):
+    """Whatever finds the points of one limb, with one network or with one per point."""
+
+    @property
+    def template(self) -> Points:
+        """(N, 2) mean shape of a left limb, in units of its size."""
+
+    def locate(
+        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+    ) -> FoundPoints:
+        """The limb that fits best, or the one of the given side."""
+
+    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+        """All limbs of this kind, the one that fits best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The trained stages and the numbers that join them.
+
+    Attributes:
+        locators: one for each limb; only one of a model that was trained on hands alone.
+        scorer: the damage stage.
+        forest: the symmetry trees; None gives patch scores only, as training the trees needs.
+        blend: share of the trees in the final score.
+        searches: whether localisers look for limbs that do not lie upright.
+        intervals: how sure scores are; None if that was not measured.
+    """
+
+    locators: Mapping[Limb, LimbLocator]
+    scorer: Scorer
+    forest: JointForest | None
+    blend: float
+    searches: bool = True
+    intervals: IntervalContract | None = None
+
+    @staticmethod
+    def load(contract: Contract, paths: Mapping[str, AnyPath], threads: int) -> Stages:
+        """Load the files of a bundle, or of a run that is to become one.
+
+        Args:
+            contract: how the files are used.
+            paths: by the bundle's names, see :func:`mandora.model.contract.model_files`; without
+                ``symmetry.npz`` there are no trees, without a limb's localisers none of its films
+                can be scored.
+            threads: processor threads per network.
+
+        Raises:
+            ValueError: if a file cannot be used, or numbers its points in another way. The
+                networks of the published design are opened when they are needed, and their
+                stage says so then.
+        """
+        files = {name: Path(path) for name, path in paths.items()}
+        for limb in Limb:
+            names = tuple(p.name for p in POINTS[limb])
+            if contract.locate.points[limb] != names or contract.damage.points[limb] != names:
+                raise InputError(
+                    f"the model numbers the points of the {limb} in another way than this "
+                    "version; use the version of mandora that made it"
+                )
+        trees = files.get(SYMMETRY_FILE)
+        return Stages(
+            {
+                limb: _locator(limb, contract.locate, files, threads)
+                for limb in Limb
+                if files.keys() >= set(locate_files(limb, contract.locate))
+            },
+            _scorer(contract.damage, files, threads),
+            JointForest.load(trees) if trees else None,
+            contract.symmetry.blend,
+            searches=contract.locate.design == "all-points",
+            intervals=contract.intervals,
+        )
+
+
+def _locator(
+    limb: Limb, contract: LocateContract, paths: Mapping[str, Path], threads: int
+) -> LimbLocator:
+    template = np.array(contract.template[limb])
+    if contract.design == "all-points":
+        return Locator(
+            paths[locate_file(limb)], limb, input_px=contract.input_px,
+            stride=contract.heatmap_stride, found_threshold=contract.found_threshold,
+            template=template, threads=threads,
+        )  # fmt: skip
+    rule = FilmRule(
+        contract.input_px, contract.channels, contract.keep_aspect, contract.heatmap_stride,
+        contract.decode, contract.found_threshold, contract.corner,
+    )  # fmt: skip
+    seeds = range(1, contract.seeds + 1)
+    networks = {
+        name: [paths[locate_file(limb, name, seed)] for seed in seeds]
+        for name in contract.points[limb]
+    }
+    return PublishedLocator(networks, limb, rule, template, threads)
+
+
+def _scorer(contract: DamageContract, paths: Mapping[str, Path], threads: int) -> Scorer:
+    rule = PatchRule(
+        contract.patch_px, contract.channels, contract.window, contract.half_window,
+        contract.half_window_px, contract.enlarged, contract.patch_range,
+    )  # fmt: skip
+    if contract.design == "all-joints":
+        return PatchScorer(paths[damage_file()], rule, threads)
+    files = {family: damage_file(family) for family in FAMILIES}
+    networks = {family: paths[name] for family, name in files.items() if name in paths}
+    return PublishedScorer(networks, rule, threads)

@@ -1,0 +1,125 @@
+"""Finding the points of many films, one after the other, into one CSV file."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mandora.core.anatomy import Limb, Side
+from mandora.core.cells import csv_text
+from mandora.core.errors import InputError
+from mandora.core.files import AnyPath, paths_of
+from mandora.core.records import Reason
+from mandora.datasets.folder import FilmFile, Problem, find_films
+from mandora.images.read import read_radiograph
+from mandora.locate.locator import FoundPoints
+from mandora.model.bundle import Bundle
+from mandora.outputs.files import RowFile, make_output_folder
+from mandora.scoring.assembly import location
+from mandora.scoring.failures import why_failed
+from mandora.scoring.pipeline import Pipeline
+from mandora.scoring.summary import Complain, Progress, listed, problem_line
+
+POINT_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
+"""Columns of :func:`locate_films`: x and y in px of the film."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def locate_films(
+    films: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
+    *,
+    bundle: Bundle,
+    threads: int = 2,
+    limb: Limb | None = None,
+    side: Side | None = None,
+    progress: Progress = lambda done, total: None,
+    complain: Complain = lambda line: None,
+) -> int:
+    """Find the points of many films and write them to a CSV file, film by film.
+
+    The columns are :data:`POINT_COLUMNS`; ``film`` is the file's name, or its path where two
+    films have the same name. A point that was not found has no x and y.
+
+    Args:
+        films: films, each of one hand or foot, and folders that are searched two levels
+            deep, see :func:`~mandora.datasets.folder.find_films`.
+        out: the CSV file; whole after each film.
+        bundle: the model.
+        threads: processor threads.
+        limb: what all films show. If not given, each film's name says it, else its DICOM tags,
+            else what it looks like.
+        side: the patient's side, likewise.
+        progress: told after each film.
+        complain: told of each film that failed, when it fails.
+
+    Returns:
+        Number of films that failed: they could not be read, or no limb was found on them.
+
+    Raises:
+        ValueError: if an input does not exist or cannot be listed, there is no film, or ``out``
+            is a folder.
+        OSError: if ``out`` cannot be written.
+    """
+    films, out = paths_of(films), Path(out)
+    found = find_films(films)
+    if not found.films and not found.problems:
+        raise InputError(f"no film in {listed(films)}; name image files or folders that hold some")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a CSV file for the points")
+    pipeline = Pipeline.from_bundle(bundle, threads)
+    make_output_folder(out.parent)
+    table = RowFile(out, POINT_COLUMNS)
+    try:
+        for unusable in found.problems:
+            complain(problem_line(unusable))
+        failed, total = len(found.problems), len(found.problems) + len(found.films)
+        progress(failed, total)
+        for done, film in enumerate(found.films, start=failed + 1):
+            rows, problem = _locate_film(pipeline, film, (limb, side))
+            table.append(rows)
+            if problem:
+                failed += 1
+                complain(problem_line(problem))
+            progress(done, total)
+    finally:
+        table.close()
+    return failed
+
+
+def _locate_film(
+    pipeline: Pipeline, film: FilmFile, stated: tuple[Limb | None, Side | None]
+) -> tuple[str, Problem | None]:
+    """The rows of one film, as CSV, and what went wrong with it."""
+    start = time.monotonic()
+    try:
+        radiograph, slot = read_radiograph(film.path), film.slot
+        limb = stated[0] or (slot.limb if slot else radiograph.limb)
+        side = stated[1] or (slot.side if slot else radiograph.side)
+        found = pipeline.locate(radiograph, limb, side)
+    except Exception as error:  # one film must not cost the others theirs
+        return "", Problem(film.name, *why_failed(error, film.name))
+    _LOG.info(
+        "%s: %d of %d points, in %.2f s", film.name, np.isfinite(found.points).all(axis=1).sum(),
+        len(found.points), time.monotonic() - start,
+    )  # fmt: skip
+    if np.isfinite(found.points).any():
+        return _point_rows(film.name, side or found.view.side, found), None
+    detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
+    # rows without places need a limb that they are rows of
+    rows = _point_rows(film.name, side or found.view.side, found) if limb else ""
+    return rows, Problem(film.name, Reason.NOT_FOUND, detail)
+
+
+def _point_rows(name: str, side: Side, found: FoundPoints) -> str:
+    rows = []
+    for index in range(len(found.points)):
+        point = location(name, found.limb, side, index, found)
+        x, y = ("" if v is None else f"{v:.2f}" for v in (point.x, point.y))
+        rows.append([name, found.limb, side, point.site, x, y, f"{found.confidence[index]:.4f}"])
+    return csv_text(rows)

@@ -1,0 +1,1 @@
+"""Bones and joints of a simulated patient, and the damage in them."""

@@ -1,0 +1,250 @@
+"""A simulated foot: toes, metatarsals and flesh; the tarsus is in :mod:`.tarsus`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mandora.core.anatomy import POINTS, Limb
+from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.digits import Chain, build_digit
+from mandora.simulate.anatomy.shapes import (
+    Array,
+    Tube,
+    across,
+    blob_outline,
+    smooth_outline,
+    turn,
+    unit,
+)
+from mandora.simulate.anatomy.skeleton import (
+    Bite,
+    Bone,
+    Flesh,
+    Skeleton,
+    Strip,
+    Traits,
+    draw_landmarks,
+)
+from mandora.simulate.anatomy.tarsus import View, leg_flesh, soft_body, tarsal_bones, tarsal_gaps
+
+UNIT_MM = 72.0  # |MTP1-MTP5| of an average adult
+
+_MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.1), (1.0, 1.0, 1.0)
+_METATARSAL = {
+    1: Tube(21.5, 13.0, 20.5, cup=0.6, dome=5.5, rim=1.2, depth=_MT_DEPTH),
+    2: Tube(16.0, 6.7, 12.2, cup=-0.6, dome=4.8, rim=0.8, depth=_MT_DEPTH),
+    3: Tube(15.0, 6.4, 11.8, cup=0.2, dome=4.7, rim=0.8, depth=_MT_DEPTH),
+    4: Tube(15.0, 6.3, 11.6, cup=0.2, dome=4.7, rim=0.8, depth=_MT_DEPTH),
+    5: Tube(15.0, 7.0, 11.6, cup=0.2, dome=4.7, rim=0.8, depth=_MT_DEPTH),
+}
+_PROXIMAL = {
+    1: Tube(20.0, 13.2, 17.4, cup=3.6, dome=2.4, notch=0.6, rim=1.0, depth=_TOE_DEPTH),
+    2: Tube(12.2, 5.6, 8.8, cup=3.4, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    3: Tube(11.6, 5.3, 8.4, cup=3.3, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    4: Tube(11.2, 5.1, 8.2, cup=3.2, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    5: Tube(11.2, 5.4, 8.4, cup=3.0, dome=1.8, notch=0.3, rim=0.8, depth=_TOE_DEPTH),
+}
+_MIDDLE = Tube(9.4, 6.4, 8.8, cup=0.8, dome=1.3, notch=0.2, rim=0.6, depth=_TOE_DEPTH)
+_DISTAL = {
+    1: Tube(19.5, 9.2, 14.0, cup=1.2, dome=4.5, rim=1.0, depth=(0.8, 0.9, 0.7)),
+    0: Tube(8.8, 4.2, 6.8, cup=0.6, dome=2.2, rim=0.5, depth=(1.0, 1.0, 0.8)),
+}
+_SPACE_MM = {1: 2.1, 2: 1.8, 3: 1.7, 4: 1.6, 5: 1.5}
+# Bases of the metatarsals of an average foot in units of |MTP1-MTP5|: x towards the great toe, y
+# towards the heel, height above the heads. They rise towards the heel.
+_BASES = {
+    1: (0.265, 0.855, 0.16), 2: (0.045, 0.99, 0.26), 3: (-0.085, 1.03, 0.22),
+    4: (-0.195, 1.075, 0.12), 5: (-0.30, 1.125, 0.0),
+}  # fmt: skip
+_BASE_SLOPE = {1: -0.25, 2: 0.1, 3: 0.25, 4: 0.25, 5: 0.55}
+_PHALANX_MM = {
+    2: (27.0, 12.5, 10.5), 3: (25.0, 10.5, 10.0), 4: (22.5, 9.0, 9.5), 5: (20.5, 7.5, 9.0),
+}  # fmt: skip
+_LEAN = {2: -0.09, 3: -0.12, 4: -0.10, 5: 0.02}  # of the lesser toes towards the great toe, rad
+_SOLE = (((0.0, 0.62), 0.60), ((0.01, 1.2), 0.57), ((0.04, 1.6), 0.50), ((0.0, 2.10), 0.47))
+_CLAW_SHARE = 0.25  # of feet whose toes are bent
+_TWO_PHALANGES = 0.4  # share of fifth toes whose outer two phalanges are one
+_ROUND = (0.8, 0.0, -0.8)  # corners of a round end, rad from its middle
+_TOE_DENSITY = 0.32  # relative to compact bone; displays lift the thin toes towards the forefoot
+
+
+@dataclass(frozen=True, eq=False)
+class _Forefoot:
+    """What the rays of one foot share.
+
+    Attributes:
+        marks: (2,) mm of the film by landmark.
+        bases: (2,) mm, base of each metatarsal.
+        view: of this film.
+        width: breadth of bones relative to the average.
+        traits: of the patient.
+        claw: how far the lesser toes are bent, 0..1.
+        drift: lean of all lesser toes towards the great toe, rad.
+    """
+
+    marks: Mapping[str, Array]
+    bases: Mapping[int, Array]
+    view: View
+    width: float
+    traits: Traits
+    claw: float
+    drift: float
+
+
+def build_foot(
+    traits: Traits,
+    states: Mapping[str, JointState],
+    patient_rng: np.random.Generator,
+    film_rng: np.random.Generator,
+) -> Skeleton:
+    """One left foot; the arguments are those of :func:`.hand.build_hand`."""
+    drawn = draw_landmarks(Limb.FOOT, patient_rng, film_rng, traits.oddness)
+    view = View.draw(UNIT_MM * traits.size, drawn, film_rng)
+    fore = _forefoot(view.flat(drawn), view, traits, film_rng)
+    bones: list[Bone] = []
+    strips: list[Strip] = []
+    bites: list[Bite] = []
+    flesh, webs = _sole(view, traits), []
+    for n in range(1, 6):
+        chain = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
+        digit = build_digit(Limb.FOOT, chain, states, traits, film_rng)
+        rods, toe = _toe_flesh(chain.nodes, n, traits)
+        bones += [*digit.bones, toe]
+        strips += digit.strips
+        bites += digit.bites
+        flesh += rods
+        webs.append(rods[-1].start)
+    flesh += _webs(webs, traits)
+    bones += _sesamoids(fore, film_rng)
+    bones += tarsal_bones(view, traits, film_rng)
+    bones.append(leg_flesh(view, traits))
+    points = np.array([fore.marks[p.name] for p in POINTS[Limb.FOOT]])
+    gaps = tarsal_gaps(view, traits, film_rng)
+    return Skeleton(
+        Limb.FOOT, points, view.scale, tuple(bones), gaps, tuple(strips), tuple(bites),
+        tuple(flesh), dict(states),
+    )  # fmt: skip
+
+
+def _forefoot(
+    marks: Mapping[str, Array], view: View, traits: Traits, rng: np.random.Generator
+) -> _Forefoot:
+    bases = {
+        n: view.place(np.array([x, y]) + rng.normal(0, 0.012, 2), height)
+        for n, (x, y, height) in _BASES.items()
+    }
+    claw = float(rng.uniform(0.4, 0.9)) if rng.random() < _CLAW_SHARE else 0.0
+    width = traits.size * traits.robust
+    return _Forefoot(marks, bases, view, width, traits, claw, float(rng.normal(0, 0.06)))
+
+
+def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Chain:
+    mtp, ip = fore.marks["mtp1"], fore.marks["ip"]
+    tip = ip + turn(rng.normal(-0.13, 0.09)) @ (ip - mtp) * 0.71 * rng.normal(1, 0.05)
+    return Chain(
+        ("mt1", "pp1", "dp1"), np.array([fore.bases[1], mtp, ip, tip]),
+        [t.scaled(fore.width) for t in (_METATARSAL[1], _PROXIMAL[1], _DISTAL[1])],
+        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.5 * fore.width],
+        rng.normal([0.08, -0.08, 0.08], [0.06, 0.08, 0.12]).tolist(),
+        _BASE_SLOPE[1] + rng.normal(0, 0.06),
+    )  # fmt: skip
+
+
+def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Chain:
+    """A metatarsal and a toe that is straight or bent: bent phalanges look short from above."""
+    marks, view, width = fore.marks, fore.view, fore.width
+    bent = float(np.clip(fore.claw + rng.normal(0.06 * (n - 1), 0.18), 0, 1))
+    rise = float(np.clip(rng.normal(0.18, 0.12) + 0.42 * bent, 0, 0.75))
+    fall = float(np.clip(rng.normal(0.20, 0.15) + 0.75 * bent, 0, 0.95))
+    end = float(np.clip(rng.normal(0.20, 0.20) + 0.60 * bent, -0.2, 0.95))
+    # a great toe in valgus pushes its neighbours aside
+    pushed = min(float((marks["ip"] - marks["mtp1"])[0]) / view.scale + 0.04, 0.0)
+    lean = _LEAN[n] + fore.drift + rng.normal(0, 0.08) + pushed * (1.3 if n == 2 else 0.6)
+    nodes = [fore.bases[n], marks[f"mtp{n}"]]
+    shares = (1 - 0.22 * bent, 1 - 0.45 * bent, 1 - 0.35 * bent)
+    for length, share, aside in zip(_PHALANX_MM[n], shares, (0.0, 0.06, 0.10), strict=True):
+        up = view.axis @ turn(lean + rng.normal(0, aside) + 0.3 * view.roll) @ [0.0, -1.0]
+        nodes.append(nodes[-1] + up * length * fore.traits.size * share * rng.normal(1, 0.06))
+    fused = n == 5 and rng.random() < _TWO_PHALANGES
+    return Chain(
+        (f"mt{n}", f"pp{n}", f"mp{n}", f"dp{n}"), np.array(nodes),
+        [t.scaled(width) for t in (_METATARSAL[n], _PROXIMAL[n], _MIDDLE, _DISTAL[0])],
+        (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
+        [_SPACE_MM[n] * width, 0.9 * width, (-1.0 if fused else 0.7) * width],
+        [float(rng.normal(0.10, 0.05)), -rise, fall, end], _BASE_SLOPE[n] + rng.normal(0, 0.08),
+    )  # fmt: skip
+
+
+def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
+    """Two bones under the head of the first metatarsal; in hallux valgus they stay behind."""
+    mtp, width = fore.marks["mtp1"], fore.width
+    up, toe = unit(mtp - fore.bases[1]), unit(fore.marks["ip"] - mtp)
+    valgus = float(np.arcsin(np.clip(up[1] * toe[0] - up[0] * toe[1], -1, 1)))
+    left_behind = float(np.clip(14.0 * (valgus - 0.2), -1.0, 6.5)) + rng.normal(0, 0.7)
+    bones = []
+    for k, offset in enumerate((-5.4, 4.8)):
+        centre = mtp - up * (9.5 + rng.normal(0, 1.3)) * width
+        centre = centre + across(up) * (offset - left_behind) * width
+        size = (8.5 * width * rng.normal(1, 0.08), 10.5 * width * rng.normal(1, 0.08))
+        outline = blob_outline(centre, size, rng.normal(0, 0.25), power=2.1, n=20)
+        bones.append(Bone(f"sesamoid{k}", outline, 2.1 * width, (0.35, 0.35, 0.35)))
+    return bones
+
+
+def _sole(view: View, traits: Traits) -> list[Flesh]:
+    """The foot without toes, and the leg's outline."""
+    r = view.scale * (0.7 + 0.3 * traits.flesh)
+    rods = [
+        Flesh(view.place(a), view.place(b), (wide * r, narrow * r))
+        for (a, wide), (b, narrow) in pairwise(_SOLE)
+    ]
+    return [*rods, Flesh(view.leg((0.0, 1.95)), view.leg((0.0, 4.4)), (0.47 * r, 0.46 * r))]
+
+
+def _toe_flesh(nodes: Array, n: int, traits: Traits) -> tuple[list[Flesh], Bone]:
+    """The pad of one ray up to the web, how far the toe reaches, and the toe's own body.
+
+    Toes lie on each other and on the pad; their thickness adds up, which rods would not show.
+    """
+    k = traits.size * (0.5 + 0.5 * traits.flesh)
+    ball = 15.0 if n == 1 else 11.5
+    up = unit(nodes[-1] - nodes[-2])
+    web = nodes[1] + (0.45 if n == 1 else 0.35) * (nodes[2] - nodes[1])
+    tip = nodes[-1] + up * (5.0 if n == 1 else 4.0) * k
+    rods = [
+        Flesh(nodes[0], nodes[1], (18.0 * k, ball * k)),
+        Flesh(nodes[1], web, (ball * k, 0.72 * ball * k)),
+        Flesh(web, tip, (0.0, 0.0)),  # without thickness: it only tells how far the toe reaches
+    ]
+    radii = np.array([14.0, 14.5] if n == 1 else [7.6, 8.3, 7.6]) * k * (0.9 if n == 5 else 1.0)
+    start = nodes[1] + (1.0 if n == 1 else 0.85) * (nodes[2] - nodes[1])
+    outline = _sausage(np.array([start, *nodes[3:-1], tip - up * radii[-1]]), radii)
+    return rods, soft_body(f"toe{n}", outline, (12.0 if n == 1 else 9.0) * k, _TOE_DENSITY)
+
+
+def _webs(roots: Sequence[Array], traits: Traits) -> list[Flesh]:
+    """Skin between the toes."""
+    r = 8.0 * traits.size * (0.5 + 0.5 * traits.flesh)
+    return [Flesh(a, b, (r, r)) for a, b in pairwise(roots)]
+
+
+def _sausage(path: Array, radii: Array) -> Array:
+    """Outline around a path with round ends, (M, 2) mm.
+
+    Args:
+        path: (N, 2) mm.
+        radii: (N,) mm.
+    """
+    along = np.gradient(path, axis=0)
+    along /= np.linalg.norm(along, axis=1)[:, None]
+    side = np.column_stack([-along[:, 1], along[:, 0]])
+    right, left = path + side * radii[:, None], path - side * radii[:, None]
+    far, near = (
+        [path[i] + s * radii[i] * (np.cos(a) * along[i] + np.sin(a) * side[i]) for a in _ROUND]
+        for i, s in ((-1, 1.0), (0, -1.0))
+    )
+    return smooth_outline(np.concatenate([right, far, left[::-1], near]))

@@ -1,0 +1,212 @@
+"""The parts of a simulated limb, and the traits that make patients differ.
+
+Everything is in the limb's frame: mm, x to the right, y down, as a *left* limb lies on the
+film with its fingers or toes up (thumb and great toe to the right).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from mandora.core.anatomy import POINTS, Limb
+from mandora.simulate.anatomy.damage import HEALTHY, JointState
+from mandora.simulate.anatomy.shapes import Array, Tube
+from mandora.simulate.anatomy.tubular import Lie
+
+
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """One bone.
+
+    Attributes:
+        name: for people.
+        outline: (N, 2) mm, in the middle of its thickness.
+        radius: half thickness along the beam, mm; tubular bones have their own.
+        cortex: thickness of the shell at the base, in the shaft and at the head, mm.
+        axis: (2, 2) mm, proximal and distal end; None for short bones.
+        plate: place of a growth plate on the axis, 0..1; None where it is gone.
+        closing: of the growth plate, 0 open, 1 nothing but a dense line.
+        tube: proportions of a tubular bone; None for the others, which are as thick as their
+            distance from the outline makes them.
+        lie: how a tubular bone lies.
+        porosity: share of a short bone's substance that is lost, 0..1.
+        yields: short bones keep their joint space by giving way to others.
+        veil: share of a yielding bone's thickness that does not yield: its back or its front,
+            which hangs over the joint space.
+        anatomical: a bone of its own, not a part of another one that needs its own shadow.
+    """
+
+    name: str
+    outline: Array
+    radius: float
+    cortex: tuple[float, float, float]
+    axis: Array | None = None
+    plate: float | None = None
+    closing: float = 0.0
+    tube: Tube | None = None
+    lie: Lie = field(default_factory=Lie)
+    porosity: float = 0.0
+    yields: bool = False
+    veil: float = 0.0
+    anatomical: bool = True
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Joint space between a short bone and another bone, mm."""
+
+    first: str
+    second: str
+    width: float
+    label: int = 0  # 1 + index of the point whose joint space it is; 0 if it has none
+    fused: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Joint space between two tubular bones: polygon (N, 2) mm and 1 + index of its point."""
+
+    polygon: Array
+    label: int
+    fused: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Bite:
+    """One erosion: place (2,) mm, radius mm, share of thickness gone, the bone it is in."""
+
+    bone: str
+    centre: Array
+    radius: float
+    depth: float
+    label: int
+
+
+@dataclass(frozen=True, eq=False)
+class Flesh:
+    """A tapered rod of soft tissue."""
+
+    start: Array
+    end: Array
+    radius: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """One limb, ready to be projected."""
+
+    limb: Limb
+    points: Array  # (n points, 2) mm, order of anatomy.POINTS
+    unit: float  # |MCP2-MCP5| or |MTP1-MTP5|, mm
+    bones: tuple[Bone, ...]
+    gaps: tuple[Gap, ...]
+    strips: tuple[Strip, ...]
+    bites: tuple[Bite, ...]
+    flesh: tuple[Flesh, ...]
+    states: Mapping[str, JointState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is the same in all films of a patient.
+
+    Attributes:
+        size: 1 is an average adult.
+        robust: bone width relative to length.
+        cortex: thickness of the shell, 1 average; small with osteopenia.
+        space: width of healthy joint spaces, 1 average.
+        flesh: thickness of the soft tissue, 1 average.
+        porosity: share of the spongy bone that age has taken, 0..0.5.
+        immature: growth plates are seen.
+        closing: how far they have closed, 0 open, 1 nothing but a dense line.
+        female: women have smaller and more slender bones, and lose more of them.
+        age: years.
+        oddness: of the foot's form: its distance from the mean, 1 as in the cohort it was taken
+            from.
+    """
+
+    size: float = 1.0
+    robust: float = 1.0
+    cortex: float = 1.0
+    space: float = 1.0
+    flesh: float = 1.0
+    porosity: float = 0.0
+    immature: bool = False
+    closing: float = 0.0
+    female: bool = True
+    age: float = 50.0
+    oddness: float = 1.0
+
+    @staticmethod
+    def draw(rng: np.random.Generator, immature_share: float = 0.0) -> Traits:
+        """A patient at random; three of four are women, as with rheumatoid arthritis."""
+        n = rng.normal
+        immature = bool(rng.random() < immature_share)
+        female = bool(rng.random() < 0.75)
+        age = rng.uniform(11, 17) if immature else float(np.clip(n(57, 13), 18, 90))
+        lost = max(age - 50, 0.0) * (0.008 if female else 0.004)  # of the cortex, since fifty
+        mean = 0.92 if immature else 0.975 if female else 1.06
+        return Traits(
+            size=float(np.clip(n(mean, 0.055), 0.7, 1.2)),
+            robust=float(np.clip(n(0.98 if female else 1.05, 0.06), 0.82, 1.2)),
+            cortex=float(np.clip(n(1.03 - lost, 0.16), 0.5, 1.4)),
+            space=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
+            flesh=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
+            porosity=float(np.clip(n(0.05 + lost, 0.06), 0.0, 0.5)),
+            immature=immature,
+            closing=float(np.clip(n((age - 12) / 4, 0.2), 0, 1)) if immature else 0.0,
+            female=female,
+            age=age,
+        )
+
+
+@cache
+def _prior(limb: Limb) -> tuple[tuple[str, ...], Array, Array]:
+    text = files(__package__).joinpath("shape_prior.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)[limb.value]
+    values, vectors = np.linalg.eigh(np.array(data["cov"]))
+    # an eigenvector's sign is the solver's choice: fixed, so that a seed draws one shape everywhere
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))]
+    root = vectors * np.sign(largest) * np.sqrt(np.clip(values, 0, None))
+    return tuple(data["labels"]), np.array(data["mean"]), root
+
+
+def draw_landmarks(
+    limb: Limb,
+    patient_rng: np.random.Generator,
+    film_rng: np.random.Generator,
+    oddness: float = 1.0,
+) -> dict[str, Array]:
+    """Landmarks of a left limb in units of |MCP2-MCP5| or |MTP1-MTP5|.
+
+    Drawn from the mean and covariance of clicked landmarks of 736 hands or feet of people with
+    rheumatoid arthritis. The patient's generator gives what both sides share, the film's
+    generator what is its own; ``oddness`` times as far from the mean as that cohort.
+    """
+    labels, mean, root = _prior(limb)
+    z = np.sqrt(0.65) * patient_rng.standard_normal(len(mean))
+    z = z + np.sqrt(0.35) * film_rng.standard_normal(len(mean))
+    xy = (mean + root @ np.clip(z, -2.6, 2.6) * oddness).reshape(-1, 2)
+    if limb is Limb.FOOT:
+        xy[:, 0] = -xy[:, 0]  # the prior has the great toe on the left
+    return dict(zip(labels, xy, strict=True))
+
+
+def state_of(states: Mapping[str, JointState], site: str) -> JointState:
+    """The state of a place, healthy if none is given."""
+    return states.get(site, HEALTHY)
+
+
+def label_of(limb: Limb, name: str) -> int:
+    """1 + index of a point; 0 if the limb has no such point."""
+    for index, known in enumerate(POINTS[limb]):
+        if known.name == name:
+            return index + 1
+    return 0

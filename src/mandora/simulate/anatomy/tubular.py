@@ -1,0 +1,242 @@
+"""The shadow of a tubular bone: phalanges, metacarpals and metatarsals.
+
+A tubular bone is a solid in its own frame: u along the axis (mm, 0 at the base, the length at
+the head), v across it in the film's plane, z along the beam. Across the axis it is an ellipse;
+its ends are surfaces u(v, z), a socket at the base and a roller at the head. The beam runs along
+z, so the two ends smear into the bands and double contours that joints show on films: the
+nearer and the farther rim of a socket never fall on the same line unless the bone lies flat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mandora.simulate.anatomy.shapes import Array, Tube, base_profile, flared, head_profile
+from mandora.simulate.fields import Field
+
+_SLICES = np.linspace(-1, 1, 11)[1:-1]  # places along the beam, shares of the half thickness
+_SPACING = float(_SLICES[1] - _SLICES[0])
+END_MM = 12.0  # an end surface and its overhang lie within this of the axis's end
+_MARROW = 0.30  # spongy bone in the middle of the shaft, relative to the ends
+
+
+@dataclass(frozen=True)
+class Lie:
+    """How a tubular bone lies, and what its substance is like.
+
+    Attributes:
+        pitch: rotation out of the film's plane, rad; positive lifts the head off the film.
+        tilt: slope of the base's surface, from joint space that is lost on one half only.
+        bow: sideways bulge of the shaft, mm.
+        skew: sideways shift of the head's summit, share of half its width.
+        cortex: thickness of the compact shell at the base, in the shaft, at the head, mm.
+        endplate: thickness of the two joint surfaces, mm.
+        plate: place of a growth plate on the axis, 0..1; None where it is gone.
+        closing: of the growth plate, 0 open, 1 nothing but a dense line.
+        porosity: share of the bone that is lost around the base and the head, 0..1.
+    """
+
+    pitch: float = 0.0
+    tilt: float = 0.0
+    bow: float = 0.0
+    skew: float = 0.0
+    cortex: tuple[float, float, float] = (0.5, 1.6, 0.45)
+    endplate: tuple[float, float] = (0.7, 0.5)
+    plate: float | None = None
+    closing: float = 0.0
+    porosity: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """Path lengths in the bone's own frame.
+
+    Attributes:
+        start: (2,) u and v of the first sample, mm.
+        step: distance of samples, mm.
+        dense: (U, V) float32, compact bone, mm.
+        spongy: (U, V) float32, spongy bone, mm.
+    """
+
+    start: tuple[float, float]
+    step: float
+    dense: Field
+    spongy: Field
+
+
+def cast(tube: Tube, length: float, lie: Lie, step: float, rng: np.random.Generator) -> Shadow:
+    """The shadow of one bone.
+
+    Args:
+        tube: proportions, mm.
+        length: from the middle of the base to the tip of the head, mm.
+        lie: orientation and substance.
+        step: distance of samples, mm.
+        rng: of the trabeculae.
+    """
+    reach = 0.5 * max(tube.base, tube.head) + abs(lie.bow) + 1.5
+    u = np.arange(-5.0, length + 5.0, step, dtype=np.float32)[:, None]
+    v = np.arange(-reach, reach, step, dtype=np.float32)[None, :]
+    t = np.clip(u / length, 0, 1)
+    half_width = 0.5 * flared(tube.base, tube.shaft, tube.head, t)
+    deep = tube.depth
+    half_depth = 0.5 * flared(deep[0] * tube.base, deep[1] * tube.shaft, deep[2] * tube.head, t)
+    across = v - lie.bow * np.sin(np.pi * t)
+    shell = _shell(lie.cortex, t)
+    thickness = _ellipse(across, half_width, half_depth)
+    core = _ellipse(
+        across, np.maximum(half_width - shell, 0.2), np.maximum(half_depth - shell, 0.2)
+    )
+    core = np.minimum(core, thickness)
+    bone, plates = _ends(tube, length, lie, u, across, thickness, step)
+    solid = plates * thickness
+    # what lies between the joint surfaces, minus the surfaces themselves
+    inner = np.clip(bone - plates, 0, 1)
+    marrow = 1 - (1 - _MARROW) * np.clip(np.minimum(t, 1 - t) / 0.30 - 0.15, 0, 1) ** 1.5
+    spongy = inner * core * marrow * _trabeculae(u.shape[0], v.shape[1], step, rng)
+    dense = inner * (thickness - core) + solid
+    kept = _kept(length, lie, u, across, half_width)
+    return Shadow(
+        (float(u[0, 0]), float(v[0, 0])),
+        step,
+        np.asarray(dense * kept, np.float32),
+        np.asarray(spongy * kept, np.float32),
+    )
+
+
+def _shell(cortex: tuple[float, float, float], t: Field) -> Field:
+    """Compact bone is thick in the shaft and thin towards the joints."""
+    middle = np.clip(np.minimum(t, 1 - t) / 0.30, 0, 1) ** 1.4
+    end = np.where(t < 0.5, cortex[0], cortex[2])
+    return np.asarray(end + (cortex[1] - end) * middle, np.float32)
+
+
+def _ellipse(across: Field, half_width: Field, half_depth: Field) -> Field:
+    """Chord of an ellipse along the beam, mm."""
+    return np.asarray(
+        2 * half_depth * np.sqrt(np.clip(1 - (across / half_width) ** 2, 0, None)), np.float32
+    )
+
+
+def _ends(
+    tube: Tube, length: float, lie: Lie, u: Field, across: Field, thickness: Field, step: float
+) -> tuple[Field, Field]:
+    """Shares of the beam's way at (u, v) that lie in the bone, and in its joint surfaces."""
+    bone = np.ones(thickness.shape, np.float32)
+    plates = np.zeros(thickness.shape, np.float32)
+    lean = float(np.tan(lie.pitch))
+    for head in (False, True):
+        rows = slice(*np.searchsorted(
+            u[:, 0], (length - END_MM, u[-1, 0] + step) if head else (u[0, 0], END_MM)
+        ))  # fmt: skip
+        place, side, half = u[rows], across[rows], 0.5 * thickness[rows]
+        share = side / (0.5 * (tube.head if head else tube.base))
+        flat = head_profile(tube, share, lie.skew) if head else base_profile(tube, share, lie.tilt)
+        plate = lie.endplate[head]
+        inside, surface = np.zeros_like(half), np.zeros_like(half)
+        for z in _SLICES:
+            away = flat + _fall(tube, float(z), head) + z * half * lean * (-1 if head else 1)
+            depth = length - away - place if head else place - away
+            # a slice stands for its neighbourhood: its edge is as soft as the surface is steep
+            soft = step + _SPACING * (np.abs(half * lean) + _steepness(tube, float(z), head))
+            filled = np.clip(0.5 + depth / soft, 0, 1)
+            inside += filled
+            surface += filled - np.clip(0.5 + (depth - plate) / soft, 0, 1)
+        bone[rows] *= inside / len(_SLICES)
+        plates[rows] += surface / len(_SLICES)
+    return bone, np.minimum(plates, bone)
+
+
+def _fall(tube: Tube, z: float, head: bool) -> float:
+    """How far a surface lies from its middle slice: rollers fall back, sockets reach out, mm."""
+    if head:
+        return 0.5 * tube.depth[2] * tube.head * (1 - float(np.sqrt(1 - 0.8 * z * z)))
+    return -tube.rim * z * z
+
+
+def _steepness(tube: Tube, z: float, head: bool) -> float:
+    """Change of :func:`_fall` over one unit of z, without its sign."""
+    if head:
+        return 0.5 * tube.depth[2] * tube.head * 0.8 * abs(z) / float(np.sqrt(1 - 0.8 * z * z))
+    return 2 * tube.rim * abs(z)
+
+
+def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) -> Field:
+    """Spongy bone: struts that mostly run along the axis; mean 1."""
+    noise = rng.standard_normal((rows, columns), dtype=np.float32)
+    struts = ndimage.gaussian_filter(noise, (1.3 / step, 0.12 / step), truncate=2.5)
+    mesh = ndimage.gaussian_filter(noise[::-1], 0.17 / step, truncate=2.5)
+    both = struts / max(float(struts.std()), 1e-6) + 0.7 * mesh / max(float(mesh.std()), 1e-6)
+    return np.asarray(np.clip(1 + 0.16 * both, 0.35, 2.0), np.float32)
+
+
+def _kept(length: float, lie: Lie, u: Field, across: Field, half_width: Field) -> Field:
+    """Share of the substance that growth plates and osteopenia leave."""
+    kept = np.ones(across.shape, np.float32)
+    for at, lost in zip((0.0, length), lie.porosity, strict=True):
+        if lost > 0:
+            kept *= 1 - lost * np.exp(-(((u - at) / 9.0) ** 2))
+    if lie.plate is not None:
+        kept *= growth_plate(u - lie.plate * length, across, half_width, lie.closing)
+    return kept
+
+
+def growth_plate(
+    off: Field, across: Field, half_width: Field | float, closing: float = 0.0
+) -> Field:
+    """Share of the bone that is left around a growth plate.
+
+    An open plate is a wavy cleft between two thin dense lines. As it closes, one dense line
+    takes the place of the cleft.
+
+    Args:
+        off: distance from the plate along the axis, mm.
+        across: place across the bone, mm.
+        half_width: of the bone, mm.
+        closing: 0 open, 1 closed.
+    """
+    wave = 0.45 * np.cos(2.2 * np.pi * across / (2 * half_width)) + 0.2 * np.cos(1.7 * across)
+    away = off - wave
+    cleft = 1 - (1 - closing) * 0.45 * np.exp(-((away / 0.6) ** 2))
+    lines = (1 - closing) * 0.25 * np.exp(-(((np.abs(away) - 1.5) / 0.6) ** 2))
+    scar = closing * 0.25 * np.exp(-((away / 0.5) ** 2))
+    return np.asarray(cleft * (1 + lines + scar), np.float32)
+
+
+def lay(
+    shadow: Shadow, base: Array, up: Array, ppmm: float, shape: tuple[int, int]
+) -> tuple[Field, Field, slice, slice] | None:
+    """Bring a shadow onto the film.
+
+    Args:
+        shadow: in the bone's frame.
+        base: (2,) where the base's middle lies, mm of the film.
+        up: (2,) unit vector from base to head.
+        ppmm: px per mm.
+        shape: (H, W) of the film.
+
+    Returns:
+        Compact and spongy path lengths over a window of the film, and its rows and columns;
+        None if the bone lies outside.
+    """
+    side = np.array([-up[1], up[0]])
+    (u0, v0), step = shadow.start, shadow.step
+    u1, v1 = (s + step * (n - 1) for s, n in zip(shadow.start, shadow.dense.shape, strict=True))
+    corners = np.array([base + u * up + v * side for u in (u0, u1) for v in (v0, v1)]) * ppmm - 0.5
+    x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, (shape[1], shape[0]))
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        return None
+    # from (row, column) of the window to (u, v) samples
+    matrix = np.array([[up[1], up[0]], [side[1], side[0]]]) / (ppmm * step)
+    first = (np.array([x0, y0]) + 0.5) / ppmm - base
+    offset = (np.array([first @ up, first @ side]) - [u0, v0]) / step
+    window = (y1 - y0, x1 - x0)
+    dense, spongy = (
+        ndimage.affine_transform(field, matrix, offset, window, order=1, mode="constant")
+        for field in (shadow.dense, shadow.spongy)
+    )
+    return dense, spongy, slice(y0, y1), slice(x0, x1)

@@ -1,0 +1,309 @@
+"""The wrist of a simulated hand: carpal bones, forearm and the joints between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mandora.core.anatomy import Limb
+from mandora.core.geometry import fit_similarity
+from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
+from mandora.simulate.anatomy.skeleton import Bite, Bone, Gap, Traits, label_of, state_of
+
+WRIST_ANCHORS = 6
+
+# The wrist in units of |MCP2-MCP5| from MCP3, of an average hand: the middle of each place
+# that is located, the bases of the metacarpals, and corners of the bones.
+_LANDMARKS = {
+    "cmc1": (0.413, 1.167), "radiocarpal": (0.017, 1.418), "ulnar_carpus": (-0.341, 1.135),
+}  # fmt: skip
+_KNUCKLES = {"mcp3": (0.0, 0.0), "mcp2": (0.373, 0.007), "mcp5": (-0.575, 0.299)}
+PLACES = {
+    "mc1": (0.398, 1.103), "mul": (0.285, 1.145), "mna": (0.25, 1.222), "capnlun": (0.035, 1.418),
+    "lunate": (-0.085, 1.45), "radcar": (0.075, 1.53), "radius": (0.10, 1.59),
+    "ulna": (-0.305, 1.63), "cmc3": (0.01, 1.0), "cmc4": (-0.153, 1.015), "cmc5": (-0.27, 1.055),
+}  # fmt: skip
+BASES = {
+    1: (0.405, 1.095), 2: (0.19, 1.035), 3: (0.015, 1.0), 4: (-0.147, 1.01), 5: (-0.275, 1.05),
+}  # fmt: skip
+# Corners of the carpal bones; their faces towards each other overlap, as on a film.
+_CARPUS = {
+    "trapezoid": (
+        (0.125, 1.06), (0.20, 1.035), (0.28, 1.05), (0.31, 1.11), (0.275, 1.19), (0.215, 1.23),
+        (0.145, 1.21), (0.115, 1.13),
+    ),
+    "trapezium": (
+        (0.275, 1.075), (0.34, 1.06), (0.40, 1.10), (0.435, 1.17), (0.395, 1.235), (0.315, 1.25),
+        (0.245, 1.22), (0.235, 1.14),
+    ),
+    "capitate": (
+        (-0.095, 1.01), (-0.02, 1.0), (0.07, 1.005), (0.13, 1.03), (0.145, 1.10), (0.115, 1.19),
+        (0.12, 1.29), (0.09, 1.37), (0.03, 1.405), (-0.045, 1.395), (-0.09, 1.34), (-0.085, 1.22),
+        (-0.105, 1.12),
+    ),
+    "hamate": (
+        (-0.095, 1.015), (-0.19, 1.01), (-0.275, 1.05), (-0.325, 1.11), (-0.275, 1.20),
+        (-0.20, 1.30), (-0.14, 1.37), (-0.095, 1.385), (-0.08, 1.33), (-0.085, 1.20), (-0.10, 1.11),
+    ),
+    "scaphoid": (
+        (0.155, 1.23), (0.235, 1.215), (0.295, 1.265), (0.295, 1.36), (0.255, 1.45), (0.185, 1.535),
+        (0.095, 1.56), (0.02, 1.525), (0.01, 1.43), (0.08, 1.37), (0.12, 1.31), (0.13, 1.26),
+    ),
+    "lunate": (
+        (-0.205, 1.39), (-0.135, 1.37), (-0.045, 1.395), (0.02, 1.385), (0.055, 1.42),
+        (0.025, 1.51), (-0.05, 1.56), (-0.14, 1.545), (-0.205, 1.475),
+    ),
+    "triquetrum": (
+        (-0.325, 1.195), (-0.255, 1.215), (-0.185, 1.29), (-0.145, 1.36), (-0.185, 1.43),
+        (-0.27, 1.46), (-0.345, 1.415), (-0.37, 1.31),
+    ),
+}  # fmt: skip
+_PISIFORM = ((-0.275, 1.355), (0.135, 0.16))  # centre, size; in front of the triquetrum
+_HOOK = ((-0.195, 1.125), (0.085, 0.11))  # of the hamate, seen end on
+_RADIUS = [
+    (0.295, 1.455), (0.20, 1.525), (0.10, 1.545), (0.0, 1.548), (-0.09, 1.555), (-0.13, 1.585),
+    (-0.12, 1.66), (-0.07, 1.80), (-0.03, 2.0), (-0.02, 2.4), (-0.03, 3.8), (0.19, 3.8),
+    (0.20, 2.4), (0.22, 2.0), (0.275, 1.75), (0.315, 1.58),
+]  # fmt: skip
+_ULNA = [
+    (-0.40, 1.515), (-0.375, 1.515), (-0.365, 1.59), (-0.30, 1.585), (-0.215, 1.61),
+    (-0.195, 1.67), (-0.21, 1.76), (-0.235, 1.95), (-0.24, 2.4), (-0.23, 3.8), (-0.40, 3.8),
+    (-0.39, 2.4), (-0.385, 1.95), (-0.41, 1.75), (-0.425, 1.63),
+]  # fmt: skip
+_WRIST_SPACE_MM = {"radcar": 1.9, "capnlun": 1.5, "": 1.2}  # "": all others
+_GAPS = (
+    ("capitate", "mc3", "cmc3"), ("hamate", "mc4", "cmc4"), ("hamate", "mc5", "cmc5"),
+    ("scaphoid", "trapezium", "mna"), ("scaphoid", "trapezoid", "mna"),
+    ("capitate", "scaphoid", "capnlun"), ("capitate", "lunate", "capnlun"),
+    ("scaphoid", "radius", "radcar"), ("lunate", "radius", "radcar"),
+    ("trapezium", "mc1", "mc1"),
+    ("trapezium", "trapezoid", ""), ("trapezium", "mc2", ""), ("trapezoid", "mc2", ""),
+    ("trapezoid", "capitate", ""), ("capitate", "mc2", ""), ("capitate", "hamate", ""),
+    ("capitate", "mc4", ""), ("hamate", "mc3", ""), ("hamate", "triquetrum", ""),
+    ("hamate", "lunate", ""), ("lunate", "triquetrum", ""), ("lunate", "scaphoid", ""),
+    ("triquetrum", "ulna", "far"), ("lunate", "ulna", "far"), ("triquetrum", "radius", "far"),
+)  # fmt: skip
+_EROSION_BONES = {
+    "mc1": ("mc1",), "mul": ("trapezium", "trapezoid"), "nav": ("scaphoid",),
+    "lunate": ("lunate",), "radius": ("radius",), "ulna": ("ulna",),
+}  # fmt: skip
+
+
+_TOP = np.array([0.0, 1.0])  # the base of the third metacarpal: wrists differ below it
+_PIVOT = np.array([0.03, 1.38])  # the head of the capitate: what the wrist bends about
+_BENDS = (1.15, 1.7)  # between these rows a bent wrist turns, from the palm to the forearm
+_SURFACE = 1.62  # the joint surface of the radius lies above this row
+
+
+@dataclass(frozen=True)
+class WristForm:
+    """How a wrist differs from the average one.
+
+    Attributes:
+        height: of the carpus, 1 average.
+        breadth: of the carpus, 1 average.
+        tilt: more slope of the radius' joint surface, 0 average.
+        ulna: how far the ulna lies short of its usual place, units of the average wrist.
+        bend: of the forearm against the palm, rad; positive towards the thumb.
+    """
+
+    height: float = 1.0
+    breadth: float = 1.0
+    tilt: float = 0.0
+    ulna: float = 0.0
+    bend: float = 0.0
+
+    @staticmethod
+    def draw(patient_rng: np.random.Generator, film_rng: np.random.Generator) -> WristForm:
+        """A wrist at random: its bones are the patient's, how it bends is the film's."""
+        n = patient_rng.normal
+        return WristForm(
+            height=float(np.clip(n(0.95, 0.07), 0.78, 1.1)),
+            breadth=float(np.clip(n(0.98, 0.06), 0.85, 1.12)),
+            tilt=float(n(0.0, 0.1)),
+            ulna=float(n(0.0, 0.03)),
+            bend=float(np.clip(film_rng.normal(0, 0.09), -0.25, 0.25)),
+        )
+
+    def of_bone(self, name: str, xy: tuple[float, float]) -> Array:
+        """(2,) place of the average wrist's radius or ulna → where this wrist has it."""
+        x, y = xy
+        if name == "ulna":
+            y += self.ulna
+        elif name == "radius" and y < _SURFACE:
+            y += self.tilt * (x - 0.08)
+        return np.array([x, y])
+
+    def __call__(self, xy: Array) -> Array:
+        """(2,) place of the average wrist → of this one, in the same units."""
+        x, y = (xy - _TOP) * [self.breadth, self.height if xy[1] > _TOP[1] else 1.0] + _TOP
+        share = np.clip((y - _BENDS[0]) / (_BENDS[1] - _BENDS[0]), 0, 1)
+        return np.asarray(turn(self.bend * share) @ (np.array([x, y]) - _PIVOT) + _PIVOT)
+
+
+class WristMap:
+    """From the average wrist's units to this hand's mm."""
+
+    def __init__(self, matrix: Array, form: WristForm) -> None:
+        self._matrix, self.form = matrix, form
+
+    def __call__(self, xy: tuple[float, float] | Array) -> Array:
+        """(2,) place of the average wrist, in its units → (2,) mm."""
+        own = self.form(np.asarray(xy, dtype=np.float64))
+        return self._matrix[:, :2] @ own + self._matrix[:, 2]
+
+    @property
+    def down(self) -> Array:
+        """(2,) unit vector towards the forearm."""
+        return unit(self._matrix[:, 1])
+
+
+def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> WristMap:
+    """The wrist that fits a hand's landmarks.
+
+    Args:
+        marks: (2,) mm by landmark, MCP3 at the origin.
+        scale: |MCP2-MCP5|, mm.
+        form: how it differs from the average one.
+    """
+    average = {**_LANDMARKS, **_KNUCKLES}
+    source = np.array(list(average.values()))
+    target = np.array([marks[name] for name in average])
+    matrix = fit_similarity(source, target, [1, 1.5, 1, 0.3, 0.3, 0.3])
+    # size comes from the hand, place and turn from the landmarks
+    size = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    linear = matrix[:, :2] * (0.5 + 0.5 * scale / size)
+    anchor = np.array([0.03, 1.24])  # the middle of the carpus keeps its place
+    shift = matrix[:, :2] @ anchor + matrix[:, 2] - linear @ anchor
+    return WristMap(np.column_stack([linear, shift]), form)
+
+
+def wrist_points(place: WristMap) -> dict[str, Array]:
+    """(2,) mm of each place of the wrist that is located."""
+    return {name: place(place.form.of_bone(name, xy)) for name, xy in PLACES.items()}
+
+
+def wrist_bones(
+    place: WristMap,
+    scale: float,
+    states: Mapping[str, JointState],
+    traits: Traits,
+    rng: np.random.Generator,
+) -> list[Bone]:
+    """Carpal bones, distal radius and ulna.
+
+    Args:
+        place: of this hand.
+        scale: |MCP2-MCP5|, mm.
+        states: latent damage; bone of a damaged wrist is thinned.
+        traits: of the patient.
+        rng: of this hand.
+    """
+    sites = [site for site in PLACES if site in states]
+    gone = float(np.mean([states[site].osteopenia for site in sites])) if sites else 0.0
+    lost = 1 - (1 - traits.porosity) * (1 - gone)
+    width = traits.size * traits.robust
+    thin = (0.38 * traits.cortex,) * 3
+    # carpal bones grow last
+    grown = 1 - (1 - traits.closing) * rng.uniform(0.04, 0.35) if traits.immature else 1.0
+    bones = []
+    for name, corners in _CARPUS.items():
+        rough = np.array(corners)
+        centre = rough.mean(axis=0)
+        growth = rng.normal(1.08, 0.04, 2) * (0.6 + 0.4 * traits.robust)
+        moved = centre + rng.normal(0, 0.007, 2)
+        around = (rough - centre) * growth * grown
+        around = around @ turn(rng.normal(0, 0.05)).T + rng.normal(0, 0.004, rough.shape)
+        outline = smooth_outline(np.array([place(c) for c in moved + around]))
+        bones.append(
+            Bone(name, outline, rng.uniform(0.105, 0.14) * scale, thin, yields=True, porosity=lost)
+        )
+    lies = rng.normal(0, 0.02, 2)
+    for name, (centre, size), radius in (("pisiform", _PISIFORM, 0.035), ("hook", _HOOK, 0.022)):
+        outline = blob_outline(
+            place(np.asarray(centre) + lies), (size[0] * scale, size[1] * scale), 0.2, power=2.0
+        )
+        # the hook is a wall of compact bone; the pisiform has a thin one
+        wall = (0.9 * traits.cortex,) * 3 if name == "hook" else thin
+        bones.append(Bone(name, outline, radius * scale, wall, anatomical=name != "hook"))
+    for name, edge, depth in (("radius", _RADIUS, 0.14), ("ulna", _ULNA, 0.10)):
+        own = [place.form.of_bone(name, c) for c in edge]
+        outline = smooth_outline(np.array([place(c) for c in own]))
+        top = place(place.form.of_bone(name, (0.08, 1.53) if name == "radius" else (-0.31, 1.57)))
+        bottom = place((0.08, 3.8) if name == "radius" else (-0.31, 3.8))
+        bones.append(
+            Bone(
+                name,
+                outline,
+                depth * scale,
+                (0.8 * traits.cortex, 2.4 * traits.cortex * width, 1.0),
+                axis=np.array([top, bottom]),
+                plate=0.055 if traits.immature else None,
+                closing=traits.closing,
+                porosity=0.5 * lost,  # the shaft is spared
+            )
+        )
+    rims = [place(place.form.of_bone("radius", c)) for c in _RADIUS[1:6]]
+    lower = [xy + place.down * rng.uniform(0.035, 0.06) * scale for xy in rims[::-1]]
+    rim = smooth_outline(np.array(rims + lower))
+    bones.append(Bone("radius-rim", rim, 1.6, (0.6 * traits.cortex,) * 3, anatomical=False))
+    return bones
+
+
+def wrist_bites(
+    bones: Mapping[str, Bone], states: Mapping[str, JointState], width: float
+) -> list[Bite]:
+    """Erosions of the wrist's sites, on the outlines of their bones, mm."""
+    bites = []
+    for site, names in _EROSION_BONES.items():
+        for erosion in state_of(states, site).erosions:
+            name = names[erosion.anchor % len(names)]
+            outline = bones[name].outline
+            if name == "mc1":  # the outline starts at the base
+                start, stop, size = 0, 15, 14.0 * width
+            elif name == "radius":
+                start, stop, size = 0, 20, 20.0 * width
+            elif name == "ulna":
+                start, stop, size = 0, 22, 13.0 * width
+            elif name == "scaphoid":  # its proximal half, which the radiocarpal patch shows
+                start, stop, size = 18, 36, 13.5 * width
+            else:
+                start, stop, size = 0, len(outline), 13.5 * width
+            at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
+            if bones[name].yields:  # the rim itself gives way to the neighbour
+                at = at + 0.25 * (outline.mean(axis=0) - at)
+            label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
+            bites.append(Bite(name, at, erosion.radius * size, erosion.depth, label))
+            if name == "radius":  # its rims go with it
+                bites.append(replace(bites[-1], bone="radius-rim", label=0))
+    return bites
+
+
+def wrist_gaps(
+    states: Mapping[str, JointState], traits: Traits, rng: np.random.Generator
+) -> tuple[Gap, ...]:
+    """Joint spaces between the bones of the wrist, narrowed as the states say, mm."""
+    gaps = []
+    for first, second, name in _GAPS:
+        usual = _WRIST_SPACE_MM.get(name, _WRIST_SPACE_MM[""])
+        healthy = usual * traits.space * traits.size
+        if name == "far":
+            gaps.append(Gap(first, second, 2.0 * healthy))
+        elif not name:
+            # the beam rarely runs along these joints: most are veiled
+            gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
+        else:
+            state = state_of(states, name)
+            lost = state.loss
+            if state.focal:
+                # mostly one of the two contacts, or part of the only one
+                contacts = [(a, b) for a, b, known in _GAPS if known == name]
+                taken = contacts[int(state.loss * 1000) % len(contacts)]
+                lost *= 0.7 if len(contacts) == 1 else 1.0 if (first, second) == taken else 0.4
+            gaps.append(
+                Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
+            )
+    return tuple(gaps)

@@ -1,0 +1,208 @@
+"""A simulated cohort on disk: films in RA2 layout, and the truth about them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mandora import __version__
+from mandora.core.anatomy import SLOTS, Limb
+from mandora.core.cells import csv_text
+from mandora.core.errors import InputError
+from mandora.core.files import beside, write_atomically
+from mandora.core.parallel.workers import in_order
+from mandora.core.settings import SimulateSettings
+from mandora.datasets.formats.coco_writer import CocoWriter
+from mandora.simulate.cohort.patient_files import (
+    MASKS,
+    PAIRS_FOLDER,
+    TABLES,
+    VisitRows,
+    bone_labels,
+    visit_folder,
+    write_patient,
+)
+from mandora.simulate.cohort.patients import bone_names
+
+# One film with its masks and polygons, at the resolution that is drawn and at 5 px/mm;
+# benchmarks/simulate.py measures them.
+BYTES_PER_FILM = 350_000
+SECONDS_PER_FILM = 0.5
+LARGE_BYTES = 1_000_000_000  # from here on, people want to know what a cohort needs
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a cohort will need.
+
+    Attributes:
+        size_bytes: on the disk.
+        seconds: to make it.
+    """
+
+    size_bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        hours = self.seconds / 3600
+        if hours < 1:
+            time = f"{max(60 * hours, 1):.0f} min"
+        else:
+            time = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.1f} h"
+        return f"about {_size(self.size_bytes)} and {time}"
+
+
+def estimate(settings: SimulateSettings) -> Estimate:
+    """What a cohort will need, within a factor of two."""
+    # a pair is as large as the two films that it shows
+    films = settings.patients * settings.visits * len(SLOTS) * (2 if settings.pairs else 1)
+    scale = ((settings.pixels_per_mm or 5.0) / 5.0) ** 2
+    return Estimate(
+        round(films * BYTES_PER_FILM * scale), films * SECONDS_PER_FILM * scale / settings.workers
+    )
+
+
+def simulate_cohort(
+    settings: SimulateSettings,
+    out: Path,
+    *,
+    force: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Write a cohort in RA2 layout with its truth.
+
+    ``<id>-LH.jpg`` …, ``training.csv``, ``template.csv`` and ``truth/``, as
+    ``docs/simulate.md`` lists them; the later visits have the same in ``visit-2/`` and so on.
+    The tables appear when all films are there, ``truth/cohort.json`` last of all.
+
+    Args:
+        settings: size, seed, visits, resolution, processes.
+        out: a folder that does not exist or is empty, unless ``force``.
+        force: overwrite files of an earlier cohort.
+        progress: called with the number of finished patients.
+
+    Raises:
+        ValueError: if the folder is not empty or too little disk space is free.
+        OSError: if a file cannot be written; no file is left half written.
+    """
+    try:
+        _check_place(settings, out, force)
+        with ExitStack() as stack:
+            folders = [
+                stack.enter_context(_VisitFolder(settings, out, visit))
+                for visit in range(1, settings.visits + 1)
+            ]
+            for done, made in enumerate(_made(settings, out), start=1):
+                for folder, rows in zip(folders, made, strict=True):
+                    folder.add(rows)
+                progress(done)
+    except ChildProcessError:
+        raise  # not what is written is at fault
+    except OSError as error:
+        what = f"cannot write {error.filename or out}: {error.strerror or error}"
+        raise OSError(error.errno, what) from error
+
+
+def _check_place(settings: SimulateSettings, out: Path, force: bool) -> None:
+    """Refuse a folder that cannot take the cohort, before anything is written."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give a folder for the cohort")
+    if out.exists() and any(out.iterdir()) and not force:
+        raise InputError(f"{out} is not empty; give another folder or use --force to overwrite")
+    there = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    free, needed = shutil.disk_usage(there).free, estimate(settings)
+    if needed.size_bytes > free:
+        raise InputError(
+            f"--patients {settings.patients} --visits {settings.visits} need {needed}, {there} "
+            f"has {_size(free)} free; ask for fewer or for another disk"
+        )
+
+
+def _size(n_bytes: int) -> str:
+    for unit, name in ((1e12, "TB"), (1e9, "GB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.1f} {name}"
+    return f"{n_bytes / 1e6:.0f} MB"
+
+
+class _VisitFolder:
+    """The folder of one visit: a context whose tables appear when it ends without an error."""
+
+    def __init__(self, settings: SimulateSettings, out: Path, visit: int) -> None:
+        self._folder = visit_folder(out, visit)
+        self._pairs = settings.pairs
+        # what says nothing about the films stays out: the bytes do not depend on it
+        known = settings.model_dump(mode="json", exclude={"workers", "visits"})
+        about = {"software": f"mandora {__version__}", "visit": visit, "settings": known}
+        self._about = json.dumps(about, indent=2)
+
+    def __enter__(self) -> Self:
+        truth = self._folder / "truth"
+        for kind in (*MASKS, "labelme"):
+            (truth / kind).mkdir(parents=True, exist_ok=True)
+        if self._pairs:
+            (self._folder / PAIRS_FOLDER).mkdir(exist_ok=True)
+        with ExitStack() as stack:
+            self._spaces = stack.enter_context(CocoWriter(truth / "coco.json"))
+            self._bones = stack.enter_context(CocoWriter(truth / "coco-bones.json", bone_labels()))
+            stack.push(self._close)
+            self._files = {}
+            for name, columns in TABLES.items():
+                part = beside(self._folder / name)
+                self._files[name] = part.open("x", newline="", encoding="utf-8")
+                self._files[name].write(csv_text([columns]))
+            self._stack = stack.pop_all()
+        return self
+
+    def add(self, rows: VisitRows) -> None:
+        """Append what a patient adds."""
+        for name, lines in rows.tables.items():
+            self._files[name].write(csv_text(lines))
+        for film in rows.spaces:
+            self._spaces.add(film)
+        for film in rows.bones:
+            self._bones.add(film)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if kind is None:
+            write_atomically(self._folder / "truth" / "bones.csv", _bone_table().encode())
+            write_atomically(self._folder / "truth" / "cohort.json", self._about.encode())
+
+    def _close(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Give the tables their names, or remove what there is of them."""
+        try:
+            if kind is None:
+                for name, file in self._files.items():
+                    file.close()
+                    Path(file.name).replace(self._folder / name)
+        finally:
+            for file in self._files.values():
+                with suppress(OSError):  # what a full disk has no room for is not wanted
+                    file.close()
+                Path(file.name).unlink(missing_ok=True)
+
+
+def _bone_table() -> str:
+    """The labels of the masks in ``truth/bones/``."""
+    bones = [(limb, i, n) for limb in Limb for i, n in enumerate(bone_names(limb), start=1)]
+    return csv_text([("limb", "label", "bone"), *bones])
+
+
+def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:
+    """What each patient adds to the tables, in order; the films are written on the way."""
+    return in_order(
+        partial(write_patient, settings, out), range(settings.patients), settings.workers
+    )

@@ -1,0 +1,265 @@
+"""Simulated patients: who has which damage, and the films of it.
+
+Every number is drawn from (seed, patient, purpose), so that a film does not depend on which
+other films are made, in which order, or by how many processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mandora.core.anatomy import (
+    POINT_INDEX,
+    RA2_ID,
+    RA2_TOTALS,
+    SLOTS,
+    TARGETS,
+    UNIT_ENDS,
+    Damage,
+    JointGroup,
+    Limb,
+    Side,
+    Slot,
+    Target,
+)
+from mandora.simulate.anatomy.damage import JointState, draw_state
+from mandora.simulate.anatomy.foot import build_foot
+from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.skeleton import Skeleton, Traits
+from mandora.simulate.anatomy.wrist import WRIST_ANCHORS
+from mandora.simulate.xray.exposure import Imaging
+from mandora.simulate.xray.placement import Placement
+from mandora.simulate.xray.render import SimulatedFilm, render, render_pair
+
+# purposes of a random stream; readers.py has the next one, progression.py the one after that
+_TRAITS, _GRADES, _SHAPE, _FILM = range(4)
+
+# Share of joints that reach at least grade 1, 2, … in a cohort of average severity; the foot's
+# erosion counts two bone sides. Chosen, with the variances below, so that an ordinary cohort
+# is like CLEAR II, patients with RA of any duration: mean total 33.4, 74.8 % with any damage,
+# 65.3 % with erosion, 65.3 % with narrowing (Bridges et al., doi:10.1002/acr.20040).
+_SHARES: dict[tuple[Limb, Damage], tuple[float, ...]] = {
+    (Limb.HAND, Damage.NARROWING): (0.178, 0.115, 0.058, 0.016),
+    (Limb.FOOT, Damage.NARROWING): (0.168, 0.11, 0.058, 0.016),
+    (Limb.HAND, Damage.EROSION): (0.147, 0.086, 0.046, 0.021, 0.011),
+    (Limb.FOOT, Damage.EROSION): tuple(0.16 * 0.75**k for k in range(10)),
+}
+_LIMITS: dict[tuple[Limb, Damage], NDArray[np.float64]] = {
+    family: -ndtri(np.array(shares)) for family, shares in _SHARES.items()
+}
+
+# What damage has in common, as shares of the variance: the patient, hands or feet, the kind of
+# damage, the same joint of both sides, one joint's narrowing and erosion, one side, joints of
+# one kind (fingers, wrist, toes), neighbours in the wrist. What is left over is each joint's own.
+_COMMON = {
+    "patient": 0.50, "limb": 0.08, "damage": 0.04, "pair": 0.12, "joint": 0.07, "side": 0.02,
+    "group": 0.03,
+}  # fmt: skip
+_WRIST = 0.08
+
+BUILD = {Limb.HAND: build_hand, Limb.FOOT: build_foot}
+"""What makes the skeleton of a limb."""
+_WRIST_PLACES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One simulated patient at one visit.
+
+    Attributes:
+        name: study id.
+        seed: of the cohort.
+        index: within the cohort.
+        traits: build of the bones.
+        states: latent damage of each film's places.
+        grades: true SvH grade by target key.
+        burden: damage by target key on the scale from which the grades are cut, in s.d. of an
+            ordinary cohort; see :func:`grade_limits`.
+        visit: 1 for the first.
+        years: since the first visit.
+    """
+
+    name: str
+    seed: int
+    index: int
+    traits: Traits
+    states: Mapping[Slot, Mapping[str, JointState]]
+    grades: Mapping[str, int]
+    burden: Mapping[str, float]
+    visit: int = 1
+    years: float = 0.0
+
+
+def patient_name(index: int) -> str:
+    """Study id of patient ``index`` of any cohort."""
+    return f"SIM{index + 1:04d}"
+
+
+def draw_patient(
+    seed: int, index: int, *, severity: float = 0.0, immature_share: float = 0.0
+) -> Patient:
+    """Patient ``index`` of cohort ``seed`` at the first visit.
+
+    Args:
+        seed: of the cohort.
+        index: within the cohort.
+        severity: 0 is an ordinary cohort; each unit moves it by one s.d. of damage.
+        immature_share: share of patients with open growth plates.
+    """
+    traits = Traits.draw(np.random.default_rng([seed, index, _TRAITS]), immature_share)
+    rng = np.random.default_rng([seed, index, _GRADES])
+    burden = _draw_burden(rng, severity)
+    grades = {t: grade_at(t, burden[t.key]) for t in TARGETS}
+    states: dict[Slot, dict[str, JointState]] = {}
+    for slot in SLOTS:
+        by_name: dict[str, dict[Damage, int]] = {}
+        for target in TARGETS:
+            if target.slot == slot:
+                by_name.setdefault(target.site.name, {})[target.damage] = grades[target]
+        states[slot] = {
+            name: draw_state(
+                rng, kinds.get(Damage.NARROWING, 0), kinds.get(Damage.EROSION, 0), slot.limb,
+                bare_areas(name),
+            )
+            for name, kinds in by_name.items()
+        }  # fmt: skip
+    return Patient(
+        patient_name(index), seed, index, traits, states,
+        {t.key: g for t, g in grades.items()}, burden,
+    )  # fmt: skip
+
+
+def bare_areas(place: str) -> int:
+    """How many places for an erosion a joint has."""
+    return WRIST_ANCHORS if place in _WRIST_PLACES else 4
+
+
+def grade_limits(target: Target) -> NDArray[np.float64]:
+    """(maximum,) burdens at which a target's grades 1, 2, … begin."""
+    return _LIMITS[target.limb, target.damage]
+
+
+def grade_at(target: Target, burden: float) -> int:
+    """SvH grade of a target, 0 to its maximum."""
+    return int(np.searchsorted(grade_limits(target), burden))
+
+
+def _draw_burden(rng: np.random.Generator, severity: float) -> dict[str, float]:
+    """Correlated burdens, the normal scores of a Gaussian copula."""
+    drawn: dict[tuple[object, ...], float] = {}
+
+    def common(kind: str, share: float, *what: object) -> float:
+        key = (kind, *what)
+        if key not in drawn:
+            drawn[key] = float(rng.standard_normal()) * float(np.sqrt(share))
+        return drawn[key]
+
+    burden = {}
+    for t in TARGETS:
+        what: dict[str, tuple[object, ...]] = {
+            "patient": (), "limb": (t.limb,), "damage": (t.damage,),
+            "pair": (t.limb, t.site.name), "joint": (t.slot, t.site.name), "side": (t.side,),
+            "group": (t.slot, t.site.group, t.damage),
+        }  # fmt: skip
+        z, left = severity, 1 - sum(_COMMON.values())
+        for kind, share in _COMMON.items():
+            z += common(kind, share, *what[kind])
+        if t.site.group is JointGroup.WRIST:
+            z, left = z + common("wrist", _WRIST, t.slot, t.damage), left - _WRIST
+        burden[t.key] = z + float(np.sqrt(left)) * float(rng.standard_normal())
+    return burden
+
+
+def simulate_film(
+    patient: Patient, slot: Slot, *, wide: bool = False, pixels_per_mm: float | None = None
+) -> SimulatedFilm:
+    """One film of a patient.
+
+    Args:
+        patient: as drawn, or at a later visit.
+        slot: which limb.
+        wide: cover bad framing and exposure as well, for training.
+        pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+    """
+    skeleton, film = _skeleton(patient, slot)
+    placement = Placement.draw(skeleton, slot.side, film, wide=wide, pixels_per_mm=pixels_per_mm)
+    return render(skeleton, placement, Imaging.draw(film, wide=wide), film)
+
+
+def simulate_pair(
+    patient: Patient, limb: Limb, *, wide: bool = False, pixels_per_mm: float | None = None
+) -> tuple[SimulatedFilm, SimulatedFilm]:
+    """One film of both hands or both feet: the left one on the left, thumbs or great toes inside.
+
+    Args:
+        patient: as drawn, or at a later visit.
+        limb: hands or feet.
+        wide: cover bad framing and exposure as well, for training.
+        pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+
+    Returns:
+        The film with the truth of the left limb, and the same film with that of the right.
+    """
+    (left, film), (right, other) = (_skeleton(patient, Slot(side, limb)) for side in Side)
+    first = Placement.draw(left, Side.LEFT, film, wide=wide, pixels_per_mm=pixels_per_mm)
+    second = Placement.draw(right, Side.RIGHT, other, wide=wide, pixels_per_mm=first.pixels_per_mm)
+    height = max(first.height, second.height)
+    halves = (
+        replace(first, height=height),
+        replace(second, height=height, pixels_per_mm=first.pixels_per_mm),
+    )
+    return render_pair((left, right), halves, Imaging.draw(film, wide=wide), film)
+
+
+def _skeleton(patient: Patient, slot: Slot) -> tuple[Skeleton, np.random.Generator]:
+    """A limb of a patient, and what draws the rest of its film."""
+    place = SLOTS.index(slot)
+    shape = np.random.default_rng([patient.seed, patient.index, _SHAPE, slot.limb is Limb.HAND])
+    film = np.random.default_rng([patient.seed, patient.index, _FILM, place])
+    skeleton = BUILD[slot.limb](patient.traits, patient.states[slot], shape, film)
+    if patient.visit > 1:  # the bones of the first visit lie anew on another film
+        film = np.random.default_rng([patient.seed, patient.index, _FILM, place, patient.visit])
+    return skeleton, film
+
+
+def true_row(patient: Patient) -> dict[str, str]:
+    """The patient's row of RA2's ``training.csv``."""
+    row = {RA2_ID: patient.name}
+    for name, kinds in RA2_TOTALS.items():
+        row[name] = str(sum(patient.grades[t.key] for t in TARGETS if t.damage in kinds))
+    row.update({t.ra2_column: str(patient.grades[t.key]) for t in TARGETS})
+    return row
+
+
+@cache
+def bone_names(limb: Limb) -> tuple[str, ...]:
+    """The bones of an adult's film, in the order in which they are drawn."""
+    rng = np.random.default_rng(0)
+    skeleton = BUILD[limb](Traits(), {}, rng, rng)
+    return tuple(bone.name for bone in skeleton.bones if bone.anatomical)
+
+
+@cache
+def mean_shape(limb: Limb) -> NDArray[np.float64]:
+    """(N, 2) mean of the points of a simulated left limb, centred, in units of its size.
+
+    It is 1 from MCP2 to MCP5, or MTP1 to MTP5; four decimals, as bundles state it.
+    Read-only: it takes seconds to make, and all callers share it.
+    """
+    shapes = []
+    for index in range(200):
+        rng = np.random.default_rng([index, _SHAPE])
+        skeleton = BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
+        shapes.append((skeleton.points - skeleton.points.mean(axis=0)) / skeleton.unit)
+    mean = np.mean(shapes, axis=0)
+    # the mean of shapes of size 1 is a little smaller
+    first, last = (mean[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    shape = np.asarray(mean / np.linalg.norm(first - last)).round(4)
+    shape.flags.writeable = False
+    return shape

@@ -1,0 +1,185 @@
+"""Later visits of a simulated patient: damage goes on from where it was, and never heals.
+
+A patient's pace is drawn once and is skewed: most gain a point a year or none, some many. Each
+joint's burden grows unevenly with it, narrowing and erosion of a joint together. The grades are
+cut from the burden as at the first visit, and the latent states follow: joint space shrinks,
+an erosion keeps its place and grows, new ones appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mandora.core.anatomy import TARGETS, Damage, Limb, Slot
+from mandora.simulate.anatomy.damage import MAX_EROSION, Erosion, JointState, draw_state
+from mandora.simulate.cohort.patients import Patient, bare_areas, grade_at, grade_limits
+
+_COURSE = 5  # purpose of the random stream
+
+# Growth of the burden in a year, in s.d. of an ordinary cohort: median over patients, and s.d.
+# of its logarithm. With these the mean change of an ordinary cohort is about two points a year.
+_PACE, _PACE_SPREAD = 0.008, 1.5
+_UNEVEN = 0.5  # shape of the gamma distribution over joints: most hardly move, a few run ahead
+_WEIGHTS = (1, 2, 3, 5)  # SvH points that one bite can count
+
+
+@dataclass(frozen=True)
+class _Step:
+    """How far one kind of damage at one place has gone.
+
+    Attributes:
+        grade: the new one.
+        share: of the way to the next grade that was gone since the last visit, 0..1; matters
+            where the grade stays.
+    """
+
+    grade: int
+    share: float
+
+
+def visits(patient: Patient, number: int) -> Iterator[Patient]:
+    """The patient at visits 1, 2, …, ``number``.
+
+    Args:
+        patient: at the first visit.
+        number: of visits, at least 1.
+    """
+    yield patient
+    for _ in range(number - 1):
+        patient = next_visit(patient)
+        yield patient
+
+
+def next_visit(patient: Patient) -> Patient:
+    """The patient about a year later.
+
+    Traits and bones are the same. No grade falls, no joint space widens, and no erosion
+    vanishes, moves or shrinks.
+    """
+    source = [patient.seed, patient.index, _COURSE]
+    pace = float(np.random.default_rng(source).lognormal(np.log(_PACE), _PACE_SPREAD))
+    rng = np.random.default_rng([*source, patient.visit + 1])
+    years = float(np.clip(rng.normal(1.0, 0.12), 0.6, 1.5))
+    active: dict[str, float] = {}
+    burden: dict[str, float] = {}
+    steps: dict[tuple[Slot, str], dict[Damage, _Step]] = {}
+    for t in TARGETS:
+        if t.joint not in active:
+            active[t.joint] = float(rng.gamma(_UNEVEN)) / _UNEVEN
+        before = patient.burden[t.key]
+        burden[t.key] = before + pace * years * active[t.joint] * float(rng.exponential())
+        grade, limits = grade_at(t, burden[t.key]), grade_limits(t)
+        ahead = limits[grade] - before if grade < t.maximum else np.inf
+        share = float((burden[t.key] - before) / ahead)
+        steps.setdefault((t.slot, t.site.name), {})[t.damage] = _Step(grade, share)
+    states: dict[Slot, dict[str, JointState]] = {slot: {} for slot in patient.states}
+    for (slot, name), of_place in steps.items():
+        state = patient.states[slot][name]
+        if Damage.NARROWING in of_place:
+            state = _narrowed(state, of_place[Damage.NARROWING], rng)
+        if Damage.EROSION in of_place:
+            state = _eroded(state, of_place[Damage.EROSION], slot.limb, bare_areas(name), rng)
+        states[slot][name] = state
+    return replace(
+        patient,
+        states=states,
+        grades={t.key: grade_at(t, burden[t.key]) for t in TARGETS},
+        burden=burden,
+        visit=patient.visit + 1,
+        years=patient.years + years,
+    )
+
+
+def _towards(old: float, drawn: float, share: float) -> float:
+    """Part of the way to a value that may be drawn, never backwards."""
+    return old + share * max(drawn - old, 0.0)
+
+
+def _narrowed(state: JointState, step: _Step, rng: np.random.Generator) -> JointState:
+    drawn = draw_state(rng, step.grade, 0, Limb.HAND)  # narrowing means the same in a foot
+    if step.grade > state.narrowing_grade:
+        return replace(
+            state,
+            loss=max(state.loss, drawn.loss),
+            focal=drawn.focal,
+            shift=max(state.shift, drawn.shift),
+            fused=drawn.fused,
+        )
+    if state.fused:  # bone does not move
+        return state
+    return replace(
+        state,
+        loss=_towards(state.loss, drawn.loss, step.share),
+        shift=_towards(state.shift, drawn.shift, step.share),
+    )
+
+
+def _eroded(
+    state: JointState, step: _Step, limb: Limb, anchors: int, rng: np.random.Generator
+) -> JointState:
+    points = step.grade - state.erosion_grade(limb)
+    bites = [_crept(bite, 0.0 if points else step.share, rng) for bite in state.erosions]
+    if limb is Limb.FOOT:
+        room = [MAX_EROSION - sum(b.weight for b in bites if b.anchor % 2 == s) for s in (0, 1)]
+        first = int(rng.integers(max(0, points - room[1]), min(points, room[0]) + 1))
+        for side, extra in enumerate((first, points - first)):
+            _bite_more(bites, extra, list(range(side, anchors, 2)), rng)
+    else:
+        _bite_more(bites, points, list(range(anchors)), rng)
+    return replace(state, erosions=tuple(bites))
+
+
+def _crept(bite: Erosion, share: float, rng: np.random.Generator) -> Erosion:
+    """The bite a little larger, with the same weight."""
+    drawn = _draw_bite(rng, bite.weight)
+    return replace(
+        bite,
+        radius=_towards(bite.radius, drawn.radius, share),
+        depth=_towards(bite.depth, drawn.depth, share),
+    )
+
+
+def _bite_more(
+    bites: list[Erosion], points: int, anchors: list[int], rng: np.random.Generator
+) -> None:
+    """Let erosions grow and new ones appear until they count so many points more.
+
+    Args:
+        bites: all of the place; changed.
+        points: to add.
+        anchors: the bare areas where this may happen.
+        rng: source of randomness.
+    """
+    while points > 0:
+        choices = [
+            (i, weight - bite.weight)
+            for i, bite in enumerate(bites)
+            if bite.anchor in anchors
+            for weight in _WEIGHTS
+            if 0 < weight - bite.weight <= points
+        ]
+        if choices and rng.random() < 0.6:
+            i, more = choices[int(rng.integers(len(choices)))]
+            drawn = _draw_bite(rng, bites[i].weight + more)
+            bites[i] = replace(
+                bites[i],
+                weight=drawn.weight,
+                radius=drawn.radius,
+                depth=max(bites[i].depth, drawn.depth),
+            )
+        else:
+            more = int(rng.integers(1, min(points, 3) + 1))
+            free = [a for a in anchors if all(a != b.anchor for b in bites)] or anchors
+            bites.append(replace(_draw_bite(rng, more), anchor=int(rng.choice(free))))
+        points -= more
+
+
+def _draw_bite(rng: np.random.Generator, weight: int) -> Erosion:
+    """A single erosion of a weight, as :func:`draw_state` draws them, at any bare area."""
+    while True:
+        drawn = draw_state(rng, 0, weight, Limb.HAND).erosions
+        if len(drawn) == 1:
+            return drawn[0]

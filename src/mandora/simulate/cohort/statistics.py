@@ -1,0 +1,320 @@
+"""What a simulated cohort holds, next to what is published about real ones.
+
+Totals, how damage goes together, how well the readers agree, and how scores change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from mandora.core.anatomy import (
+    FAMILIES,
+    RA2_TOTALS,
+    TARGETS,
+    Damage,
+    JointGroup,
+    Limb,
+    Side,
+    Target,
+)
+from mandora.simulate.cohort.tables import Grades, VisitTables, read_visits
+
+QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
+MIN_PATIENTS = 3  # two patients always correlate perfectly
+
+# Li & Guan 2022, doi:10.1002/aisy.202200184, in words where its text has no number; and the
+# cohort CLEAR II, whose films are part of that paper's data: Bridges et al. 2010,
+# doi:10.1002/acr.20040, 167 patients with RA of any duration.
+_ABOVE = "above other pairs"
+PUBLISHED: Mapping[str, Mapping[str, str]] = {
+    "damaged": {
+        "Overall_Tol": "74.8 % (CLEAR II)",
+        "Overall_narrowing": "65.3 % (CLEAR II)",
+        "Overall_erosion": "65.3 % (CLEAR II)",
+    },
+    "means": {"Overall_Tol": "33.4 (CLEAR II)"},
+    "correlations": dict.fromkeys(
+        ("narrowing-erosion", "left-right", "hand-foot"), "medium to high"
+    ),
+    "pairs": {
+        "same joint, narrowing-erosion": _ABOVE,
+        "same joint, left-right": _ABOVE,
+        "same wrist and kind": _ABOVE,
+        "hand-foot": "above 0",
+        "other": "above 0",
+    },
+    "readers": {"narrowing": "about 0.88", "erosion": "about 0.78"},
+}
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson's r, or why there is none.
+
+    Attributes:
+        r: -1 to 1; None if it is not defined.
+        reason: in words, if ``r`` is None.
+    """
+
+    r: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well the two readers agree, pooled over patients and targets.
+
+    Attributes:
+        r: Pearson's r between the readers; None if it is not defined.
+        rmse: root mean square of their difference, in grades.
+        reason: in words, if ``r`` is None.
+    """
+
+    r: float | None
+    rmse: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a total has changed since the first visit.
+
+    Attributes:
+        visit: 2 or more.
+        total: RA2's name of the total.
+        years: mean time since the first visit.
+        mean: of the true changes, points.
+        sd: of the true changes; None for fewer than :data:`MIN_PATIENTS` patients.
+        progressed: share of patients with more true damage, 0..1.
+        sdc: smallest change that the mean of the two readers can tell from error, points:
+            1.96 SD(difference of their change scores) / (√2 √2) (Bruynesteyn et al., Ann Rheum
+            Dis 2005;64:179); None for fewer than :data:`MIN_PATIENTS` patients.
+        detectable: share of patients with more true damage, by at least ``sdc``.
+        reason: in words, if something is None.
+    """
+
+    visit: int
+    total: str
+    years: float
+    mean: float
+    sd: float | None
+    progressed: float
+    sdc: float | None
+    detectable: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CohortSummary:
+    """A simulated cohort in numbers; all of the true grades but for ``readers`` and SDCs.
+
+    All but ``changes`` is of the first visit.
+
+    Attributes:
+        patients: how many.
+        visits: how many.
+        zeros: share of true grades that are 0, 0..1.
+        zeros_by_family: the same by family (``nh``, ``nf``, ``eh``, ``ef``).
+        totals: RA2's name of a total → quantile (``5 %`` …) → points.
+        means: RA2's name of a total → mean over patients.
+        damaged: RA2's name of a total → share of patients in whom it is not 0.
+        correlations: between totals of a patient: ``narrowing-erosion``, ``left-right``,
+            ``hand-foot``.
+        pairs: mean correlation of pairs of targets over patients, by kind of pair.
+        readers: by family, then by kind of damage.
+        changes: by later visit and total; none if there is one visit.
+        published: by field and row, what is known of real cohorts, in words.
+    """
+
+    patients: int
+    visits: int
+    zeros: float
+    zeros_by_family: Mapping[str, float]
+    totals: Mapping[str, Mapping[str, float]]
+    means: Mapping[str, float]
+    damaged: Mapping[str, float]
+    correlations: Mapping[str, Correlation]
+    pairs: Mapping[str, Correlation]
+    readers: Mapping[str, Agreement]
+    changes: tuple[Change, ...]
+    published: Mapping[str, Mapping[str, str]]
+
+    def to_json(self) -> str:
+        """One JSON object; what is not defined is null, next to its reason."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+def describe_cohort(folder: Path) -> CohortSummary:
+    """Sum a simulated cohort up.
+
+    Args:
+        folder: as written by :func:`mandora.simulate.cohort.cohort.simulate_cohort`; only
+            ``training.csv``, ``truth/readers.csv`` and ``truth/visits.csv`` of each visit are
+            read.
+
+    Raises:
+        ValueError: if the folder holds no simulated cohort, or its tables are damaged.
+    """
+    visits = read_visits(folder)
+    true = visits[0].true
+    totals = {name: _total(true, wanted) for name, wanted in _totals().items()}
+    return CohortSummary(
+        patients=len(true),
+        visits=len(visits),
+        zeros=float((true == 0).mean()),
+        zeros_by_family={
+            name: float((true[:, columns] == 0).mean()) for name, columns in _families().items()
+        },
+        totals={
+            name: {f"{q:.0%}".replace("%", " %"): float(np.quantile(v, q)) for q in QUANTILES}
+            for name, v in totals.items()
+        },
+        means={name: float(v.mean()) for name, v in totals.items()},
+        damaged={name: float((v > 0).mean()) for name, v in totals.items()},
+        correlations={
+            name: _between_patients(name, _total(true, first), _total(true, second))
+            for name, (first, second) in _HALVES.items()
+        },
+        pairs=_pairs(true),
+        readers=_agreements(visits[0].read),
+        changes=tuple(
+            _change(number, name, wanted, visits[0], later)
+            for number, later in enumerate(visits[1:], start=2)
+            for name, wanted in _totals().items()
+        ),
+        published=PUBLISHED,
+    )
+
+
+_HALVES: dict[str, tuple[Callable[[Target], bool], Callable[[Target], bool]]] = {
+    "narrowing-erosion": (
+        lambda t: t.damage is Damage.NARROWING,
+        lambda t: t.damage is Damage.EROSION,
+    ),
+    "left-right": (lambda t: t.side is Side.LEFT, lambda t: t.side is Side.RIGHT),
+    "hand-foot": (lambda t: t.limb is Limb.HAND, lambda t: t.limb is Limb.FOOT),
+}
+
+
+def _totals() -> dict[str, Callable[[Target], bool]]:
+    """The targets of each of RA2's totals, the sum of all last."""
+    names = sorted(RA2_TOTALS, key=lambda n: (len(RA2_TOTALS[n]), RA2_TOTALS[n][0] != "narrowing"))
+    return {name: partial(_is_of, Limb, RA2_TOTALS[name]) for name in names}
+
+
+def _families() -> dict[str, list[int]]:
+    """The columns of ``nh``, ``nf``, ``eh`` and ``ef``."""
+    return {
+        FAMILIES[limb, damage][0].code.rstrip("0123456789"): _columns(
+            partial(_is_of, (limb,), (damage,))
+        )
+        for damage in Damage
+        for limb in Limb
+    }
+
+
+def _is_of(limbs: Iterable[Limb], kinds: Iterable[Damage], target: Target) -> bool:
+    return target.limb in limbs and target.damage in kinds
+
+
+def _columns(wanted: Callable[[Target], bool]) -> list[int]:
+    return [i for i, t in enumerate(TARGETS) if wanted(t)]
+
+
+def _total(grades: Grades, wanted: Callable[[Target], bool]) -> Grades:
+    """(patients,) sums of some of the targets."""
+    return np.asarray(grades[:, _columns(wanted)].sum(axis=1))
+
+
+def _between_patients(name: str, first: Grades, second: Grades) -> Correlation:
+    if len(first) < MIN_PATIENTS:
+        return Correlation(None, f"fewer than {MIN_PATIENTS} patients")
+    one, other = name.split("-")
+    return _pearson({f"the {one} total": first, f"the {other} total": second})
+
+
+def _pearson(columns: Mapping[str, Grades]) -> Correlation:
+    for which, values in columns.items():
+        if np.ptp(values) == 0:
+            return Correlation(None, f"{which} is {values.flat[0]:g} everywhere")
+    return Correlation(float(np.corrcoef([values.ravel() for values in columns.values()])[0, 1]))
+
+
+@cache
+def _kinds_of_pairs() -> dict[str, tuple[list[int], list[int]]]:
+    """The columns of the pairs of each kind."""
+    kinds: dict[str, tuple[list[int], list[int]]] = {k: ([], []) for k in PUBLISHED["pairs"]}
+    for i, a in enumerate(TARGETS):
+        for j, b in enumerate(TARGETS[:i]):
+            if a.joint == b.joint:
+                kind = "same joint, narrowing-erosion"
+            elif a.mirror == b:
+                kind = "same joint, left-right"
+            elif a.limb is not b.limb:
+                kind = "hand-foot"
+            elif (a.slot, a.damage) == (b.slot, b.damage) and (
+                a.site.group is b.site.group is JointGroup.WRIST
+            ):
+                kind = "same wrist and kind"
+            else:
+                kind = "other"
+            kinds[kind][0].append(i)
+            kinds[kind][1].append(j)
+    return kinds
+
+
+def _pairs(true: Grades) -> dict[str, Correlation]:
+    """The mean of the correlations that are defined, by kind of pair."""
+    if len(true) < MIN_PATIENTS:
+        few = Correlation(None, f"fewer than {MIN_PATIENTS} patients")
+        return dict.fromkeys(_kinds_of_pairs(), few)
+    spread = true.std(axis=0)
+    varies = spread > 0
+    z = (true - true.mean(axis=0)) / np.where(varies, spread, 1)
+    r = z.T @ z / len(true)
+    found = {}
+    for kind, (first, second) in _kinds_of_pairs().items():
+        values = r[first, second][varies[first] & varies[second]]
+        none = Correlation(None, "every grade is the same in all patients")
+        found[kind] = Correlation(float(values.mean())) if values.size else none
+    return found
+
+
+def _agreements(read: Grades) -> dict[str, Agreement]:
+    """Families, then kinds of damage; ``read`` is (readers, patients, targets)."""
+    kinds = {str(damage): _columns(partial(_is_of, Limb, (damage,))) for damage in Damage}
+    agreements = {}
+    for name, columns in (_families() | kinds).items():
+        first, second = read[0][:, columns], read[1][:, columns]
+        found = _pearson({"reader 1": first, "reader 2": second})
+        rmse = float(np.sqrt(((first - second) ** 2).mean()))
+        agreements[name] = Agreement(found.r, rmse, found.reason)
+    return agreements
+
+
+def _change(
+    number: int,
+    name: str,
+    wanted: Callable[[Target], bool],
+    first: VisitTables,
+    later: VisitTables,
+) -> Change:
+    true = _total(later.true, wanted) - _total(first.true, wanted)
+    of_readers = [
+        _total(after, wanted) - _total(before, wanted)
+        for before, after in zip(first.read, later.read, strict=True)
+    ]
+    always = (number, name, float(later.years.mean()), float(true.mean()))
+    progressed = float((true > 0).mean())
+    if len(true) < MIN_PATIENTS:
+        reason = f"fewer than {MIN_PATIENTS} patients"
+        return Change(*always, None, progressed, None, None, reason)
+    sdc = float(1.96 * np.std(of_readers[0] - of_readers[1], ddof=1) / 2)
+    detectable = float(((true > 0) & (true >= sdc)).mean())
+    return Change(*always, float(true.std(ddof=1)), progressed, sdc, detectable)

@@ -1,0 +1,1 @@
+"""From bones to a radiograph."""

@@ -1,0 +1,70 @@
+"""From the workstation to the file: resolution, polarity, grey levels, JPEG."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from mandora.simulate.fields import Field, resize
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a film reaches the archive.
+
+    Attributes:
+        resolution: share of the pixels per side that survives a smaller copy.
+        bits: of a grey value.
+        quality: of the JPEG compression, 1..100; 0 for none.
+        contrast: share of the grey values that the film makes use of; the rest stay empty.
+        black: the lowest grey value, 0..1.
+    """
+
+    resolution: float = 1.0
+    bits: int = 16
+    quality: int = 0
+    contrast: float = 1.0
+    black: float = 0.0
+
+    @staticmethod
+    def draw(rng: np.random.Generator, *, wide: bool) -> Delivery:
+        """At random; ``wide`` covers small copies, strong compression and faint films too."""
+        copied = rng.random() < (0.25 if wide else 0.06)
+        squeezed = rng.random() < (0.12 if wide else 0.02)
+        quality = int(rng.integers(40, 75) if squeezed else rng.integers(80, 96))
+        # scans that were saved without being windowed have a dozen grey values for all bone
+        faint = wide and rng.random() < 0.07
+        return Delivery(
+            resolution=float(rng.uniform(0.45 if wide else 0.7, 0.95)) if copied else 1.0,
+            bits=int(rng.choice([8, 8, 10, 12, 16])),
+            quality=quality if squeezed or rng.random() < 0.6 else 0,
+            contrast=float(np.exp(rng.uniform(np.log(0.08), np.log(0.4)))) if faint else 1.0,
+            black=float(rng.uniform(0, 0.25)) if faint else 0.0,
+        )
+
+    def apply(self, pixels: Field) -> Field:
+        """Send a film through it.
+
+        Args:
+            pixels: (H, W) float32; values outside of 0..1 are clipped.
+
+        Returns:
+            (H, W) float32, 0..1.
+        """
+        h, w = pixels.shape
+        if self.resolution < 1:
+            small = (max(1, round(h * self.resolution)), max(1, round(w * self.resolution)))
+            pixels = resize(pixels, small, Image.Resampling.BOX)
+            pixels = resize(pixels, (h, w), Image.Resampling.BICUBIC)
+        pixels = self.black + self.contrast * np.clip(pixels, 0, 1)
+        if self.quality:
+            with io.BytesIO() as file:
+                Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(
+                    file, "JPEG", quality=self.quality
+                )
+                return np.asarray(Image.open(file), dtype=np.float32) / np.float32(255)
+        steps = np.float32(2**self.bits - 1)
+        return np.asarray(np.rint(pixels * steps) / steps, dtype=np.float32)

@@ -1,0 +1,271 @@
+"""The beam's way through a limb that lies on its film.
+
+The beam passes a shell of compact bone, spongy bone and soft tissue. Tubular bones cast shadows
+of their own; a short bone's path length follows from the distance to its edge as if its
+cross-section were round.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+from scipy.special import expit
+
+from mandora.core.anatomy import Limb, Side
+from mandora.simulate.anatomy.shapes import Array, Grid, resample, signed_distance, turn
+from mandora.simulate.anatomy.skeleton import Bite, Bone, Skeleton
+from mandora.simulate.anatomy.tubular import cast, growth_plate, lay
+from mandora.simulate.fields import Field
+from mandora.simulate.xray.placement import Placement
+
+STEP_MM = 0.5  # distances are computed on a grid no finer and interpolated: they are smooth
+FLESH_STEP_MM = 1.5
+FUSED_MM = 0.6  # fused short bones grow into each other by this
+STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
+
+Projection = tuple[Field, Field, slice, slice]
+"""Path through compact and spongy bone over a window of the film, mm; its rows and columns."""
+
+
+class Stage:
+    """A skeleton on the film, still a left limb, in mm of the film.
+
+    Attributes:
+        skeleton: what is projected.
+        placement: how it lies.
+        eroded: (H, W) uint8, eroded bone, 1 + index of the point; filled by ``project_bones``.
+    """
+
+    def __init__(self, skeleton: Skeleton, placement: Placement) -> None:
+        self.skeleton, self.placement = skeleton, placement
+        self._turn = turn(placement.angle)
+        self._ppmm = placement.pixels_per_mm
+        size_mm = np.array([placement.width, placement.height]) / self._ppmm
+        centre_x = placement.centre[0]
+        if placement.side is Side.RIGHT:
+            centre_x = 1 - centre_x
+        middle = skeleton.points.mean(axis=0)
+        self._shift = size_mm * [centre_x, placement.centre[1]] - self._turn @ middle
+        self._x: Array = (np.arange(placement.width, dtype=np.float64) + 0.5) / self._ppmm
+        self._y: Array = (np.arange(placement.height, dtype=np.float64) + 0.5) / self._ppmm
+        self._step = max(STEP_MM, 1.2 / self._ppmm)
+        self._shape = (placement.height, placement.width)
+        self._outlines = {b.name: self.to_mm(b.outline) for b in skeleton.bones}
+        self.eroded = np.zeros(self._shape, dtype=np.uint8)
+
+    def to_mm(self, xy: Array) -> Array:
+        """(N, 2) mm of the limb → (N, 2) mm of the film."""
+        return np.asarray(xy @ self._turn.T + self._shift)
+
+    def to_px(self, xy: Array) -> Array:
+        """(N, 2) mm of the limb → (N, 2) px of the film, the centre of the first at (0, 0)."""
+        return self.to_mm(xy) * self._ppmm - 0.5
+
+    def _window(self, outline: Array, margin: float) -> tuple[Grid, slice, slice] | None:
+        """The grid and the film's rows and columns that a bone covers; None if outside."""
+        (x0, y0), (x1, y1) = outline.min(axis=0) - margin, outline.max(axis=0) + margin
+        cols = slice(*np.searchsorted(self._x, [x0, x1]).tolist())
+        rows = slice(*np.searchsorted(self._y, [y0, y1]).tolist())
+        if cols.stop - cols.start < 2 or rows.stop - rows.start < 2:
+            return None
+        corners = np.array(
+            [[self._x[cols.start], self._y[rows.start]],
+             [self._x[cols.stop - 1], self._y[rows.stop - 1]]]
+        )  # fmt: skip
+        return Grid.around(corners, self._step, self._step), rows, cols
+
+    def _distance(self, bone: Bone, grid: Grid) -> tuple[Field, Field | None]:
+        """Signed distance of a bone, whose joint spaces stay open, and of its bony bridges."""
+        own = signed_distance(self._outlines[bone.name], grid)
+        if not bone.yields:
+            return own, None
+        others = {b.name: b for b in self.skeleton.bones}
+        field, bridge = own, None
+        for gap in self.skeleton.gaps:
+            if bone.name not in (gap.first, gap.second):
+                continue
+            other = others[gap.second if bone.name == gap.first else gap.first]
+            far = signed_distance(self._outlines[other.name], grid)
+            width = np.float32(-FUSED_MM if gap.fused else gap.width)
+            field = np.maximum(field, (own - far + width) / 2 if other.yields else width - far)
+            if gap.fused:
+                away = np.abs(own - far) if other.yields else np.abs(far)
+                bridge = away if bridge is None else np.minimum(bridge, away)
+        return np.asarray(field, dtype=np.float32), bridge
+
+    def project_bones(self, rng: np.random.Generator) -> tuple[Field, Field]:
+        """Path through compact and spongy bone, (H, W) float32 each, mm."""
+        dense, spongy = np.zeros(self._shape, np.float32), np.zeros(self._shape, np.float32)
+        weave = self._trabeculae(rng)
+        for bone in self.skeleton.bones:
+            found = self._tubular(bone, rng) if bone.tube else self._short(bone, weave)
+            if found is None:
+                continue
+            compact, inner, rows, cols = found
+            for bite in self.skeleton.bites:
+                if bite.bone == bone.name:
+                    left = self._bitten(bite, compact + inner > 0.3, rows, cols)
+                    compact, inner = compact * left, inner * left
+            dense[rows, cols] += compact
+            spongy[rows, cols] += inner
+        return dense, spongy
+
+    def _tubular(self, bone: Bone, rng: np.random.Generator) -> Projection | None:
+        """A tubular bone's shadow on the film."""
+        if bone.tube is None or bone.axis is None:
+            return None
+        base, head = self.to_mm(bone.axis)
+        length = float(np.linalg.norm(head - base))
+        step = float(np.clip(0.9 / self._ppmm, *STEPS_MM))
+        shadow = cast(bone.tube, length, bone.lie, step, rng)
+        return lay(shadow, base, (head - base) / length, self._ppmm, self._shape)
+
+    def _short(self, bone: Bone, weave: Field) -> Projection | None:
+        """The shadow of a bone that is as thick as its distance from the outline makes it."""
+        window = self._window(self._outlines[bone.name], 1.0)
+        if window is None:
+            return None
+        grid, rows, cols = window
+        distance, bridge = self._distance(bone, grid)
+        depth = -resample(distance, grid, self._x[cols], self._y[rows])
+        shell: Field | np.float32 = np.float32(bone.cortex[0])
+        light: Field | float = 1.0
+        if bridge is not None:  # no compact bone where struts run from bone to bone
+            away = resample(bridge, grid, self._x[cols], self._y[rows])
+            shell = shell * np.clip(away / (3 * FUSED_MM), 0, 1)
+        if bone.axis is not None:
+            u, side = self._frame(bone.axis, rows, cols)
+            # compact bone is thick in the shaft and thin towards the joints
+            middle = np.clip(np.minimum(u, 1 - u) / 0.22, 0, 1) ** 1.3
+            end = np.where(u < 0.5, bone.cortex[0], bone.cortex[2]).astype(np.float32)
+            shell = (end + (bone.cortex[1] - end) * middle).astype(np.float32)
+            if bone.plate is not None:
+                length = float(np.linalg.norm(bone.axis[1] - bone.axis[0]))
+                light = growth_plate(
+                    (u - bone.plate) * length, side, 1.2 * bone.radius, bone.closing
+                )
+        whole, core = _shelled(depth, shell, bone.radius)
+        if bone.veil:
+            own = signed_distance(self._outlines[bone.name], grid)
+            over = -resample(own, grid, self._x[cols], self._y[rows])
+            wide = _shelled(over, np.float32(bone.cortex[0]), bone.radius)
+            whole, core = (
+                (1 - bone.veil) * a + bone.veil * b
+                for a, b in zip((whole, core), wide, strict=True)
+            )
+        light = light * (1 - bone.porosity)
+        return (whole - core) * light, core * light * weave[rows, cols], rows, cols
+
+    def _frame(self, axis: Array, rows: slice, cols: slice) -> tuple[Field, Field]:
+        """Place along a bone's axis (0 proximal end, 1 distal end), and across it, mm."""
+        start, end = self.to_mm(axis)
+        length = float(np.linalg.norm(end - start))
+        d = (end - start) / length
+        x, y = self._x[cols][None, :] - start[0], self._y[rows][:, None] - start[1]
+        along, across = (x * d[0] + y * d[1]) / length, y * d[0] - x * d[1]
+        return along.astype(np.float32), across.astype(np.float32)
+
+    def _bitten(self, bite: Bite, bone: NDArray[np.bool_], rows: slice, cols: slice) -> Field:
+        """Share of the bone that an erosion leaves; marks it in the truth."""
+        cx, cy = self.to_mm(bite.centre[None])[0]
+        x, y = self._x[cols][None, :] - cx, self._y[rows][:, None] - cy
+        # a lobed edge: no erosion is a perfect circle
+        angle = np.arctan2(y, x)
+        phase = float(cx * 7.3 + cy * 3.1)
+        lobes = 0.13 * np.sin(3 * angle + phase) + 0.07 * np.sin(5 * angle - phase)
+        rim = bite.radius * (1 + lobes)
+        inside = expit((rim - np.hypot(x, y)) / 0.22)
+        if bite.label:
+            self.eroded[rows, cols][(inside > 0.5) & bone] = bite.label
+        return np.asarray(1 - bite.depth * inside, dtype=np.float32)
+
+    def _trabeculae(self, rng: np.random.Generator) -> Field:
+        """The weave of spongy bone: mean 1, (H, W) float32."""
+        noise = rng.standard_normal(self._shape, dtype=np.float32)
+        fine, coarse = 0.15 * self._ppmm, 0.8 * self._ppmm
+        weave = ndimage.gaussian_filter(noise, fine, truncate=2.5)
+        weave -= ndimage.gaussian_filter(noise, coarse, truncate=2.5)
+        spread = float(weave[::7, ::7].std())
+        return np.asarray(np.clip(1 + 0.09 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
+
+    def project_flesh(self) -> Field:
+        """Path through soft tissue, (H, W) float32, mm."""
+        size = np.array([self._x[-1], self._y[-1]])
+        grid = Grid.around(np.array([[0.0, 0.0], size]), FLESH_STEP_MM, FLESH_STEP_MM)
+        best = np.full(grid.shape, 1e3, np.float32)
+        px, py = grid.x[None, :], grid.y[:, None]
+        for rod in self.skeleton.flesh:
+            a, b = self.to_mm(np.array([rod.start, rod.end]))
+            d = b - a
+            t = np.clip(((px - a[0]) * d[0] + (py - a[1]) * d[1]) / (d @ d), 0, 1)
+            away = np.hypot(px - a[0] - t * d[0], py - a[1] - t * d[1])
+            away = (away - (rod.radius[0] + t * (rod.radius[1] - rod.radius[0]))).astype(np.float32)
+            # a smooth union, so that skin spans the angle between two rods
+            h = np.clip(0.5 + 0.5 * (best - away) / 4.0, 0, 1)
+            best = best * (1 - h) + away * h - 4.0 * h * (1 - h)
+        # near the skin the rods know the way to it; deep inside only the whole body does
+        body = ndimage.binary_fill_holes(best < 0)
+        to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * FLESH_STEP_MM
+        deep = np.clip((to_skin - 1.5) / 4.0, 0, 1)
+        inner = np.maximum(ndimage.gaussian_filter(to_skin, 1.0), -best)
+        outer = np.where(body & (best > 0), to_skin, -best)
+        depth = resample((1 - deep) * outer + deep * inner, grid, self._x, self._y)
+        thickest = 17.0 if self.skeleton.limb is Limb.HAND else 22.0
+        return 0.85 * _chord(depth, np.float32(thickest))
+
+    def spaces(self) -> NDArray[np.uint8]:
+        """Joint spaces as a label map."""
+        image = Image.new("L", (self._shape[1], self._shape[0]), 0)
+        canvas = ImageDraw.Draw(image)
+        for strip in self.skeleton.strips:
+            if not strip.fused:
+                canvas.polygon([tuple(p) for p in self.to_px(strip.polygon)], fill=strip.label)
+        labels = np.array(image)
+        bones = {b.name: b for b in self.skeleton.bones}
+        for gap in self.skeleton.gaps:
+            if not gap.label or gap.fused or gap.width < 0.15:
+                continue
+            first, second = bones[gap.first], bones[gap.second]
+            window = self._window(self._outlines[first.name], 1.0)
+            if window is None:
+                continue
+            grid, rows, cols = window
+            a = signed_distance(self._outlines[first.name], grid)
+            b = signed_distance(self._outlines[second.name], grid)
+            if second.yields:
+                inside = np.maximum(np.abs(a - b) - gap.width, np.maximum(a, b) - gap.width)
+            else:
+                inside = np.maximum(np.maximum(-b, b - gap.width), a - gap.width / 2)
+            field = resample(inside, grid, self._x[cols], self._y[rows])
+            labels[rows, cols][field < 0] = gap.label
+        return labels
+
+    def ring(self, finger: int) -> Field:
+        """A metal ring on a proximal phalanx, in mm of compact bone."""
+        shadow = np.zeros(self._shape, np.float32)
+        bone = next((b for b in self.skeleton.bones if b.name == f"pp{finger}"), None)
+        if bone is None or bone.axis is None or self.skeleton.limb is not Limb.HAND:
+            return shadow
+        window = self._window(self._outlines[bone.name], 8.0)
+        if window is None:
+            return shadow
+        _, rows, cols = window
+        along, across = self._frame(bone.axis, rows, cols)
+        band = np.abs(along - 0.42) < 0.05
+        shadow[rows, cols][band & (np.abs(across) < 10.0)] = 25.0
+        return shadow
+
+
+def _shelled(depth: Field, shell: Field | np.float32, radius: float) -> tuple[Field, Field]:
+    """Path through a whole short bone, and through what its shell encloses, mm."""
+    whole = _chord(depth, np.float32(radius))
+    core = _chord(depth - shell, np.maximum(radius - shell, 0.1).astype(np.float32))
+    return whole, np.minimum(core, whole)
+
+
+def _chord(depth: Field, radius: Field | np.float32) -> Field:
+    """Path length at a distance ``depth`` inside the edge of a round body, mm."""
+    d = np.clip(depth, 0, radius)
+    return np.asarray(2 * np.sqrt(d * (2 * radius - d)), dtype=np.float32)

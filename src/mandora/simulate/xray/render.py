@@ -1,0 +1,158 @@
+"""From skeletons to a film and its truth.
+
+The ways of the beam through bone and flesh are in :mod:`mandora.simulate.xray.projection`, what the
+detector and the display make of them in :mod:`mandora.simulate.xray.exposure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.core.anatomy import Limb, Side
+from mandora.core.errors import InputError
+from mandora.simulate.anatomy.shapes import Array
+from mandora.simulate.anatomy.skeleton import Skeleton
+from mandora.simulate.xray.exposure import Field, Imaging, collimate, deliver, expose, mark
+from mandora.simulate.xray.placement import Placement
+from mandora.simulate.xray.projection import Stage
+
+MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedFilm:
+    """A film and its truth.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1; bone is bright unless ``inverted``.
+        points: (n, 2) float64, (x, y), px of this film, order of ``anatomy.POINTS``.
+        spaces: (H, W) uint8, joint spaces: 1 + index of the point, 0 elsewhere.
+        erosions: (H, W) uint8, eroded bone: 1 + index of the point, 0 elsewhere.
+        bones: (N, 2) float64 outline of each bone before erosion, px of this film, by name.
+        spacing_mm: mm per px.
+        limb: hand or foot.
+        side: the patient's side.
+        inverted: bone is dark.
+    """
+
+    pixels: Field
+    points: Array
+    spaces: NDArray[np.uint8]
+    erosions: NDArray[np.uint8]
+    bones: Mapping[str, Array]
+    spacing_mm: float
+    limb: Limb
+    side: Side
+    inverted: bool = False
+
+    @property
+    def bright(self) -> Field:
+        """(H, W) float32, 0..1, the film with bright bone, as networks see it."""
+        return 1 - self.pixels if self.inverted else self.pixels
+
+
+def render(
+    skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
+) -> SimulatedFilm:
+    """Project a limb and expose the film."""
+    (film,) = _develop([_project(skeleton, placement, imaging, rng)], imaging, rng)
+    return film
+
+
+def render_pair(
+    skeletons: tuple[Skeleton, Skeleton],
+    placements: tuple[Placement, Placement],
+    imaging: Imaging,
+    rng: np.random.Generator,
+) -> tuple[SimulatedFilm, SimulatedFilm]:
+    """Project two limbs side by side on one film: both hands or both feet.
+
+    Args:
+        skeletons: the limb that lies on the left of the film, and the one on its right.
+        placements: of each on its own half; of one height and resolution.
+        imaging: of the whole film.
+        rng: source of randomness.
+
+    Returns:
+        The film with the truth of the first limb, and the same film with that of the second.
+
+    Raises:
+        ValueError: if the halves do not fit together.
+    """
+    first, second = placements
+    if (first.height, first.pixels_per_mm) != (second.height, second.pixels_per_mm):
+        raise InputError(
+            "both halves of a film need one height and one resolution, got "
+            f"{first.height} px at {first.pixels_per_mm}/mm and {second.height} px at "
+            f"{second.pixels_per_mm}/mm"
+        )
+    # a limb may reach over the middle of the film
+    width, left = first.width + second.width, 0
+    limbs = []
+    for skeleton, half in zip(skeletons, placements, strict=True):
+        x = (left + half.centre[0] * half.width) / width
+        whole = replace(half, width=width, centre=(x, half.centre[1]))
+        limbs.append(_project(skeleton, whole, imaging, rng))
+        left += half.width
+    one, other = _develop(limbs, imaging, rng)
+    return one, other
+
+
+@dataclass(frozen=True, eq=False)
+class _Limb:
+    """One limb's shadow and truth, as it will lie on the film."""
+
+    attenuation: Field
+    points: Array
+    spaces: NDArray[np.uint8]
+    erosions: NDArray[np.uint8]
+    bones: Mapping[str, Array]
+    placement: Placement
+    limb: Limb
+
+
+def _project(
+    skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
+) -> _Limb:
+    stage = Stage(skeleton, placement)
+    dense, spongy = stage.project_bones(rng)
+    soft = stage.project_flesh()
+    if imaging.ring:
+        dense += stage.ring(imaging.ring)
+    attenuation = MU_COMPACT * dense + MU_SPONGY * spongy + MU_SOFT * imaging.soft * soft
+    pictures = [attenuation, stage.spaces(), stage.eroded]
+    places = {b.name: b.outline for b in skeleton.bones if b.anatomical}
+    outlines = {name: stage.to_px(outline) for name, outline in places.items()}
+    points = stage.to_px(skeleton.points)
+    if placement.side is Side.RIGHT:
+        last = placement.width - 1
+        pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
+        points = points * [-1, 1] + [last, 0]
+        outlines = {name: outline * [-1, 1] + [last, 0] for name, outline in outlines.items()}
+    return _Limb(
+        pictures[0], points, pictures[1], pictures[2], outlines, placement, skeleton.limb
+    )  # fmt: skip
+
+
+def _develop(
+    limbs: Sequence[_Limb], imaging: Imaging, rng: np.random.Generator
+) -> list[SimulatedFilm]:
+    """Expose one film of all limbs."""
+    first = limbs[0]
+    ppmm = first.placement.pixels_per_mm
+    attenuation = np.asarray(sum(limb.attenuation for limb in limbs), dtype=np.float32)
+    pixels = collimate(expose(attenuation, ppmm, imaging, rng), imaging)
+    if imaging.marker:
+        pixels = mark(pixels, ppmm, first.placement.side, first.limb, rng)
+    pixels = deliver(pixels, imaging)
+    return [
+        SimulatedFilm(
+            pixels, limb.points, limb.spaces, limb.erosions, limb.bones, 1 / ppmm, limb.limb,
+            limb.placement.side, imaging.inverted,
+        )
+        for limb in limbs
+    ]  # fmt: skip

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mandora.core.geometry import (
+    Affine,
+    Box,
+    as_points,
+    box_to_grid,
+    fit_similarity,
+    limb_size,
+    mirror_x,
+)
+
+coordinate = st.floats(-5000, 5000, allow_nan=False, width=32)
+point_sets = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=coordinate)
+
+
+@st.composite
+def affines(draw: st.DrawFn, source: str = "film", target: str = "network") -> Affine:
+    """Maps that can be inverted well: turned, scaled by 1/20…20, mirrored or not, shifted."""
+    angle = draw(st.floats(-np.pi, np.pi))
+    sx, sy = (draw(st.floats(0.05, 20)) * draw(st.sampled_from([-1, 1])) for _ in range(2))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shift = [[draw(coordinate)], [draw(coordinate)]]
+    return Affine(np.hstack([turn @ np.diag([sx, sy]), shift]), source, target)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    x, y = draw(coordinate), draw(coordinate)
+    return Box(x, y, x + draw(st.floats(0.5, 3000)), y + draw(st.floats(0.5, 3000)))
+
+
+# ── points and boxes ─────────────────────────────────────────────────────────────────────
+
+
+def test_one_point_becomes_a_row() -> None:
+    assert as_points((3, 4)).tolist() == [[3.0, 4.0]]
+
+
+@pytest.mark.parametrize("wrong", [[1, 2, 3], [[1, 2, 3]], [[[1, 2]]], 5])
+def test_what_is_no_list_of_points_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"shape \(N, 2\)"):
+        as_points(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("corners", [(0, 0, 0, 5), (5, 0, 1, 5), (0, 5, 5, 5), (0, 0, np.nan, 5)])
+def test_an_empty_box_is_refused(corners: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ValueError, match="x0 < x1 and y0 < y1"):
+        Box(*corners)
+
+
+@given(x=coordinate, y=coordinate, half=st.floats(0.5, 2000))
+def test_a_box_around_a_point_is_centred_on_it(x: float, y: float, half: float) -> None:
+    box = Box.around((x, y), half)
+    assert box.centre == pytest.approx((x, y), abs=1e-6)
+    assert (box.width, box.height) == pytest.approx((2 * half, 2 * half))
+
+
+# ── affine maps ──────────────────────────────────────────────────────────────────────────
+
+
+@given(affines(), point_sets)
+def test_the_way_there_and_back_ends_where_it_began(there: Affine, points: np.ndarray) -> None:
+    np.testing.assert_allclose(there.inverse(there(points)), points, atol=1e-6)
+    assert there.inverse.scale == pytest.approx(1 / there.scale)
+
+
+@given(affines("film", "network"), affines("network", "patch"), point_sets)
+def test_a_chain_does_what_its_links_do(first: Affine, then: Affine, points: np.ndarray) -> None:
+    chain = then @ first
+    assert (chain.source, chain.target) == ("film", "patch")
+    np.testing.assert_allclose(chain(points), then(first(points)), rtol=1e-9, atol=1e-6)
+    assert chain.scale == pytest.approx(first.scale * then.scale)
+
+
+def test_maps_between_frames_that_do_not_meet_are_refused() -> None:
+    film_to_network = Affine(np.eye(2, 3), "film", "network")
+    film_to_patch = Affine(np.eye(2, 3), "film", "patch")
+    with pytest.raises(ValueError, match="cannot chain film→network with film→patch"):
+        film_to_patch @ film_to_network
+
+
+def test_unknown_points_stay_unknown() -> None:
+    moved = mirror_x(100, "film")([[np.nan, np.nan], [10, 20]])
+    assert np.isnan(moved[0]).all()
+    assert moved[1].tolist() == [89, 20]
+
+
+@pytest.mark.parametrize("matrix", [np.eye(3), np.full((2, 3), np.nan), np.eye(2)])
+def test_what_is_no_affine_matrix_is_refused(matrix: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"finite \(2, 3\) matrix"):
+        Affine(matrix, "film", "network")
+
+
+def test_a_flat_map_has_no_way_back_and_says_between_which_frames() -> None:
+    with pytest.raises(ValueError, match="film→network has no inverse"):
+        _ = Affine(np.array([[1.0, 0, 0], [0, 0, 0]]), "film", "network").inverse
+
+
+@given(boxes(), st.integers(1, 600), st.integers(1, 600))
+def test_a_box_is_stretched_over_the_grid_edge_to_edge(box: Box, width: int, height: int) -> None:
+    to_grid = box_to_grid(box, (width, height), "patch")
+    assert (to_grid.source, to_grid.target) == ("film", "patch")
+    corners = to_grid([[box.x0, box.y0], [box.x1, box.y1], box.centre])
+    # pixel centres are whole numbers, so the outer edges lie half a pixel outside of them
+    wanted = [
+        [-0.5, -0.5],
+        [width - 0.5, height - 0.5],
+        [(width - 1) / 2, (height - 1) / 2],
+    ]
+    np.testing.assert_allclose(corners, wanted, atol=1e-3, rtol=1e-6)
+
+
+@given(st.integers(1, 4000), point_sets)
+def test_flipping_twice_changes_nothing(width: int, points: np.ndarray) -> None:
+    flip = mirror_x(width, "film")
+    np.testing.assert_allclose((flip @ flip)(points), points, atol=1e-9)
+    np.testing.assert_allclose(flip(points)[:, 1], points[:, 1])
+
+
+def test_flipping_a_point_agrees_with_flipping_the_image() -> None:
+    image = np.zeros((5, 9))
+    image[3, 2] = 1
+    x, y = mirror_x(9, "film")([2, 3])[0]
+    assert image[:, ::-1][int(y), int(x)] == 1
+
+
+# ── fitting a shape ──────────────────────────────────────────────────────────────────────
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> np.ndarray:
+    """Points that do not all fall on one spot."""
+    seed, n = draw(st.integers(0, 2**32 - 1)), draw(st.integers(2, 21))
+    return np.random.default_rng(seed).normal(0, 1, (n, 2))
+
+
+@given(
+    shape=shapes(),
+    angle=st.floats(-np.pi, np.pi),
+    scale=st.floats(0.01, 500),
+    shift=st.tuples(coordinate, coordinate),
+)
+def test_a_known_turn_size_and_shift_is_found_again(
+    shape: np.ndarray, angle: float, scale: float, shift: tuple[float, float]
+) -> None:
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    wanted = np.array([[c, -s, shift[0]], [s, c, shift[1]]])
+    placed = shape @ wanted[:, :2].T + wanted[:, 2]
+    np.testing.assert_allclose(fit_similarity(shape, placed), wanted, rtol=1e-6, atol=1e-6)
+
+
+@given(shape=shapes(), seed=st.integers(0, 1000))
+def test_a_fit_never_mirrors(shape: np.ndarray, seed: int) -> None:
+    towards = np.random.default_rng(seed).normal(0, 1, shape.shape)
+    for goal in (towards, shape * [-1, 1]):
+        assert np.linalg.det(fit_similarity(shape, goal)[:, :2]) >= 0
+
+
+def test_points_without_weight_do_not_matter() -> None:
+    shape = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+    placed = shape * 10 + 3
+    placed[3] = [500, -200]
+    fitted = fit_similarity(shape, placed, [1, 1, 0.5, 0])
+    np.testing.assert_allclose(fitted, [[10, 0, 3], [0, 10, 3]], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shape", "weights"), [([[1, 2]], None), ([[1, 2], [1, 2]], None), ([[0, 0], [1, 1]], [1, 0])]
+)
+def test_one_spot_has_no_size_and_is_refused(
+    shape: list[list[float]], weights: list[float] | None
+) -> None:
+    with pytest.raises(ValueError, match="two distinct points"):
+        fit_similarity(shape, shape, weights)
+
+
+FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
+
+
+@pytest.mark.parametrize("size", [12.0, 200.0])
+@pytest.mark.parametrize("angle", [0.0, 0.4, np.pi])
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_the_size_of_a_limb_is_the_same_wherever_it_lies(
+    size: float, angle: float, mirror: int
+) -> None:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = FOOT * [mirror, 1] @ turn.T * size + [300, 900]
+    assert limb_size(points, FOOT) == pytest.approx(size)
+
+
+@pytest.mark.parametrize("known", [(0, 5), (1, 2, 3), (0, 1, 3, 4, 5)])
+def test_points_that_are_not_known_do_not_change_the_size(known: tuple[int, ...]) -> None:
+    points = np.full((6, 2), np.nan)
+    points[list(known)] = FOOT[list(known)] * 50 + [80, 80]
+    assert limb_size(points, FOOT) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("wrong", range(6))
+def test_one_wrong_point_hardly_changes_the_size(wrong: int) -> None:
+    points = FOOT * 50 + [80, 80]
+    points[wrong] += [400, -300]
+    assert limb_size(points, FOOT) == pytest.approx(50, rel=1e-6)
+
+
+def test_the_size_is_the_middle_one_of_all_pairs() -> None:
+    # sides 1, 1 and √2; here 30, 40 and 50: 30, 40 and 35.4 times as long
+    shape = [[0, 0], [1, 0], [0, 1]]
+    assert limb_size([[0, 0], [30, 0], [0, 40]], shape) == pytest.approx(50 / np.sqrt(2))
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_a_limb_of_which_too_little_is_known_has_no_size(known: int) -> None:
+    points = np.full((6, 2), np.nan)
+    points[:known] = FOOT[:known]
+    with pytest.raises(ValueError, match=rf"^{known} of 6 points are known, at least 2 at diff"):
+        limb_size(points, FOOT)
+    with pytest.raises(ValueError, match="6 of 6 points are known, at least 2 at different"):
+        limb_size(np.full((6, 2), 7.0), FOOT)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from mandora.core.anatomy import POINTS, SLOTS, TARGETS, Damage, Limb, Side
+from mandora.core.geometry import limb_size
+from mandora.core.records import JointScore, ModelInfo, Reason, Status
+from mandora.locate.locator import FoundPoints
+from mandora.locate.views import View, views
+from mandora.model.contract import IntervalContract, Spread
+from mandora.scoring.assembly import (
+    failed_film,
+    location,
+    own_name,
+    shows_limb,
+    study_result,
+    totals,
+)
+from mandora.simulate.cohort.patients import mean_shape
+
+LH, RH, LF, RF = SLOTS
+MODEL = ModelInfo(
+    bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}
+)
+NAN = np.full(len(TARGETS), np.nan)
+
+shape_of = cache(mean_shape)
+
+
+def found(limb: Limb, size_px: float = 40.0, fit: float = 0.9, view: View | None = None):
+    view = view or View()
+    mirror = -1.0 if view.mirrored else 1.0
+    upright = shape_of(limb) * [mirror * size_px, size_px] + 100
+    points = view.to_upright((200, 200)).inverse(upright)
+    n = len(points)
+    return FoundPoints(limb, view, points, np.full(n, 0.9), (None,) * n, fit)
+
+
+def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointScore, ...]:
+    """The same score everywhere, but for the targets that are lost."""
+    made = []
+    for t in TARGETS:
+        about = {
+            "target": t.key, "side": t.side, "limb": t.limb, "site": t.site.name,
+            "kind": t.damage, "maximum": t.maximum,
+        }  # fmt: skip
+        if t.key in lost:
+            about |= {"status": Status.FAILED, "reason": Reason.NOT_FOUND}
+        else:
+            about |= {"status": Status.SCORED, "score": value, "grade": round(value)}
+        made.append(JointScore.model_validate(about))
+    return tuple(made)
+
+
+@pytest.mark.parametrize("view", views(), ids=str)
+@pytest.mark.parametrize("limb", Limb)
+def test_the_size_of_a_limb_does_not_depend_on_how_it_lies(limb: Limb, view: View) -> None:
+    assert limb_size(found(limb, 37.0, view=view).points, shape_of(limb)) == pytest.approx(37)
+
+
+def test_a_limb_has_a_size_that_fits_the_film() -> None:
+    hand = found(Limb.HAND, 40.0)
+    template = shape_of(Limb.HAND)
+    assert shows_limb(hand, template, (200, 150))
+    assert shows_limb(hand, template, (150, 200)), "the longer side counts"
+    assert not shows_limb(hand, template, (40, 40))
+    assert not shows_limb(hand, template, (2000, 100))
+    assert not shows_limb(found(Limb.HAND, fit=0.1), template, (200, 150))
+    assert not shows_limb(found(Limb.HAND, 0.0), template, (200, 150)), "all at one place"
+
+
+def test_a_total_over_all_joints_is_their_sum() -> None:
+    overall, erosion, narrowing = totals(scores(1.25))
+    assert (overall.value, erosion.value, narrowing.value) == (86 * 1.25, 44 * 1.25, 42 * 1.25)
+    assert {t.method for t in (overall, erosion, narrowing)} == {"complete"}
+
+
+def test_a_total_is_pro_rated_from_four_fifths_of_its_maximum_on() -> None:
+    # narrowing has 42 sites of 4 points: 34 of them are 81 %, 33 are 79 %
+    keys = [t.key for t in TARGETS if t.damage is Damage.NARROWING]
+    kept = totals(scores(1.0, lost=frozenset(keys[:8])))[2]
+    assert (kept.method, kept.observed, kept.scored) == ("pro-rated", 34.0, 34)
+    assert kept.value == pytest.approx(42)
+    gone = totals(scores(1.0, lost=frozenset(keys[:9])))[2]
+    assert (gone.value, gone.method, gone.reason) == (None, None, Reason.TOO_FEW_JOINTS)
+
+
+def test_a_total_has_an_interval_which_is_wider_if_joints_were_not_seen() -> None:
+    sure = IntervalContract(
+        level=0.9, edges=(), joints={}, patients=50,
+        totals={"Overall_narrowing": Spread(low=-2, high=1, cases=50)},
+    )  # fmt: skip
+    overall, _, narrowing = totals(scores(1.0), sure)
+    assert (overall.low, overall.high) == (None, None)  # was not measured
+    scale = math.sqrt(42 + 1)
+    assert narrowing.low == pytest.approx(42 - 2 * scale)
+    assert narrowing.high == pytest.approx(42 + scale)
+    keys = [t.key for t in TARGETS if t.damage is Damage.NARROWING]
+    part = totals(scores(1.0, lost=frozenset(keys[:8])), sure)[2]
+    assert part.value == pytest.approx(42)
+    assert part.high == pytest.approx(42 + scale * 42 / 34)
+    gone = totals(scores(1.0, lost=frozenset(keys[:9])), sure)[2]
+    assert (gone.low, gone.high) == (None, None)
+
+
+def test_a_second_film_of_the_same_name_gets_its_slot_in_front() -> None:
+    assert own_name("x.png", RH, {"y.png"}) == "x.png"
+    assert own_name("x.png", RH, {"x.png"}) == "RH-x.png"
+    assert own_name("x\udcff.png", RH, set()) == "x?.png"
+
+
+def test_a_point_without_a_place_has_its_reason() -> None:
+    foot = found(Limb.FOOT)
+    foot.points[2] = np.nan
+    reasons = tuple(Reason.NOT_FOUND if i == 2 else None for i in range(len(foot.points)))
+    foot = FoundPoints(foot.limb, foot.view, foot.points, foot.confidence, reasons, foot.fit)
+    lost, there = (location("x.png", Limb.FOOT, Side.LEFT, i, foot) for i in (2, 3))
+    assert (lost.site, lost.x, lost.y) == (POINTS[Limb.FOOT][2].name, None, None)
+    assert lost.reason is Reason.NOT_FOUND
+    assert (there.x, there.y) == tuple(foot.points[3])
+
+
+def test_a_failed_film_and_films_that_were_not_given_are_told_apart() -> None:
+    part = failed_film("x.png", LF, Reason.FILM_UNREADABLE, "it is empty")
+    result = study_result("P1", {LF: part}, NAN, NAN, MODEL)
+    by_limb = {(s.side, s.limb): (s.status, s.reason) for s in result.scores}
+    assert by_limb[LF.side, LF.limb] == (Status.FAILED, Reason.FILM_UNREADABLE)
+    assert by_limb[RF.side, RF.limb] == (Status.MISSING, Reason.FILM_MISSING)
+    assert [(f.name, f.detail) for f in result.films] == [("x.png", "it is empty")]
+    assert {t.value for t in result.totals} == {None}

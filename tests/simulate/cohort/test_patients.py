@@ -1,0 +1,97 @@
+"""Simulated patients have damage that goes together as in real ones, and states that fit it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mandora.core.anatomy import POINT_INDEX, POINTS, TARGETS, Damage, Limb, Side
+from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_pair
+
+
+@pytest.fixture(scope="module")
+def grades() -> np.ndarray:
+    """(300, 86) true grades."""
+    patients = [draw_patient(11, i) for i in range(300)]
+    return np.array([[p.grades[t.key] for t in TARGETS] for p in patients])
+
+
+def columns(**wanted: object) -> list[int]:
+    return [i for i, t in enumerate(TARGETS) if all(getattr(t, k) == v for k, v in wanted.items())]
+
+
+def test_most_joints_are_healthy_and_totals_are_skewed(grades: np.ndarray) -> None:
+    totals = grades.sum(axis=1)
+    assert 0.75 < (grades == 0).mean() < 0.9
+    assert totals.mean() > 2 * np.median(totals)
+
+
+def test_an_ordinary_cohort_is_like_a_published_one() -> None:
+    # CLEAR II, doi:10.1002/acr.20040; standard errors here 1.8 points and 1.3 %
+    patients = [draw_patient(0, i) for i in range(1000)]
+    grades = np.array([[p.grades[t.key] for t in TARGETS] for p in patients])
+    assert grades.sum(axis=1).mean() == pytest.approx(33.4, abs=4)
+    assert (grades.any(axis=1)).mean() == pytest.approx(0.748, abs=0.05)
+    for kind in Damage:
+        assert grades[:, columns(damage=kind)].any(axis=1).mean() == pytest.approx(0.653, abs=0.07)
+
+
+def test_no_grade_exceeds_its_maximum(grades: np.ndarray) -> None:
+    assert (grades <= [t.maximum for t in TARGETS]).all()
+    assert (grades >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"side": Side.LEFT}, {"side": Side.RIGHT}),
+        ({"damage": Damage.NARROWING}, {"damage": Damage.EROSION}),
+        ({"limb": Limb.HAND}, {"limb": Limb.FOOT}),
+    ],
+)
+def test_damage_of_a_patient_goes_together(
+    grades: np.ndarray, first: dict[str, object], second: dict[str, object]
+) -> None:
+    a, b = (grades[:, columns(**w)].sum(axis=1) for w in (first, second))
+    assert 0.6 < np.corrcoef(a, b)[0, 1] < 0.95
+
+
+def test_the_states_of_a_patient_have_the_patients_grades() -> None:
+    for index in range(30):
+        patient = draw_patient(3, index, severity=1.0)
+        for t in TARGETS:
+            state = patient.states[t.slot][t.site.name]
+            narrowing = t.damage is Damage.NARROWING
+            seen = state.narrowing_grade if narrowing else state.erosion_grade(t.limb)
+            assert seen == patient.grades[t.key], t.key
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_the_mean_shape_is_centred_and_of_unit_size(limb: Limb) -> None:
+    shape = mean_shape(limb)
+    assert shape.shape == (len(POINTS[limb]), 2)
+    np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-4)
+    names = [p.name for p in POINTS[limb]]
+    ends = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
+    a, b = (shape[names.index(n)] for n in ends)
+    assert np.linalg.norm(a - b) == pytest.approx(1, abs=2e-4)
+    assert a[0] > b[0]  # index finger and great toe to the right of the little one
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_both_hands_or_feet_share_one_film(limb: Limb) -> None:
+    left, right = simulate_pair(draw_patient(3, 1), limb, pixels_per_mm=1.5)
+    np.testing.assert_array_equal(left.pixels, right.pixels)
+    assert left.spaces.shape == right.spaces.shape == left.pixels.shape
+    assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
+    # the left one lies on the left, and thumbs or great toes point to the middle
+    assert left.points[:, 0].max() < right.points[:, 0].min()
+    inner, outer = (
+        POINT_INDEX[limb][f"{'mcp' if limb is Limb.HAND else 'mtp'}{n}"] for n in (1, 5)
+    )
+    assert left.points[inner, 0] > left.points[outer, 0]
+    assert right.points[inner, 0] < right.points[outer, 0]
+    assert not ((left.spaces > 0) & (right.spaces > 0)).any()
+    for made in (left, right):
+        for name, outline in made.bones.items():
+            assert np.isfinite(outline).all(), name

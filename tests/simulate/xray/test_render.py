@@ -1,0 +1,135 @@
+"""Films show what their truth says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mandora.core.anatomy import POINT_INDEX, Limb, Side, Slot
+from mandora.simulate.anatomy.damage import Erosion, JointState
+from mandora.simulate.anatomy.foot import build_foot
+from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.skeleton import Skeleton, Traits
+from mandora.simulate.cohort.patients import draw_patient
+from mandora.simulate.xray.exposure import Imaging
+from mandora.simulate.xray.placement import Placement
+from mandora.simulate.xray.render import SimulatedFilm, render
+
+PPMM = 4.0
+CLEAN = Imaging(noise=0.0, sharpen=0.0, blur_mm=0.1, marker=False)
+
+
+def skeleton(limb: Limb, states: dict[str, JointState] | None = None, seed: int = 1) -> Skeleton:
+    build = build_hand if limb is Limb.HAND else build_foot
+    patient, own = np.random.default_rng(seed), np.random.default_rng(seed + 1)
+    return build(Traits(), states or {}, patient, own)
+
+
+def film(
+    limb: Limb,
+    states: dict[str, JointState] | None = None,
+    side: Side = Side.LEFT,
+    seed: int = 1,
+) -> SimulatedFilm:
+    bones = skeleton(limb, states, seed)
+    placement = Placement(700, 950, PPMM, 0.0, (0.5, 0.6 if limb is Limb.HAND else 0.4), side)
+    return render(bones, placement, CLEAN, np.random.default_rng(3))
+
+
+def profile(made: SimulatedFilm, site: str) -> np.ndarray:
+    """Grey values along the finger through a joint, ±8 mm."""
+    index = POINT_INDEX[made.limb]
+    x, y = made.points[index[site]]
+    below = made.points[index["mcp3"]] if site != "mcp3" else made.points[index["cmc3"]]
+    up = (np.array([x, y]) - below) / np.linalg.norm(np.array([x, y]) - below)
+    steps = np.arange(-8, 8, 0.1) * PPMM
+    cols = np.rint(x + steps * up[0]).astype(int)
+    rows = np.rint(y + steps * up[1]).astype(int)
+    return made.pixels[rows, cols]
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_a_film_is_grey_values_with_all_points_on_it(limb: Limb) -> None:
+    made = film(limb)
+    assert made.pixels.dtype == np.float32
+    assert made.pixels.shape == made.spaces.shape == made.erosions.shape == (950, 700)
+    assert 0 <= made.pixels.min() < made.pixels.max() <= 1
+    assert (made.points > 0).all()
+    assert (made.points < [700, 950]).all()
+    assert made.spacing_mm == pytest.approx(1 / PPMM)
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_the_right_limb_is_the_left_one_in_the_mirror(limb: Limb) -> None:
+    left, right = film(limb), film(limb, side=Side.RIGHT)
+    np.testing.assert_allclose(right.points[:, 0], 699 - left.points[:, 0], atol=1e-9)
+    np.testing.assert_array_equal(right.spaces, left.spaces[:, ::-1])
+
+
+def test_bone_is_brighter_than_flesh_and_flesh_brighter_than_air() -> None:
+    made = film(Limb.HAND)
+    index = POINT_INDEX[Limb.HAND]
+    shaft = (made.points[index["mcp3"]] + made.points[index["cmc3"]]) / 2
+    beside = (made.points[index["mcp1"]] + made.points[index["mcp2"]]) / 2
+    bone, flesh = (made.pixels[round(y), round(x)] for x, y in (shaft, beside))
+    assert bone > flesh + 0.1 > made.pixels[20, 20] + 0.1
+
+
+def test_a_joint_space_is_dark_and_loses_its_darkness_when_it_is_lost() -> None:
+    depth = []
+    for loss in (0.0, 0.3, 0.6, 0.9):
+        states = {"mcp3": JointState(loss=loss)}
+        lines = [profile(film(Limb.HAND, states, seed=seed), "mcp3") for seed in range(10, 16)]
+        # ±2 mm; hands differ in how their bones overlap
+        depth.append(np.mean([np.median(line) - line[60:100].min() for line in lines]))
+    assert depth[0] > depth[1] > max(depth[2:])
+
+
+def test_the_mask_of_a_joint_space_shrinks_with_its_loss() -> None:
+    label = POINT_INDEX[Limb.HAND]["mcp2"] + 1
+    areas = [
+        int((film(Limb.HAND, {"mcp2": JointState(loss=loss)}).spaces == label).sum())
+        for loss in (0.0, 0.4, 0.8)
+    ]
+    assert areas[0] > areas[1] > areas[2]
+
+
+@pytest.mark.parametrize("site", ["cmc3", "mna", "capnlun", "radcar"])
+def test_wrist_joints_have_spaces_that_shrink_too(site: str) -> None:
+    label = POINT_INDEX[Limb.HAND][site] + 1
+    wide = film(Limb.HAND).spaces == label
+    narrow = film(Limb.HAND, {site: JointState(loss=0.7)}).spaces == label
+    assert 0 < narrow.sum() < wide.sum()
+
+
+def test_an_erosion_darkens_the_bone_where_the_truth_marks_it() -> None:
+    eroded = film(Limb.HAND, {"mcp2": JointState(erosions=(Erosion(0, 3, 0.33, 0.9),))})
+    marked = eroded.erosions == POINT_INDEX[Limb.HAND]["mcp2"] + 1
+    assert marked.sum() > 20
+    assert eroded.pixels[marked].mean() < film(Limb.HAND).pixels[marked].mean() - 0.05
+
+
+def test_an_ankylosed_joint_has_no_space() -> None:
+    made = film(Limb.HAND, {"pip3": JointState(loss=1.0, fused=True)})
+    assert not (made.spaces == POINT_INDEX[Limb.HAND]["pip3"] + 1).any()
+
+
+def test_a_film_depends_on_nothing_but_its_patient_and_slot() -> None:
+    from mandora.simulate.cohort.patients import simulate_film
+
+    slot = Slot(Side.RIGHT, Limb.FOOT)
+    first = simulate_film(draw_patient(4, 7), slot, pixels_per_mm=2.0)
+    simulate_film(draw_patient(4, 8), slot, pixels_per_mm=2.0)
+    again = simulate_film(draw_patient(4, 7), slot, pixels_per_mm=2.0)
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    other = simulate_film(draw_patient(4, 8), slot, pixels_per_mm=2.0)
+    assert other.pixels.shape != first.pixels.shape or (other.pixels != first.pixels).any()
+
+
+def test_a_growth_plate_is_a_dark_line_beyond_the_joint() -> None:
+    young = replace(Traits(), immature=True)
+    build = build_hand(young, {}, np.random.default_rng(1), np.random.default_rng(2))
+    plates = [b for b in build.bones if b.plate is not None]
+    assert {b.name for b in plates} >= {"mc2", "pp3", "radius", "ulna"}
