@@ -67,7 +67,7 @@ def main() -> None:
         for limb in Limb:
             rule = FilmRule(
                 contract.locate.input_px, contract.locate.channels, contract.locate.keep_aspect,
-                contract.locate.heatmap_stride, contract.locate.decode,
+                contract.locate.heat_map_stride, contract.locate.decode,
                 contract.locate.found_threshold,
             )  # fmt: skip
             calls = list(looks(limb, learnt, contract)), list(looks(limb, held, contract))

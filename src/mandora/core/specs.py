@@ -193,6 +193,10 @@ class LimbThresholds(Record):
     size_range: tuple[float, float] = Field(
         description="least and greatest size of the limb / longer side of a film that shows it"
     )
+    measured_on: str | None = Field(
+        None,
+        description="films that the fits were set from, in words; null: they are the defaults",
+    )
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -210,20 +214,20 @@ class PatchLimits(Record):
     """When a joint cannot be scored; shares of the window are those of this model's windows."""
 
     least_window_px: float = Field(
-        22.0, ge=0,
-        description="px of the film across a window, without its enlargement; with fewer the joint "
+        ge=0,
+        description="px of the film across a window, without its enlargement: with fewer the joint "
         "space has less than 2",
-    )  # fmt: skip
+    )
     widest_edge: float = Field(
-        0.19, gt=0,
-        description="share of the window over which the steepest edges rise: about 2 joint spaces; "
+        gt=0,
+        description="share of the window over which the steepest edges rise, about 2 joint spaces: "
         "wider ones are blurred",
-    )  # fmt: skip
+    )
     joint_share: float = Field(
-        0.4, gt=0, lt=1, description="share of the window's side that is the joint itself"
+        gt=0, lt=1, description="share of the window's side that is the joint itself"
     )
     implant_reach: float = Field(
-        0.3, gt=0, lt=0.5,
+        gt=0, lt=0.5,
         description="share of the window's side that an implant reaches along the digit, to both "
         "sides of the joint",
     )  # fmt: skip

@@ -20,8 +20,8 @@ from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.metrics import Floats
 from mandora.reproduce.gathered import Arrays
-from mandora.scoring.assembly import FilmResult, failed_film
 from mandora.scoring.failures import why_failed
+from mandora.scoring.film import FilmResult, failed_film
 from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.cohort.patients import mean_shape
 

@@ -147,7 +147,7 @@ def describe_stages(locate: LocateSettings, damage: DamageSettings) -> list[Desc
 
     The sum of their ``patient_tmac`` is what all networks cost for a patient.
     """
-    limbs = [Limb.HAND] if locate.design == "one-point" else list(Limb)
+    limbs = [Limb.HAND] if locate.design == "one-landmark" else list(Limb)
     return [
         *(describe_network("locate", locate, limb) for limb in limbs),
         describe_network("damage", damage),
@@ -159,7 +159,7 @@ def _locate(settings: LocateSettings, limb: Limb) -> Description:
     with torch.device("meta"):
         network = build_locate_net(limb, settings)
         layers, outputs = _run(network, [torch.empty(1, *inputs["film"])])
-    one_point = settings.design == "one-point"
+    one_point = settings.design == "one-landmark"
     # networks of all landmarks look at a film once or, to find out how the limb lies, more often
     films = sum(slot.limb is limb for slot in SLOTS)
     return Description(
