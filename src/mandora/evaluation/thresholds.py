@@ -110,7 +110,8 @@ def calibrate_thresholds(
         Those of the limbs that there were enough films for.
     """
     made = {}
-    for limb, former in bundle.manifest.contract.locate.thresholds.items():
+    known = bundle.manifest.contract.locate.thresholds
+    for limb, former in known.items():
         try:
             _check_counts(len(pictures.own(limb)), len(pictures.not_of(limb)))
             fits = fits_of(bundle, limb, pictures, threads, progress, warn)

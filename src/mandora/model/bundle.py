@@ -241,7 +241,8 @@ def describe(bundle: Bundle) -> str:
 def threshold_lines(contract: Contract) -> list[str]:
     """From which fit a limb counts as found, and where that comes from: a line for each limb."""
     lines = []
-    for limb, marks in sorted(contract.locate.thresholds.items()):
+    for limb in Limb:
+        marks = contract.locate.thresholds[limb]
         origin = f"set from {marks.measured_on}" if marks.measured_on else "defaults, not measured"
         lines.append(
             f"- {limb}: found from a fit of {marks.least_fit:g}, clear from {marks.clear_fit:g}, "
