@@ -30,7 +30,7 @@ from mandora.damage.scorer import network_input, network_landmark
 from mandora.datasets.dataset import point_scores
 from mandora.images.radiograph import Radiograph
 from mandora.locate.published import FilmRule
-from mandora.locate.views import views, whole_looks, zoomed_look
+from mandora.locate.orientation import orientations, whole_fields, limb_field
 from mandora.model.bundle import Bundle, default_bundle, open_bundle
 from mandora.model.contract import Contract, damage_file, locate_file
 from mandora.model.loading import Stages
@@ -100,8 +100,8 @@ def looks(limb: Limb, films: Sequence[Film], contract: Contract) -> Iterator[Arr
             matrix = fit_similarity(template * [sign, 1], film.landmarks) * [sign, 1, 1]
             to_film = Affine(matrix, "template", "film")
             seen = [
-                *whole_looks((0, 0, width, height), size, views((0,))),
-                zoomed_look(template, to_film, limb, size, inverted=False),
+                *whole_fields((0, 0, width, height), size, orientations((0,))),
+                limb_field(template, to_film, limb, size, inverted=False),
             ]
             yield {"film": np.stack([look.sample(film.pixels, size) for look in seen])[:, None]}
 
