@@ -70,7 +70,10 @@ def test_a_contract_states_the_published_design() -> None:
     ("changed", "says"),
     [
         ({"keep_aspect": False}, "used with keep_aspect = True only"),
-        ({"channels": 3, "seeds": 2}, "used with channels = 1, seeds = 1 only"),
+        (
+            {"keep_aspect": False, "channels": 3, "seeds": 2},
+            "used with keep_aspect = True, channels = 1, seeds = 1 only",
+        ),
         ({"decode": "component"}, "used with decode = peak only"),
         ({"design": "one-landmark", "channels": 3}, "use keep_aspect = false, or channels = 1"),
     ],

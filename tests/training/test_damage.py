@@ -635,9 +635,9 @@ def test_seven_channels_are_those_of_scoring(tmp_path: Path) -> None:
         patch.pixels
         for film in films.films
         for patch in cut_patches(
-            film.pixels, FOOT,
+            seven, film.pixels, FOOT,
             {MTP1: Box.around((60, 60.3), 24), MTP2: Box.around((99.5, 59.5), 16)},
-            PATCH, mirrored=False, channels=7, patch_range=255,
+            mirrored=False,
         )
     ])  # fmt: skip
     assert expected.shape == (4, 7, PATCH, PATCH)

@@ -216,7 +216,9 @@ def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Pa
     with pytest.raises(ValueError, match="P2-LF"):
         read()
     assert LabelledPatients(labelled, ("P1",)).key != patients.key
-    found = {film.path: FoundLimb(np.full((6, 2), 7.0), Orientation(2, mirrored=True)) for film in films}
+    found = {
+        film.path: FoundLimb(np.full((6, 2), 7.0), Orientation(2, mirrored=True)) for film in films
+    }
     located = LocatedPatients(labelled, ("P2", "P1"), found)
     ((_, _, landmarks, orientation),) = located.films(1)
     assert (landmarks == 7).all()
