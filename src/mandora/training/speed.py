@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mandora.core.anatomy import FAMILIES, Damage, Limb
 from mandora.core.errors import InputError
-from mandora.core.parallel.workers import apart
+from mandora.core.parallel.workers import run_alone
 from mandora.core.settings import (
     PRESETS,
     LoopSettings,
@@ -106,7 +106,7 @@ def measure(
     for name in presets:
         for stage in ("locate", "damage"):
             job = partial(_measure, name, stage, cache, patients, score, minutes, threads)
-            results.append(apart(job))
+            results.append(run_alone(job))
             report(results[-1])
     return results
 
