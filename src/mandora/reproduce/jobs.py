@@ -1,7 +1,7 @@
 """What is done in one fold: train, find joints, score patches, grow trees, explain them.
 
 Each function is one job (``mandora.core.parallel``): it gets the study, the fold, settings and the
-place where it runs; it leaves files in its own folder and returns a few numbers.
+job's context; it leaves files in its own folder and returns a few numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, SITES, TARGETS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, JointGroup, Limb
 from mandora.core.files import write_atomically
 from mandora.core.parallel import JobContext
 from mandora.core.records import ModelInfo
@@ -51,7 +51,7 @@ from mandora.training.symmetry import train_forest
 Table = NDArray[np.float64]
 S = TypeVar("S", TrainLocateSettings, TrainDamageSettings)
 
-SCORES_FILE, POINTS_FILE, TREES_FILE = "scores.npz", "points.npz", "trees.npz"
+SCORES_FILE, LANDMARKS_FILE, TREES_FILE = "scores.npz", "landmarks.npz", "trees.npz"
 SHAP_FILE = "shap.npz"
 FRAMES = ("true", "predicted")  # where joints are: known, or found by the fold's localisers
 
@@ -172,24 +172,26 @@ def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
     return [film for film in dataset.films if film.patient in patients]
 
 
-def find_points(
+def find_landmarks(
     study: Study, split: Split, networks: Networks, context: JobContext
 ) -> dict[str, float]:
-    """Look for the joints of all patients that the networks have not seen; leaves ``points.npz``.
+    """Look for the joints of all patients that the networks have not seen.
+
+    Leaves ``landmarks.npz``.
 
     Arrays: ``film`` (F,) names, ``limb`` (F,), ``test`` (F,) bool, of a test patient, ``size``
-    (F, 2) width and height in px, for the larger number of points of the two limbs ``true`` and
+    (F, 2) width and height in px, for the larger number of landmarks of the two limbs ``true`` and
     ``found`` (F, N, 2) px, NaN where not marked or not found, and ``view`` (F, 3): quarter turns,
     mirrored, inverted.
     """
-    dataset, most = study.open(), max(len(POINTS[limb]) for limb in Limb)
+    dataset, most = study.open(), max(len(LANDMARKS[limb]) for limb in Limb)
     pipeline = _pipeline(networks, context)
     films = films_of(dataset, unseen(split))
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
     size, views = np.full((len(films), 2), np.nan), np.zeros((len(films), 3), np.int64)
     for i, film in enumerate(films):
-        count = len(POINTS[film.slot.limb])
-        true[i, :count] = film.points
+        count = len(LANDMARKS[film.slot.limb])
+        true[i, :count] = film.landmarks
         try:
             radiograph = read_radiograph(film.path)
             size[i] = radiograph.shape[::-1]
@@ -197,7 +199,7 @@ def find_points(
         except Exception as error:  # costs this film: nothing is found on it
             why_failed(error, film.name)
             continue
-        found[i, :count] = limb.points
+        found[i, :count] = limb.landmarks
         views[i] = limb.view.turns, limb.view.mirrored, limb.view.inverted
     names = np.array([film.name for film in films])
     arrays = {
@@ -205,9 +207,9 @@ def find_points(
         "test": np.array([film.patient in split.test for film in films]),
         "size": size, "true": true, "found": found, "view": views,
     }  # fmt: skip
-    _save(context.folder / POINTS_FILE, arrays)
+    _save(context.folder / LANDMARKS_FILE, arrays)
     known = np.isfinite(true).all(axis=2)
-    return {"films": float(len(films)), "points": float(known.sum())}
+    return {"films": float(len(films)), "landmarks": float(known.sum())}
 
 
 def unseen(split: Split) -> tuple[str, ...]:
@@ -216,14 +218,14 @@ def unseen(split: Split) -> tuple[str, ...]:
 
 
 def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
-    """What :func:`find_points` has left, by path of the film."""
+    """What :func:`find_landmarks` has left, by path of the film."""
     with np.load(path, allow_pickle=False) as data:
         return {
             film.path: FoundLimb(
-                points[: len(POINTS[film.slot.limb])],
+                landmarks[: len(LANDMARKS[film.slot.limb])],
                 View(int(view[0]), bool(view[1]), bool(view[2])),
             )
-            for film, points, view in zip(
+            for film, landmarks, view in zip(
                 films_of(dataset, unseen(split)), data["found"], data["view"], strict=True
             )
         }
@@ -233,13 +235,13 @@ def score_patients(
     study: Study,
     split: Split,
     networks: Networks,
-    points: str,
+    landmarks: str,
     for_trees: bool,
     context: JobContext,
 ) -> dict[str, float]:
     """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
 
-    ``points`` is the name of the job that has looked for the joints.
+    ``landmarks`` is the name of the job that has looked for the joints.
 
     Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
     at joints that are known and that are found, NaN where missing, ``official`` and ``training``
@@ -249,7 +251,7 @@ def score_patients(
     chosen = unseen(split) if for_trees else split.test
     patients = LabelledPatients(dataset, chosen)
     located = LocatedPatients(
-        dataset, chosen, _found(dataset, split, context.folders[points] / POINTS_FILE)
+        dataset, chosen, _found(dataset, split, context.folders[landmarks] / LANDMARKS_FILE)
     )
     names = [patients.name(i) for i in range(len(patients))]
     tables = {}
@@ -258,7 +260,7 @@ def score_patients(
         kept.mkdir(exist_ok=True)
         tables[frame] = patch_scores(
             placed, networks.files(context.folders), networks.contract(), kept, 1, _silence,
-            _silence, at_known_points=True,
+            _silence, at_known_landmarks=True,
         )  # fmt: skip
     labels = {
         "official": np.array([patients.official(i) for i in range(len(patients))]),
@@ -275,7 +277,7 @@ def join_groups(scores: Mapping[JointGroup, str], context: JobContext) -> dict[s
 
     Args:
         scores: group → name of the job that scored all patients with the group's network.
-        context: where.
+        context: of the job.
     """
     made: dict[str, NDArray[Any]] = {}
     for group, job in scores.items():
@@ -339,7 +341,7 @@ def explain_trees(
         trees: name of the job that grew them.
         frame: ``true`` or ``predicted``.
         both_orders: as for :func:`mandora.metrics.explain.mean_contributions`.
-        context: where.
+        context: of the job.
     """
     path = context.folders[trees] / f"{frame}.npz"
     same = np.full((1, len(SITES), len(SITES)), np.nan)
