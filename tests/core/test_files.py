@@ -74,7 +74,6 @@ ALLOWED = {
         "_fill: np.lib.format.open_memmap", "_remove_leftovers: open", "_unfinished: open",
     },
     "training/export.py": {"export_forest: forest.save"},
-    "training/quantise.py": {"quantise: shutil.copyfile"},
     # grow by lines: a torn last one is taken back, or left out when they are read
     "outputs/files.py": {"__init__: path.open", "make_output_folder: probe.write_bytes"},
     "core/parallel/journal.py": {"__init__: self._path.open"},

@@ -495,10 +495,10 @@ class Says(nn.Module):
         self.mask = nn.Parameter(torch.zeros(9, 1, PATCH, PATCH))
         self.seen: list[Tensor] = []
 
-    def forward(self, seen: Tensor, landmarks: Tensor, with_logits: bool = False) -> object:
+    def forward(self, seen: Tensor, landmarks: Tensor) -> object:
         self.seen.append(seen)
         scores, mask = self.table[landmarks], self.mask[: len(landmarks)]
-        return DamageOutput(mask, scores, scores) if with_logits else (mask, scores)
+        return DamageOutput(mask, scores, scores)
 
 
 def foot(landmark: int) -> int:

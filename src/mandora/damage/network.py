@@ -153,10 +153,8 @@ class DamageNet(nn.Module):
             self.scores = _last_layers(known, len(KINDS) * values)
         self.register_buffer("maxima", landmark_maxima(), persistent=False)
 
-    def forward(
-        self, patches: Tensor, points: Tensor, with_logits: bool = False
-    ) -> tuple[Tensor, Tensor] | DamageOutput:
-        """Mask logits and scores; with ``with_logits`` a :class:`DamageOutput`."""
+    def forward(self, patches: Tensor, points: Tensor) -> DamageOutput:
+        """Mask logits, scores and score logits."""
         blocks = nn.functional.pixel_unshuffle(patches, 2)
         kept: list[Tensor] = []
         x = blocks
@@ -183,7 +181,7 @@ class DamageNet(nn.Module):
         r = nn.functional.relu(r * (1 + gain[:, :, None, None]) + shift[:, :, None, None])
         known = torch.cat([r.mean((2, 3)), r.amax((2, 3)), condition], dim=1)
         logits, scores = self._score(known, points)
-        return DamageOutput(mask_logits, scores, logits) if with_logits else (mask_logits, scores)
+        return DamageOutput(mask_logits, scores, logits)
 
     def _score(self, known: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Score logits and scores from all that is known of the patch."""
@@ -275,15 +273,12 @@ class PublishedDamageNet(PublishedUNet):
         self.dense = nn.Linear((settings.patch_px >> halvings) ** 2, 1)
         self.apply(initialise_like_keras)
 
-    def forward(
-        self, patches: Tensor, points: Tensor | None = None, with_logits: bool = False
-    ) -> tuple[Tensor, Tensor] | DamageOutput:
-        """Mask logits and scores; with ``with_logits`` a :class:`DamageOutput`.
+    def forward(self, patches: Tensor, points: Tensor | None = None) -> DamageOutput:
+        """Mask logits, scores and score logits.
 
         Args:
             patches: (B, 7, S, S).
             points: not used; so that all damage networks can be called alike.
-            with_logits: give what the scores come from as well.
         """
         decoded = self.levels(patches)
         mask_logits = torch.full_like(patches[:, :1], NO_MASK)
@@ -295,4 +290,4 @@ class PublishedDamageNet(PublishedUNet):
             r = level(beside if r is None else torch.cat([self.pool(r), beside], dim=1))
         logits = self.dense(self.tail(r).flatten(1))
         scores = torch.sigmoid(logits) * self.maximum
-        return DamageOutput(mask_logits, scores, logits) if with_logits else (mask_logits, scores)
+        return DamageOutput(mask_logits, scores, logits)

@@ -285,7 +285,7 @@ class DamageTask:
             "pixels": torch.from_numpy(pixels.astype(np.float32) / depth)[:, None],
             "masks": torch.from_numpy(stack("masks").astype(np.float32) / 255)[:, None],
             "has_mask": torch.from_numpy(stack("has_mask")),
-            "points": torch.tensor([network_landmark(limb, p) for limb, _, p in rows]),
+            "landmarks": torch.tensor([network_landmark(limb, p) for limb, _, p in rows]),
             "scores": torch.from_numpy(self._columns(stack("scores"))),
             "official": torch.from_numpy(self._columns(stack("official"))),
             "statistics": torch.from_numpy(statistics),
@@ -318,7 +318,7 @@ class DamageTask:
                 seen = self._seen(patches, batch["statistics"]) * factor
             masks = torch.where(batch["has_mask"][:, None, None, None], masks, -1.0)
         seen = seen.contiguous(memory_format=torch.channels_last)
-        output = network(seen, landmarks, with_logits=True)
+        output = network(seen, landmarks)
         truth = DamageTruth(masks, batch["scores"], self._maxima(landmarks))
         return damage_loss(output, truth, self._network, mean)
 
@@ -340,7 +340,7 @@ class DamageTask:
         for start in range(0, len(self._measured), VALIDATION_BATCH):
             batch = self._load(self._held, self._measured[start : start + VALIDATION_BATCH])
             seen = self._seen(self._middle(batch["pixels"]), batch["statistics"])
-            logits, scores = network(seen.to(device), batch["landmarks"].to(device))
+            logits, scores, _ = network(seen.to(device), batch["landmarks"].to(device))
             predicted.append(scores.float().cpu().numpy())
             counts = batch["has_mask"][:, None, None, None]
             drawn = (logits.cpu() > 0) & counts
