@@ -338,7 +338,7 @@ def test_without_its_mask_the_published_network_keeps_the_rest() -> None:
     lost = full.state_dict().keys() - without.state_dict().keys()
     assert {name.split(".")[0] for name in lost} == {"before_mask", "mask", "after_mask"}
     with torch.no_grad():
-        mask, scores = without(seven(3))
+        mask, scores, _ = without(seven(3))
     assert (torch.sigmoid(mask) < 1e-8).all()
     assert scores.unique().numel() == 3
     scores = without.train()(seven(3))[1]
