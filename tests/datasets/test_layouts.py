@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mandora.datasets.film_files import LABEL_FOLDERS
 from mandora.datasets.findings import Severity
-from mandora.datasets.folder import LABEL_FOLDERS
-from mandora.datasets.formats.ram_names import SITES, W600_KEYS
+from mandora.datasets.formats.ram.names import SITES, W600_KEYS
 from mandora.datasets.layouts import LAYOUTS, layout_of, open_dataset, read_dataset
 from mandora.datasets.manifest import COLUMNS, SCORE_COLUMNS
 

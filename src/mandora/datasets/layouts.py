@@ -9,8 +9,8 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.findings import Finding, Severity
-from mandora.datasets.formats.ra2_folder import TRAINING_CSV, read_ra2
-from mandora.datasets.formats.ram import RAM_LAYOUTS, ram_layout, read_ram
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV, read_ra2
+from mandora.datasets.formats.ram.folder import RAM_LAYOUTS, ram_layout, read_ram
 from mandora.datasets.manifest import MANIFEST_CSV, read_manifest
 from mandora.datasets.tables import Report
 

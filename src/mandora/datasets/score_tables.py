@@ -1,6 +1,6 @@
 """Scores in tables: a row per patient with RA2's columns, or a row per target with its readers.
 
-The same columns as in :mod:`mandora.datasets.formats.ra2`, found by name; here a bad cell is
+The same columns as in :mod:`mandora.datasets.formats.ra2.tables`, found by name; here a bad cell is
 noted and counts as missing, and the rest of the file is still read.
 """
 
@@ -23,7 +23,7 @@ from mandora.core.anatomy import (
     target_from_ra2,
 )
 from mandora.datasets.dataset import Scores
-from mandora.datasets.formats.ra2 import number_of
+from mandora.datasets.formats.ra2.tables import number_of
 from mandora.datasets.tables import Report, Row, read_table
 
 OFFICIAL = "official"

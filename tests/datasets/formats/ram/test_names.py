@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mandora.core.anatomy import Side
-from mandora.datasets.formats.ram_names import (
+from mandora.datasets.formats.ram.names import (
     SITES,
     W600_KEYS,
     files_named,

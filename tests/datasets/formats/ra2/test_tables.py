@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mandora.core.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGETS, target
-from mandora.datasets.formats.ra2 import Template, format_row, number_of, read_scores, read_template
+from mandora.datasets.formats.ra2.tables import (
+    Template,
+    format_row,
+    number_of,
+    read_scores,
+    read_template,
+)
 
 SWAPPED = list(RA2_COLUMNS)
 _a, _b = SWAPPED.index("LF_mtp_J__ip"), SWAPPED.index("RF_mtp_J__ip")
