@@ -60,7 +60,7 @@ LOCATE: dict[str, dict[str, Any]] = {
     "input 320": {"input_px": 320},
     "narrow": {"widths": (12, 24, 36, 48, 72, 96)},
     "wide": {"widths": (24, 48, 72, 96, 144, 192)},
-    "map 1:4": {"heatmap_stride": 4, "sigma_px": 1.0},
+    "map 1:4": {"heat_map_stride": 4, "sigma_px": 1.0},
     "component": {"decode": "component"},
     SMALLER_FIRST: {},
 }

@@ -220,7 +220,7 @@ def test_a_bundle_needs_the_files_of_its_design(tmp_path):
     assert set(bundle.manifest.files) == set(files)
     assert bundle.manifest.schema_version == BUNDLE_SCHEMA
     text = describe(bundle)
-    for part in ("one-point, 1024 × 1024 px", "family, patches of 384", "locate-hand-mcp2.onnx"):
+    for part in ("one-landmark, 1024 × 1024 px", "family, patches of 384", "locate-hand-mcp2.onnx"):
         assert part in text
     # those of the other design do not do
     with pytest.raises(BundleError, match=r"files lacks .*locate-foot-mtp1\.onnx.*damage-eh"):
@@ -236,7 +236,7 @@ def as_first_written(manifest: dict[str, Any]) -> None:
     """Leave out what schema 1.0 did not know."""
     manifest["schema_version"] = "1.0"
     for stage, known in (
-        ("locate", {"input_px", "channels", "heatmap_stride", "found_threshold", "points",
+        ("locate", {"input_px", "channels", "heat_map_stride", "found_threshold", "points",
                     "template"}),
         ("damage", {"patch_px", "channels", "half_window", "points"}),
     ):  # fmt: skip
@@ -291,7 +291,7 @@ def test_the_packaged_bundle_is_stated_as_this_version_does():
 
 def test_the_packaged_bundle_is_of_the_default_design():
     contract = open_bundle(default_bundle()).manifest.contract
-    assert (contract.locate.design, contract.damage.design) == ("all-points", "all-joints")
+    assert (contract.locate.design, contract.damage.design) == ("all-landmarks", "all-joints")
     assert model_files(contract) == STANDARD_FILES[:-1]
 
 

@@ -55,8 +55,8 @@ def published() -> Contract:
 def test_a_contract_states_the_published_design() -> None:
     made = published()
     locate, damage = made.locate, made.damage
-    assert (locate.design, locate.input_px, locate.channels) == ("one-point", 1024, 3)
-    assert (locate.keep_aspect, locate.heatmap_stride, locate.seeds) == (False, 1, 3)
+    assert (locate.design, locate.input_px, locate.channels) == ("one-landmark", 1024, 3)
+    assert (locate.keep_aspect, locate.heat_map_stride, locate.seeds) == (False, 1, 3)
     assert (locate.decode, locate.found_threshold) == ("component", 0.5 / 255)
     assert locate.corner == 0.01
     assert damage.patch_range == 255
@@ -94,7 +94,7 @@ def test_earlier_contracts_of_the_published_design_keep_what_their_networks_were
         ({"keep_aspect": False}, "used with keep_aspect = True only"),
         ({"channels": 3, "seeds": 2}, "used with channels = 1, seeds = 1 only"),
         ({"decode": "component"}, "used with decode = peak only"),
-        ({"design": "one-point", "channels": 3}, "use keep_aspect = False, or channels = 1"),
+        ({"design": "one-landmark", "channels": 3}, "use keep_aspect = False, or channels = 1"),
     ],
 )
 def test_localisers_that_cannot_be_used_have_no_contract(

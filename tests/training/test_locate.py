@@ -37,7 +37,7 @@ SIZE, TOES = 64, len(LANDMARKS[Limb.FOOT])
 NAN = (np.nan, np.nan)
 SMALL = LocateSettings(input_px=SIZE, widths=(8, 12, 16))
 SQUARE = LocateSettings(
-    input_px=SIZE, keep_aspect=False, heatmap_stride=1, target="square", square_half_px=64,
+    input_px=SIZE, keep_aspect=False, heat_map_stride=1, target="square", square_half_px=64,
     point_weight=0, decode="component", found_threshold=0.5,
 )  # fmt: skip
 STILL = FilmChangeSettings(share=0, gamma=0, noise=0, blur_share=0)
@@ -386,7 +386,7 @@ def measured(
     """Numbers of a network whose heat maps lie ``shift`` px off the truth."""
     held = held or held_out()
     places = held.arrays["landmarks"] + np.asarray(shift)
-    network = Oracle(places if landmark is None else places[:, [landmark]], settings.heatmap_stride)
+    network = Oracle(places if landmark is None else places[:, [landmark]], settings.heat_map_stride)
     with torch.no_grad():
         return task(held_out(1), settings, held=held, landmark=landmark).validate(network, CPU)
 
@@ -400,7 +400,7 @@ def test_who_finds_every_point_has_the_best_score(landmark: int | None) -> None:
 
 def test_regions_of_coarse_maps_are_placed_in_px_of_the_film() -> None:
     regions = SMALL.model_copy(update={"decode": "component", "found_threshold": 0.5})
-    assert regions.heatmap_stride == 2
+    assert regions.heat_map_stride == 2
     numbers = measured((0, 0), regions)
     assert numbers["within_0.02"] == 1
     assert numbers["median"] < 0.015  # a region's middle is right to half a px of the map
@@ -421,7 +421,7 @@ def test_distances_are_shares_of_the_side() -> None:
 
 def test_what_is_not_found_counts_as_missed() -> None:
     component = SMALL.model_copy(update={"decode": "component", "found_threshold": 0.5})
-    settings = component.model_copy(update={"heatmap_stride": 1})
+    settings = component.model_copy(update={"heat_map_stride": 1})
     shift = np.zeros((18, 1, 2))
     shift[12:] = 500  # out of the picture: an empty map
     numbers = measured(shift, settings)

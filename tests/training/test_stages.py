@@ -311,7 +311,7 @@ def test_patients_of_the_trees_must_not_choose_the_networks_weights(
     ("landmarks", "settings", "message"),
     [
         (["mcp9"], PAPER_LOCATE, r"a hand has no landmark mcp9; use one of ip,"),
-        (["mcp2"], FAST_LOCATE, "points are named with one-point only"),
+        (["mcp2"], FAST_LOCATE, "points are named with one-landmark only"),
     ],
 )
 def test_points_that_cannot_be_trained_are_refused(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mandora.cli.console import Progress, lacks_packages
+from mandora.cli.console import Progress, fail, lacks_packages, one_of
 from mandora.core.terminal import write_line
 
 DatasetArgument = Annotated[
@@ -33,26 +34,61 @@ def evaluate(
     write_line(f"Page: {page}")
 
 
+class Calibrated(StrEnum):
+    """What ``mandora bundle calibrate`` can set alone."""
+
+    THRESHOLDS = "thresholds"
+    INTERVALS = "intervals"
+
+
 def calibrate(
     bundle: BundleArgument,
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="Folder for the new bundle.")],
+    only: Annotated[
+        str | None, typer.Option(help="Set `thresholds` or `intervals` alone; both if absent.")
+    ] = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(help="Films, or folders of films, that show neither hand nor foot."),
+    ] = None,
     level: Annotated[
         float, typer.Option(min=0.5, max=0.99, help="Share of the truths that intervals hold.")
     ] = 0.9,
     threads: ThreadsOption = 2,
 ) -> None:
-    """Give a bundle intervals: how far its scores are from the labels of a data set."""
-    from mandora.model.bundle import with_intervals
+    """Measure a bundle's thresholds and intervals on films that neither trained nor test it.
+
+    Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: how far its
+    scores are from the labels.
+    """
+    from mandora.datasets.folder import find_films
+    from mandora.model.bundle import threshold_lines
+    from mandora.model.calibration import with_calibration
     from mandora.scoring.pipeline import Pipeline
 
-    look, conformal = _evaluation("evaluation.assess"), _evaluation("metrics.conformal")
+    wanted = one_of("--only", Calibrated, only)
+    conformal, limits = _evaluation("metrics.conformal"), _evaluation("evaluation.thresholds")
+    assess = _evaluation("evaluation.assess").assess
+    model, data = _bundle(bundle), _dataset(dataset)
+    name, thresholds, intervals = data.root.resolve().name, None, None
     with Progress(show=True) as progress:
-        model, data = _bundle(bundle), _dataset(dataset)
-        pipeline = Pipeline.from_bundle(model, threads)
-        scores = look.assess(pipeline, data, progress.step, progress.warn).scores
-        intervals = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
-        made = with_intervals(model, intervals, data.root.resolve().name, out)
+        tell = progress.step, progress.warn
+        if wanted is not Calibrated.INTERVALS:
+            films = [film.path for film in find_films(other).films] if other else []
+            pictures = limits.Pictures(name, data, films)
+            thresholds = limits.calibrate_thresholds(model, pictures, threads, *tell)
+            if not thresholds and wanted is Calibrated.THRESHOLDS:
+                fail("no thresholds were set, no bundle was written")
+        if wanted is not Calibrated.THRESHOLDS:
+            contract = model.manifest.contract.with_thresholds(thresholds or {})
+            pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
+            scores = assess(pipeline, data, *tell).scores
+            found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
+            intervals = found, name
+        made = with_calibration(model, out, thresholds, intervals)
+    for line in threshold_lines(made.manifest.contract):
+        write_line(line)
     write_line(f"{made.folder}  sha256 {made.sha256}")
 
 

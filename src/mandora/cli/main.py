@@ -277,12 +277,15 @@ def bundle_make(
     licence_note: Annotated[str, typer.Option(help="What it means, for people.")] = "",
 ) -> None:
     """Put a training run's networks, trees and card into a bundle."""
-    from mandora.model.bundle import Licence
+    from mandora.model.bundle import Licence, uncalibrated_remark
 
     bundles = training("bundles")
     given = Licence(spdx=licence, note=licence_note) if licence else None
     made = bundles.make_bundle(run, out, name, version, given)
     write_line(f"{made.folder}  sha256 {made.sha256}")
+    remark = uncalibrated_remark(made.manifest.contract)
+    if remark:
+        write_line(f"mandora: {remark}", err=True)
 
 
 @bundle_app.command("verify")
@@ -318,10 +321,11 @@ def bundle_migrate(
     path: Annotated[Path, typer.Argument(help="Folder of a bundle of an earlier version.")],
 ) -> None:
     """State an earlier bundle's contract as this version does. Its scores stay as they are."""
-    from mandora.model.bundle import migrate_bundle
+    from mandora.model.bundle import migrate_bundle, open_bundle
 
-    made = migrate_bundle(path)
-    write_line(f"{made.folder}  sha256 {made.sha256}")
+    before, made = open_bundle(path).sha256, migrate_bundle(path)
+    unchanged = "nothing had to be changed: " if made.sha256 == before else ""
+    write_line(f"{unchanged}{made.folder}  sha256 {made.sha256}")
 
 
 def main() -> None:

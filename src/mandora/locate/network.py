@@ -28,7 +28,7 @@ def build_locate_net(limb: Limb, settings: LocateSettings) -> nn.Module:
         limb: hand or foot; says how many heat maps a network of all landmarks draws.
         settings: ``design`` chooses.
     """
-    if settings.design == "one-point":
+    if settings.design == "one-landmark":
         return PublishedLocateNet(settings)
     return LocateNet(len(LANDMARKS[limb]), settings)
 
@@ -51,7 +51,7 @@ class LocateNet(nn.Module):
     def __init__(self, landmarks: int, settings: LocateSettings) -> None:
         super().__init__()
         widths, kernel_px = settings.widths, check_odd(settings.kernel_px)
-        first = settings.heatmap_stride
+        first = settings.heat_map_stride
         self.encoder = nn.ModuleList()
         previous: int = settings.channels
         for level, width in enumerate(widths):
@@ -95,10 +95,10 @@ class PublishedLocateNet(PublishedUNet):
 
     def __init__(self, settings: LocateSettings) -> None:
         widths, kernel_px = settings.widths, check_odd(settings.kernel_px)
-        if settings.heatmap_stride != 1:
+        if settings.heat_map_stride != 1:
             raise InputError(
-                "the one-point network draws at the size of its input, "
-                f"but heatmap_stride is {settings.heatmap_stride}; set it to 1"
+                "the one-landmark network draws at the size of its input, "
+                f"but heat_map_stride is {settings.heat_map_stride}; set it to 1"
             )
         check_halvings("input_px", settings.input_px, len(widths) - 1)
         super().__init__(settings.channels, widths, widths[::-1], kernel_px)

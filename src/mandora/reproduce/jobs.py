@@ -23,7 +23,7 @@ from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLo
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.layouts import open_dataset
 from mandora.images.read import read_radiograph
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.metrics.explain import mean_contributions
 from mandora.model.contract import (
     Contract,
@@ -200,7 +200,8 @@ def find_landmarks(
             why_failed(error, film.name)
             continue
         found[i, :count] = limb.landmarks
-        views[i] = limb.view.turns, limb.view.mirrored, limb.view.inverted
+        lies = limb.orientation
+        views[i] = lies.turns, lies.mirrored, lies.inverted
     names = np.array([film.name for film in films])
     arrays = {
         "film": names, "limb": np.array([film.slot.limb.value for film in films]),
@@ -223,7 +224,7 @@ def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
         return {
             film.path: FoundLimb(
                 landmarks[: len(LANDMARKS[film.slot.limb])],
-                View(int(view[0]), bool(view[1]), bool(view[2])),
+                Orientation(int(view[0]), bool(view[1]), bool(view[2])),
             )
             for film, landmarks, view in zip(
                 films_of(dataset, unseen(split)), data["found"], data["view"], strict=True

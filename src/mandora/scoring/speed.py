@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -179,12 +179,14 @@ class _Timed:
 
 
 def _timed(stages: Stages, clock: _Clock) -> Stages:
-    return Stages(
-        {limb: clock.timed("locate", loc, "locate") for limb, loc in stages.locators.items()},
-        clock.timed("damage", stages.scorer, "score"),
-        stages.forest and clock.timed("trees", stages.forest, "predict"),
-        stages.blend,
-        stages.searches,
+    return replace(
+        stages,
+        locators={
+            limb: clock.timed("locate", locator, "locate")
+            for limb, locator in stages.locators.items()
+        },
+        scorer=clock.timed("damage", stages.scorer, "score"),
+        forest=stages.forest and clock.timed("trees", stages.forest, "predict"),
     )
 
 

@@ -17,7 +17,7 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Box, limb_size
 from mandora.core.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
 from mandora.damage.network import landmark_maxima
-from mandora.damage.patches import half_window_px, window_box
+from mandora.damage.patches import window_box
 from mandora.damage.scorer import network_landmark, site_at
 from mandora.images.channels import FilmStatistics, background, sample_box
 from mandora.locate.template import limb_template
@@ -165,7 +165,7 @@ def _windows(
     by_limb = settings.window == "limb"
     marked = [i for i in places if np.isfinite(film.landmarks[i]).all()]
     unit = limb_size(film.landmarks, limb_template(limb)) if by_limb and marked else None
-    half = half_window_px(settings, (height, width), unit) if marked else 0.0
+    half = settings.half_px((height, width), unit) if marked else 0.0
     for i in marked:
         centre, size = film.landmarks[i], 1.0
         if unit is not None:
@@ -174,7 +174,7 @@ def _windows(
             centre = centre + rng.normal(0, error * unit, 2)
             size += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
-            boxes[i] = window_box(limb, i, centre, half * size, settings.enlarged)
+            boxes[i] = window_box(settings, limb, i, centre, half * size)
     return boxes
 
 

@@ -147,7 +147,7 @@ def _locate(settings: LocateSettings, limb: Limb) -> Description:
     with torch.device("meta"):
         network = build_locate_net(limb, settings)
         layers, outputs = _run(network, [torch.empty(1, *inputs["film"])])
-    one_point = settings.design == "one-point"
+    one_point = settings.design == "one-landmark"
     # networks of all landmarks look at a film once or, to find out how the limb lies, more often
     films = sum(slot.limb is limb for slot in SLOTS)
     return Description(

@@ -31,7 +31,7 @@ from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.model.contract import Contract, model_files
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
@@ -53,7 +53,7 @@ class Film(NamedTuple):
     slot: Slot
     read: Callable[[], Radiograph]
     landmarks: Points
-    view: View | None = None
+    view: Orientation | None = None
 
 
 class Patients(Protocol):
@@ -183,7 +183,7 @@ class FoundLimb(NamedTuple):
     """
 
     landmarks: Points
-    view: View
+    view: Orientation
 
 
 @dataclass(frozen=True, eq=False)

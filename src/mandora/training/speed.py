@@ -154,7 +154,7 @@ def _prepared(
         seen, kept = (
             prepare_films(f, locate.network, cache, threads, quiet) for f in (films, held)
         )
-        point = 0 if locate.network.design == "one-point" else None
+        point = 0 if locate.network.design == "one-landmark" else None
         torch.manual_seed(SEED)
         return (
             build_locate_net(limb, locate.network),

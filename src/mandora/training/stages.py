@@ -104,13 +104,13 @@ def run_locate(
             with other settings or data.
     """
     network, loop = settings.network, settings.loop
-    one_point = network.design == "one-point"
+    one_point = network.design == "one-landmark"
     names = [landmark.name for landmark in LANDMARKS[limb]]
     unknown = [point for point in landmarks if point not in names]
     if unknown:
         raise InputError(f"a {limb} has no landmark {unknown[0]}; use one of {', '.join(names)}")
     if landmarks and not one_point:
-        raise InputError("one network finds all points; points are named with one-point only")
+        raise InputError("one network finds all points; points are named with one-landmark only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
     run.check_choice(settings.split, loop)

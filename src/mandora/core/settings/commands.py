@@ -37,7 +37,7 @@ class SplitSettings(Settings):
 
 
 def _check_small(design: str, loop: LoopSettings) -> None:
-    if loop.small_share and design in ("one-point", "family"):
+    if loop.small_share and design in ("one-landmark", "family"):
         raise InputError(
             f"a network of design {design!r} takes items of one size only; leave out "
             "loop.small_share"
