@@ -31,9 +31,10 @@ from torch import Tensor, nn
 from mandora.damage.network import DamageOutput, build_damage_net
 from mandora.training import damage, loop
 from mandora.training.cache import Arrays, Prepared
-from mandora.training.damage import DamageTask, Family, prepare_patches, stored_px
+from mandora.training.damage import DamageTask, Family
 from mandora.training.films import TrainingFilm
 from mandora.training.loop import fit
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes
 from mandora.training.task import Draw
 

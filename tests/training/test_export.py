@@ -206,7 +206,9 @@ def test_an_export_that_changes_the_numbers_is_not_written(
     given = np.zeros((4, 1, 64, 64), np.float32)
     says = rf"locate-foot\.onnx differs from the trained network.*on {where}.*not written"
     with pytest.raises(ValueError, match=says):
-        export_locator(network.network, LOCATE["all-landmarks"], tmp_path / "locate-foot.onnx", given)
+        export_locator(
+            network.network, LOCATE["all-landmarks"], tmp_path / "locate-foot.onnx", given
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -386,7 +386,9 @@ def measured(
     """Numbers of a network whose heat maps lie ``shift`` px off the truth."""
     held = held or held_out()
     places = held.arrays["landmarks"] + np.asarray(shift)
-    network = Oracle(places if landmark is None else places[:, [landmark]], settings.heat_map_stride)
+    network = Oracle(
+        places if landmark is None else places[:, [landmark]], settings.heat_map_stride
+    )
     with torch.no_grad():
         return task(held_out(1), settings, held=held, landmark=landmark).validate(network, CPU)
 

@@ -41,8 +41,9 @@ pytest.importorskip("kornia")
 
 from mandora.training import damage
 from mandora.training.bundles import locate_contract
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.films import LabelledFilms
+from mandora.training.patches import prepare_patches, stored_px
 
 MODEL = ModelInfo(
     bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}

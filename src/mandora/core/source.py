@@ -5,7 +5,7 @@ code that made it in its key. The digest is computed from the source files, with
 anything: from a function or class to the names that it uses, to the names that these use, and so
 on through the package. If one name of a module is used, all code of the module counts; a package
 that only re-exports the name does not count. Comments, docstrings and layout do not count. Files
-other than Python, such as ``shape_prior.json``, count with every module of their package.
+other than Python, such as ``templates.json``, count with every module of their package.
 
 Two things are not seen: names that are computed at run time, and the classes of objects that are
 passed in. So an object that is passed in, such as a source of films, has the digest of its own

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Damage, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box, Points
 from mandora.core.source import code_digest
@@ -31,6 +31,9 @@ PAIR_SHARE = 0.15  # coarse films that show the other hand or foot as well
 # Coarse films of feet whose form departs further from the mean than the cohort's that forms are
 # drawn from, and how far at most: every hospital has a more severe hallux valgus.
 ODD_SHARE, MOST_ODD = 0.5, 2.2
+
+
+COLUMN = {kind: i for i, kind in enumerate(Damage)}  # of tables of scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,13 +33,14 @@ from mandora.core.settings import (
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
 from mandora.training.batches import Batches
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.films import SimulatedFilms
 from mandora.training.history import HISTORY_FILE, read_history
 from mandora.training.locate import LocateTask, prepare_films
 from mandora.training.loop import fit
 from mandora.training.machine import arithmetic, choose_device, half_type
 from mandora.training.optimise import make_optimiser
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes
 from mandora.training.task import Task
 
