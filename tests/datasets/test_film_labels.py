@@ -13,9 +13,9 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARK_INDEX, Limb, Slot
 from mandora.datasets.dataset import DatasetFilm
 from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
+from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.outlines import Outline
-from mandora.datasets.tables import Report
 
 WriteTable = Callable[..., Path]
 MCP2 = LANDMARK_INDEX[Limb.HAND]["mcp2"]

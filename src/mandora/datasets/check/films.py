@@ -13,10 +13,9 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Points, fit_similarity
 from mandora.datasets.check.near_duplicates import Pattern, pattern_of
 from mandora.datasets.dataset import DatasetFilm, DatasetRoi, Labels
-from mandora.datasets.findings import Finding
+from mandora.datasets.findings import Finding, Report
 from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
 from mandora.datasets.outlines import Outline, site_name
-from mandora.datasets.tables import Report
 from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
 from mandora.images.read import peek_size, read_radiograph
 from mandora.locate.template import limb_template

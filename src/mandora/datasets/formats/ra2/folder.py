@@ -15,14 +15,14 @@ from mandora.core.records import Reason
 from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
 from mandora.datasets.film_files import LABEL_FOLDERS, find_studies, natural_key
 from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ra2.tables import read_patient_scores
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import (
     OFFICIAL,
-    read_patient_scores,
     read_target_scores,
     with_weights,
 )
-from mandora.datasets.tables import Report
 
 TRAINING_CSV = "training.csv"
 _KINDS = ("spaces", "erosions")

@@ -6,9 +6,7 @@ of two great-toe columns.
 
 from __future__ import annotations
 
-import csv
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +15,16 @@ from mandora.core.anatomy import (
     RA2_COLUMNS,
     RA2_ID,
     RA2_TOTALS,
+    TARGET_INDEX,
     TARGETS,
     maximum_total,
     target_from_ra2,
 )
-from mandora.core.cells import csv_rows
 from mandora.core.errors import InputError
-from mandora.core.inputs import read_text
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_RANGES = {
-    **{t.ra2_column: t.maximum for t in TARGETS},
-    **{
-        name: maximum_total(t for t in TARGETS if t.damage in kinds)
-        for name, kinds in RA2_TOTALS.items()
-    },
-}
+from mandora.datasets.dataset import Scores
+from mandora.datasets.findings import Report
+from mandora.datasets.score_tables import score_of, unknown_scores
+from mandora.datasets.tables import Row, read_table
 
 
 @dataclass(frozen=True)
@@ -48,13 +40,6 @@ class Template:
     patients: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Table:
-    columns: tuple[str, ...]
-    rows: dict[str, dict[str, str]]  # patient → column → cell
-    lines: dict[str, int]  # patient → line of the file
-
-
 def read_scores(path: Path) -> dict[str, dict[str, float]]:
     """Read readers' scores, as in ``training.csv``.
 
@@ -66,19 +51,11 @@ def read_scores(path: Path) -> dict[str, dict[str, float]]:
     Raises:
         ValueError: one that lists every problem of the file with its row and column.
     """
-    problems: list[str] = []
-    table = _read_table(path, problems)
-    scores: dict[str, dict[str, float]] = {}
-    for patient, cells in table.rows.items():
-        scores[patient] = dict.fromkeys((t.key for t in TARGETS), math.nan)
-        for column, cell in cells.items():
-            value = number_of(cell, _RANGES[column])
-            if isinstance(value, str):
-                problems.append(f"row {table.lines[patient]}, column {column}: {value}")
-            elif column not in RA2_TOTALS:
-                scores[patient][target_from_ra2(column).key] = value
-    _raise_all(path, problems)
-    return scores
+    report = Report(path.parent)
+    scores, _ = read_patient_scores(path, report)
+    report.raise_errors(path)
+    keys = [target.key for target in TARGETS]
+    return {patient: dict(zip(keys, row.tolist(), strict=True)) for patient, row in scores.items()}
 
 
 def read_template(path: Path) -> Template:
@@ -89,10 +66,61 @@ def read_template(path: Path) -> Template:
     Raises:
         ValueError: one that lists every problem of the file.
     """
-    problems: list[str] = []
-    table = _read_table(path, problems)
-    _raise_all(path, problems)
-    return Template(table.columns, tuple(table.rows))
+    report = Report(path.parent)
+    columns, rows = _read_rows(path, report)
+    report.raise_errors(path)
+    return Template(columns, tuple(rows))
+
+
+def read_patient_scores(path: Path, report: Report) -> tuple[dict[str, Scores], dict[str, int]]:
+    """Read a table with RA2's columns, in any order and number.
+
+    A cell that cannot be used is reported and counts as missing; the rest is still read.
+
+    Args:
+        path: such as RA2's ``training.csv``.
+        report: takes what is wrong.
+
+    Returns:
+        Scores by patient, and the line of each patient's row.
+    """
+    _, rows = _read_rows(path, report)
+    scores = {patient: _scores(path, row, report) for patient, row in rows.items()}
+    return scores, {patient: row.line for patient, row in rows.items()}
+
+
+def _read_rows(path: Path, report: Report) -> tuple[tuple[str, ...], dict[str, Row]]:
+    """The columns, and each patient's row."""
+    table = read_table(path, report, (RA2_ID,), RA2_COLUMNS)
+    rows: dict[str, Row] = {}
+    for row in table.rows if table else ():
+        patient = row[RA2_ID]
+        if not patient:
+            fault = f"column {RA2_ID} is blank; give the patient's id"
+            report.error("patient-blank", path, fault, row.line)
+        elif patient in rows:
+            fault = f"patient {patient!r} is in row {rows[patient].line} already; keep one row"
+            report.error("patient-repeated", path, fault, row.line)
+        else:
+            rows[patient] = row
+    return table.columns if table else (), rows
+
+
+def _scores(path: Path, row: Row, report: Report) -> Scores:
+    scores = unknown_scores()
+    for column in row.cells:
+        if column in RA2_COLUMNS and column != RA2_ID and column not in RA2_TOTALS:
+            target = target_from_ra2(column)
+            value = score_of(path, row, column, target.maximum, report)
+            scores[TARGET_INDEX[target.key]] = value
+    for column, kinds in RA2_TOTALS.items():
+        of = [t for t in TARGETS if t.damage in kinds]
+        total = score_of(path, row, column, maximum_total(of), report)
+        summed = sum(float(scores[TARGET_INDEX[t.key]]) for t in of)
+        if math.isfinite(total) and math.isfinite(summed) and abs(total - summed) > 0.01:
+            fault = f"column {column} says {total:g}, the joints add up to {summed:g}; one is wrong"
+            report.warning("total-differs", path, fault, row.line)
+    return scores
 
 
 def format_row(
@@ -132,75 +160,3 @@ def _cell(column: str, value: float | None) -> str:
     if math.isinf(value):
         raise InputError(f"{column} is infinite; give None for what is missing")
     return f"{value:.4f}"
-
-
-def _read_table(path: Path, problems: list[str]) -> _Table:
-    """Read header and rows; what is wrong with them is added to the problems.
-
-    Raises:
-        ValueError: if there is no table to look at.
-    """
-    try:
-        text = read_text(path, "utf-8-sig")
-        lines = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: is no CSV file ({error}); save it as CSV with commas, in UTF-8"
-        ) from error
-    lines = [(number, row) for number, row in lines if any(row)]
-    if not lines:
-        raise InputError(f"{path}: the table is empty; give a file with a header and rows")
-    columns = tuple(lines[0][1])
-    problems += _header_problems(columns)
-    known = _RANGES.keys() & set(columns)
-    table = _Table(columns, {}, {})
-    for number, row in lines[1:] if RA2_ID in columns else ():
-        if len(row) != len(columns):
-            problems.append(f"row {number}: has {len(row)} cells, the header has {len(columns)}")
-            continue
-        cells = dict(zip(columns, row, strict=True))
-        patient = cells[RA2_ID]
-        if not patient:
-            problems.append(f"row {number}, column {RA2_ID}: is blank; give the patient's id")
-        elif patient in table.rows:
-            problems.append(
-                f"row {number}, column {RA2_ID}: {patient!r} is in row {table.lines[patient]} "
-                "already; keep one row per patient"
-            )
-        else:
-            table.rows[patient] = {c: cells[c] for c in columns if c in known}
-            table.lines[patient] = number
-    return table
-
-
-def _header_problems(columns: Sequence[str]) -> list[str]:
-    problems = []
-    if RA2_ID not in columns:
-        separated = "; separate the columns by commas" if ";" in "".join(columns) else ""
-        problems.append(f"row 1: column {RA2_ID} is missing{separated}")
-    for column in dict.fromkeys(columns):
-        if column not in RA2_COLUMNS:
-            problems.append(f"row 1: column {column!r} is not one of RA2's; remove or rename it")
-        elif columns.count(column) > 1:
-            problems.append(f"row 1: column {column} is there {columns.count(column)} times")
-    return problems
-
-
-def number_of(cell: str, maximum: float) -> float | str:
-    """The value of a cell, NaN if blank, or what is wrong with it."""
-    if not cell:
-        return math.nan
-    if not _NUMBER.fullmatch(cell):
-        return f"{cell!r} is no number; leave the cell blank if it is missing"
-    value = float(cell)
-    if not 0 <= value <= maximum:
-        return f"{cell} is outside 0…{maximum:g}; correct it or leave the cell blank"
-    return value
-
-
-def _raise_all(path: Path, problems: Sequence[str]) -> None:
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise InputError("\n  ".join([f"{path}: {count} to mend", *problems]))

@@ -29,6 +29,7 @@ from mandora.core.inputs import read_text
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores
 from mandora.datasets.film_files import natural_key
 from mandora.datasets.film_labels import no_landmarks
+from mandora.datasets.findings import Report
 from mandora.datasets.formats.ram.hands import read_hands
 from mandora.datasets.formats.ram.names import (
     SITES,
@@ -39,7 +40,6 @@ from mandora.datasets.formats.ram.names import (
     study_and_side,
 )
 from mandora.datasets.score_tables import unknown_scores, with_weights
-from mandora.datasets.tables import Report
 
 RAM_LAYOUTS = ("ram-h1200", "ram-w600")
 _SCORE_FILES = {

@@ -20,10 +20,10 @@ from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, Li
 from mandora.core.geometry import Points
 from mandora.core.inputs import read_text
 from mandora.datasets.dataset import DatasetFilm
+from mandora.datasets.findings import Report
 from mandora.datasets.formats.coco import segmentation_outlines
 from mandora.datasets.formats.ram.names import SITES, W600_KEYS, files_named, hand_name
 from mandora.datasets.outlines import Outline, site_name
-from mandora.datasets.tables import Report
 from mandora.images.read import peek_size
 
 _EROSIONS = frozenset({"SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"})
