@@ -11,10 +11,10 @@ from mandora.core.geometry import limb_size
 from mandora.core.records import JointScore, ModelInfo, Reason, Status
 from mandora.locate.locator import FoundLandmarks
 from mandora.locate.orientation import Orientation, orientations
+from mandora.locate.template import limb_template
 from mandora.model.contract import IntervalContract, Spread
 from mandora.scoring.assembly import location, study_result, totals
 from mandora.scoring.film import failed_film
-from mandora.simulate.cohort.patients import mean_shape
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
@@ -22,7 +22,7 @@ MODEL = ModelInfo(
 )
 NAN = np.full(len(TARGETS), np.nan)
 
-shape_of = cache(mean_shape)
+shape_of = cache(limb_template)
 
 
 def found(

@@ -23,6 +23,7 @@ from mandora.images.radiograph import Radiograph, UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.locate.orientation import Orientation, orientations
+from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.model.contract import (
     DEFAULT_LIMITS,
@@ -36,7 +37,7 @@ from mandora.model.contract import (
 from mandora.model.loading import Stages
 from mandora.scoring.film import FilmResult, shows_limb
 from mandora.scoring.pipeline import Pipeline, Rejected, unique_name
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
@@ -45,7 +46,7 @@ MODEL = ModelInfo(
 SIZE_PX = 200
 SPEC = PatchSpec(patch_px=32, half_window=0.4, enlarged={})
 
-shape_of = cache(mean_shape)
+shape_of = cache(limb_template)
 
 
 @dataclass

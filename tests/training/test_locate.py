@@ -84,7 +84,7 @@ def prepared(
     films[:, :, 0, 0] = np.arange(count)[:, None]
     arrays = {
         "film": films,
-        "points": np.array(landmarks, np.float32),
+        "landmarks": np.array(landmarks, np.float32),
         "film_hw": np.tile(np.array(film_hw, np.float32), (count, 1)),
     }
     return Prepared(arrays, refused or {})
@@ -124,7 +124,7 @@ def test_films_are_prepared_at_the_size_of_the_input(tmp_path: Path) -> None:
     arrays = made.arrays
     assert {k: (v.shape, str(v.dtype)) for k, v in arrays.items()} == {
         "film": ((2, 1, 64, 64), "float16"),
-        "points": ((2, 6, 2), "float32"),
+        "landmarks": ((2, 6, 2), "float32"),
         "film_hw": ((2, 2), "float32"),
     }
     # half as large, with 32 px beside it: x → (x + 0.5 + 32) / 2 - 0.5

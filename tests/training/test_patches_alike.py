@@ -36,18 +36,20 @@ from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchScore, network_landmark
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
+from mandora.locate.template import limb_template
 from mandora.model.contract import Contract, DamageContract, SymmetryContract
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
 
 from mandora.training import damage
 from mandora.training.bundles import locate_contract
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.films import LabelledFilms
+from mandora.training.patches import prepare_patches, stored_px
 
 MODEL = ModelInfo(
     bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}
@@ -111,7 +113,7 @@ def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArra
         damage=DamageContract.of(settings.network),
         symmetry=SymmetryContract.of(SymmetrySettings()),
     )
-    recorder, template = Recorder(), Template(np.array(mean_shape(limb)))
+    recorder, template = Recorder(), Template(np.array(limb_template(limb)))
     stages: Any = Stages({limb: template}, recorder, None, contract)  # type: ignore[dict-item]
     Pipeline(stages, MODEL).examine(film.slot, read_radiograph(film.path), film.landmarks)
     return {patch.landmark: patch.pixels for patch in recorder.seen}
@@ -149,4 +151,4 @@ def test_training_and_scoring_cut_the_same_patches(
 def test_bundles_state_the_shape_that_training_measures_by() -> None:
     template = locate_contract(preset("fast", TrainLocateSettings).network).template
     for limb in Limb:
-        np.testing.assert_array_equal(template[limb], mean_shape(limb))
+        np.testing.assert_array_equal(template[limb], limb_template(limb))

@@ -1,4 +1,4 @@
-"""The commands ``mandora train …``: thin, one function of ``training.stages`` each."""
+"""The commands ``mandora train …``: thin, one function of ``mandora.training`` each."""
 
 from __future__ import annotations
 
@@ -140,9 +140,9 @@ def train_symmetry(
     from mandora.core.settings import TrainSymmetrySettings
 
     chosen = _settings(TrainSymmetrySettings, preset, settings)
-    stages = training("stages")
+    stage = training("symmetry_stage")
     with _run(out, data, reader, None) as run:
-        stages.run_symmetry(chosen, run)
+        stage.run_symmetry(chosen, run)
 
 
 def _settings(kind: type[Any], name: str, path: Path | None) -> Any:

@@ -17,8 +17,8 @@ from mandora.core.anatomy import RA2_TOTALS, TARGETS
 from mandora.core.cells import Verbatim, csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
-from mandora.datasets.folder import StudyFiles, find_studies
-from mandora.datasets.formats.ra2 import Template, format_row, read_template
+from mandora.datasets.film_files import StudyFiles, find_studies
+from mandora.datasets.formats.ra2.tables import Template, format_row, read_template
 from mandora.model.bundle import Bundle
 from mandora.outputs.files import RowFile, make_output_folder
 from mandora.scoring.batch import rejected_films

@@ -31,7 +31,8 @@ from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import network_input, network_landmark
 from mandora.locate.published import film_as_seen
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.locate.template import limb_template
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
 from mandora.symmetry.forest import JointForest
@@ -318,7 +319,7 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        limb_size_px = limb_size(film.landmarks, mean_shape(limb))
+        limb_size_px = limb_size(film.landmarks, limb_template(limb))
         half_px = settings.half_px(film.pixels.shape, limb_size_px)
         boxes = {
             i: window_box(settings, limb, i, film.landmarks[i], half_px)
