@@ -612,7 +612,11 @@ def hand_score(packaged: Pipeline, hand_film: NDArray[np.float32]) -> FilmResult
 
 
 @pytest.mark.parametrize(
-    "orientation", [Orientation(1), Orientation(2), Orientation(3), Orientation(0, True), Orientation(0, False, True), Orientation(1, True, True)],
+    "orientation",
+    [
+        Orientation(1), Orientation(2), Orientation(3), Orientation(0, True),
+        Orientation(0, False, True), Orientation(1, True, True),
+    ],
     ids=str,
 )  # fmt: skip
 def test_the_packaged_model_scores_a_film_however_it_lies(
