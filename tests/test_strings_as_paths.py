@@ -105,7 +105,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     "Network.__init__": lambda as_, model, films, cohort: (
         Network(as_(model / "damage.onnx"), 1).outputs
     ),
-    "Stages.load": lambda as_, model, films, cohort: stages(as_, model).blend,
+    "Stages.load": lambda as_, model, films, cohort: stages(as_, model).contract.symmetry,
     "Pipeline.score": lambda as_, model, films, cohort: (
         Pipeline.from_bundle(open_bundle(model), 1)
         .score("P1", {SLOTS[0]: as_(films / "P1-LH.png")}).result

@@ -62,7 +62,7 @@ def calibrate(
     Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: how far its
     scores are from the labels.
     """
-    from mandora.datasets.folder import find_films
+    from mandora.datasets.film_files import find_films
     from mandora.model.bundle import threshold_lines
     from mandora.model.calibration import with_calibration
     from mandora.scoring.pipeline import Pipeline
