@@ -23,7 +23,7 @@ from mandora.core.anatomy import RA2_COLUMNS, SLOTS
 from mandora.core.cells import plain
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
-from mandora.images import apart
+from mandora.images import decoder
 from mandora.simulate.cohort.cohort import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
@@ -264,11 +264,11 @@ def test_dicom_without_its_package_is_that_films_failure(
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "pydicom.py").write_text("raise ImportError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"), prepend=os.pathsep)
-    apart.stop()
+    decoder.stop()
     try:
         done = score(films)
     finally:
-        apart.stop()
+        decoder.stop()
     assert done.exit_code == 1
     assert done.stderr.count("pip install mandora[dicom]") == 2
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
