@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
 from mandora.core.anatomy import RA2_COLUMNS, SLOTS
-from mandora.core.cells import plain
+from mandora.core.csv_text import unescape_formula
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
 from mandora.images import decoder
@@ -53,7 +53,7 @@ def films(tmp_path: Path, small_films: Path) -> Path:
 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: plain(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: unescape_formula(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def outcomes(out: Path, film: str) -> set[tuple[str, str]]:

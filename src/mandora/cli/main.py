@@ -29,7 +29,7 @@ from mandora.cli.evaluate import calibrate, evaluate
 from mandora.cli.reproduce import reproduce
 from mandora.cli.train import train_app, training
 from mandora.core.errors import InputError
-from mandora.core.terminal import show_everything, write_line
+from mandora.core.terminal import replace_unencodable, write_line
 
 MAX_THREADS = 256
 
@@ -326,7 +326,7 @@ def bundle_migrate(
 
 def main() -> None:
     """Entry point; Ctrl-C leaves what is finished."""
-    show_everything()
+    replace_unencodable()
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.anatomy import FAMILIES, POINTS, SLOTS, TARGET_INDEX, Damage, Limb, Slot, target
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.datasets.annotations import FilmLabels, no_points
