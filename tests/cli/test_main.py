@@ -504,7 +504,7 @@ def test_control_c_keeps_what_is_finished(tiny_bundle: Path, films: Path, tmp_pa
     stdout, stderr = run.communicate(timeout=60)
     assert run.returncode == 130, stderr
     assert stdout == ""
-    assert stderr == "mandora: interrupted; what was finished is kept\n"
+    assert stderr == "mandora: interrupted; finished results are kept\n"
     scored = [r["Patient_ID"] for r in rows(out / "scores.csv")]
     assert scored[0] == "P1"
     assert len(scored) < 30

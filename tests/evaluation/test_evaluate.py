@@ -106,7 +106,7 @@ def test_a_film_that_fails_costs_that_film_and_says_why(
     monkeypatch.setattr(Pipeline, "examine", broken)
     pipeline, lines = Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1), []
     some = replace(dataset, films=tuple(films[code] for code in ("LH", "RH", "LF", "RF")))
-    made = assess(pipeline, some, complain=lines.append)
+    made = assess(pipeline, some, warn=lines.append)
     assert dict(made.reasons) == {
         Reason.PROGRAM_FAULT: len(POINTS[Limb.HAND]),
         Reason.FILM_UNREADABLE: len(POINTS[Limb.HAND]),

@@ -68,7 +68,7 @@ def test_a_film_without_a_limb_has_points_without_places(
     noise_film(films / "unnamed.png")
     (films / "P3-LF.png").write_bytes(b"")
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 3
+    assert locate_films([films], out, bundle=bundle, warn=lines.append) == 3
     blank = [r for r in rows(out) if r["film"] == "P2-RF.png"]
     assert len(blank) == len(POINTS[Limb.FOOT])
     assert {(r["x"], r["y"]) for r in blank} == {("", "")}
@@ -91,7 +91,7 @@ def test_a_fault_of_the_program_costs_one_film_and_is_called_so(
     monkeypatch.setattr(Pipeline, "locate", broken)
     films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "points.csv"
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 1
+    assert locate_films([films], out, bundle=bundle, warn=lines.append) == 1
     assert lines == [
         f"P1-LF.png: {REASON_TEXT[Reason.PROGRAM_FAULT]}: ZeroDivisionError: division by zero"
     ]
@@ -127,8 +127,8 @@ def test_a_link_to_nothing_costs_no_other_film(
     films, out = give(P1_LF="LF"), tmp_path / "points.csv"
     (films / "P1-RF.png").symlink_to(tmp_path / "absent.png")
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 1
+    assert locate_films([films], out, bundle=bundle, warn=lines.append) == 1
     assert {r["film"] for r in rows(out)} == {"P1-LF.png"}
     (line,) = lines
     assert line.startswith("P1-RF.png: ")
-    assert "mend or remove the link" in line
+    assert "correct or remove the link" in line

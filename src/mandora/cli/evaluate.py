@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mandora.cli.console import Progress, lacks_packages
+from mandora.cli.app import Commands
+from mandora.cli.console import Progress, load
 from mandora.core.terminal import write_line
 
 DatasetArgument = Annotated[
@@ -17,7 +17,10 @@ DatasetArgument = Annotated[
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle, or `default`.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
 
+commands = Commands()
 
+
+@commands.command()
 def evaluate(
     bundle: BundleArgument,
     dataset: DatasetArgument,
@@ -28,7 +31,7 @@ def evaluate(
     run = _evaluation("evaluation.evaluate")
     with Progress(show=True) as progress:
         page = run.evaluate(
-            _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
+            _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.warn
         )
     write_line(f"Page: {page}")
 
@@ -50,18 +53,14 @@ def calibrate(
     with Progress(show=True) as progress:
         model, data = _bundle(bundle), _dataset(dataset)
         pipeline = Pipeline.from_bundle(model, threads)
-        scores = look.assess(pipeline, data, progress.step, progress.complain).scores
+        scores = look.assess(pipeline, data, progress.step, progress.warn).scores
         intervals = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
         made = with_intervals(model, intervals, data.root.resolve().name, out)
     write_line(f"{made.folder}  sha256 {made.sha256}")
 
 
 def _evaluation(name: str) -> Any:
-    """An evaluation module, or a word on what to install."""
-    try:
-        return import_module(f"mandora.{name}")
-    except ImportError as error:
-        lacks_packages("evaluation", error, "explain")
+    return load(name, "explain")
 
 
 def _bundle(path: Path) -> Any:

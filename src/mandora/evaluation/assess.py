@@ -63,7 +63,7 @@ def assess(
     pipeline: Pipeline,
     dataset: Dataset,
     progress: Callable[[int, int], None] = lambda done, count: None,
-    complain: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Assessed:
     """Look at all films of a data set, at marked and at found joints.
 
@@ -71,7 +71,7 @@ def assess(
         pipeline: the model.
         dataset: whole films; what is not known of them is left out of the comparison.
         progress: told (patients done, of how many).
-        complain: told of films that could not be used.
+        warn: told of films that could not be used.
 
     Raises:
         ValueError: if the data set has no whole film.
@@ -87,7 +87,7 @@ def assess(
     for done, (name, films) in enumerate(of_patient.items(), start=1):
         patch = {"true": unknown.copy(), "predicted": unknown.copy()}
         for film in films:
-            look = _look(pipeline, film, complain)
+            look = _look(pipeline, film, warn)
             looks.append(look)
             for frame, result in (("true", look.at_true), ("predicted", look.at_found)):
                 for key, value in result.scores.items() if result else ():
@@ -122,7 +122,7 @@ class _Look:
     at_found: FilmResult
 
 
-def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]) -> _Look:
+def _look(pipeline: Pipeline, film: DatasetFilm, warn: Callable[[str], None]) -> _Look:
     slot, name = film.slot, film.name
     size, dice = np.full(2, np.nan), np.full(MOST_POINTS, np.nan)
     true, found = (np.full((MOST_POINTS, 2), np.nan) for _ in range(2))
@@ -135,11 +135,11 @@ def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]
         off_film = _beyond_film(true, size)
         true[off_film], beyond = np.nan, int(off_film.sum())
         at_found = pipeline.examine(slot, radiograph)
-        overlap = _dice(film, radiograph, at_found.evidence, complain)
+        overlap = _dice(film, radiograph, at_found.evidence, warn)
         at_true = _at_marks(pipeline, film, radiograph)
     except Exception as error:  # one film must not cost the others theirs
         reason, detail = why_failed(error, name)
-        complain(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
+        warn(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
         at_found = failed_film(name, slot, reason, detail)
     else:
         dice[: len(overlap)] = overlap
@@ -181,14 +181,14 @@ def _dice(
     film: DatasetFilm,
     radiograph: Radiograph,
     evidence: Mapping[str, PatchEvidence],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Floats:
     """Overlap at each point of the limb; labels that cannot be used cost the overlap only."""
     made = np.full(len(POINTS[film.slot.limb]), np.nan)
     try:
         labels = film.space_map(radiograph.shape)
     except InputError as error:
-        complain(str(error))
+        warn(str(error))
         return made
     if labels is None:
         return made

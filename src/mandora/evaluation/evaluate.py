@@ -44,7 +44,7 @@ def evaluate(
     out: Path,
     threads: int,
     progress: Callable[[int, int], None],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Path:
     """Try a model on a data set; write ``metrics.json``, ``report.html``, figures and tables.
 
@@ -54,7 +54,7 @@ def evaluate(
         out: folder.
         threads: processor threads.
         progress: told (patients done, of how many).
-        complain: told of films that could not be used.
+        warn: told of films that could not be used.
 
     Returns:
         The path of the page.
@@ -64,7 +64,7 @@ def evaluate(
         OSError: if a file cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    assessed = assess(Pipeline.from_bundle(bundle, threads), dataset, progress, complain)
+    assessed = assess(Pipeline.from_bundle(bundle, threads), dataset, progress, warn)
     sections = list(_sections(assessed, bundle.manifest.contract.intervals, out))
     manifest = bundle.manifest
     head = {

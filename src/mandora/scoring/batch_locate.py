@@ -39,7 +39,7 @@ def locate_films(
     limb: Limb | None = None,
     side: Side | None = None,
     progress: Progress = lambda done, total: None,
-    complain: Complain = lambda line: None,
+    warn: Complain = lambda line: None,
 ) -> int:
     """Find the points of many films and write them to a CSV file, film by film.
 
@@ -56,7 +56,7 @@ def locate_films(
             else what it looks like.
         side: the patient's side, likewise.
         progress: told after each film.
-        complain: told of each film that failed, when it fails.
+        warn: told of each film that failed, when it fails.
 
     Returns:
         Number of films that failed: they could not be read, or no limb was found on them.
@@ -77,7 +77,7 @@ def locate_films(
     table = RowFile(out, POINT_COLUMNS)
     try:
         for unusable in found.problems:
-            complain(problem_line(unusable))
+            warn(problem_line(unusable))
         failed, total = len(found.problems), len(found.problems) + len(found.films)
         progress(failed, total)
         for done, film in enumerate(found.films, start=failed + 1):
@@ -85,7 +85,7 @@ def locate_films(
             table.append(rows)
             if problem:
                 failed += 1
-                complain(problem_line(problem))
+                warn(problem_line(problem))
             progress(done, total)
     finally:
         table.close()
