@@ -73,7 +73,7 @@ def locate(
     films: Annotated[
         list[Path], typer.Argument(help="Films, each of one hand or foot, or folders of them.")
     ],
-    out: Annotated[Path, typer.Option(help="CSV file for the points.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the landmarks.")],
     limb: Annotated[str | None, typer.Option(help="hand or foot; found out if not given.")] = None,
     side: Annotated[str | None, typer.Option(help="L or R; found out if not given.")] = None,
     bundle: BundleOption = None,
