@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from mandora.core.csv_text import csv_text
 from mandora.core.files import OutputError, write_atomically
@@ -13,6 +14,8 @@ from mandora.core.files import OutputError, write_atomically
 
 class RowFile:
     """A CSV file that grows by whole rows, which are on the disk as soon as they are appended.
+
+    A context manager, which closes the file.
 
     Args:
         path: the file; an older one is replaced.
@@ -69,5 +72,11 @@ class RowFile:
         self.size = size
 
     def close(self) -> None:
-        """Close the file as it is; calling it twice does no harm."""
+        """Close the file as it is; may be called twice."""
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
