@@ -48,7 +48,7 @@ class RowFile:
         """Append whole rows, see :func:`mandora.core.csv_text.csv_text`.
 
         Raises:
-            OutputError: if the disk refuses; the file then holds what it held before.
+            OutputError: if the disk refuses; the file is then as before.
         """
         data = memoryview(text.encode())
         try:
@@ -64,8 +64,8 @@ class RowFile:
         self.size = self._file.tell()
 
     def cut(self, size: int) -> None:
-        """Take rows back: shorten the file to what it held at an earlier ``size``."""
-        # giving space back does not fail for want of space; anything else leaves a torn row
+        """Remove rows: shorten the file to an earlier ``size``."""
+        # a full disk does not prevent it; any other failure leaves a part of a row
         with suppress(OSError):
             self._file.truncate(size)
             self._file.seek(size)
