@@ -19,7 +19,7 @@ from mandora.core.files import paths_of
 from mandora.core.inference import Network
 from mandora.core.records import read_result
 from mandora.core.settings import LocateSettings, SimulateSettings
-from mandora.datasets.folder import find_films, find_studies
+from mandora.datasets.film_files import find_films, find_studies
 from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
 from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
 from mandora.model.bundle import (

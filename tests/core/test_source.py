@@ -56,7 +56,7 @@ CUT, FOUND, TRAINED = damage._one, fold_jobs.find_landmarks, fold_jobs.train_dam
         (CUT, "damage/patches.py"), (CUT, "core/geometry.py"), (CUT, "core/anatomy.py"),
         (CUT, "training/films.py"), (CUT, "simulate/anatomy/shape_prior.json"),
         (CUT, "images/channels.py"), (locate._one, "images/channels.py"),
-        (LabelledFilms, "locate/views.py"), (LabelledFilms, "datasets/masks.py"),
+        (LabelledFilms, "locate/views.py"), (LabelledFilms, "datasets/label_maps.py"),
         (LabelledFilms, "images/read.py"), (LabelledFilms, "simulate/anatomy/shape_prior.json"),
         (InflictedFilms, "inflict/carve.py"), (SimulatedFilms, "simulate/xray/render.py"),
         (SimulatedPatients, "simulate/xray/render.py"), (FilmCache, "images/dicom.py"),

@@ -9,6 +9,7 @@ import pytest
 from mandora.core.anatomy import Limb, Side
 from mandora.core.geometry import Affine
 from mandora.images.channels import standardise, whole_film
+from mandora.locate.template import limb_template
 from mandora.locate.views import (
     ZOOM,
     View,
@@ -19,7 +20,6 @@ from mandora.locate.views import (
     whole_looks,
     zoomed_look,
 )
-from mandora.simulate.cohort.patients import mean_shape
 
 SIZE = 64
 EVERY = [View(*v) for v in product(range(4), (False, True), (False, True))]
@@ -75,7 +75,7 @@ def test_the_view_is_read_from_how_a_limb_lies(view: View, angle: float) -> None
     to_film = to_upright.inverse @ on_upright
     assert view_of(to_film, view.inverted) == view
     # or from landmarks, some of which are not known, whatever the side is said to be
-    template = mean_shape(Limb.FOOT)
+    template = limb_template(Limb.FOOT)
     landmarks = to_film(template)
     landmarks[1] = np.nan
     for side in Side:
@@ -85,7 +85,7 @@ def test_the_view_is_read_from_how_a_limb_lies(view: View, angle: float) -> None
 def test_with_few_points_the_name_says_how_a_limb_lies() -> None:
     landmarks = np.full((6, 2), np.nan)
     landmarks[:3] = [[0, 0], [1, 0], [2, 0]]
-    template = mean_shape(Limb.FOOT)
+    template = limb_template(Limb.FOOT)
     assert view_of_landmarks(landmarks, template, Side.RIGHT) == View(mirrored=True)
     assert view_of_landmarks(landmarks, template, Side.LEFT) == View()
 

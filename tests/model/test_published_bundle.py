@@ -15,6 +15,7 @@ import pytest
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side, Slot
 from mandora.core.records import Reason, Status
 from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings, preset
+from mandora.locate.template import limb_template
 from mandora.model.bundle import Bundle, BundleError, BundleInfo, Licence, open_bundle, write_bundle
 from mandora.model.contract import (
     SYMMETRY_FILE,
@@ -28,7 +29,7 @@ from mandora.model.contract import (
     model_files,
 )
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 # the published settings, but for what makes them slow
 LOCATE = preset("paper", TrainLocateSettings).network.model_copy(
@@ -40,7 +41,7 @@ DAMAGE = preset("paper", TrainDamageSettings).network.model_copy(
 TREES = SymmetrySettings(trees=2, depth=2, threads=1)
 CONTRACT = Contract(
     locate=LocateContract.of(
-        LOCATE, {limb: tuple(map(tuple, mean_shape(limb).tolist())) for limb in Limb}
+        LOCATE, {limb: tuple(map(tuple, limb_template(limb).tolist())) for limb in Limb}
     ),
     damage=DamageContract.of(DAMAGE),
     symmetry=SymmetryContract.of(TREES),

@@ -10,7 +10,7 @@ import pytest
 from mandora.core.anatomy import RA2_COLUMNS, TARGETS
 from mandora.core.files import OutputError
 from mandora.core.records import Reason
-from mandora.datasets.formats.ra2 import Template
+from mandora.datasets.formats.ra2.tables import Template
 from mandora.outputs.table import TableWriter
 
 

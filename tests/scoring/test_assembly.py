@@ -10,6 +10,7 @@ from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side
 from mandora.core.geometry import limb_size
 from mandora.core.records import JointScore, ModelInfo, Reason, Status
 from mandora.locate.locator import FoundLandmarks
+from mandora.locate.template import limb_template
 from mandora.locate.views import View, views
 from mandora.model.contract import IntervalContract, Spread
 from mandora.scoring.assembly import (
@@ -20,7 +21,6 @@ from mandora.scoring.assembly import (
     study_result,
     totals,
 )
-from mandora.simulate.cohort.patients import mean_shape
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
@@ -28,7 +28,7 @@ MODEL = ModelInfo(
 )
 NAN = np.full(len(TARGETS), np.nan)
 
-shape_of = cache(mean_shape)
+shape_of = cache(limb_template)
 
 
 def found(limb: Limb, size_px: float = 40.0, fit: float = 0.9, view: View | None = None):

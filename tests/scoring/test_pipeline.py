@@ -20,13 +20,14 @@ from mandora.damage.scorer import PatchRule, PatchScore
 from mandora.images.radiograph import Radiograph, UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
+from mandora.locate.template import limb_template
 from mandora.locate.views import View, views
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.model.contract import locate_file
 from mandora.model.loading import Stages
 from mandora.scoring.assembly import FilmResult, Rejected
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
@@ -34,7 +35,7 @@ MODEL = ModelInfo(
 )
 SIZE_PX = 200
 
-shape_of = cache(mean_shape)
+shape_of = cache(limb_template)
 
 
 @dataclass

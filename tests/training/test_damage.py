@@ -21,7 +21,7 @@ from mandora.core.settings import (
 )
 from mandora.damage.patches import cut_patches
 from mandora.images.channels import FilmStatistics, sample_box, standardise
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
@@ -235,7 +235,7 @@ def test_windows_follow_the_size_of_the_limb(
 ) -> None:
     monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
     monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
-    landmarks = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
+    landmarks = limb_template(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
     fill = float(np.percentile(grey_film()[::8, ::8], 5))
     for known in (range(TOES), (IP, MTP3, MTP4, MTP5), (MTP1, MTP3)):
         film = training_film({i: tuple(landmarks[i]) for i in known})
@@ -268,7 +268,7 @@ def test_a_limb_of_unknown_size_is_refused(tmp_path: Path) -> None:
 
 def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     # with a bright dot at each joint: where is it on its patch?
-    landmarks = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
+    landmarks = limb_template(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
     places = {i: tuple(landmarks[i]) for i in (MTP1, MTP3, MTP5)}
     pixels = np.zeros((256, 256), np.float32)
     for x, y in places.values():
@@ -290,7 +290,7 @@ def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
 
 
 def test_erosions_that_are_known_in_part_teach_where_they_are(tmp_path: Path) -> None:
-    landmarks = mean_shape(FOOT) * 80 + (140, 120)
+    landmarks = limb_template(FOOT) * 80 + (140, 120)
     known = np.array([True, True, True, True, False, True])  # not MTP4
     film = replace(
         training_film({i: tuple(landmarks[i]) for i in range(TOES)}, erosions=np.zeros_like(ROOM)),

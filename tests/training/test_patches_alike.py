@@ -30,10 +30,11 @@ from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore, network_landmark
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
+from mandora.locate.template import limb_template
 from mandora.model.contract import DamageContract
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
@@ -105,7 +106,7 @@ def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArra
         contract.patch_px, contract.channels, contract.window, contract.half_window,
         contract.half_window_px, contract.enlarged, contract.patch_range,
     ))  # fmt: skip
-    template = Template(np.array(mean_shape(limb)))
+    template = Template(np.array(limb_template(limb)))
     stages: Any = Stages({limb: template}, recorder, None, 0.5)  # type: ignore[dict-item]
     Pipeline(stages, MODEL).examine(film.slot, read_radiograph(film.path), film.landmarks)
     return {patch.landmark: patch.pixels for patch in recorder.seen}
@@ -143,4 +144,4 @@ def test_training_and_scoring_cut_the_same_patches(
 def test_bundles_state_the_shape_that_training_measures_by() -> None:
     template = locate_contract(preset("fast", TrainLocateSettings).network).template
     for limb in Limb:
-        np.testing.assert_array_equal(template[limb], mean_shape(limb))
+        np.testing.assert_array_equal(template[limb], limb_template(limb))

@@ -111,7 +111,7 @@ def bench_inference(
 
 def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
     from mandora.core.anatomy import SLOTS
-    from mandora.datasets.folder import find_studies
+    from mandora.datasets.film_files import find_studies
 
     if folder is None:
         from mandora.core.settings import SimulateSettings

@@ -12,7 +12,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, JointGrou
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
 from mandora.inflict.window import Array
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 MIN_UNIT_PX = 100.0
 """Smallest size of a limb, px: with less a joint space has no pixel of its own."""
@@ -239,7 +239,7 @@ def _limb_of(landmarks: Points) -> Limb:
 
 def _unit(landmarks: Points, limb: Limb) -> float:
     """Size of the limb, px."""
-    size = limb_size(landmarks, mean_shape(limb))
+    size = limb_size(landmarks, limb_template(limb))
     if size < MIN_UNIT_PX:
         raise InputError(
             f"the {limb} is {size:.0f} px large (about the distance of "

@@ -15,7 +15,7 @@ from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.records import JointScore, Reason, Status, StudyResult
-from mandora.datasets.formats.ra2 import Template, format_row
+from mandora.datasets.formats.ra2.tables import Template, format_row
 from mandora.outputs.row_file import RowFile
 
 JOINT_COLUMNS: tuple[str, ...] = (

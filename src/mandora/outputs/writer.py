@@ -23,7 +23,7 @@ from mandora.core.files import (
 from mandora.core.inputs import listed, open_regular
 from mandora.core.records import FilmRecord, JointScore, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
-from mandora.datasets.formats.ra2 import Template
+from mandora.datasets.formats.ra2.tables import Template
 from mandora.images.radiograph import Radiograph
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.overlay import draw_overlay

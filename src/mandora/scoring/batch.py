@@ -13,8 +13,8 @@ from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, OutputError, paths_of
 from mandora.core.records import Reason, Status, StudyResult
-from mandora.datasets.folder import FoundStudies, Problem, StudyFiles, find_studies
-from mandora.datasets.formats.ra2 import read_template
+from mandora.datasets.film_files import FoundStudies, Problem, StudyFiles, find_studies
+from mandora.datasets.formats.ra2.tables import read_template
 from mandora.model.bundle import Bundle
 from mandora.outputs.writer import ResultWriter
 from mandora.scoring.assembly import Rejected, ScoredStudy
@@ -49,7 +49,7 @@ def score_films(
 
     Args:
         inputs: film files, and folders that are searched two levels deep, see
-            :func:`~mandora.datasets.folder.find_studies`.
+            :func:`~mandora.datasets.film_files.find_studies`.
         out: folder for the results, see :class:`~mandora.outputs.writer.ResultWriter`.
         bundle: the model.
         template: CSV file whose columns ``scores.csv`` gets.

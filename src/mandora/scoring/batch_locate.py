@@ -14,7 +14,7 @@ from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, make_output_folder, paths_of
 from mandora.core.records import Reason
-from mandora.datasets.folder import FilmFile, Problem, find_films
+from mandora.datasets.film_files import FilmFile, Problem, find_films
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.bundle import Bundle
@@ -48,7 +48,7 @@ def locate_films(
 
     Args:
         films: films, each of one hand or foot, and folders that are searched two levels
-            deep, see :func:`~mandora.datasets.folder.find_films`.
+            deep, see :func:`~mandora.datasets.film_files.find_films`.
         out: the CSV file; whole after each film.
         bundle: the model.
         threads: processor threads.

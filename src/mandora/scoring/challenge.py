@@ -18,8 +18,8 @@ from mandora.core.csv_text import Unescaped, csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, make_output_folder
 from mandora.core.totals import ra2_totals
-from mandora.datasets.folder import StudyFiles, find_studies
-from mandora.datasets.formats.ra2 import Template, format_row, read_template
+from mandora.datasets.film_files import StudyFiles, find_studies
+from mandora.datasets.formats.ra2.tables import Template, format_row, read_template
 from mandora.model.bundle import Bundle
 from mandora.outputs.row_file import RowFile
 from mandora.scoring.batch import rejected_films

@@ -11,7 +11,7 @@ from typing import Any
 
 from mandora.core.files import AnyPath
 from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, Status, StudyResult, Total
-from mandora.datasets.folder import Problem
+from mandora.datasets.film_files import Problem
 from mandora.model.bundle import Bundle
 
 Progress = Callable[[int, int], None]

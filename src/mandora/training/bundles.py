@@ -20,6 +20,7 @@ from mandora.core.settings import (
     TrainSymmetrySettings,
     preset,
 )
+from mandora.locate.template import limb_template
 from mandora.model.bundle import CARD, Bundle, BundleInfo, Licence, write_bundle
 from mandora.model.contract import (
     SYMMETRY_FILE,
@@ -29,7 +30,6 @@ from mandora.model.contract import (
     SymmetryContract,
     model_files,
 )
-from mandora.simulate.cohort.patients import mean_shape
 from mandora.training.runs import DATA_FILE, RESULT_FILE, SIMULATED, changed_settings, further_data
 
 PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
@@ -81,7 +81,7 @@ def locate_contract(settings: LocateSettings) -> LocateContract:
     Raises:
         ValueError: if they cannot be used for scoring.
     """
-    template = {limb: tuple((float(x), float(y)) for x, y in mean_shape(limb)) for limb in Limb}
+    template = {limb: tuple((float(x), float(y)) for x, y in limb_template(limb)) for limb in Limb}
     return LocateContract.of(settings, template)
 
 

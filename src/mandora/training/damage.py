@@ -20,7 +20,7 @@ from mandora.damage.network import landmark_maxima
 from mandora.damage.patches import half_window_px, window_box
 from mandora.damage.scorer import network_landmark, site_at
 from mandora.images.channels import FilmStatistics, background, sample_box
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 from mandora.training.augment import (
     Change,
     as_batch,
@@ -164,7 +164,7 @@ def _windows(
     places = [i for i in range(len(film.landmarks)) if i not in boxes]
     by_limb = settings.window == "limb"
     marked = [i for i in places if np.isfinite(film.landmarks[i]).all()]
-    unit = limb_size(film.landmarks, mean_shape(limb)) if by_limb and marked else None
+    unit = limb_size(film.landmarks, limb_template(limb)) if by_limb and marked else None
     half = half_window_px(settings, (height, width), unit) if marked else 0.0
     for i in marked:
         centre, size = film.landmarks[i], 1.0

@@ -31,7 +31,8 @@ from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.patches import Patch, cut_patches, window_box
 from mandora.damage.scorer import PatchRule, network_input, network_landmark
 from mandora.locate.published import FilmRule
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.locate.template import limb_template
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
 from mandora.symmetry.forest import JointForest
@@ -321,7 +322,7 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        half_px = rule.half_px(film.pixels.shape, limb_size(film.landmarks, mean_shape(limb)))
+        half_px = rule.half_px(film.pixels.shape, limb_size(film.landmarks, limb_template(limb)))
         boxes = {
             i: window_box(limb, i, film.landmarks[i], half_px, rule.enlarged)
             for i in (LANDMARK_INDEX[limb][name] for name in UNIT_ENDS[limb])

@@ -21,9 +21,8 @@ from mandora.datasets.check.data_set import CheckReport, check_dataset
 from mandora.datasets.check.films import look_at, seems_mirrored
 from mandora.datasets.check.scores import look_at_scores
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.findings import Finding, Severity
+from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.outlines import Outline
-from mandora.datasets.tables import Report
 from mandora.simulate.cohort.cohort import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 

@@ -22,9 +22,8 @@ from mandora.datasets.check.films import FilmLook, look_at
 from mandora.datasets.check.near_duplicates import near_duplicates
 from mandora.datasets.check.scores import look_at_scores, relative
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.findings import Finding, Severity
+from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.layouts import layout_of, read_dataset
-from mandora.datasets.tables import Report
 
 _UNUSABLE = ("not-there", "layout-unknown")
 

@@ -14,8 +14,8 @@ from mandora.core.anatomy import RA2_ID, TARGETS, Damage, Limb, Side, Slot, targ
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
 from mandora.datasets.dataset import Dataset
-from mandora.datasets.formats.ra2_folder import TRAINING_CSV
-from mandora.datasets.tables import Report
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV
 
 FEW_DAMAGED = 50
 """So many damaged joints of a limb are the least that a kind of damage can be learnt from."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mandora.core.anatomy import SLOTS
 from mandora.core.errors import InputError
-from mandora.datasets.formats.ra2 import read_scores
+from mandora.datasets.formats.ra2.tables import read_scores
 
 EXAMPLE = "EXAMPLE"
 """The patient's id."""

@@ -19,7 +19,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import temporary_path, write_atomically
 from mandora.core.parallel.workers import in_order
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.formats.coco_writer import CocoWriter
+from mandora.datasets.formats.coco import CocoWriter
 from mandora.simulate.cohort.patient_files import (
     MASKS,
     PAIRS_FOLDER,

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mandora.core.anatomy import (
-    LANDMARK_INDEX,
     RA2_ID,
     RA2_TOTALS,
     SLOTS,
     TARGETS,
-    UNIT_ENDS,
     Damage,
     JointGroup,
     Limb,
@@ -243,23 +241,3 @@ def bone_names(limb: Limb) -> tuple[str, ...]:
     rng = np.random.default_rng(0)
     skeleton = BUILD[limb](Traits(), {}, rng, rng)
     return tuple(bone.name for bone in skeleton.bones if bone.anatomical)
-
-
-@cache
-def mean_shape(limb: Limb) -> NDArray[np.float64]:
-    """(N, 2) mean of the landmarks of a simulated left limb, centred, in units of its size.
-
-    It is 1 from MCP2 to MCP5, or MTP1 to MTP5; four decimals, as bundles state it.
-    Read-only: it takes seconds to make, and all callers share it.
-    """
-    shapes = []
-    for index in range(200):
-        rng = np.random.default_rng([index, _SHAPE])
-        skeleton = BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
-        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.unit)
-    mean = np.mean(shapes, axis=0)
-    # the mean of shapes of size 1 is a little smaller
-    first, last = (mean[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
-    shape = np.asarray(mean / np.linalg.norm(first - last)).round(4)
-    shape.flags.writeable = False
-    return shape

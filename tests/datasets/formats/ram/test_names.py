@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mandora.core.anatomy import Side
-from mandora.datasets.formats.ram_names import (
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ram.names import (
     SITES,
     W600_KEYS,
     files_named,
@@ -17,7 +18,6 @@ from mandora.datasets.formats.ram_names import (
     patients_of,
     study_and_side,
 )
-from mandora.datasets.tables import Report
 
 WriteTable = Callable[..., Path]
 

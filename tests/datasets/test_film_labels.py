@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb, Slot
-from mandora.datasets.annotations import FilmLabels, files_in, no_landmarks
 from mandora.datasets.dataset import DatasetFilm
+from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.outlines import Outline
-from mandora.datasets.polygons import labelme_document
-from mandora.datasets.tables import Report
 
 WriteTable = Callable[..., Path]
 MCP2 = LANDMARK_INDEX[Limb.HAND]["mcp2"]
@@ -187,7 +187,7 @@ def test_labelme_gives_spaces_joints_and_size(tmp_path: Path) -> None:
     labels.add_file(labelme(tmp_path / "x.json", landmarks={"hand-mcp2": (4.0, 5.0)}))
     (film,) = labels.labelled()
     assert isinstance(film.spaces, tuple)
-    assert np.allclose(film.spaces[0].landmarks, TRIANGLE)
+    assert np.allclose(film.spaces[0].points, TRIANGLE)
     assert (film.erosions, film.label_size) == (None, (30, 20))
     assert place(labels) == [4, 5]
 
@@ -203,14 +203,14 @@ def test_labelme_is_named_after_its_film_if_the_picture_is_not(tmp_path: Path) -
 def test_cvat(tmp_path: Path) -> None:
     labels = labels_of(tmp_path, "P1-LH.png")
     shapes = (
-        '<polygon label="hand-mcp2" landmarks="2.5,2.5;8.5,2.5;2.5,8.5"/>'
-        '<landmarks label="hand-mcp3" landmarks="4.5,5.5"/>'
+        '<polygon label="hand-mcp2" points="2.5,2.5;8.5,2.5;2.5,8.5"/>'
+        '<points label="hand-mcp3" points="4.5,5.5"/>'
     )
     labels.add_file(cvat(tmp_path / "annotations.xml", "task/P1-LH.png", shapes))
     (film,) = labels.labelled()
     assert codes(labels) == []
     assert isinstance(film.spaces, tuple)
-    assert np.allclose(film.spaces[0].landmarks, TRIANGLE)
+    assert np.allclose(film.spaces[0].points, TRIANGLE)
     assert place(labels, 0, MCP2 + 1) == [4, 5]
     assert film.label_size == (30, 20)
 
@@ -221,7 +221,7 @@ def test_coco(tmp_path: Path) -> None:
     assert codes(labels) == [("film-unknown", None)]
     for film in labels.labelled():
         assert isinstance(film.spaces, tuple)
-        assert np.allclose(film.spaces[0].landmarks, TRIANGLE)
+        assert np.allclose(film.spaces[0].points, TRIANGLE)
         assert film.label_size == (30, 20)
 
 

@@ -1,20 +1,35 @@
+"""RA2's tables: columns are found by name, whatever their order, and every fault is told."""
+
 from __future__ import annotations
 
 import csv
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandora.core.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGETS, target
-from mandora.datasets.formats.ra2 import Template, format_row, number_of, read_scores, read_template
+from mandora.core.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGET_INDEX, TARGETS, target
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ra2.tables import (
+    Template,
+    format_row,
+    read_patient_scores,
+    read_scores,
+    read_template,
+)
 
+WriteTable = Callable[..., Path]
 SWAPPED = list(RA2_COLUMNS)
 _a, _b = SWAPPED.index("LF_mtp_J__ip"), SWAPPED.index("RF_mtp_J__ip")
 SWAPPED[_a], SWAPPED[_b] = SWAPPED[_b], SWAPPED[_a]
+
+
+def codes(report: Report) -> list[tuple[str, int | None]]:
+    return [(f.code, f.row) for f in report.findings]
 
 
 def write(
@@ -34,7 +49,7 @@ def full_row(patient: str = "P1") -> dict[str, object]:
 
 
 def problems(path: Path) -> str:
-    with pytest.raises(ValueError, match="to mend") as caught:
+    with pytest.raises(ValueError, match=r"t\.csv: ") as caught:
         read_scores(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -79,15 +94,15 @@ def test_every_problem_is_listed_with_row_and_column(tmp_path: Path) -> None:
     message = problems(path)
     for part in (
         "column 'LH_mcp_X__9'",
-        "row 2, column LH_mcp_E__1: 6 is outside 0…5; correct it or leave the cell blank",
-        "row 2, column Overall_Tol: 449 is outside 0…448; correct it or leave the cell blank",
-        "row 3, column LH_mcp_E__1: 'x' is no number",
-        "row 3, column LH_mcp_J__1: -1 is outside 0…4; correct it or leave the cell blank",
-        "row 4, column Patient_ID: 'P1' is in row 2",
-        "row 5, column Patient_ID: is blank",
+        "row 2: column LH_mcp_E__1: 6 is outside 0…5; correct it or leave the cell blank",
+        "row 2: column Overall_Tol: 449 is outside 0…448; correct it or leave the cell blank",
+        "row 3: column LH_mcp_E__1: 'x' is no number",
+        "row 3: column LH_mcp_J__1: -1 is outside 0…4; correct it or leave the cell blank",
+        "row 4: patient 'P1' is in row 2 already",
+        "row 5: column Patient_ID is blank",
         "row 6: has 2 cells",
-        "row 7, column LH_mcp_E__1: 'nan' is no number",
-        "row 7, column LH_mcp_J__1: 1e1 is outside",
+        "row 7: column LH_mcp_E__1: 'nan' is no number",
+        "row 7: column LH_mcp_J__1: 1e1 is outside",
     ):
         assert part in message
     assert "10 problems" in message
@@ -140,10 +155,13 @@ def test_a_template_may_hold_anything_in_its_cells(tmp_path: Path) -> None:
 def test_templates_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "template.csv"
     path.write_text("Overall_Tol,LH_mcp_E__17\n1,1\n")
-    with pytest.raises(ValueError, match=r"(?s)Patient_ID is missing.*LH_mcp_E__17"):
+    with pytest.raises(ValueError, match=r"row 1: column Patient_ID is missing; add it"):
+        read_template(path)
+    path.write_text("Patient_ID,LH_mcp_E__17\nP1,1\n")
+    with pytest.raises(ValueError, match="column 'LH_mcp_E__17' is not known here"):
         read_template(path)
     path.write_text("Patient_ID,Overall_Tol\nP1,\nP1,\n")
-    with pytest.raises(ValueError, match="row 3, column Patient_ID"):
+    with pytest.raises(ValueError, match="patient 'P1' is in row 2 already"):
         read_template(path)
 
 
@@ -183,7 +201,32 @@ def test_what_is_written_is_read_back(
         assert math.isnan(value) if expected is None else abs(value - expected) <= 5.1e-5
 
 
-def test_numbers_in_range() -> None:
-    assert [number_of(c, 5) for c in ("0", "5", "2.5", "+1", ".5", "1e0")] == [0, 5, 2.5, 1, 0.5, 1]
-    assert number_of("5.01", 5) == "5.01 is outside 0…5; correct it or leave the cell blank"
-    assert math.isnan(float(number_of("", 5)))
+def test_every_fault_has_its_row_and_the_rest_is_read(
+    tmp_path: Path, write_table: WriteTable
+) -> None:
+    path = write_table(
+        tmp_path / "t.csv",
+        "Patient_ID,LH_mcp_E__1,LH_mcp_J__1,Overall_Tol",
+        "P1,6,4,", "P2,x,1,449", ",1,1,", "P1,1,1,", "P3,2.5,1,",
+    )  # fmt: skip
+    report = Report(tmp_path)
+    scores, lines = read_patient_scores(path, report)
+    assert sorted(codes(report), key=lambda c: c[1] or 0) == [
+        ("score-out-of-range", 2), ("score-not-a-number", 3), ("score-out-of-range", 3),
+        ("patient-blank", 4), ("patient-repeated", 5),
+    ]  # fmt: skip
+    assert any("LH_mcp_E__1: 6 is outside 0…5" in f.message for f in report.findings)
+    assert lines == {"P1": 2, "P2": 3, "P3": 6}
+    assert math.isnan(scores["P1"][TARGET_INDEX["LH-mcp1:erosion"]]), "a bad cell is missing"
+    assert scores["P1"][TARGET_INDEX["LH-mcp1:narrowing"]] == 4
+    assert scores["P3"][TARGET_INDEX["LH-mcp1:erosion"]] == 2.5
+
+
+def test_totals_are_compared_with_the_joints(tmp_path: Path, write_table: WriteTable) -> None:
+    columns = [c for c in RA2_COLUMNS if c not in ("Overall_erosion", "Overall_narrowing")]
+    rows = [[p, total, *([0] * 85), 3] for p, total in (("P1", 3), ("P2", 4), ("P3", ""))]
+    rows.append(["P4", 9, *([0] * 85), ""])  # a joint is missing: there is no sum to compare with
+    report = Report(tmp_path)
+    read_patient_scores(write_table(tmp_path / "t.csv", columns, *rows), report)
+    assert codes(report) == [("total-differs", 3)]
+    assert "says 4, the joints add up to 3" in report.findings[0].message

@@ -8,8 +8,9 @@ from pathlib import Path, PureWindowsPath
 
 from mandora.core.anatomy import FAMILIES, Damage, Limb, Side, Site
 from mandora.core.errors import InputError
-from mandora.datasets.sheets import read_sheet
-from mandora.datasets.tables import Report, read_table
+from mandora.datasets.findings import Report
+from mandora.datasets.tables import read_table
+from mandora.datasets.xlsx import read_sheet
 
 DEPTH = 4
 """Levels below the given folder in which files are looked for."""

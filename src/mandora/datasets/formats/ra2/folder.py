@@ -12,19 +12,24 @@ from mandora.core.anatomy import SLOTS
 from mandora.core.errors import InputError
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
-from mandora.datasets.annotations import FilmLabels, files_in, no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
-from mandora.datasets.folder import LABEL_FOLDERS, find_studies, natural_key
+from mandora.datasets.film_files import LABEL_FOLDERS, find_studies, natural_key
+from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ra2.tables import read_patient_scores
+from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import (
     OFFICIAL,
-    read_patient_scores,
     read_target_scores,
     with_weights,
 )
-from mandora.datasets.tables import Report
 
 TRAINING_CSV = "training.csv"
 _KINDS = ("spaces", "erosions")
+_FILE_FOLDERS = ("labelme", "annotations", "cvat")  # of files of annotation tools
+_FILES = (
+    "coco.json", "coco-erosions.json", "annotations.xml", "annotations-erosions.xml",
+)  # fmt: skip
 # Folders of labels and results: their pictures are named like films, and are none.
 _NO_FILMS = LABEL_FOLDERS | {"truth", "bones", "pairs", "results", "overlays", "reports"}
 _NO_FILM_SUFFIXES = frozenset(
@@ -144,15 +149,10 @@ def _add_labels(folder: Path, labels: FilmLabels) -> None:
         beside = film.path.with_suffix(".json")  # where LabelMe puts it
         if beside.is_file():
             labels.add_file(beside, film=index)
-    for path in (
-        *files_in(folder / "labelme", (".json",)),
-        *files_in(folder / "annotations", (".json", ".xml")),
-        *files_in(folder / "cvat", (".xml",)),
-        *(folder / f"{name}.json" for name in ("coco", "coco-erosions")),
-        *(folder / f"{name}.xml" for name in ("annotations", "annotations-erosions")),
-    ):
-        if path.is_file():
-            labels.add_file(path, "erosions" if path.stem.endswith("erosions") else "spaces")
+    files = [path for name in _FILE_FOLDERS for path in files_in(folder / name, LABEL_SUFFIXES)]
+    files += [folder / name for name in _FILES if (folder / name).is_file()]
+    for path in files:
+        labels.add_file(path, "erosions" if path.stem.endswith("erosions") else "spaces")
 
 
 def _readers(

@@ -26,11 +26,12 @@ from typing import Any
 
 from mandora.core.anatomy import TARGET_INDEX, Limb, Side, Slot
 from mandora.core.inputs import read_text
-from mandora.datasets.annotations import no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores
-from mandora.datasets.folder import natural_key
-from mandora.datasets.formats.ram_hands import read_hands
-from mandora.datasets.formats.ram_names import (
+from mandora.datasets.film_files import natural_key
+from mandora.datasets.film_labels import no_landmarks
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ram.hands import read_hands
+from mandora.datasets.formats.ram.names import (
     SITES,
     W600_KEYS,
     files_named,
@@ -39,7 +40,6 @@ from mandora.datasets.formats.ram_names import (
     study_and_side,
 )
 from mandora.datasets.score_tables import unknown_scores, with_weights
-from mandora.datasets.tables import Report
 
 RAM_LAYOUTS = ("ram-h1200", "ram-w600")
 _SCORE_FILES = {

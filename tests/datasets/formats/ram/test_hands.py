@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.findings import Finding, Severity
-from mandora.datasets.formats.ram_hands import regions, unpacked
 from mandora.datasets.layouts import read_dataset
 
 WriteFilm = Callable[..., Path]
@@ -139,47 +136,11 @@ def test_a_missing_film_and_one_of_another_size(ram: Path, write_film: WriteFilm
     assert (dataset.films, finding.code) == ((), "film-missing")
 
 
-# --- run lengths ----------------------------------------------------------------------------
-
-
 def run_lengths(mask: np.ndarray) -> list[int]:
     """Column by column, the first run being background."""
     flat = np.concatenate([[0], mask.T.ravel()])
     changes = np.flatnonzero(np.diff(flat) != 0)
     return np.diff([0, *changes, mask.size]).tolist()
-
-
-def pack(counts: list[int]) -> str:
-    """COCO's ``rleToString``: differences to the run before the last, five bits a character."""
-    text = ""
-    for i, count in enumerate(counts):
-        value, more = count - (counts[i - 2] if i > 2 else 0), True
-        while more:
-            bits = value & 0x1F
-            value >>= 5
-            more = value != -1 if bits & 0x10 else value != 0
-            text += chr((bits | 0x20 if more else bits) + 48)
-    return text
-
-
-@given(st.lists(st.integers(0, 5000), max_size=20))
-def test_packed_run_lengths_are_unpacked(counts: list[int]) -> None:
-    assert unpacked(pack(counts)) == counts
-
-
-def test_regions_of_run_lengths_and_polygons() -> None:
-    mask = np.zeros((9, 9), np.uint8)
-    mask[2:5, 2:5] = 1
-    counts = run_lengths(mask)
-    assert counts == [20, 3, 6, 3, 6, 3, 40]
-    for segmentation in ({"counts": counts}, {"counts": pack(counts)}):
-        (outline,) = regions(segmentation, (9, 9))
-        assert np.allclose(outline.min(axis=0), [2, 2], atol=0.51)
-        assert np.allclose(outline.max(axis=0), [4, 4], atol=0.51)
-    (polygon,) = regions([[2, 2, 5, 2, 5, 5], [1, 1]], (9, 9))
-    assert polygon.tolist() == [[1.5, 1.5], [4.5, 1.5], [4.5, 4.5]]
-    for nothing in ([], None, {"counts": [81]}, {"counts": []}, {"counts": [3, 0, 78]}):
-        assert list(regions(nothing, (9, 9))) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mandora.datasets.sheets import read_sheet
+from mandora.datasets.xlsx import read_sheet
 
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
-from mandora.datasets.polygons import Outline, site_name
+from mandora.datasets.outlines import Outline, site_name
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.raster import LABEL_MODES
 from mandora.images.read import read_labels

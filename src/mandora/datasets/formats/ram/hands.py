@@ -8,8 +8,7 @@ an erosion belongs to the nearest joint that has an erosion score. Bone masks ar
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, Limb
-from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import read_text
 from mandora.datasets.dataset import DatasetFilm
-from mandora.datasets.formats.ram_names import SITES, W600_KEYS, files_named, hand_name
-from mandora.datasets.polygons import Outline, outlines_of, site_name
-from mandora.datasets.tables import Report
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.coco import segmentation_outlines
+from mandora.datasets.formats.ram.names import SITES, W600_KEYS, files_named, hand_name
+from mandora.datasets.outlines import Outline, site_name
 from mandora.images.read import peek_size
 
 _EROSIONS = frozenset({"SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"})
@@ -181,7 +180,7 @@ def _mark(
 ) -> _Mark:
     parts: tuple[NDArray[np.float64], ...] = ()
     if category in _EROSIONS:  # bones would take long, and are not used
-        parts = tuple(regions(record.get("segmentation"), sizes[hand]))
+        parts = tuple(segmentation_outlines(record.get("segmentation"), sizes[hand]))
     return _Mark(hand, category, tuple(float(v) for v in record.get("bbox") or ()), parts)
 
 
@@ -211,65 +210,3 @@ def _outlines(erosions: _Marks, points: Mapping[str, Points]) -> dict[str, tuple
                 landmark = LANDMARKS[Limb.HAND][_ERODED[int(np.nanargmin(apart))]]
                 found[mark.hand].append(Outline(site_name(landmark), part))
     return {hand: tuple(outlines) for hand, outlines in found.items()}
-
-
-def regions(segmentation: Any, size_wh: tuple[int, int]) -> Iterator[NDArray[np.float64]]:
-    """Outlines of a COCO segmentation: polygons, or run lengths (RLE), packed or not.
-
-    Yields:
-        (N, 2) float64, (x, y), px of the picture, pixel centres at whole numbers.
-
-    Raises:
-        ValueError: if it is neither, or run lengths do not fill the picture.
-    """
-    if isinstance(segmentation, list):
-        for flat in segmentation:
-            if len(flat) >= 6:
-                yield np.asarray(flat, dtype=np.float64).reshape(-1, 2) - 0.5
-        return
-    if not isinstance(segmentation, dict):
-        return
-    counts = segmentation.get("counts", [])
-    if isinstance(counts, str):
-        counts = unpacked(counts)
-    width, height = size_wh
-    runs = np.asarray(counts, dtype=np.int64)
-    if (runs < 0).any() or (len(runs) and runs.sum() != width * height):
-        raise InputError(f"run lengths do not fill {width} × {height} px")
-    ends = np.cumsum(runs)
-    starts, stops = ends[:-1][::2], ends[1:][::2]  # the first run is background
-    filled = stops > starts
-    starts, stops = starts[filled], stops[filled]
-    if not len(starts):
-        return
-    left, right = int(starts[0]) // height, math.ceil(int(stops[-1]) / height)
-    window = np.zeros((right - left) * height, np.uint8)  # columns one after the other
-    for start, stop in zip(starts - left * height, stops - left * height, strict=True):
-        window[start:stop] = 1
-    for outline in outlines_of(window.reshape(-1, height).T, Limb.HAND):
-        yield outline.points + np.array([left, 0.0])
-
-
-def unpacked(text: str) -> list[int]:
-    """Run lengths from the text that pycocotools packs them into (its ``rleFrString``).
-
-    Raises:
-        ValueError: if it is no such text.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for char in text:
-        bits = ord(char) - 48
-        if not 0 <= bits < 64:
-            raise InputError(f"{char!r} is not in the alphabet of packed run lengths")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value |= -1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise InputError("packed run lengths end within a number")
-    return counts

@@ -14,11 +14,11 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.dataset import Dataset, DatasetFilm, point_scores
+from mandora.datasets.film_files import LABEL_FOLDERS, find_films, find_studies
 from mandora.datasets.findings import Finding, Severity
-from mandora.datasets.folder import LABEL_FOLDERS, find_films, find_studies
+from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.layouts import open_dataset, read_dataset
 from mandora.datasets.outlines import Outline
-from mandora.datasets.polygons import labelme_document
 from mandora.images.read import read_radiograph
 from mandora.simulate.cohort.cohort import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
@@ -68,7 +68,7 @@ def test_without_joints_it_is_a_data_set_all_the_same(ra2: Path) -> None:
     assert codes(findings) == []
     assert dataset.patients == ("P1", "P2")
     assert [f.name for f in dataset.films] == ["P1-LH.png", "P1-RH.png", "P2-LH.png"]
-    assert all(np.isnan(f.points).all() and f.spaces is None for f in dataset.films)
+    assert all(np.isnan(f.landmarks).all() and f.spaces is None for f in dataset.films)
     assert [dataset.official[p][TARGET_INDEX[MCP1]] for p in dataset.patients] == [2, 0]
     assert (dataset.readers, dataset.weights) == ({}, {})
     assert open_dataset(ra2).layout == "ra2"
@@ -113,9 +113,9 @@ def test_joints_of_mandora_locate_beside_the_films(ra2: Path, write_table: Write
     write_table(ra2 / "joints.csv", "film,limb,side,site,x,y,confidence", *rows)
     dataset, findings = read(ra2)
     assert codes(findings) == []
-    points = film(dataset, "P1-LH.png").points
+    points = film(dataset, "P1-LH.png").landmarks
     assert points.tolist() == [[10.25 + i, 20.5 + i] for i in range(21)]
-    assert np.isnan(film(dataset, "P1-RH.png").points).all()
+    assert np.isnan(film(dataset, "P1-RH.png").landmarks).all()
 
 
 def test_every_place_of_labels(ra2: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_simulated_cohort_trains_at_once(simulated: Path) -> None:
     assert (len(dataset.films), len(dataset.patients)) == (4, 1)
     for one in dataset.films:
         truth = simulate_film(draw_patient(6, 0), one.slot, pixels_per_mm=2)
-        assert np.abs(one.points - truth.points).max() <= 0.0051, "two decimals"
+        assert np.abs(one.landmarks - truth.landmarks).max() <= 0.0051, "two decimals"
         shape = read_radiograph(one.path).shape
         for labels, true in (
             (one.space_map(shape), truth.spaces), (one.erosion_map(shape), truth.erosions)
@@ -225,7 +225,7 @@ def test_a_later_visit_is_a_data_set_of_its_own(simulated: Path) -> None:
     dataset, findings = read(simulated / "visit-2")
     assert codes(findings) == []
     assert len(dataset.films) == 4
-    assert all(np.isfinite(f.points).all() and f.spaces is not None for f in dataset.films)
+    assert all(np.isfinite(f.landmarks).all() and f.spaces is not None for f in dataset.films)
 
 
 def test_films_of_both_hands_are_passed_over(
@@ -243,7 +243,10 @@ def test_films_of_both_hands_are_passed_over(
     dataset, findings = read(ra2)
     assert codes(findings) == []
     assert len(dataset.films) == 3
-    assert film(dataset, "P1-LH.png").points[LANDMARK_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
+    assert film(dataset, "P1-LH.png").landmarks[LANDMARK_INDEX[Limb.HAND]["mcp2"]].tolist() == [
+        1,
+        2,
+    ]
 
 
 def test_own_joints_win_over_the_truth(
@@ -254,5 +257,5 @@ def test_own_joints_win_over_the_truth(
     write_table(tmp_path / "c" / "joints.csv", "film,site,x,y", f"{name},mcp2,1,2")
     dataset, findings = read(tmp_path / "c")
     assert codes(findings) == [("joint-differs", "truth/joints.csv", None)]
-    assert dataset.films[0].points[LANDMARK_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
-    assert np.isfinite(dataset.films[0].points).all(), "the others are still the truth's"
+    assert dataset.films[0].landmarks[LANDMARK_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
+    assert np.isfinite(dataset.films[0].landmarks).all(), "the others are still the truth's"

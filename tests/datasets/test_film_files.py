@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mandora.core.anatomy import SLOTS, Slot
 from mandora.core.records import Reason
-from mandora.datasets.folder import find_films, find_studies, natural_key, study_id_fault
+from mandora.datasets.film_files import find_films, find_studies, natural_key, study_id_fault
 
 LH, RH, LF, RF = SLOTS
 

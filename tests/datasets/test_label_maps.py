@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mandora.core.anatomy import Limb
-from mandora.datasets.masks import fill_outlines, read_label_map
+from mandora.datasets.label_maps import fill_outlines, read_label_map
 from mandora.datasets.outlines import Outline, outlines_of
 from mandora.images.read import peek_size
 

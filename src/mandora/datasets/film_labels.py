@@ -6,7 +6,6 @@ counts. Joints in a table win over those in files of annotation tools, label map
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,11 +16,14 @@ import numpy as np
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
-from mandora.core.inputs import is_regular, listed, read_text
+from mandora.core.inputs import is_regular, listed
 from mandora.datasets.dataset import DatasetFilm
-from mandora.datasets.folder import natural_key
-from mandora.datasets.polygons import LabelledFilm, Outline, read_coco, read_cvat, read_labelme
-from mandora.datasets.tables import Report, Row, read_table
+from mandora.datasets.film_files import natural_key
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.labelled_film import LabelledFilm
+from mandora.datasets.label_files import LABEL_SUFFIXES, read_label_file
+from mandora.datasets.outlines import Outline
+from mandora.datasets.tables import Row, read_table
 
 JOINT_COLUMNS = ("film", "site", "x", "y")
 _SAME_PX = 1.0  # joints that two files place this close are the same
@@ -206,7 +208,7 @@ class FilmLabels:
     def _read(self, path: Path) -> list[LabelledFilm] | None:
         if path not in self._files:
             try:
-                self._files[path] = _labelled(path)
+                self._files[path] = read_label_file(path)
             except (OSError, InputError) as error:
                 self._files[path] = None
                 self._report.not_read("labels-unreadable", path, error)
@@ -214,7 +216,7 @@ class FilmLabels:
 
     def _take(self, path: Path, item: LabelledFilm, at: int, kind: str) -> None:
         slot, labels = self.films[at].slot, self._labels[at]
-        sites = {o.site for o in item.outlines} | set(item.points)
+        sites = {o.site for o in item.outlines} | set(item.landmarks)
         wrong = sorted(s for s in sites if not s.startswith(f"{slot.limb}-"))
         if wrong:
             fault = (
@@ -230,7 +232,7 @@ class FilmLabels:
         labels.size = labels.size or size
         if item.outlines:
             labels.outlines.setdefault(kind, []).extend(item.outlines)
-        for site, place in item.points.items():
+        for site, place in item.landmarks.items():
             index = _landmark_index(site, slot)
             if index is not None:
                 self._mark(at, index, place, path)
@@ -244,7 +246,7 @@ class FilmLabels:
             quiet: say nothing of films that are not in the data set.
         """
         strangers: dict[str, int | None] = {}
-        for path in files_in(folder, (".png", ".json")):
+        for path in files_in(folder, (".png", *LABEL_SUFFIXES)):
             film = self.find(path.stem)
             if film is None:
                 strangers[path.name] = None
@@ -299,34 +301,6 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
         if path.suffix.lower() in wanted and not path.name.startswith(".") and is_regular(path)
     ]
     return sorted(found, key=lambda path: natural_key(path.name))
-
-
-def _labelled(path: Path) -> list[LabelledFilm]:
-    """The films of a file of an annotation tool.
-
-    Raises:
-        ValueError: if the reader of its format refuses it.
-    """
-    if path.suffix.lower() == ".xml":
-        return read_cvat(path)
-    try:
-        data = json.loads(read_text(path, "utf-8-sig"))
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON; give a LabelMe or COCO file") from error
-    if isinstance(data, dict) and "shapes" in data:
-        return [read_labelme(path)]
-    outlines = read_coco(path)
-    sizes = {
-        image["file_name"]: (image.get("width"), image.get("height")) for image in data["images"]
-    }
-    films = []
-    for name, found in outlines.items():
-        width, height = sizes[name]
-        whole = isinstance(width, int) and isinstance(height, int)
-        films.append(LabelledFilm(name, (width, height) if whole else (0, 0), found, {}))
-    return films
 
 
 def _wrong_limb(row: Row, slot: Slot) -> str | None:
