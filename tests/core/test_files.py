@@ -114,7 +114,6 @@ ALLOWED = {
         "_fill: np.lib.format.open_memmap", "_remove_leftovers: open", "_unfinished: open",
     },
     "training/export.py": {"export_forest: forest.save"},
-    "training/quantise.py": {"quantise: shutil.copyfile"},
     # grow by lines: a torn last one is taken back, or left out when they are read
     "outputs/row_file.py": {"__init__: path.open"},
     "core/parallel/journal.py": {"__init__: self._path.open"},

@@ -31,9 +31,10 @@ from torch import Tensor, nn
 from mandora.damage.network import DamageOutput, build_damage_net
 from mandora.training import damage, loop
 from mandora.training.cache import Arrays, Prepared
-from mandora.training.damage import DamageTask, Family, prepare_patches, stored_px
+from mandora.training.damage import DamageTask, Family
 from mandora.training.films import TrainingFilm
 from mandora.training.loop import fit
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes
 from mandora.training.task import Draw
 
@@ -495,10 +496,10 @@ class Says(nn.Module):
         self.mask = nn.Parameter(torch.zeros(9, 1, PATCH, PATCH))
         self.seen: list[Tensor] = []
 
-    def forward(self, seen: Tensor, landmarks: Tensor, with_logits: bool = False) -> object:
+    def forward(self, seen: Tensor, landmarks: Tensor) -> object:
         self.seen.append(seen)
         scores, mask = self.table[landmarks], self.mask[: len(landmarks)]
-        return DamageOutput(mask, scores, scores) if with_logits else (mask, scores)
+        return DamageOutput(mask, scores, scores)
 
 
 def foot(landmark: int) -> int:
@@ -635,9 +636,9 @@ def test_seven_channels_are_those_of_scoring(tmp_path: Path) -> None:
         patch.pixels
         for film in films.films
         for patch in cut_patches(
-            film.pixels, FOOT,
+            seven, film.pixels, FOOT,
             {MTP1: Box.around((60, 60.3), 24), MTP2: Box.around((99.5, 59.5), 16)},
-            PATCH, mirrored=False, channels=7, patch_range=255,
+            mirrored=False,
         )
     ])  # fmt: skip
     assert expected.shape == (4, 7, PATCH, PATCH)

@@ -21,8 +21,8 @@ from mandora.images.read import read_radiograph
 from mandora.locate.template import limb_template
 from mandora.metrics import Floats
 from mandora.reproduce.gathered import Arrays
-from mandora.scoring.assembly import FilmResult, failed_film
 from mandora.scoring.failures import why_failed
+from mandora.scoring.film import FilmResult, failed_film
 from mandora.scoring.pipeline import Pipeline
 
 MOST_LANDMARKS = max(len(points) for points in LANDMARKS.values())

@@ -17,9 +17,8 @@ from mandora.datasets.film_files import FoundStudies, Problem, StudyFiles, find_
 from mandora.datasets.formats.ra2.tables import read_template
 from mandora.model.bundle import Bundle
 from mandora.outputs.writer import ResultWriter
-from mandora.scoring.assembly import Rejected, ScoredStudy
 from mandora.scoring.failures import why_failed
-from mandora.scoring.pipeline import Pipeline
+from mandora.scoring.pipeline import Pipeline, Rejected, ScoredStudy
 from mandora.scoring.summary import (
     PatientSummary,
     Progress,

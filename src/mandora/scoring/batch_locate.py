@@ -109,10 +109,10 @@ def _locate_film(
         time.monotonic() - start,
     )  # fmt: skip
     if np.isfinite(found.landmarks).any():
-        return _landmark_rows(film.name, side or found.view.side, found), None
+        return _landmark_rows(film.name, side or found.orientation.side, found), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
     # rows without positions need to know whose landmarks they are
-    rows = _landmark_rows(film.name, side or found.view.side, found) if limb else ""
+    rows = _landmark_rows(film.name, side or found.orientation.side, found) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -180,12 +180,12 @@ def _timed(stages: Stages, clock: _Clock) -> Stages:
     def timed(name: str, stage: Any, method: str) -> Any:
         return _Timed(clock, name, stage, method)
 
-    return Stages(
-        {limb: timed("locate", locator, "locate") for limb, locator in stages.locators.items()},
-        timed("damage", stages.scorer, "score"),
-        stages.forest and timed("trees", stages.forest, "predict"),
-        stages.blend,
-        stages.searches,
+    locators = {limb: timed("locate", one, "locate") for limb, one in stages.locators.items()}
+    return replace(
+        stages,
+        locators=locators,
+        scorer=timed("damage", stages.scorer, "score"),
+        forest=stages.forest and timed("trees", stages.forest, "predict"),
     )
 
 
