@@ -19,8 +19,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import RA2_COLUMNS, SLOTS
+from mandora.core.anatomy import (
+    SLOTS,
+)
 from mandora.core.csv_text import unescape_formula
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
 from mandora.images import decoder

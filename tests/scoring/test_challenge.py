@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import RA2_COLUMNS, RA2_TOTALS
+from mandora.core.ra2 import RA2_COLUMNS, RA2_TOTALS
 from mandora.scoring.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]

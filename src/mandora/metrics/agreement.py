@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from mandora.core.anatomy import (
-    RA2_TOTALS,
     SITES,
     TARGET_INDEX,
     Damage,
@@ -27,6 +26,7 @@ from mandora.core.anatomy import (
     Target,
 )
 from mandora.core.errors import InputError
+from mandora.core.ra2 import RA2_TOTALS
 from mandora.core.totals import sum_scores
 from mandora.metrics import Floats, Number, Table, same_shape, score_table
 from mandora.metrics.joints import CALLED, CONSTANT, SYMMETRIC, by_family, measure

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mandora.core.anatomy import RA2_COLUMNS
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import JointScore, Reason, Status, StudyResult
 from mandora.datasets.formats.ra2.tables import Template, format_row
 from mandora.outputs.row_file import RowFile

@@ -108,7 +108,7 @@ def totals(
             less of the joints was seen.
 
     Returns:
-        One for each of ``anatomy.RA2_TOTALS``, in that order.
+        One for each of ``ra2.RA2_TOTALS``, in that order.
     """
     made = []
     values = [math.nan if s.score is None else s.score for s in scores]
