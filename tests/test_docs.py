@@ -12,12 +12,7 @@ from typing import Any
 import pytest
 
 import mandora
-from mandora.core.anatomy import (
-    FAMILIES,
-    Damage,
-    Limb,
-    maximum_total,
-)
+from mandora.core.anatomy import FAMILIES, Damage, Limb, maximum_total
 from mandora.core.ra2 import RA2_COLUMNS
 from mandora.outputs.table import JOINT_COLUMNS
 

@@ -10,15 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import (
-    SITES,
-    TARGETS,
-    Damage,
-    Limb,
-    Side,
-    Site,
-    Target,
-)
+from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Site, Target
 from mandora.metrics import explain
 from mandora.metrics.explain import (
     Contributions,

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mandora.core.anatomy import (
-    TARGETS,
-)
+from mandora.core.anatomy import TARGETS
 from mandora.core.files import OutputError
 from mandora.core.ra2 import RA2_COLUMNS, ra2_column
 from mandora.core.records import Reason

@@ -3,16 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    SITES,
-    TARGETS,
-    Damage,
-    Limb,
-    Side,
-    Target,
-    target,
-)
+from mandora.core.anatomy import FAMILIES, SITES, TARGETS, Damage, Limb, Side, Target, target
 from mandora.symmetry.features import feature_rows, target_values, tree_features
 
 MCP2 = target("LH-mcp2:narrowing").site

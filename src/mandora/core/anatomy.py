@@ -164,8 +164,11 @@ LANDMARK_INDEX: dict[Limb, dict[str, int]] = {
     limb: {p.name: i for i, p in enumerate(points)} for limb, points in LANDMARKS.items()
 }
 
-UNIT_ENDS: dict[Limb, tuple[str, str]] = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
-"""The two landmarks of a limb whose distance is 1 in its mean shape, see ``geometry.limb_size``."""
+LIMB_SIZE_ENDS: dict[Limb, tuple[str, str]] = {
+    Limb.HAND: ("mcp2", "mcp5"),
+    Limb.FOOT: ("mtp1", "mtp5"),
+}
+"""The two landmarks of a limb whose distance is 1 in its template, see ``geometry.limb_size``."""
 
 N_LANDMARKS = sum(len(points) for points in LANDMARKS.values())
 

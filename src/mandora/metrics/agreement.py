@@ -17,14 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from mandora.core.anatomy import (
-    SITES,
-    TARGET_INDEX,
-    Damage,
-    Limb,
-    Side,
-    Target,
-)
+from mandora.core.anatomy import SITES, TARGET_INDEX, Damage, Limb, Side, Target
 from mandora.core.errors import InputError
 from mandora.core.ra2 import RA2_TOTALS
 from mandora.core.totals import sum_scores

@@ -16,12 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    TARGETS,
-    Damage,
-    maximum_total,
-)
+from mandora.core.anatomy import FAMILIES, TARGETS, Damage, maximum_total
 from mandora.core.errors import InputError
 from mandora.core.ra2 import RA2_TOTALS
 from mandora.metrics import GROUPS, Floats, same_shape, score_table

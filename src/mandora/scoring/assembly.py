@@ -9,14 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import (
-    LANDMARKS,
-    TARGETS,
-    Limb,
-    Side,
-    Slot,
-    Target,
-)
+from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot, Target
 from mandora.core.records import (
     JointLocation,
     JointScore,

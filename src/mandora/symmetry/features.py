@@ -14,15 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    SITES,
-    TARGET_INDEX,
-    TARGETS,
-    Side,
-    Site,
-    Target,
-)
+from mandora.core.anatomy import FAMILIES, SITES, TARGET_INDEX, TARGETS, Side, Site, Target
 from mandora.core.errors import InputError
 
 N_SIDES = len(Side)

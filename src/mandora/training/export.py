@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import LANDMARK_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, SITES, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import temporary_path, write_atomically
 from mandora.core.geometry import limb_size
@@ -323,7 +323,7 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
         half_px = settings.half_px(film.pixels.shape, limb_size_px)
         boxes = {
             i: window_box(settings, limb, i, film.landmarks[i], half_px)
-            for i in (LANDMARK_INDEX[limb][name] for name in UNIT_ENDS[limb])
+            for i in (LANDMARK_INDEX[limb][name] for name in LIMB_SIZE_ENDS[limb])
         }
         patches += cut_patches(settings, film.pixels, limb, boxes, mirrored=False)
     landmarks = [network_landmark(patch.limb, patch.landmark) for patch in patches]

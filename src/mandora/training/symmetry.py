@@ -20,13 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from mandora.core.anatomy import (
-    SITES,
-    TARGETS,
-    Side,
-    Site,
-    Target,
-)
+from mandora.core.anatomy import SITES, TARGETS, Side, Site, Target
 from mandora.core.errors import InputError
 from mandora.core.settings import SymmetrySettings
 from mandora.symmetry.features import (

@@ -10,13 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import (
-    TARGETS,
-    Damage,
-    Limb,
-    Side,
-    Slot,
-)
+from mandora.core.anatomy import TARGETS, Damage, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
 from mandora.core.ra2 import RA2_ID, ra2_column, target_from_ra2

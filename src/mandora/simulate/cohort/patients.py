@@ -14,16 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mandora.core.anatomy import (
-    SLOTS,
-    TARGETS,
-    Damage,
-    JointGroup,
-    Limb,
-    Side,
-    Slot,
-    Target,
-)
+from mandora.core.anatomy import SLOTS, TARGETS, Damage, JointGroup, Limb, Side, Slot, Target
 from mandora.core.ra2 import RA2_ID, RA2_TOTALS, ra2_column
 from mandora.simulate.anatomy.damage import JointState, draw_state
 from mandora.simulate.anatomy.foot import build_foot

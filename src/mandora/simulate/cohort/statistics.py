@@ -13,15 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    TARGETS,
-    Damage,
-    JointGroup,
-    Limb,
-    Side,
-    Target,
-)
+from mandora.core.anatomy import FAMILIES, TARGETS, Damage, JointGroup, Limb, Side, Target
 from mandora.core.ra2 import RA2_TOTALS
 from mandora.simulate.cohort.tables import Grades, VisitTables, read_visits
 

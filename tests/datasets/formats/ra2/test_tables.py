@@ -12,11 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandora.core.anatomy import (
-    TARGET_INDEX,
-    TARGETS,
-    target,
-)
+from mandora.core.anatomy import TARGET_INDEX, TARGETS, target
 from mandora.core.ra2 import RA2_COLUMNS, RA2_ID, RA2_TOTALS, ra2_column
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.tables import (

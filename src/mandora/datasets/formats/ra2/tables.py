@@ -11,11 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.anatomy import (
-    TARGET_INDEX,
-    TARGETS,
-    maximum_total,
-)
+from mandora.core.anatomy import TARGET_INDEX, TARGETS, maximum_total
 from mandora.core.errors import InputError
 from mandora.core.ra2 import RA2_COLUMNS, RA2_ID, RA2_TOTALS, target_from_ra2
 from mandora.datasets.dataset import Scores
