@@ -14,7 +14,7 @@ from mandora.locate.orientation import (
     orientation_of_landmarks,
     orientations,
 )
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 SIZE = 64
 EVERY = [Orientation(*v) for v in product(range(4), (False, True), (False, True))]
@@ -48,7 +48,7 @@ def test_the_view_is_read_from_how_a_limb_lies(orientation: Orientation, angle: 
     to_film = to_upright.inverse @ on_upright
     assert orientation_of(to_film, orientation.inverted) == orientation
     # or from landmarks, some of which are not known, whatever the side is said to be
-    template = mean_shape(Limb.FOOT)
+    template = limb_template(Limb.FOOT)
     landmarks = to_film(template)
     landmarks[1] = np.nan
     for side in Side:
@@ -60,7 +60,7 @@ def test_the_view_is_read_from_how_a_limb_lies(orientation: Orientation, angle: 
 def test_with_few_points_the_name_says_how_a_limb_lies() -> None:
     landmarks = np.full((6, 2), np.nan)
     landmarks[:3] = [[0, 0], [1, 0], [2, 0]]
-    template = mean_shape(Limb.FOOT)
+    template = limb_template(Limb.FOOT)
     assert orientation_of_landmarks(landmarks, template, Side.RIGHT) == Orientation(mirrored=True)
     assert orientation_of_landmarks(landmarks, template, Side.LEFT) == Orientation()
 
