@@ -51,7 +51,6 @@ def draw_overlay(
     scores: Sequence[JointScore],
     masks: Mapping[str, PatchEvidence],
     title: str = "",
-    notice: str = RESEARCH_NOTICE,
 ) -> Image.Image:
     """Draw one film with what was seen and scored on it.
 
@@ -62,7 +61,6 @@ def draw_overlay(
         masks: evidence by landmark name, in px of the film. A joint without evidence gets its box
             from ``half_px`` and no mask.
         title: one line above the film.
-        notice: one line below it.
 
     Returns:
         RGB, film in its own orientation, longest side about ``LONG_SIDE_PX``.
@@ -83,7 +81,7 @@ def draw_overlay(
     taken = _label_wrist(draw, [j for j in joints if j.in_wrist], sheet)
     _label_digits(draw, joints, taken, sheet)
     _text(draw, (_FONT_PX, 0.6 * _FONT_PX), [(title, _WHITE)])
-    _draw_legend(draw, sheet, notice)
+    _draw_legend(draw, sheet)
     return canvas
 
 
@@ -271,7 +269,7 @@ def _margins(joints: Sequence[_Joint], sheet: _Sheet) -> Iterator[tuple[bool, li
     yield False, ordered[half:]
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, sheet: _Sheet, notice: str) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, sheet: _Sheet) -> None:
     x, y = float(_FONT_PX), sheet.film.y1 + 0.6 * _FONT_PX
     for line in sheet.missing:
         _text(draw, (x, y), [(line, _STEPS[1][1])], small=True)
@@ -288,7 +286,7 @@ def _draw_legend(draw: ImageDraw.ImageDraw, sheet: _Sheet, notice: str) -> None:
         draw.rectangle((x, y + 4, x + 18, y + 19), outline=colour, width=2 + i // 2)
         _text(draw, (x + 24, y), [(share, _GREY)], small=True)
         x += 24 + _width([(share, _GREY)], small=True) + 14
-    _text(draw, (_FONT_PX, y + 1.6 * _FONT_PX), [(notice, _WHITE)], small=True)
+    _text(draw, (_FONT_PX, y + 1.6 * _FONT_PX), [(RESEARCH_NOTICE, _WHITE)], small=True)
 
 
 def _leader(
