@@ -106,7 +106,7 @@ def bundle_calibrate(
         typer.Option(help="Films, or folders of films, that show neither hand nor foot."),
     ] = None,
     level: Annotated[
-        float, typer.Option(min=0.5, max=0.99, help="Share of the truths that intervals hold.")
+        float, typer.Option(min=0.5, max=0.99, help="Share of true scores within the intervals.")
     ] = 0.9,
     threads: ThreadsOption = 2,
 ) -> None:
@@ -128,17 +128,17 @@ def bundle_calibrate(
     model, data = open_model(bundle), open_dataset(dataset)
     name, thresholds, intervals = data.root.resolve().name, None, None
     with Progress(show=True) as progress:
-        tell = progress.step, progress.warn
+        report = progress.step, progress.warn
         if wanted is not Calibrated.INTERVALS:
             films = [film.path for film in find_films(other).films] if other else []
             pictures = limits.Pictures(name, data, films)
-            thresholds = limits.calibrate_thresholds(model, pictures, threads, *tell)
+            thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
             if not thresholds and wanted is Calibrated.THRESHOLDS:
                 fail("no thresholds were set, no bundle was written")
         if wanted is not Calibrated.THRESHOLDS:
             contract = model.manifest.contract.with_thresholds(thresholds or {})
             pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
-            scores = assess(pipeline, data, *tell).scores
+            scores = assess(pipeline, data, *report).scores
             found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
             intervals = found, name
         made = with_calibration(model, out, thresholds, intervals)

@@ -172,7 +172,7 @@ class ModelInfo(Record):
     preset: str
     trained_on: str = Field("", description="what the model was trained on, in words")
     interval_level: float | None = Field(
-        None, description="share of the truths that the intervals hold, where that was measured"
+        None, description="share of true scores within the intervals, if it was measured"
     )
     software: dict[str, str] = Field(description="versions of the packages that computed")
 
@@ -204,7 +204,7 @@ class StudyResult(Record):
     @model_validator(mode="after")
     def _whole(self) -> StudyResult:
         if [s.target for s in self.scores] != [t.key for t in TARGETS]:
-            raise InputError("a study result holds all 86 targets, in the order of anatomy")
+            raise InputError("a study result has all 86 targets, in the order of anatomy")
         return self
 
     @property

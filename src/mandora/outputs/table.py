@@ -62,7 +62,7 @@ class TableWriter:
 
         Raises:
             ValueError: if the patient was written before in this run.
-            OutputError: if the disk refuses; both files then hold what they held before.
+            OutputError: if the disk refuses; both files are then as before.
         """
         if result.study in self._rows:
             raise InputError(

@@ -116,8 +116,8 @@ class _Run:
         same = self._ids.setdefault(study.study.casefold(), study.study)
         if same != study.study:
             detail = (
-                f"it differs from {same!r} in capitals only, which file names may not tell "
-                "apart; rename the films of one of them"
+                f"it differs from {same!r} in capitals only, which some file systems do not "
+                "distinguish; rename the films of one of them"
             )
             self._note_patient(study, Reason.BAD_STUDY_ID, detail)
             return None
