@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mandora.core.anatomy import FAMILIES, RA2_TOTALS, TARGETS, Damage, maximum_total
+from mandora.core.anatomy import FAMILIES, TARGETS, Damage, maximum_total
 from mandora.core.errors import InputError
+from mandora.core.ra2 import RA2_TOTALS
 from mandora.metrics import GROUPS, Floats, same_shape, score_table
 from mandora.metrics.agreement import total
 from mandora.metrics.joints import BANDS, severity

@@ -1,4 +1,4 @@
-"""``mandora check``: everything that is wrong, on one screen or as JSON."""
+"""``mandora check``, ``simulate`` and ``describe``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,30 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
+from mandora.core.settings import SimulateSettings
+from mandora.simulate.cohort.cohort import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
 HEAD = "patient,film,slot,mcp2:erosion,mtp1:erosion\n"
 
 
+def mandora(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def unusable(done: Result) -> str:
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert done.stdout == ""
+    return done.stderr
+
+
+def files(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
 def check(*words: object) -> Result:
-    return CliRunner().invoke(app, ["check", *(str(word) for word in words)])
+    return mandora("check", *words)
 
 
 @pytest.fixture
@@ -99,3 +116,41 @@ def test_workers_in_a_process_of_their_own(dataset: Path) -> None:
     assert run.returncode == 1, run.stderr
     assert run.stderr == ""
     assert run.stdout == check(dataset).stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "number"),
+    [("--patients", "0"), ("--patients", "-1"), ("--patients", "10000000"), ("--visits", "0")],
+)
+def test_simulate_refuses_odd_numbers(tmp_path: Path, option: str, number: str) -> None:
+    said = unusable(mandora("simulate", "--out", tmp_path / "c", option, number))
+    assert f"{option} {number}" in said
+    assert not (tmp_path / "c").exists()
+
+
+def test_simulate_says_what_a_large_cohort_needs(tmp_path: Path) -> None:
+    said = unusable(mandora("simulate", "--out", tmp_path / "c", "--patients", "10000000"))
+    assert "this needs about" in said
+    assert "TB free" in said or "GB free" in said
+
+
+def test_simulate_writes_into_no_folder_that_is_in_use(films: Path) -> None:
+    before = files(films)
+    assert "not empty" in unusable(mandora("simulate", "--out", films, "--patients", "1"))
+    assert files(films) == before
+
+
+def test_describe_tells_what_a_cohort_holds(tmp_path: Path) -> None:
+    simulate_cohort(SimulateSettings(patients=3, pixels_per_mm=2.0), tmp_path / "cohort")
+    done = mandora("describe", tmp_path / "cohort")
+    assert done.exit_code == 0, done.output
+    assert "3 patients" in done.stdout
+    for words in ("Overall_narrowing", "left-right", "RMSE", "ef"):
+        assert words in done.stdout
+    told = json.loads(mandora("describe", tmp_path / "cohort", "--json").stdout)
+    assert told["patients"] == 3
+    assert set(told["readers"]) == {"nh", "nf", "eh", "ef", "narrowing", "erosion"}
+
+
+def test_describe_refuses_what_is_no_simulated_cohort(films: Path) -> None:
+    assert f"{films} is no simulated cohort" in unusable(mandora("describe", films))

@@ -1,3 +1,5 @@
+"""``mandora score`` and ``mandora locate``."""
+
 from __future__ import annotations
 
 import csv
@@ -19,11 +21,12 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import RA2_COLUMNS, SLOTS
-from mandora.core.cells import plain
+from mandora.core.anatomy import SLOTS
+from mandora.core.csv_text import unescape_formula
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
-from mandora.images import apart
+from mandora.images import decoder
 from mandora.simulate.cohort.cohort import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
@@ -43,17 +46,9 @@ def score(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-@pytest.fixture
-def films(tmp_path: Path, small_films: Path) -> Path:
-    """A folder with the left foot of P1: the smallest input that can be scored."""
-    (tmp_path / "films").mkdir()
-    shutil.copy(small_films / "P1-LF.png", tmp_path / "films")
-    return tmp_path / "films"
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: plain(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: unescape_formula(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def outcomes(out: Path, film: str) -> set[tuple[str, str]]:
@@ -264,11 +259,11 @@ def test_dicom_without_its_package_is_that_films_failure(
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "pydicom.py").write_text("raise ImportError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"), prepend=os.pathsep)
-    apart.stop()
+    decoder.stop()
     try:
         done = score(films)
     finally:
-        apart.stop()
+        decoder.stop()
     assert done.exit_code == 1
     assert done.stderr.count("pip install mandora[dicom]") == 2
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
@@ -379,49 +374,6 @@ def test_threads_that_make_no_sense(films: Path, threads: str) -> None:
     assert "--threads" in unusable(mandora("locate", films, "--out", "x.csv", "--threads", threads))
 
 
-@pytest.fixture
-def spoiled(tiny_bundle: Path, tmp_path: Path) -> Path:
-    folder = shutil.copytree(tiny_bundle, tmp_path / "spoiled")
-    data = bytearray((folder / "damage.onnx").read_bytes())
-    data[len(data) // 2] ^= 1
-    (folder / "damage.onnx").write_bytes(data)
-    return folder
-
-
-def test_a_bundle_with_a_wrong_hash_is_refused(spoiled: Path, films: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    for command in ("score", "locate"):
-        said = unusable(mandora(command, films, "--out", out, "--bundle", spoiled))
-        assert "damage.onnx: was changed" in said
-    assert not out.exists()
-    assert "damage.onnx: was changed" in unusable(mandora("bundle", "show", spoiled))
-    verified = mandora("bundle", "verify", spoiled)
-    assert verified.exit_code == 1
-    assert "damage.onnx: was changed" in verified.stderr
-    assert "no such folder" in unusable(mandora("score", films, "--bundle", tmp_path / "absent"))
-
-
-def test_an_earlier_bundle_is_migrated(tiny_bundle: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(tiny_bundle, tmp_path / "earlier")
-    manifest = folder / "manifest.json"
-    today = manifest.read_text()
-    manifest.write_text(today.replace('"schema_version": "1.3"', '"schema_version": "1.2"'))
-    earlier = manifest.read_text()
-    assert earlier != today
-    assert mandora("bundle", "verify", folder).exit_code == 0
-    assert mandora("bundle", "migrate", folder).exit_code == 0
-    assert manifest.read_text() not in (earlier, today)
-    assert mandora("bundle", "verify", folder).exit_code == 0
-    assert "no such folder" in unusable(mandora("bundle", "migrate", tmp_path / "absent"))
-
-
-def test_a_sound_bundle_is_verified_and_shown(tiny_bundle: Path) -> None:
-    assert mandora("bundle", "verify", tiny_bundle).exit_code == 0
-    shown = mandora("bundle", "show", tiny_bundle)
-    assert shown.exit_code == 0
-    assert "tiny 0.1" in shown.stdout
-
-
 def test_locate_refuses_what_is_no_limb_or_side(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.csv"
     assert "use hand or foot" in unusable(mandora("locate", films, "--out", out, "--limb", "paw"))
@@ -439,44 +391,6 @@ def test_locate_counts_the_films_that_failed(
     assert "P2-LH.png: the film could not be read: the file is empty" in done.stderr
     said = unusable(mandora("locate", films, "--out", tmp_path, "--bundle", tiny_bundle))
     assert "is a folder" in said
-
-
-@pytest.mark.parametrize(
-    ("option", "number"),
-    [("--patients", "0"), ("--patients", "-1"), ("--patients", "10000000"), ("--visits", "0")],
-)
-def test_simulate_refuses_odd_numbers(tmp_path: Path, option: str, number: str) -> None:
-    said = unusable(mandora("simulate", "--out", tmp_path / "c", option, number))
-    assert f"{option} {number}" in said
-    assert not (tmp_path / "c").exists()
-
-
-def test_simulate_says_what_a_large_cohort_needs(tmp_path: Path) -> None:
-    said = unusable(mandora("simulate", "--out", tmp_path / "c", "--patients", "10000000"))
-    assert "this needs about" in said
-    assert "TB free" in said or "GB free" in said
-
-
-def test_simulate_writes_into_no_folder_that_is_in_use(films: Path) -> None:
-    before = files(films)
-    assert "not empty" in unusable(mandora("simulate", "--out", films, "--patients", "1"))
-    assert files(films) == before
-
-
-def test_describe_tells_what_a_cohort_holds(tmp_path: Path) -> None:
-    simulate_cohort(SimulateSettings(patients=3, pixels_per_mm=2.0), tmp_path / "cohort")
-    done = mandora("describe", tmp_path / "cohort")
-    assert done.exit_code == 0, done.output
-    assert "3 patients" in done.stdout
-    for words in ("Overall_narrowing", "left-right", "RMSE", "ef"):
-        assert words in done.stdout
-    told = json.loads(mandora("describe", tmp_path / "cohort", "--json").stdout)
-    assert told["patients"] == 3
-    assert set(told["readers"]) == {"nh", "nf", "eh", "ef", "narrowing", "erosion"}
-
-
-def test_describe_refuses_what_is_no_simulated_cohort(films: Path) -> None:
-    assert f"{films} is no simulated cohort" in unusable(mandora("describe", films))
 
 
 # --- trouble on the way -----------------------------------------------------------------------
@@ -504,7 +418,7 @@ def test_control_c_keeps_what_is_finished(tiny_bundle: Path, films: Path, tmp_pa
     stdout, stderr = run.communicate(timeout=60)
     assert run.returncode == 130, stderr
     assert stdout == ""
-    assert stderr == "mandora: interrupted; what was finished is kept\n"
+    assert stderr == "mandora: interrupted; finished results are kept\n"
     scored = [r["Patient_ID"] for r in rows(out / "scores.csv")]
     assert scored[0] == "P1"
     assert len(scored) < 30

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandora.outputs.labels import Rect, place_beside, stack_in_margin
+from mandora.outputs.label_layout import Rect, place_beside, stack_in_margin
 
 BOUNDS = Rect(0, 0, 1000, 1000)
 

@@ -1,6 +1,6 @@
 """Where labels go on a picture: beside their joint, or in a margin with a leader line.
 
-Everything here is in px of the output picture, and knows nothing of drawing.
+Everything is in px of the output picture; nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Rect:
         return Rect(x - w * share / 2, y - h * share / 2, x + w * share / 2, y + h * share / 2)
 
 
-# costs of one label, in units of "the whole label lies on it"
+# costs of a label that wholly overlaps a label, a joint space, a box, lies outside, is far
 _ON_LABEL, _ON_SPACE, _ON_BOX, _OUTSIDE, _FAR = 12.0, 10.0, 2.0, 40.0, 0.25
 _BY_OTHER_BOX = 0.8  # a label that touches a second box could be taken for its label
 _NEAR_PX = 6.0
@@ -52,11 +52,11 @@ _JOINT_SPACE = 0.5  # the joint space lies in the middle half of its box
 
 
 def place_beside(boxes: Sequence[Rect], sizes: Sequence[Size], bounds: Rect) -> list[Rect]:
-    """Find a place near its box for each label.
+    """Find a position near its box for each label.
 
     Labels avoid the picture's edge, each other, the middle of every box (the joint space) and,
-    less strictly, the boxes. Boxes in crowded places choose first. The result depends on
-    nothing but the arguments.
+    less strictly, the boxes. Labels of crowded boxes are placed first. The result depends on
+    the arguments only.
 
     Args:
         boxes: the boxes on the picture; the first ``len(sizes)`` of them get a label, the
@@ -96,7 +96,7 @@ def stack_in_margin(
     Returns:
         The centres of the labels, ascending, at least ``height`` apart.
     """
-    # labels that would touch are merged into blocks, centred on the mean of their wishes
+    # labels that would touch are merged into blocks, centred on the mean of their wanted y
     blocks: list[list[float]] = []
     starts: list[float] = []
     for y in wanted_y:
@@ -113,9 +113,9 @@ def stack_in_margin(
     ]
 
 
-def _block_start(wishes: Sequence[float], height: float, top: float, bottom: float) -> float:
-    length = len(wishes) * height
-    return max(top, min(sum(wishes) / len(wishes) - length / 2, bottom - length))
+def _block_start(wanted: Sequence[float], height: float, top: float, bottom: float) -> float:
+    length = len(wanted) * height
+    return max(top, min(sum(wanted) / len(wanted) - length / 2, bottom - length))
 
 
 def _crowding(boxes: Sequence[Rect], i: int) -> float:
@@ -126,14 +126,14 @@ def _crowding(boxes: Sequence[Rect], i: int) -> float:
 
 
 def _options(box: Rect, size: Size) -> list[tuple[float, Rect]]:
-    """Places around the box with how little they are liked, 0 first."""
+    """Positions around the box, each with its penalty; the best has 0."""
     width, height = size
     (cx, cy), options = box.centre, []
     for step, gap in enumerate((3.0, 0.6 * height, 1.5 * height)):
         left, right = box.x0 - gap - width, box.x1 + gap
         over, under = box.y0 - gap - height, box.y1 + gap
         middle_x, middle_y = cx - width / 2, cy - height / 2
-        places = [
+        corners = [
             (right, middle_y), (left, middle_y), (middle_x, over), (middle_x, under),
             (right, box.y0), (left, box.y0), (right, box.y1 - height), (left, box.y1 - height),
             (box.x0, over), (box.x1 - width, over), (box.x0, under), (box.x1 - width, under),
@@ -142,7 +142,7 @@ def _options(box: Rect, size: Size) -> list[tuple[float, Rect]]:
         options += [
             # the last four touch the box at a corner only, and could belong to another box
             (2 * step + 0.1 * rank + 3 * (rank >= 12), Rect(x, y, x + width, y + height))
-            for rank, (x, y) in enumerate(places)
+            for rank, (x, y) in enumerate(corners)
         ]
     return options
 
