@@ -24,7 +24,6 @@ from mandora.evaluation.figures.joint_maps import (
     family_edges,
     group_edges,
 )
-from mandora.evaluation.figures.readers import count_grades
 from mandora.evaluation.figures.style import FAMILY_ORDER, GROUP_COLOURS, p_text
 
 N = len(SITES)
@@ -203,8 +202,8 @@ def test_cells_without_a_value_show_the_hatched_ground() -> None:
 def test_maps_without_a_single_value_say_why() -> None:
     nothing = np.full((N, N), np.nan)
     assert words(f.correlation_maps(nothing, nothing, n_patients=1)).count("defined correl") == 2
-    said = words(f.shap_maps(nothing, nothing, n_rows=0, reason="there were no trees"))
-    assert said.count("there were no trees") == 2
+    said = words(f.shap_maps(nothing, nothing, n_rows=0))
+    assert said.count("no contribution is known") == 2
     with pytest.raises(ValueError, match="43 × 43"):
         f.shap_maps(np.zeros((N, 2 * N)), nothing, n_rows=1)
 
@@ -217,27 +216,9 @@ def test_both_shap_maps_share_a_scale_and_expected_blocks_are_framed() -> None:
     assert [(s.vmin, s.vmax) for s in scales] == [(0.0, 0.5)] * 2
     frames = [p for p in figure.axes[0].patches if p.get_gid() == HIGHLIGHT]
     assert sorted(str(p.get_linestyle()) for p in frames) == ["-"] * 2 + ["--"] * 4
-    plain = f.shap_maps(same, other, n_rows=20, highlight=False)
-    assert not [p for p in plain.axes[0].patches if p.get_gid() == HIGHLIGHT]
 
 
-def test_bars_of_one_site_are_sorted_and_name_the_side() -> None:
-    same, other = np.zeros(N), np.zeros(N)
-    same[5], other[5], same[0] = 0.3, 0.1, np.nan
-    figure = f.shap_bars(SITES[5], same, other, n_rows=8, top=3)
-    names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
-    assert names[:2] == [
-        f"hand {SITES[5].name} narrowing, {side} side" for side in ("same", "other")
-    ]
-    assert len(names) == 3
-    assert "no contribution" in words(
-        f.shap_bars(SITES[5], same * np.nan, other * np.nan, n_rows=0)
-    )
-    with pytest.raises(ValueError, match="43 per side"):
-        f.shap_bars(SITES[5], same, other[:3], n_rows=8)
-
-
-# --- figure 10, Bland-Altman, confusion
+# --- figure 10, Bland-Altman
 
 
 def reader_panel(count: int) -> f.ReaderPanel:
@@ -292,20 +273,6 @@ def test_limits_of_agreement_are_bias_and_1_96_standard_deviations() -> None:
     assert "no patient has both" in words(f.bland_altman([np.nan], [2]))
     with pytest.raises(ValueError, match="equally long"):
         f.bland_altman([1, 2], [1])
-
-
-def test_predicted_scores_are_rounded_half_up_and_kept_in_range() -> None:
-    panel = f.GradePanel(
-        "x", np.array([0, 1, 2, 4, np.nan]), np.array([0.5, 1.49, 2.5, 7.0, 1.0]), 4
-    )
-    counts = count_grades(panel)
-    assert counts.sum() == 4
-    assert [counts[0, 1], counts[1, 1], counts[2, 3], counts[4, 4]] == [1, 1, 1, 1]
-    figure = f.confusion([panel, panel, panel])
-    assert [t.get_text() for t in figure.axes[0].texts] == ["1"] * 4
-    assert "12 joint scores" in words(figure)
-    empty = f.GradePanel("x", np.full(2, np.nan), np.zeros(2), 4)
-    assert "no joint has both" in words(f.confusion([empty]))
 
 
 # --- learning curve, severity

@@ -84,23 +84,6 @@ class ReaderPanel:
     tests: Mapping[str, LimitTest] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class GradePanel:
-    """True grades and predicted scores of one family.
-
-    Attributes:
-        title: e.g. ``hand narrowing``.
-        truth: (n,) whole grades; NaN: not scored.
-        predicted: (n,) float, points of score; rounded to the nearest grade, halves up.
-        maximum: highest grade.
-    """
-
-    title: str
-    truth: NDArray[np.floating[Any]]
-    predicted: NDArray[np.floating[Any]]
-    maximum: int
-
-
 @styled
 def human_limit(
     panels: Sequence[ReaderPanel], *, interval: str = "95 % bootstrap interval over patients"
@@ -266,68 +249,3 @@ def bland_altman(
     reach = 1.15 * max(reach, float(np.abs(difference).max()), 1e-3)
     axes.set_ylim(-reach, reach)
     return figure
-
-
-@styled
-def confusion(panels: Sequence[GradePanel]) -> Figure:
-    """Counts of true against predicted grades; colour is the share within a true grade.
-
-    Args:
-        panels: usually the four families, two in a row.
-
-    Raises:
-        ValueError: if there is no panel, or its two lists differ in number.
-    """
-    if not panels:
-        raise InputError("nothing to draw; give at least one family")
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    figure = new_figure(WIDTH if columns == 2 else WIDTH * 0.55, 0.65 + 3.3 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    total = 0
-    for i, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
-        counts = count_grades(panel)
-        total += int(counts.sum())
-        _draw_counts(axes, counts)
-        letter_title(axes, i, f"{panel.title}, n = {int(counts.sum()):,}")
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    heading(figure, f"True and predicted grades, {count_text(total, 'joint score')}")
-    footnote(figure, "Numbers: joints. Colour: share of the joints with that true grade.")
-    return figure
-
-
-def count_grades(panel: GradePanel) -> NDArray[np.int64]:
-    """Count pairs of grades: (maximum + 1, maximum + 1) int, rows true, columns predicted.
-
-    Raises:
-        ValueError: if truth and prediction differ in number.
-    """
-    truth, predicted = (np.asarray(v, dtype=float) for v in (panel.truth, panel.predicted))
-    if truth.shape != predicted.shape:
-        raise InputError(f"{panel.title}: {truth.size} true and {predicted.size} predicted grades")
-    known = np.isfinite(truth) & np.isfinite(predicted)
-    grades = [
-        np.clip(np.floor(v[known] + 0.5), 0, panel.maximum).astype(int) for v in (truth, predicted)
-    ]
-    counts = np.zeros((panel.maximum + 1,) * 2, dtype=np.int64)
-    np.add.at(counts, tuple(grades), 1)
-    return counts
-
-
-def _draw_counts(axes: Axes, counts: NDArray[np.int64]) -> None:
-    size = len(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    edges = np.arange(size + 1) - 0.5
-    axes.pcolormesh(edges, edges, shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", lw=0.5)
-    axes.set(xlabel="predicted grade, rounded", ylabel="true grade", aspect="equal")
-    axes.set(xticks=range(size), yticks=range(size), ylim=(size - 0.5, -0.5))
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            dark = shares[row, column] > 0.55
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7,
-                      color="white" if dark else INK)  # fmt: skip
-    if not counts.any():
-        say_why_empty(axes, "no joint has both a true and a predicted grade")
