@@ -82,11 +82,10 @@ SLEEP = (
 
 def test_signed_ranks_are_those_of_r() -> None:
     exact = signed_ranks(*DEPRESSION, "greater")
-    assert (exact.statistic, exact.method) == (40, "exact")
+    assert exact.method == "exact"
     assert exact.p.value == pytest.approx(0.01953, abs=5e-6)
     rough = signed_ranks(*SLEEP)
-    assert (rough.statistic, rough.method) == (0, "normal approximation")
-    assert (rough.zeros, rough.ties, rough.p.n) == (1, True, 9)
+    assert (rough.method, rough.p.n) == ("normal approximation", 9)
     assert rough.p.value == pytest.approx(0.009091, abs=5e-7)
 
 
@@ -109,12 +108,12 @@ def test_many_pairs_are_tested_as_scipy_does() -> None:
 
 def test_rounding_errors_are_no_differences() -> None:
     seen = signed_ranks([0.1 + 0.2, 0.3, 0.8], [0.3, 0.2, 0.7])
-    assert (seen.zeros, seen.ties, seen.p.n) == (1, True, 2)
+    assert (seen.p.n, seen.method) == (2, "normal approximation")
 
 
 def test_folds_that_do_not_differ_give_no_p() -> None:
     same = signed_ranks([0.5, 0.6], [0.5, 0.6], "greater")
-    assert (same.p.reason, same.zeros, same.method) == ("all pairs are equal", 2, None)
+    assert (same.p.reason, same.method) == ("all pairs are equal", None)
     assert signed_ranks([NAN, 0.1], [0.2, NAN]).p.reason == "no pair is complete"
     assert signed_ranks([0.3, NAN], [0.2, 0.1], "greater").p.value == 0.5
 

@@ -27,6 +27,7 @@ from mandora.core.settings import (
 from mandora.damage.network import build_damage_net
 from mandora.datasets.layouts import open_dataset
 from mandora.reproduce import jobs as fold_jobs
+from mandora.reproduce.collect import collect, of_test
 from mandora.reproduce.experiment import (
     ABLATIONS,
     BASE,
@@ -41,7 +42,6 @@ from mandora.reproduce.experiment import (
     longer,
     tried,
 )
-from mandora.reproduce.gathered import gathered, of_test
 from mandora.reproduce.jobs import (
     FRAMES,
     POINTS_FILE,
@@ -286,7 +286,7 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     values = map_jobs(jobs, out)
     assert set(values) == {job.name for job in jobs}
     test = set(folds[0].split.test)
-    points = gathered(out, folds, "points", POINTS_FILE)
+    points = collect(out, folds, "points", POINTS_FILE)
     assert len(points["film"]) == 4 * (len(test) + len(folds[0].split.trees))
     assert set(of_test(points)["film"]) == {
         f"{patient}-{slot.code}.jpg" for patient in test for slot in SLOTS
@@ -294,12 +294,12 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     hands = points["limb"] == Limb.HAND.value
     assert np.isfinite(points["true"][hands]).all()
     assert np.isnan(points["true"][~hands][:, len(POINTS[Limb.FOOT]) :]).all()
-    scores = gathered(out, folds, "scores-space", SCORES_FILE)
+    scores = collect(out, folds, "scores-space", SCORES_FILE)
     assert set(scores["patient"]) == test | set(folds[0].split.trees)
     assert set(of_test(scores)["patient"]) == test
     # all joints are known, so all have a score there but those behind metal or at a film's edge
     assert np.isfinite(scores["true"]).mean() > 0.9
-    trees = gathered(out, folds, "trees", TREES_FILE)
+    trees = collect(out, folds, "trees", TREES_FILE)
     assert trees["true_blend"].shape == (len(test), len(TARGETS))
     np.testing.assert_allclose(
         trees["true_blend"], (trees["true_patch"] + trees["true_tree"]) / 2, atol=1e-6

@@ -47,19 +47,11 @@ class SignedRanks:
 
     Attributes:
         p: its p value; ``p.n`` is the number of pairs that are not equal.
-        statistic: sum of the ranks of pairs in which the first is greater (R's V).
-        zeros: pairs that are equal; they are left out.
-        ties: whether some differences have the same size.
-        alternative: what was tested about the first.
         method: how ``p`` was computed; None if it is not defined.
     """
 
     p: Number
-    statistic: float
-    zeros: int
-    ties: bool
-    alternative: Alternative
-    method: Method | None
+    method: Method | None = None
 
 
 def signed_ranks(
@@ -83,19 +75,16 @@ def signed_ranks(
     difference = np.round(one - two, DECIMALS)
     difference = difference[np.isfinite(difference)]
     kept = difference[difference != 0]
-    zeros = difference.size - kept.size
     if not kept.size:
-        reason = "all pairs are equal" if zeros else "no pair is complete"
-        return SignedRanks(Number.none(reason), math.nan, zeros, False, alternative, None)
-    ties = len(np.unique(np.abs(kept))) < kept.size
-    exact = kept.size < EXACT_BELOW and not ties and not zeros
+        reason = "all pairs are equal" if difference.size else "no pair is complete"
+        return SignedRanks(Number.none(reason))
+    no_ties = len(np.unique(np.abs(kept))) == kept.size == difference.size
+    exact = kept.size < EXACT_BELOW and no_ties
     p = stats.wilcoxon(
         kept, alternative=alternative, correction=not exact,
         method="exact" if exact else "asymptotic",
     ).pvalue  # fmt: skip
-    statistic = float(stats.rankdata(np.abs(kept))[kept > 0].sum())
-    method: Method = "exact" if exact else "normal approximation"
-    return SignedRanks(Number(float(p), kept.size), statistic, zeros, ties, alternative, method)
+    return SignedRanks(Number(float(p), kept.size), "exact" if exact else "normal approximation")
 
 
 def icc(ratings: ArrayLike, form: Literal["1,1", "2,1", "3,1"]) -> Number:

@@ -8,8 +8,8 @@ together, and intervals over joints would be far too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,11 +79,6 @@ class Interval:
     patients: int
     undefined: float
     reason: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """In types that JSON knows: what is not defined is null."""
-        ends = {} if self.reason is None else {"low": None, "high": None}
-        return {**asdict(self), "number": self.number.to_json(), **ends}
 
 
 def intervals(
@@ -157,22 +152,6 @@ def difference_intervals(
         values = _resampled(name, one, t, counts) - _resampled(name, two, t, counts)
         made[name] = _interval(number, values, len(t), resampling)
     return made
-
-
-def interval_of(
-    statistic: Callable[[NDArray[np.int64]], Number],
-    patients: int,
-    resampling: Resampling = Resampling(),
-) -> Interval:
-    """Any number with an interval.
-
-    Args:
-        statistic: the number of some patients, given (n,) their indices, which may repeat.
-        patients: how many there are.
-        resampling: how.
-    """
-    values = np.array([statistic(drawn).value for drawn in resampling.draw(patients)])
-    return _interval(statistic(np.arange(patients)), values, patients, resampling)
 
 
 def _known(patients: Sequence[str] | NDArray[np.str_] | None, *tables: ArrayLike) -> list[Floats]:

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mandora.core.anatomy import FAMILIES, RA2_TOTALS, TARGETS, Damage, maximum_total
+from mandora.core.anatomy import RA2_TOTALS, TARGETS, Damage, maximum_total
 from mandora.core.errors import InputError
-from mandora.metrics import GROUPS, Floats, same_shape, score_table
+from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, by_families, same_shape, score_table
 from mandora.metrics.agreement import total
 from mandora.metrics.joints import BANDS, severity
 from mandora.model.contract import IntervalContract, Spread, total_scale
-from mandora.reproduce.claims import FAMILY_TITLES
 
 EDGES = (0.05, 0.15, 0.3, 0.5)  # of the bands of scores, shares of the maximum
 LEAST_CASES = 60  # of a band; with fewer the nearest of other bands are taken in
@@ -44,13 +43,11 @@ def calibrate(scores: ArrayLike, truth: ArrayLike, level: float) -> IntervalCont
     if not 0 < level < 1:
         raise InputError(f"level {level}: give a share between 0 and 1, such as 0.9")
     joints = {}
-    for (limb, damage), code in zip(FAMILIES, FAMILY_TITLES, strict=True):
-        columns = list(GROUPS[code])
-        share = (ours / MAXIMA)[:, columns].ravel()
-        error = (labels - ours)[:, columns].ravel()
-        known = np.isfinite(error)
-        joints[f"{limb} {damage}"] = tuple(
-            _spread(_of_band(share[known], error[known], i), level, f"{limb} {damage}")
+    for code, tables in by_families(ours / MAXIMA, labels - ours):
+        share, error = (table.ravel() for table in tables)
+        known, words = np.isfinite(error), FAMILY_TITLES[code]
+        joints[words] = tuple(
+            _spread(_of_band(share[known], error[known], i), level, words)
             for i in range(len(EDGES) + 1)
         )
     totals = {}
@@ -127,7 +124,7 @@ def coverage(intervals: IntervalContract, scores: ArrayLike, truth: ArrayLike) -
     held, band = (low <= labels) & (labels <= high), severity(labels)
     rows: list[list[Any]] = []
     for code, words in FAMILY_TITLES.items():
-        of_family = np.isin(np.arange(len(TARGETS)), list(GROUPS[code]))
+        of_family = np.isin(np.arange(len(TARGETS)), GROUPS[code])
         for name, of_band in {"all": known, **{b: band == i for i, b in enumerate(BANDS)}}.items():
             chosen = known & of_band & of_family
             some = bool(chosen.any())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import count
@@ -23,9 +24,11 @@ from mandora.core.source import code_digest
 from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.layouts import open_dataset
-from mandora.evaluation.report import write_report
-from mandora.reproduce.ablations import ablations, learning
+from mandora.evaluation.page import Section
+from mandora.evaluation.scores import measures, totals
+from mandora.metrics import Arrays
 from mandora.reproduce.claims import Verdict, complete, write_claims
+from mandora.reproduce.collect import collect, of_test
 from mandora.reproduce.experiment import (
     BASE,
     BOTTLENECKED,
@@ -37,7 +40,6 @@ from mandora.reproduce.experiment import (
     tried,
 )
 from mandora.reproduce.folds import FOLDS_FILE, Fold, keep_folds
-from mandora.reproduce.gathered import Arrays, gathered, of_test
 from mandora.reproduce.jobs import (
     FRAMES,
     POINTS_FILE,
@@ -47,22 +49,12 @@ from mandora.reproduce.jobs import (
     Study,
     films_of,
 )
-from mandora.reproduce.localisation import localisation
-from mandora.reproduce.readers import (
-    against_truth,
-    all_measures,
-    human_limit,
-    reader_tables,
-    totals,
-)
-from mandora.reproduce.results import (
-    Found,
-    MaskFigure,
-    correlations,
-    predictors,
-    segmentation,
-    symmetry,
-)
+from mandora.reproduce.report import Result, write_report
+from mandora.reproduce.results.ablations import ablations, learning
+from mandora.reproduce.results.comparisons import MaskFigure, segmentation, symmetry
+from mandora.reproduce.results.localisation import localisation
+from mandora.reproduce.results.maps import correlations, predictors
+from mandora.reproduce.results.readers import against_truth, human_limit, reader_tables
 from mandora.simulate.cohort.cohort import simulate_cohort
 from mandora.simulate.cohort.readers import READER_NAMES
 from mandora.training.splits import with_held
@@ -167,21 +159,20 @@ class Experiments:
         jobs = self.out / JOBS_FOLDER
         map_jobs(self.jobs, jobs, runner, workers, report=report, progress=progress)
         minutes = (time.monotonic() - began) / 60
-        found = list(self._found(jobs))
-        verdicts = complete(verdict for one in found for verdict in one.verdicts)
+        results = list(self._results(jobs))
+        verdicts = complete(verdict for result in results for verdict in result.verdicts)
         write_claims(self.out / CLAIMS_FILE, verdicts, self.settings.equivalence)
-        sections = [one.section for one in found]
-        return write_report(self.out, self._head(minutes), verdicts, sections), verdicts
+        return write_report(self.out, self._head(minutes), results, verdicts), verdicts
 
-    def _found(self, jobs: Path) -> Iterator[Found]:
+    def _results(self, jobs: Path) -> Iterator[Result]:
         folds, out, margins = self.folds, self.out, self.settings.equivalence
-        trees = gathered(jobs, folds, "trees", TREES_FILE)
+        trees = collect(jobs, folds, "trees", TREES_FILE)
         scores = {name: self._scores(jobs, name, folds) for name in arms(self.settings)}
         tested_scores = {name: of_test(arrays) for name, arrays in scores.items()}
         patients = [str(name) for name in trees["patient"]]
         readers = reader_tables(self.dataset, patients)
         tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
-        yield localisation(of_test(gathered(jobs, folds, "points", POINTS_FILE)), tested, out)
+        yield localisation(of_test(collect(jobs, folds, "points", POINTS_FILE)), tested, out)
         for figure in self._mask_figures():
             for frame in FRAMES:
                 yield segmentation(tested_scores, frame, out, figure, margins)
@@ -191,14 +182,15 @@ class Experiments:
             yield symmetry(trees, frame, out, margins)
         rows = self.settings.shap_rows
         words = rows if rows == "as they are" else f"in {rows}"
-        yield predictors(gathered(jobs, folds, "shap", SHAP_FILE), out, words)
+        yield predictors(collect(jobs, folds, "shap", SHAP_FILE), out, words)
         yield human_limit(trees, readers, out)
-        yield all_measures(trees, out)
-        yield totals(trees, out)
+        yield _beyond(measures(trees, out, "test patients of all folds"),
+                      "The paper gives r and RMSE.")  # fmt: skip
+        yield _beyond(totals(trees, out), "The paper scores joints; trials report totals.")
         if self.study.official and readers is not None:
             truth = _labels(open_dataset(self.study.path), patients)
-            yield against_truth(trees, truth, readers[0], out)
-        yield from self._beyond(jobs, scores, trees)
+            yield against_truth(trees, truth, readers[0])
+        yield from self._more(jobs, scores, trees)
 
     def _mask_figures(self) -> Iterator[MaskFigure]:
         """Which networks the figures 5 and 6 compare."""
@@ -208,7 +200,7 @@ class Experiments:
             first, second = BOTTLENECKED
             yield MaskFigure(5, "fig5", first, second, BOTTLENECK)
         name = "fig5-design" if beside else "fig5"
-        yield MaskFigure(5, name, BASE, "none", words, judged=not beside)
+        yield MaskFigure(5, name, BASE, "none", words, decides=not beside)
         yield MaskFigure(6, "fig6", "erosion", "none", words)
 
     def _official(self) -> str:
@@ -217,11 +209,11 @@ class Experiments:
             return f"the scores of {self.study.official.replace('_', ' ')}, who is simulated"
         return "the simulator's true grades" if self.simulated else "the official label"
 
-    def _beyond(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Found]:
+    def _more(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Result]:
         first = self.folds[: self.settings.more_folds]
         names = tried(self.settings) if first else ()
         more = {name: self._scores(jobs, name, first) for name in names}
-        yield ablations({**scores, **more}, trees, self.out)
+        yield ablations({**scores, **more}, trees)
         if not first or not self.settings.shares:
             return
         curve, patients = {BASE: self._scores(jobs, BASE, first)}, {BASE: 1.0}
@@ -240,7 +232,7 @@ class Experiments:
 
     @staticmethod
     def _scores(jobs: Path, name: str, folds: Sequence[Fold]) -> Arrays:
-        return gathered(jobs, folds, f"scores-{name}", SCORES_FILE)
+        return collect(jobs, folds, f"scores-{name}", SCORES_FILE)
 
     def _head(self, minutes: float) -> dict[str, object]:
         settings, dataset = self.settings, self.dataset
@@ -278,6 +270,12 @@ class Experiments:
         design = self.settings.damage.network.design
         near = next(n for n, s in made.items() if s.damage.network.design == design)
         return f"{near}, with other settings"
+
+
+def _beyond(section: Section, paper: str) -> Result:
+    """A section that the paper has nothing like."""
+    title = f"More than the paper: {section.title[0].lower()}{section.title[1:]}"
+    return Result(replace(section, title=title), paper)
 
 
 def _labels(dataset: Dataset, patients: Sequence[str]) -> NDArray[np.float64]:
