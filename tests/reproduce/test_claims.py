@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINTS, SITES, TARGETS, Damage, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, Damage, JointGroup, Limb
 from mandora.core.settings import EquivalenceSettings
 from mandora.metrics import FAMILY_TITLES, Number
 from mandora.metrics.agreement import (
@@ -88,10 +88,10 @@ def distances(finger: float, wrist: float, toe: float, films: int = 100) -> dict
     """Tables in which the given shares of each joint are within the cut-off."""
     share = {JointGroup.FINGER: finger, JointGroup.WRIST: wrist, JointGroup.TOE: toe}
     made = {}
-    for limb, points in POINTS.items():
-        table = np.full((films, len(points)), np.inf)
-        for i, point in enumerate(points):
-            table[: round(share[point.group] * films), i] = 0.01
+    for limb, landmarks in LANDMARKS.items():
+        table = np.full((films, len(landmarks)), np.inf)
+        for i, landmark in enumerate(landmarks):
+            table[: round(share[landmark.group] * films), i] = 0.01
         made[limb] = table
     return made
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINTS, SITES, TARGETS, Damage, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, Damage, Limb, Slot
 
 pytest.importorskip("matplotlib")
 
@@ -77,18 +77,18 @@ def outcomes(found: Any) -> dict[str, str]:
 
 
 def test_located_joints_are_counted_and_shown(tmp_path: Path) -> None:
-    count = len(POINTS[Limb.HAND])
+    count = len(LANDMARKS[Limb.HAND])
     true = np.full((2, count, 2), np.nan)
     true[0, :3], true[1, :2] = 100.0, 100.0
     found = true.copy()
     found[0, 0] += (3, 8)  # 3 / 300 and 8 / 200
     found[0, 1] = np.nan
-    points = {
+    landmarks = {
         "film": np.array(["a", "b"]), "limb": np.array(["hand", "foot"]),
         "size": np.array([[300.0, 200.0], [100.0, 100.0]]), "true": true, "found": found,
     }  # fmt: skip
     films = [film(tmp_path, Slot.parse("LH"), 300, 200), film(tmp_path, Slot.parse("LF"), 100, 100)]
-    made = localisation(points, films, tmp_path)
+    made = localisation(landmarks, films, tmp_path)
     rows = {row[0]: row for row in made.section.tables[0].rows}
     assert rows["finger"][1] == 3
     assert rows["finger"][4] == pytest.approx(1 / 3)  # of three one is exact, one far, one missed

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mandora.core.anatomy import POINTS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, JointGroup, Limb
 from mandora.core.files import write_atomically
 from mandora.core.records import REASON_TEXT
 from mandora.datasets.dataset import Dataset
@@ -34,7 +34,7 @@ def evaluate(
     out: Path,
     threads: int,
     progress: Callable[[int, int], None],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Path:
     """Try a model on a data set; write ``metrics.json``, ``report.html``, figures and tables.
 
@@ -44,7 +44,7 @@ def evaluate(
         out: folder.
         threads: processor threads.
         progress: told (patients done, of how many).
-        complain: told of films that could not be used.
+        warn: told of films that could not be used.
 
     Returns:
         The path of the page.
@@ -54,7 +54,7 @@ def evaluate(
         OSError: if a file cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    assessed = assess(Pipeline.from_bundle(bundle, threads), dataset, progress, complain)
+    assessed = assess(Pipeline.from_bundle(bundle, threads), dataset, progress, warn)
     sections = list(_sections(assessed, bundle.manifest.contract.intervals, out))
     manifest = bundle.manifest
     head = {
@@ -64,7 +64,7 @@ def evaluate(
         "layout": dataset.layout,
         "patients": len(assessed.scores["patient"]),
         "films": len(assessed.films),
-        "marks beyond the film": int(assessed.points["beyond"].sum()),
+        "marks beyond the film": int(assessed.landmarks["beyond"].sum()),
     }
     found = json.dumps({"about": head, **_metrics(sections)}, indent=1, ensure_ascii=False)
     write_atomically(out / METRICS_FILE, f"{found}\n".encode())
@@ -92,7 +92,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _sections(assessed: Assessed, spread: IntervalContract | None, out: Path) -> Iterator[Section]:
-    marked = np.isfinite(assessed.points["true"]).any()
+    marked = np.isfinite(assessed.landmarks["true"]).any()
     labelled = bool(np.isfinite(assessed.scores["official"]).any())
     if marked:
         yield localisation(assessed, out)
@@ -114,7 +114,7 @@ def _sections(assessed: Assessed, spread: IntervalContract | None, out: Path) ->
 def _spaces(assessed: Assessed) -> Section:
     rows: list[list[Any]] = []
     for limb in Limb:
-        dice = assessed.points["dice"][assessed.points["limb"] == limb.value]
+        dice = assessed.landmarks["dice"][assessed.landmarks["limb"] == limb.value]
         for group in JointGroup:
             values = dice[:, group_columns(limb, group)]
             values = values[np.isfinite(values)]
@@ -152,7 +152,7 @@ def _intervals(assessed: Assessed, spread: IntervalContract | None, labelled: bo
 
 def _not_scored(assessed: Assessed) -> Section:
     rows: list[list[Any]] = [[REASON_TEXT[r], n] for r, n in sorted(assessed.reasons.items())]
-    looked = sum(len(POINTS[film.slot.limb]) for film in assessed.films)
+    looked = sum(len(LANDMARKS[film.slot.limb]) for film in assessed.films)
     text = f"Of {looked:,} joints on {len(assessed.films):,} films."
     table = TableView("Joints without a score", ["reason", "joints"], rows, "not-scored.csv")
     return Section("not-scored", "Not scored", text, tables=(table,))

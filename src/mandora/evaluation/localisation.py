@@ -1,6 +1,6 @@
 """Sections on the localisers: distances of found to marked joints, and the films that are worst.
 
-``points`` are the columns that :mod:`mandora.metrics.localisation` takes.
+``landmarks`` are the columns that :mod:`mandora.metrics.localisation` takes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, TARGETS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, TARGETS, JointGroup, Limb
 from mandora.evaluation.assess import Assessed
 from mandora.evaluation.figures import localisation as figures
 from mandora.evaluation.figures.style import save_view
@@ -30,10 +30,10 @@ WORST, PER_FIGURE = 20, 8
 SHOWN_PX = 700  # longest side of a film in the page
 
 
-def located_table(points: Arrays, csv: str) -> TableView:
+def located_table(landmarks: Arrays, csv: str) -> TableView:
     """Shares of joints within some distances, by group of joints."""
-    error = film_distances(points)
-    px = np.linalg.norm(points["found"] - points["true"], axis=2)
+    error = film_distances(landmarks)
+    px = np.linalg.norm(landmarks["found"] - landmarks["true"], axis=2)
     rows: list[list[Any]] = []
     for group in JointGroup:
         columns = {limb: group_columns(limb, group) for limb in Limb}
@@ -43,7 +43,7 @@ def located_table(points: Arrays, csv: str) -> TableView:
             rows.append([str(group), 0, *[None] * (len(CUTS) + 2)])
             continue
         far = np.concatenate([
-            px[points["limb"] == limb.value][:, of].ravel() for limb, of in columns.items()
+            px[landmarks["limb"] == limb.value][:, of].ravel() for limb, of in columns.items()
         ])  # fmt: skip
         far = far[np.isfinite(far)]
         shares = [float((known < cut).mean()) for cut in CUTS]
@@ -56,9 +56,9 @@ def located_table(points: Arrays, csv: str) -> TableView:
 
 def localisation(assessed: Assessed, out: Path) -> Section:
     """How many joints were located, with intervals over patients."""
-    points = assessed.points
+    landmarks = assessed.landmarks
     view = save_view(
-        figures.localisation(film_distances(points)), out, "located",
+        figures.localisation(film_distances(landmarks)), out, "located",
         "Normalised distance of found to marked joints.",
     )  # fmt: skip
     heads = ["limb", "joints", "within", "n", "share", "low", "high"]
@@ -69,17 +69,17 @@ def localisation(assessed: Assessed, out: Path) -> Section:
         "MTP5, is a median over the distances of all its marked joints. Intervals are "
         "95 % over patients.",
         (view,),
-        (located_table(points, "located.csv"),
+        (located_table(landmarks, "located.csv"),
          TableView("By limb, with intervals", heads, list(_shares_within(assessed)),
                    "located-intervals.csv")),
     )  # fmt: skip
 
 
 def _shares_within(assessed: Assessed) -> Iterator[list[Any]]:
-    points, patients = assessed.points, np.array([film.patient for film in assessed.films])
-    of_film, of_limb = film_distances(points), limb_distances(points)
+    landmarks, patients = assessed.landmarks, np.array([film.patient for film in assessed.films])
+    of_film, of_limb = film_distances(landmarks), limb_distances(landmarks)
     for limb in Limb:
-        who = patients[points["limb"] == limb.value]
+        who = patients[landmarks["limb"] == limb.value]
         for group in JointGroup:
             columns = group_columns(limb, group)
             if not columns:
@@ -129,13 +129,13 @@ def worst_films(assessed: Assessed, out: Path) -> Section:
 
 def _errors(assessed: Assessed) -> Floats:
     """(films,) mean distance of a film's joints, limb sizes, at most 1 each; NaN if unknown."""
-    points, error = assessed.points, np.full(len(assessed.films), np.nan)
-    for limb, distances in limb_distances(points).items():
+    landmarks, error = assessed.landmarks, np.full(len(assessed.films), np.nan)
+    for limb, distances in limb_distances(landmarks).items():
         capped = np.minimum(distances, 1.0)
         known = np.isfinite(capped).any(axis=1)
         mean = np.full(len(capped), np.nan)
         mean[known] = np.nanmean(capped[known], axis=1)
-        error[points["limb"] == limb.value] = mean
+        error[landmarks["limb"] == limb.value] = mean
     return error
 
 
@@ -159,7 +159,7 @@ def _example(assessed: Assessed, index: int, error: float) -> figures.LocatedExa
     except UnreadableFilm:
         pixels = np.zeros((SHOWN_PX, SHOWN_PX), np.float32)
     step = max(1, -(-max(pixels.shape) // SHOWN_PX))
-    count = len(POINTS[film.slot.limb])
-    true, found = (assessed.points[key][index, :count] / step for key in ("true", "found"))
+    count = len(LANDMARKS[film.slot.limb])
+    true, found = (assessed.landmarks[key][index, :count] / step for key in ("true", "found"))
     name = film.name if len(film.name) <= 24 else f"…{film.name[-23:]}"
     return figures.LocatedExample(pixels[::step, ::step], true, found, name, float(error))

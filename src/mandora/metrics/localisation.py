@@ -1,6 +1,6 @@
 """How far found joints lie from the marked ones.
 
-All functions take the same columns, one row for each of F films; P is the larger number of points
+All functions take the same columns, one row for each of F films; P is the larger number of landmarks
 of the two limbs: ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and ``found``
 (F, P, 2) px of the film, NaN where not marked or not found.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, JointGroup, Limb
 from mandora.metrics import Arrays, Floats
 
 CUTOFF = 0.02
@@ -18,35 +18,39 @@ CUTOFF = 0.02
 
 
 def group_columns(limb: Limb, group: JointGroup) -> list[int]:
-    """Which points of a limb belong to a group of joints."""
-    return [i for i, point in enumerate(POINTS[limb]) if point.group is group]
+    """Which landmarks of a limb belong to a group of joints."""
+    return [i for i, landmark in enumerate(LANDMARKS[limb]) if landmark.group is group]
 
 
-def film_distances(points: Arrays) -> dict[Limb, Floats]:
+def film_distances(landmarks: Arrays) -> dict[Limb, Floats]:
     """Normalised distances: of (x / width, y / height) to the truth.
 
     Returns:
-        Limb → (films, points); NaN without a truth, infinite where nothing was found.
+        Limb → (films, landmarks); NaN without a truth, infinite where nothing was found.
     """
-    return _distances(points, points["size"][:, None, :], np.ones(len(points["limb"]), bool))
+    return _distances(
+        landmarks, landmarks["size"][:, None, :], np.ones(len(landmarks["limb"]), bool)
+    )
 
 
-def limb_distances(points: Arrays) -> dict[Limb, Floats]:
+def limb_distances(landmarks: Arrays) -> dict[Limb, Floats]:
     """Distances as a share of the limb's size.
 
     Args:
-        points: with one more column, ``limb_size_px`` (F,); NaN where it is not known.
+        landmarks: with one more column, ``limb_size_px`` (F,); NaN where it is not known.
 
     Returns:
-        Limb → (films, points); NaN without a truth or a size, infinite where nothing was found.
+        Limb → (films, landmarks); NaN without a truth or a size, infinite where nothing was found.
     """
-    size = points["limb_size_px"]
-    return _distances(points, size[:, None, None], np.isfinite(size))
+    size = landmarks["limb_size_px"]
+    return _distances(landmarks, size[:, None, None], np.isfinite(size))
 
 
-def _distances(points: Arrays, scale: Floats, known: NDArray[np.bool_]) -> dict[Limb, Floats]:
+def _distances(landmarks: Arrays, scale: Floats, known: NDArray[np.bool_]) -> dict[Limb, Floats]:
     """In units of ``scale``; only films that are ``known`` count."""
-    error = np.linalg.norm((points["found"] - points["true"]) / scale, axis=2)
+    error = np.linalg.norm((landmarks["found"] - landmarks["true"]) / scale, axis=2)
     error[~np.isfinite(error)] = np.inf
-    error[~(np.isfinite(points["true"]).all(axis=2) & known[:, None])] = np.nan
-    return {limb: error[points["limb"] == limb.value][:, : len(POINTS[limb])] for limb in Limb}
+    error[~(np.isfinite(landmarks["true"]).all(axis=2) & known[:, None])] = np.nan
+    return {
+        limb: error[landmarks["limb"] == limb.value][:, : len(LANDMARKS[limb])] for limb in Limb
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, JointGroup, Limb
 from mandora.datasets.dataset import DatasetFilm
 from mandora.evaluation.figures import localisation as figures
 from mandora.evaluation.figures.style import save_view
@@ -23,15 +23,15 @@ from mandora.reproduce.report import Result
 EXAMPLE_HALF = 0.07  # half side of an example / longer side of the film
 
 
-def localisation(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> Result:
+def localisation(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) -> Result:
     """Figure 3.
 
     Args:
-        points: arrays of :func:`mandora.reproduce.jobs.find_points`, all folds.
+        landmarks: arrays of :func:`mandora.reproduce.jobs.find_landmarks`, all folds.
         films: the film of each of their rows.
         folder: of the report.
     """
-    error = film_distances(points)
+    error = film_distances(landmarks)
     verdicts = localisation_claims(error)
     view = save_view(
         figures.localisation(error), folder, "fig3",
@@ -41,7 +41,7 @@ def localisation(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> 
         "fig3", "Localisation (figure 3)",
         "Localisers of each fold on the films of its test patients. A joint that was not found "
         "counts as missed.",
-        (view, *_examples(points, films, folder)), (located_table(points, "fig3.csv"),),
+        (view, *_examples(landmarks, films, folder)), (located_table(landmarks, "fig3.csv"),),
     )  # fmt: skip
     paper = (
         "More than 98 % of the finger joints lie within 0.02 of the film's size of their true "
@@ -50,13 +50,13 @@ def localisation(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> 
     return Result(section, paper, tuple(verdicts))
 
 
-def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> list[FigureView]:
+def _examples(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) -> list[FigureView]:
     """A typical joint of each group, and the one that is farthest from its place."""
-    size = points["size"]
-    error = np.linalg.norm((points["found"] - points["true"]) / size[:, None, :], axis=2)
+    size = landmarks["size"]
+    error = np.linalg.norm((landmarks["found"] - landmarks["true"]) / size[:, None, :], axis=2)
     chosen = {}
     for group in JointGroup:
-        known = np.argwhere(_of_group(points, group) & np.isfinite(error))
+        known = np.argwhere(_of_group(landmarks, group) & np.isfinite(error))
         if len(known):
             order = np.argsort(error[tuple(known.T)], kind="stable")
             chosen[f"typical {group}"] = tuple(known[order[len(order) // 2]])
@@ -64,7 +64,7 @@ def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> lis
         return []
     chosen["farthest"] = np.unravel_index(int(np.nanargmax(error)), error.shape)
     shown = [
-        _example(words, films[row], points["true"][row], points["found"][row], joint,
+        _example(words, films[row], landmarks["true"][row], landmarks["found"][row], joint,
                  float(error[row, joint]))
         for words, (row, joint) in chosen.items()
     ]  # fmt: skip
@@ -75,10 +75,10 @@ def _examples(points: Arrays, films: Sequence[DatasetFilm], folder: Path) -> lis
     return [save_view(figures.localisation_examples(shown), folder, "fig3-examples", caption)]
 
 
-def _of_group(points: Arrays, group: JointGroup) -> NDArray[np.bool_]:
-    """(films, points): which are joints of a group."""
-    made = np.zeros(points["true"].shape[:2], bool)
-    for row, name in enumerate(points["limb"]):
+def _of_group(landmarks: Arrays, group: JointGroup) -> NDArray[np.bool_]:
+    """(films, landmarks): which are joints of a group."""
+    made = np.zeros(landmarks["true"].shape[:2], bool)
+    for row, name in enumerate(landmarks["limb"]):
         made[row, group_columns(Limb(name), group)] = True
     return made
 
@@ -95,7 +95,7 @@ def _example(
     right, bottom = np.minimum(np.ceil(middle + half), (width, height)).astype(int)
     inside = np.asarray(((true >= (left, top)) & (true < (right, bottom))).all(axis=1), bool)
     inside[joint] = True
-    name = POINTS[film.slot.limb][joint].name
+    name = LANDMARKS[film.slot.limb][joint].name
     return figures.LocatedExample(
         radiograph.pixels[top:bottom, left:right], true[inside] - (left, top),
         found[inside] - (left, top), f"{words}: {name}", distance,
