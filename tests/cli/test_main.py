@@ -20,10 +20,10 @@ from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
 from mandora.core.anatomy import RA2_COLUMNS, SLOTS
-from mandora.core.cells import plain
+from mandora.core.csv_text import unescape_formula
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
-from mandora.images import apart
+from mandora.images import decoder
 from mandora.simulate.cohort.cohort import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
@@ -53,7 +53,7 @@ def films(tmp_path: Path, small_films: Path) -> Path:
 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: plain(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: unescape_formula(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def outcomes(out: Path, film: str) -> set[tuple[str, str]]:
@@ -264,11 +264,11 @@ def test_dicom_without_its_package_is_that_films_failure(
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "pydicom.py").write_text("raise ImportError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"), prepend=os.pathsep)
-    apart.stop()
+    decoder.stop()
     try:
         done = score(films)
     finally:
-        apart.stop()
+        decoder.stop()
     assert done.exit_code == 1
     assert done.stderr.count("pip install mandora[dicom]") == 2
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
@@ -504,7 +504,7 @@ def test_control_c_keeps_what_is_finished(tiny_bundle: Path, films: Path, tmp_pa
     stdout, stderr = run.communicate(timeout=60)
     assert run.returncode == 130, stderr
     assert stdout == ""
-    assert stderr == "mandora: interrupted; what was finished is kept\n"
+    assert stderr == "mandora: interrupted; finished results are kept\n"
     scored = [r["Patient_ID"] for r in rows(out / "scores.csv")]
     assert scored[0] == "P1"
     assert len(scored) < 30

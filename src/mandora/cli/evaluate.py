@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mandora.cli.console import Progress, lacks_packages
+from mandora.cli.app import Commands
+from mandora.cli.console import Progress, load
 from mandora.core.terminal import write_line
 
 DatasetArgument = Annotated[
@@ -17,7 +17,10 @@ DatasetArgument = Annotated[
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle, or `default`.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")]
 
+commands = Commands()
 
+
+@commands.command()
 def evaluate(
     bundle: BundleArgument,
     dataset: DatasetArgument,
@@ -57,11 +60,7 @@ def calibrate(
 
 
 def _evaluation(name: str) -> Any:
-    """An evaluation module, or a word on what to install."""
-    try:
-        return import_module(f"mandora.{name}")
-    except ImportError as error:
-        lacks_packages("evaluation", error, "explain")
+    return load(name, "explain")
 
 
 def _bundle(path: Path) -> Any:

@@ -31,7 +31,7 @@ from mandora.core.anatomy import (
     Slot,
     target,
 )
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.datasets.annotations import FilmLabels, no_landmarks

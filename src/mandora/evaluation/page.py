@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 
 import jinja2
 
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.records import RESEARCH_NOTICE

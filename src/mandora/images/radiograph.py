@@ -161,14 +161,14 @@ def check_size(width: int, height: int, least_px: int = MIN_SIDE_PX) -> None:
         )
 
 
-def spread(levels: NDArray[Any]) -> Pixels:
-    """Lay the values that are present over 0..1, linearly.
+def rescaled(levels: NDArray[Any]) -> Pixels:
+    """Scale grey levels linearly, so that the lowest becomes 0 and the highest 1.
 
     Args:
         levels: (H, W) of any number type, higher is brighter.
 
     Raises:
-        UnreadableFilm: if all values are the same or some are no numbers.
+        UnreadableFilm: if all values are the same or some are not numbers.
     """
     low, high = float(levels.min()), float(levels.max())
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -182,24 +182,6 @@ def spread(levels: NDArray[Any]) -> Pixels:
     return exact.astype(np.float32, copy=False)
 
 
-def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Bring a stored picture upright.
-
-    Args:
-        pixels: (H, W) as stored.
-        orientation: 1..8 as in EXIF 2.32, tag 0x0112, mirrored ones included.
-
-    Returns:
-        (H, W), or (W, H) for orientations 5 to 8; a view.
-    """
-    if orientation >= 5:  # rows and columns are exchanged
-        pixels = pixels.T
-        orientation = {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
-    rows = slice(None, None, -1 if orientation in (3, 4) else 1)
-    columns = slice(None, None, -1 if orientation in (2, 3) else 1)
-    return pixels[rows, columns]
-
-
 def limb_named(text: str) -> Limb | None:
     """Find the limb that the words of a body part name, e.g. ``LEFT HAND``.
 
@@ -211,10 +193,10 @@ def limb_named(text: str) -> Limb | None:
     return limbs[0] if len(limbs) == 1 else None
 
 
-def true_spacing_mm(
+def checked_spacing_mm(
     stated: Iterable[Any], shape: tuple[int, int]
 ) -> tuple[float | None, str | None]:
-    """Judge a pixel spacing from a file's tags.
+    """Check the pixel spacing that a file states.
 
     Args:
         stated: (between rows, between columns), mm.
@@ -226,9 +208,9 @@ def true_spacing_mm(
     try:
         down, across = (float(value) for value in stated)
     except (TypeError, ValueError):
-        return None, "is no pair of lengths"
+        return None, "is not a pair of lengths"
     if not (0 < down < math.inf and 0 < across < math.inf):
-        return None, "is no pair of lengths"
+        return None, "is not a pair of lengths"
     if abs(down - across) > 0.01 * max(down, across):
         return None, f"differs between rows ({down:g} mm) and columns ({across:g} mm)"
     extent = max(down * shape[0], across * shape[1])

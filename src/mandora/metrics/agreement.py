@@ -21,16 +21,15 @@ from mandora.core.anatomy import (
     RA2_TOTALS,
     SITES,
     TARGET_INDEX,
-    TARGETS,
     Damage,
     Limb,
     Side,
     Target,
 )
 from mandora.core.errors import InputError
+from mandora.core.totals import sum_scores
 from mandora.metrics import Floats, Number, Table, same_shape, score_table
 from mandora.metrics.joints import CALLED, CONSTANT, SYMMETRIC, by_family, measure
-from mandora.scoring.assembly import ENOUGH_FOR_TOTAL
 
 Alternative = Literal["two-sided", "greater", "less"]
 Method = Literal["exact", "normal approximation"]
@@ -177,8 +176,7 @@ def smallest_detectable_change(first: ArrayLike, second: ArrayLike, readers: int
 def total(scores: ArrayLike, wanted: Callable[[Target], bool] = lambda _: True) -> Floats:
     """The total of each patient over some of the targets.
 
-    The rule is that of the records, see :func:`mandora.scoring.assembly.totals`: pro rata of the
-    maximum if joints that make up 80 % of it have a score, missing otherwise.
+    The rule for missing scores is that of :mod:`mandora.core.totals`.
 
     Args:
         scores: (patients, 86) SvH points; NaN where missing.
@@ -190,15 +188,7 @@ def total(scores: ArrayLike, wanted: Callable[[Target], bool] = lambda _: True) 
     Raises:
         ValueError: if the table has another shape.
     """
-    columns = [i for i, t in enumerate(TARGETS) if wanted(t)]
-    table = score_table(scores)[:, columns]
-    maxima = np.array([TARGETS[i].maximum for i in columns], dtype=np.float64)
-    known = np.isfinite(table)
-    reach = known @ maxima / maxima.sum()
-    enough = reach >= ENOUGH_FOR_TOTAL
-    return np.where(
-        enough, np.where(known, table, 0).sum(axis=1) / np.where(enough, reach, 1), np.nan
-    )
+    return sum_scores(score_table(scores), wanted).value
 
 
 def compare_totals(first: ArrayLike, second: ArrayLike, called: tuple[str, str] = CALLED) -> Table:

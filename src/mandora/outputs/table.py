@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import Self
 
 from mandora.core.anatomy import RA2_COLUMNS
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.records import JointScore, Reason, Status, StudyResult
 from mandora.datasets.formats.ra2 import Template, format_row
-from mandora.outputs.files import RowFile
+from mandora.outputs.row_file import RowFile
 
 JOINT_COLUMNS: tuple[str, ...] = (
     "patient", "film", "side", "site", "kind", "x", "y", "score", "grade", "low", "high", "status",

@@ -17,13 +17,17 @@ from PIL.PngImagePlugin import PngInfo
 
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
-from mandora.core.files import OutputError, write_atomically
+from mandora.core.files import (
+    OutputError,
+    check_file_stem,
+    make_output_folder,
+    write_atomically,
+)
 from mandora.core.inputs import listed, open_regular
 from mandora.core.records import FilmRecord, JointScore, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.formats.ra2 import Template
 from mandora.outputs.crops import joint_crops
-from mandora.outputs.files import check_file_stem, make_output_folder
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
 from mandora.outputs.table import TableWriter

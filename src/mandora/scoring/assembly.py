@@ -5,6 +5,7 @@ The rules are here by which a film counts as one of a limb, and a sum of scores 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +15,11 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import (
     LANDMARKS,
-    RA2_TOTALS,
     TARGETS,
     Limb,
     Side,
     Slot,
     Target,
-    maximum_total,
 )
 from mandora.core.geometry import Points, limb_size
 from mandora.core.records import (
@@ -33,12 +32,12 @@ from mandora.core.records import (
     StudyResult,
     Total,
 )
+from mandora.core.totals import ra2_totals
 from mandora.damage.evidence import PatchEvidence
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
 
-ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
 MIN_FOUND = 4  # fewer landmarks fit together by chance
 ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks below which they are taken for accidents
 # Best fit over all views of real films that are not tested on: hands from 0.59 to 0.89, in
@@ -280,10 +279,7 @@ def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmark
 def totals(
     scores: tuple[JointScore, ...], intervals: IntervalContract | None = None
 ) -> tuple[Total, ...]:
-    """The overall, erosion and narrowing totals of a patient.
-
-    A total with missing joints is pro-rated by the maximum of the joints that were scored if
-    these make up at least 80 % of it; otherwise it is missing.
+    """The overall, erosion and narrowing totals of a patient, see :mod:`mandora.core.totals`.
 
     Args:
         scores: all 86.
@@ -294,25 +290,22 @@ def totals(
         One for each of ``anatomy.RA2_TOTALS``, in that order.
     """
     made = []
-    for name, kinds in RA2_TOTALS.items():
-        wanted = [s for s in scores if s.kind in kinds]
-        known = [s for s in wanted if s.score is not None]
-        observed = float(sum(s.score for s in known if s.score is not None))
-        maximum = maximum_total(t for t in TARGETS if t.damage in kinds)
-        reach = sum(s.maximum for s in known) / maximum
+    values = [math.nan if s.score is None else s.score for s in scores]
+    for name, total in ra2_totals(values).items():
+        value, scored = float(total.value[0]), int(total.scored[0])
         about: dict[str, Any] = {
-            "name": name, "maximum": maximum, "observed": observed, "scored": len(known),
-            "expected": len(wanted),
+            "name": name, "maximum": total.maximum, "observed": float(total.observed[0]),
+            "scored": scored, "expected": total.expected,
         }  # fmt: skip
-        if len(known) == len(wanted):
-            about |= {"value": observed, "method": "complete"}
-        elif reach >= ENOUGH_FOR_TOTAL:
-            about |= {"value": observed / reach, "method": "pro-rated"}
-        else:
+        if math.isnan(value):
             about["reason"] = Reason.TOO_FEW_JOINTS
-        if intervals and "value" in about:
-            ends = intervals.of_total(name, about["value"], maximum, reach)
-            about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
+        else:
+            method = "complete" if scored == total.expected else "pro-rated"
+            about |= {"value": value, "method": method}
+            if intervals:
+                share = float(total.share[0])
+                ends = intervals.of_total(name, value, total.maximum, share)
+                about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
         made.append(Total.model_validate(about))
     return tuple(made)
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.anatomy import Limb, Side
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath, paths_of
+from mandora.core.files import AnyPath, make_output_folder, paths_of
 from mandora.core.records import Reason
 from mandora.datasets.folder import FilmFile, Problem, find_films
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.bundle import Bundle
-from mandora.outputs.files import RowFile, make_output_folder
+from mandora.outputs.row_file import RowFile
 from mandora.scoring.assembly import location
 from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline

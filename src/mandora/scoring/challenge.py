@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import RA2_TOTALS, TARGETS
-from mandora.core.cells import Verbatim, csv_text
+from mandora.core.anatomy import TARGETS
+from mandora.core.csv_text import Unescaped, csv_text
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath
+from mandora.core.files import AnyPath, make_output_folder
+from mandora.core.totals import ra2_totals
 from mandora.datasets.folder import StudyFiles, find_studies
 from mandora.datasets.formats.ra2 import Template, format_row, read_template
 from mandora.model.bundle import Bundle
-from mandora.outputs.files import RowFile, make_output_folder
+from mandora.outputs.row_file import RowFile
 from mandora.scoring.batch import rejected_films
 from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
@@ -108,9 +109,7 @@ def _patient(
 
 
 def _row(template: Template, patient: str, scores: Mapping[str, float]) -> list[str]:
-    totals = {
-        name: sum(scores[t.key] for t in TARGETS if t.damage in kinds)
-        for name, kinds in RA2_TOTALS.items()
-    }
+    values = [scores[target.key] for target in TARGETS]
+    totals = {name: float(total.value[0]) for name, total in ra2_totals(values).items()}
     # the challenge's programs look for the patient by the template's very id
-    return format_row(template.columns, Verbatim(patient), scores, totals)
+    return format_row(template.columns, Unescaped(patient), scores, totals)

@@ -30,7 +30,7 @@ class PatientSummary:
         scored: joint scores with a value.
         failed: joint scores for which there was a film and no value came out.
         missing: joint scores of films that were not given.
-        totals: overall, erosion, narrowing; see :func:`mandora.scoring.assembly.totals`.
+        totals: overall, erosion, narrowing; see :mod:`mandora.core.totals`.
     """
 
     patient: str

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
-from mandora.core.files import beside, write_atomically
+from mandora.core.files import temporary_path, write_atomically
 from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
@@ -182,7 +182,7 @@ def export_forest(
     Raises:
         ValueError: if it exceeds ``TOLERANCE``, naming file and site; there is no file then.
     """
-    partial = beside(path)
+    partial = temporary_path(path)
     try:
         forest.save(partial)
         worst = check_forest(JointForest.load(partial), models, patch_scores)
@@ -209,7 +209,7 @@ def _export(
     module = _WithProbabilities(copy.deepcopy(network)).eval().float().cpu()
     module = module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     traced = list(batches.values())[len(_BATCHES) - 1]
-    partial = beside(path)
+    partial = temporary_path(path)
     try:
         _write(module, _tensors(traced), outputs, partial)
         exported, worst = Network(partial, 1), 0.0

@@ -25,7 +25,7 @@ from mandora.core.anatomy import (
     Limb,
     Site,
 )
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.settings import (
     LoopSettings,

@@ -21,7 +21,7 @@ from mandora.core.anatomy import (
     maximum_total,
     target_from_ra2,
 )
-from mandora.core.cells import csv_rows
+from mandora.core.csv_text import csv_rows
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
 

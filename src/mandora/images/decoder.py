@@ -1,8 +1,9 @@
-"""Asks a process of its own to decode a picture, with a limit of time and of memory.
+"""Decodes pictures in another process, with limits of time and memory.
 
-There is one such process to each that asks. It is started when it is first needed and lives on
-between films; when a film ends it, or it does not come to an end, the film is refused and the
-next one gets a new process.
+Each process that reads films has at most one decoding process, which runs
+:mod:`mandora.images.decoder_program`. It is started when it is first needed and kept for the next
+film. If a film crashes it or takes too long, the film is refused and the next one gets a new
+process.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mandora.images.decoder_program import receive, send
 from mandora.images.radiograph import AGAIN, DAMAGED, UnreadableFilm
-from mandora.images.worker import receive, send
 
 SECONDS = 60
 MEMORY_BYTES = 4 << 30
 """Of the decoding process, on top of the file; the largest film that is read takes less."""
-# the same code as here, also where a script has added it to its path
-_SERVE = """
+# imports this very package, also where a script has put it on its path
+_PROGRAM = """
 import sys
 if sys.argv[1] not in sys.path:
     sys.path.insert(0, sys.argv[1])
-from mandora.images.worker import main
+from mandora.images.decoder_program import main
 main()
 """
 
@@ -38,25 +39,25 @@ _lock = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
 
 
-def decoded(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Have the bytes of a file decoded in another process.
+def decode(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Decode the bytes of a file in the decoding process.
 
     Args:
-        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see ``worker``.
+        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see ``decoder_program``.
         data: the file.
         least_px: the shorter side that a film needs.
 
     Returns:
-        The values, and what else was found.
+        The values, and the other results of the job.
 
     Raises:
-        UnreadableFilm: if the file is refused, or the process came to no end or to a bad one;
-            the message does not name the file yet.
+        UnreadableFilm: if the file is refused, crashes the process or takes too long; the message
+            does not name the file yet.
     """
     head = {"job": job, "least_px": least_px, "seconds": SECONDS, "memory_bytes": MEMORY_BYTES}
     with _lock:
         if _process is not None and _process.poll() is not None:
-            stop()  # it was ended while it had nothing to do
+            stop()  # it was killed while it was idle
         process = _process or _start()
         try:
             try:
@@ -65,7 +66,7 @@ def decoded(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dic
             except BrokenPipeError:
                 reply = None
             if reply is None:
-                raise UnreadableFilm(_cause_of_death(process))
+                raise UnreadableFilm(_why_it_ended(process))
         except BaseException:  # also Ctrl-C: the rest of a reply must not be taken for the next
             stop()
             raise
@@ -89,8 +90,8 @@ def stop() -> None:
 def _start() -> subprocess.Popen[bytes]:
     global _process
     # -P: what lies in the current folder is no module
-    command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVE, str(Path(__file__).parents[2])]
-    # a library's threads take memory in advance
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, str(Path(__file__).parents[2])]
+    # threads of numerical libraries take memory in advance
     env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         # not multiprocessing: it runs the caller's script again, and not in a pool's workers
@@ -109,24 +110,24 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
+def _why_it_ended(process: subprocess.Popen[bytes]) -> str:
     code = process.wait()
     if code == -signal.SIGALRM:
         return f"decoding it takes more than {SECONDS} seconds; {AGAIN}"
     if code == -signal.SIGKILL:
-        return f"decoding it was ended from outside, perhaps for want of memory; {AGAIN}"
+        return f"the process that decoded it was killed, perhaps because memory ran out; {AGAIN}"
     return DAMAGED
 
 
-def _forget() -> None:
+def _forget_after_fork() -> None:
     """In a forked process: the decoding process is the parent's, and only its pipes are shared."""
     global _process, _lock
     process, _process, _lock = _process, None, threading.Lock()
     if process is not None:
-        process.returncode = 0  # it is not this process's child, so nothing to wait for
+        process.returncode = 0  # the parent's child, for which this process cannot wait
         for pipe in (process.stdin, process.stdout):
             cast(IO[bytes], pipe).close()
 
 
 atexit.register(stop)
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_forget_after_fork)

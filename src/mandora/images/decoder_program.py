@@ -1,7 +1,7 @@
-"""Decodes for another process what may take any time or memory, or bring a process down.
+"""The program of the decoding process: it decodes what may be slow, large or crash a process.
 
-:mod:`mandora.images.apart` starts a process that calls :func:`main`. It answers requests on
-standard input until that ends, as it does when the process that asked is gone.
+:mod:`mandora.images.decoder` starts it. It answers requests on standard input until that is
+closed, which also happens when the process that asked is gone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mandora.images.radiograph import AGAIN, DAMAGED, FilmTags, Picture, UnreadableFilm
 
 _LENGTH_BYTES = 4
-_COMPLAINT = b"Corrupt JPEG data"  # of the decoders of JPEG in DICOM, on standard error
+_JPEG_WARNING = b"Corrupt JPEG data"  # of the decoders of JPEG in DICOM, on standard error
 _START_SECONDS = 60
 
 
@@ -59,14 +59,14 @@ def _exactly(stream: BinaryIO, count: int) -> bytearray | None:
     return data
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, heard: BinaryIO) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, errors: BinaryIO) -> None:
     """Answer requests until there are no more.
 
     Args:
         requests: messages with ``job``, ``least_px``, ``seconds`` and ``memory_bytes``.
-        replies: takes messages with either ``refused``, or ``dtype``, ``shape`` and what else
-            the job found.
-        heard: what decoders write to standard error.
+        replies: takes messages with ``refused``, or with ``dtype``, ``shape`` and the job's other
+            results.
+        errors: file that standard error goes to.
     """
     send(replies, {"ready": True})
     signal.alarm(0)
@@ -75,11 +75,11 @@ def serve(requests: BinaryIO, replies: BinaryIO, heard: BinaryIO) -> None:
         # without a handler, the alarm ends the process wherever it is
         signal.alarm(head["seconds"])
         _limit_memory(head["memory_bytes"] + len(data))
-        heard.truncate(0)
+        errors.truncate(0)
         try:
             values, about = _JOBS[head["job"]](bytes(data), head["least_px"])
-            heard.seek(0)
-            if _COMPLAINT in heard.read():
+            errors.seek(0)
+            if _JPEG_WARNING in errors.read():
                 raise UnreadableFilm(DAMAGED)
             found = np.ascontiguousarray(values)
             about |= {"dtype": found.dtype.str, "shape": found.shape}
@@ -104,40 +104,40 @@ def _limit_memory(limit_bytes: int) -> None:
 def _film(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
     from mandora.images.raster import read_raster
 
-    return _told(read_raster(data, least_px))
+    return _reply(read_raster(data, least_px))
 
 
 def _dicom(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
     from mandora.images.dicom import read_dicom
 
-    return _told(read_dicom(data))
+    return _reply(read_dicom(data))
 
 
 def _tags(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
     from mandora.images.dicom import read_tags
 
-    return np.empty(0), _codes(read_tags(data))
+    return np.empty(0), _tag_codes(read_tags(data))
 
 
-def _labels(data: bytes, least_px: int, shown: bool) -> tuple[NDArray[Any], dict[str, Any]]:
+def _labels(data: bytes, least_px: int, as_grey: bool) -> tuple[NDArray[Any], dict[str, Any]]:
     from mandora.images.raster import read_stored
 
-    stored = read_stored(data, shown)
+    stored = read_stored(data, as_grey)
     return stored.values, {"mode": stored.mode}
 
 
-def _told(picture: Picture) -> tuple[NDArray[Any], dict[str, Any]]:
+def _reply(picture: Picture) -> tuple[NDArray[Any], dict[str, Any]]:
     about = {"remarks": picture.remarks, "spacing_mm": picture.spacing_mm}
-    return picture.pixels, about | _codes(picture.tags)
+    return picture.pixels, about | _tag_codes(picture.tags)
 
 
-def _codes(tags: FilmTags) -> dict[str, str | None]:
+def _tag_codes(tags: FilmTags) -> dict[str, str | None]:
     return {"side": tags.side, "limb": tags.limb}
 
 
 _JOBS: dict[str, Callable[[bytes, int], tuple[NDArray[Any], dict[str, Any]]]] = {
     "film": _film, "dicom": _dicom, "tags": _tags,
-    "labels": partial(_labels, shown=False), "mask": partial(_labels, shown=True),
+    "labels": partial(_labels, as_grey=False), "mask": partial(_labels, as_grey=True),
 }  # fmt: skip
 
 
@@ -145,10 +145,10 @@ def main() -> None:
     """Serve on standard input and output."""
     signal.alarm(_START_SECONDS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the other one decides
-    # whatever libraries print must not get into the replies, nor onto the user's terminal
+    # what libraries print must reach neither the replies nor the user's terminal
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    with tempfile.TemporaryFile() as heard, suppress(BrokenPipeError):
-        os.dup2(heard.fileno(), 1)
-        os.dup2(heard.fileno(), 2)
-        serve(requests, replies, heard)
+    with tempfile.TemporaryFile() as errors, suppress(BrokenPipeError):
+        os.dup2(errors.fileno(), 1)
+        os.dup2(errors.fileno(), 2)
+        serve(requests, replies, errors)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandora.core.cells import Verbatim, csv_rows, csv_text, plain, safe
+from mandora.core.csv_text import Unescaped, csv_rows, csv_text, escape_formula, unescape_formula
 
 texts = st.text(st.one_of(st.sampled_from("='+-@\t\r\n\", 1e."), st.characters(codec="utf-8")))
 
@@ -28,12 +28,12 @@ def test_no_cell_begins_as_a_formula(text: str) -> None:
 
 @pytest.mark.parametrize("number", ["-0.5", "+3", "-1e-5", "-inf", "-.5", "0", "", "12.5000"])
 def test_numbers_stay_numbers(number: str) -> None:
-    assert safe(number) == number == plain(safe(number))
+    assert escape_formula(number) == number == unescape_formula(escape_formula(number))
     assert csv_text([[-0.5, 3]]) == "-0.5,3\n"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+41 79", "-P1-LH.jpg", "@x", "\tx", "\rx", "\uff1d1"])
 def test_formulas_are_marked_as_text(text: str) -> None:
-    assert safe(text) == f"'{text}"
-    assert safe(safe(text)) == f"''{text}"
-    assert safe(Verbatim(text)) == text
+    assert escape_formula(text) == f"'{text}"
+    assert escape_formula(escape_formula(text)) == f"''{text}"
+    assert escape_formula(Unescaped(text)) == text

@@ -16,21 +16,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.images import apart
+from mandora.images import decoder
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    apart.stop()
+    decoder.stop()
     yield
-    apart.stop()
+    decoder.stop()
 
 
 def pid() -> int:
-    assert apart._process is not None
-    return apart._process.pid
+    assert decoder._process is not None
+    return decoder._process.pid
 
 
 def alive(process: int) -> bool:
@@ -78,7 +78,7 @@ def test_a_film_that_takes_too_long_costs_that_film(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = long_work(tmp_path / "slow.tif")
-    monkeypatch.setattr(apart, "SECONDS", 1)
+    monkeypatch.setattr(decoder, "SECONDS", 1)
     with pytest.raises(UnreadableFilm, match=r"slow\.tif: decoding it takes more than 1 seconds;"):
         read_radiograph(slow)
     assert read_radiograph(film).shape == (80, 100)
@@ -90,7 +90,7 @@ def test_a_film_that_takes_too_much_memory_costs_that_film(
 ) -> None:
     large = long_work(tmp_path / "large.tif", 5_000)
     with monkeypatch.context() as patch:
-        patch.setattr(apart, "MEMORY_BYTES", 200 << 20)
+        patch.setattr(decoder, "MEMORY_BYTES", 200 << 20)
         with pytest.raises(UnreadableFilm, match=r"large\.tif: .*memory|large\.tif: .*damaged"):
             read_radiograph(large)
     assert read_radiograph(large).shape == (5_000, 5_000)
@@ -100,7 +100,7 @@ def test_a_film_that_takes_too_much_memory_costs_that_film(
 @pytest.mark.parametrize(
     ("number", "says"),
     [
-        (signal.SIGKILL, "ended from outside"),
+        (signal.SIGKILL, "was killed"),
         (signal.SIGSEGV, "damaged"),
         (signal.SIGALRM, "more than"),
     ],
@@ -116,7 +116,7 @@ def test_a_process_that_dies_costs_one_film(
 
     read_radiograph(film)
     with monkeypatch.context() as patch:
-        patch.setattr(apart, "send", dies)
+        patch.setattr(decoder, "send", dies)
         with pytest.raises(UnreadableFilm, match=says):
             read_radiograph(film)
     assert read_radiograph(film).shape == (80, 100)
@@ -149,9 +149,9 @@ def test_it_works_in_a_pools_workers(film: Path, method: str) -> None:
 def test_it_ends_with_the_process_that_started_it(film: Path, end: str) -> None:
     # no main guard: a script as people write them
     script = (
-        "import os, sys\nfrom pathlib import Path\nfrom mandora.images import apart\n"
+        "import os, sys\nfrom pathlib import Path\nfrom mandora.images import decoder\n"
         "from mandora.images.read import read_radiograph\n"
-        f"read_radiograph(Path({str(film)!r}))\nprint(apart._process.pid, flush=True)\n{end}\n"
+        f"read_radiograph(Path({str(film)!r}))\nprint(decoder._process.pid, flush=True)\n{end}\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
@@ -178,4 +178,4 @@ def test_quick_formats_start_no_process(tmp_path: Path) -> None:
         image.save(buffer, kind)
         (tmp_path / "film").write_bytes(buffer.getvalue())
         read_radiograph(tmp_path / "film")
-    assert apart._process is None
+    assert decoder._process is None

@@ -1,4 +1,4 @@
-"""Tables that grow by whole rows, safe file names, folders for results."""
+"""A table on the disk that grows by whole rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mandora.core.cells import csv_text
-from mandora.core.errors import InputError
-from mandora.core.files import OutputError, beside, write_atomically
-
-_MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
+from mandora.core.csv_text import csv_text
+from mandora.core.files import OutputError, write_atomically
 
 
 class RowFile:
@@ -45,7 +42,7 @@ class RowFile:
         return self._file.closed
 
     def append(self, text: str) -> None:
-        """Append whole rows, see :func:`mandora.core.cells.csv_text`.
+        """Append whole rows, see :func:`mandora.core.csv_text.csv_text`.
 
         Raises:
             OutputError: if the disk refuses; the file then holds what it held before.
@@ -74,44 +71,3 @@ class RowFile:
     def close(self) -> None:
         """Close the file as it is; calling it twice does no harm."""
         self._file.close()
-
-
-def check_file_stem(name: str) -> None:
-    """Refuse a name that cannot stand in front of ``.json`` in any folder.
-
-    Raises:
-        ValueError: if it is empty, too long, starts with a dot, or holds a path separator, a
-            control character or one that some file systems forbid.
-    """
-    bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
-    if bad:
-        raise InputError(f"{name!r} cannot name a file: it holds {' '.join(map(repr, bad))}")
-    if not name or name != name.strip() or name.startswith("."):
-        raise InputError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
-    if len(name.encode()) > _MAX_NAME_BYTES:
-        raise InputError(f"{name[:40]!r}… cannot name a file: over {_MAX_NAME_BYTES} bytes")
-
-
-def make_output_folder(folder: Path) -> None:
-    """Make a folder and prove that files can be written into it.
-
-    Raises:
-        ValueError: if the path is a file.
-        OSError: if the folder cannot be made or written; the message names it.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, not a folder; give another output folder")
-    probe = beside(folder / "probe")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            probe.write_bytes(b"mandora\n")
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise OSError(
-            error.errno,
-            f"cannot write into the output folder {folder}: {cause}; "
-            "give another folder, or make room or ask for write access there",
-        ) from error
