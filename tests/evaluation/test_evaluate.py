@@ -116,7 +116,7 @@ def test_a_film_that_fails_costs_that_film_and_says_why(
     # labels that cannot be used cost the comparison with them, not the film's scores
     found = np.isfinite(made.landmarks["found"]).all(axis=2).any(axis=1)
     assert found.tolist() == [False, False, False, True]
-    assert np.isnan(made.dice).all()
+    assert np.isnan(made.landmarks["dice"]).all()
     assert np.isfinite(made.scores["predicted_patch"]).any()
     assert len(lines) == 4
     for line, text in zip(

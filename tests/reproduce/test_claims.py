@@ -372,7 +372,7 @@ def shap_maps() -> tuple[np.ndarray, np.ndarray]:
         for j, column in enumerate(SITES):
             if row.group == column.group == "wrist" and row.damage == column.damage:
                 same[i, j] = 0.04
-            if row.point == column.point and row.damage != column.damage:
+            if row.landmark == column.landmark and row.damage != column.damage:
                 same[i, j] = 0.05
     np.fill_diagonal(same, 0.5)
     np.fill_diagonal(other, 0.1)

@@ -199,7 +199,7 @@ def test_claims_show_paper_run_and_outcome(tmp_path: Path) -> None:
         assert claim.rule in text
     assert "99.1 % of 900 joints ✓ held as expected" in text
     assert "✗ did not hold fingers: 99.1 %" in text
-    assert f"held {CLAIMS[0].text} : 99.1 % of 900 joints" in text  # beside its section, too
+    assert f"held {CLAIMS[0].text}: 99.1 % of 900 joints" in text  # beside its section, too
     html = page.read_text(encoding="utf-8")
     assert "<b>99.5" not in html
     assert html.count('href="#fig3"') == 3  # contents, and both claims

@@ -1,8 +1,8 @@
 """How far found joints lie from the marked ones.
 
-All functions take the same columns, one row for each of F films; P is the larger number of landmarks
-of the two limbs: ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and ``found``
-(F, P, 2) px of the film, NaN where not marked or not found.
+All functions take the same columns, one row for each of F films: ``limb`` (F,), ``size`` (F, 2)
+width and height in px, ``true`` and ``found`` (F, P, 2) px of the film, NaN where not marked or not
+found. P is the number of landmarks of a hand; a foot has fewer, and NaN behind them.
 """
 
 from __future__ import annotations

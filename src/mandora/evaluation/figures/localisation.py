@@ -68,8 +68,8 @@ def localisation(distances: Mapping[Limb, ArrayLike]) -> Figure:
 
     Args:
         distances: for a hand (n, 21) and for a foot (m, 6) float, one row per film, columns in
-            the order of :data:`mandora.core.anatomy.LANDMARKS`; distance of (x/width, y/height) to the
-            truth. NaN: there is no truth, the joint is left out. Infinite: not found, which
+            the order of :data:`mandora.core.anatomy.LANDMARKS`; distance of (x/width, y/height) to
+            the truth. NaN: there is no truth, the joint is left out. Infinite: not found, which
             counts as beyond the dashed line. A limb that is missing has empty panels.
 
     Raises:
