@@ -13,14 +13,9 @@ import pytest
 from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, Damage, JointGroup, Limb
 from mandora.core.settings import EquivalenceSettings
 from mandora.metrics import FAMILY_TITLES, Number
-from mandora.metrics.agreement import (
-    Pairwise,
-    SignedRanks,
-    joint_correlations,
-    signed_ranks,
-    total_correlations,
-)
+from mandora.metrics.agreement import SignedRanks, signed_ranks
 from mandora.metrics.bootstrap import Interval
+from mandora.metrics.correlations import Pairwise, joint_correlations, total_correlations
 from mandora.reproduce.claim_rules import (
     joint_claims,
     localisation_claims,

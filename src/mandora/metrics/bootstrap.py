@@ -194,18 +194,15 @@ def _resampled(name: str, p: Floats, t: Floats, counts: Floats) -> Floats:
     """(resamples,) the number of each; NaN where it is not defined."""
     metric = METRICS[name]
     sums = pair_sums(p, t).weighted(counts)
+    if metric.of_ranks is None or not p.size:
+        return metric.from_sums(sums)
+    known = np.isfinite(p)
+    patient = np.nonzero(known)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        if metric.of_sums is not None:
-            values = metric.of_sums(sums)
-        elif metric.of_ranks is not None and p.size:
-            known = np.isfinite(p)
-            patient = np.nonzero(known)[0]
-            values = np.concatenate([
-                metric.of_ranks(p[known], t[known], counts[i : i + AT_ONCE, patient])
-                for i in range(0, len(counts), AT_ONCE)
-            ])  # fmt: skip
-        else:
-            values = np.full(len(counts), np.nan)
+        values = np.concatenate([
+            metric.of_ranks(p[known], t[known], counts[i : i + AT_ONCE, patient])
+            for i in range(0, len(counts), AT_ONCE)
+        ])  # fmt: skip
     return np.where(metric.defined(sums), values, np.nan)
 
 

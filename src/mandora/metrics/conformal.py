@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mandora.core.anatomy import RA2_TOTALS, TARGETS, Damage, maximum_total
+from mandora.core.anatomy import TARGETS
 from mandora.core.errors import InputError
+from mandora.core.totals import ra2_totals
 from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, by_families, same_shape, score_table
-from mandora.metrics.agreement import total
 from mandora.metrics.joints import BANDS, severity
 from mandora.model.contract import IntervalContract, Spread, total_scale
 
@@ -50,11 +50,10 @@ def calibrate(scores: ArrayLike, truth: ArrayLike, level: float) -> IntervalCont
             _spread(_of_band(share[known], error[known], i), level, words)
             for i in range(len(EDGES) + 1)
         )
-    totals = {}
-    for name, kinds in RA2_TOTALS.items():
-        found = _total(ours, kinds)
-        scale = np.array([total_scale(value) for value in found])
-        difference = (_total(labels, kinds) - found) / scale
+    totals, true_totals = {}, ra2_totals(labels)
+    for name, found in ra2_totals(ours).items():
+        scale = np.array([total_scale(value) for value in found.value])
+        difference = (true_totals[name].value - found.value) / scale
         difference = difference[np.isfinite(difference)]
         if _rank(difference.size, level):
             totals[name] = _spread(difference, level, name)
@@ -62,10 +61,6 @@ def calibrate(scores: ArrayLike, truth: ArrayLike, level: float) -> IntervalCont
     return IntervalContract(
         level=level, edges=EDGES, joints=joints, totals=totals, patients=patients
     )
-
-
-def _total(table: Floats, kinds: tuple[Damage, ...]) -> Floats:
-    return total(table, lambda target: target.damage in kinds)
 
 
 def _of_band(share: Floats, error: Floats, band: int) -> Floats:
@@ -133,14 +128,14 @@ def coverage(intervals: IntervalContract, scores: ArrayLike, truth: ArrayLike) -
                 float(held[chosen].mean()) if some else None,
                 float((high - low)[chosen].mean()) if some else None,
             ])  # fmt: skip
-    for name, kinds in RA2_TOTALS.items():
+    true_totals = ra2_totals(labels)
+    for name, total in ra2_totals(ours).items():
         if name not in intervals.totals:
             continue
-        found, wanted = _total(ours, kinds), _total(labels, kinds)
-        both = np.isfinite(found) & np.isfinite(wanted)
-        maximum = maximum_total(t for t in TARGETS if t.damage in kinds)
-        ends = [intervals.of_total(name, float(v), maximum) or (0, 0) for v in found[both]]
-        inside = [a <= v <= b for (a, b), v in zip(ends, wanted[both], strict=True)]
+        found, true = total.value, true_totals[name].value
+        both = np.isfinite(found) & np.isfinite(true)
+        ends = [intervals.of_total(name, float(v), total.maximum) or (0, 0) for v in found[both]]
+        inside = [a <= v <= b for (a, b), v in zip(ends, true[both], strict=True)]
         some = bool(ends)
         rows.append([
             name, "all", len(ends), float(np.mean(inside)) if some else None,

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, SITES, Damage, JointGroup, Limb
 from mandora.metrics import Floats, Number, Table, same_shape
-from mandora.metrics.agreement import DECIMALS, Pairwise
+from mandora.metrics.agreement import DECIMALS
+from mandora.metrics.correlations import Pairwise
 from mandora.metrics.localisation import CUTOFF
 from mandora.reproduce.claims import (
     FINGERS_WITHIN,
@@ -73,7 +74,7 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
 
 
 def total_claims(totals: Table) -> list[Verdict]:
-    """Table 1, from :func:`mandora.metrics.agreement.total_correlations`."""
+    """Table 1, from :func:`mandora.metrics.correlations.total_correlations`."""
     made = []
     for name in ("narrowing-erosion", "left-right", "hand-foot"):
         parts = totals.get(name, {})
@@ -94,7 +95,7 @@ def _size(r: float) -> str:
 
 
 def joint_claims(maps: Mapping[str, Pairwise]) -> list[Verdict]:
-    """Figure 7, from :func:`mandora.metrics.agreement.joint_correlations`."""
+    """Figure 7, from :func:`mandora.metrics.correlations.joint_correlations`."""
     made = []
     for name in ("same", "other"):
         number, reason, outcome = "", "this run has no correlations of joints", None

@@ -9,7 +9,7 @@ from mandora.core.anatomy import SITES
 from mandora.evaluation.figures.style import save_view
 from mandora.evaluation.page import Section, TableView
 from mandora.metrics import Arrays, Floats
-from mandora.metrics.agreement import joint_correlations, total_correlations
+from mandora.metrics.correlations import joint_correlations, total_correlations
 from mandora.metrics.explain import Contributions, summarise
 from mandora.reproduce.claim_rules import joint_claims, shap_claims, total_claims
 from mandora.reproduce.figures.joint_maps import correlation_maps, shap_maps
