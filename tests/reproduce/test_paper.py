@@ -104,7 +104,7 @@ def test_a_cohort_of_other_settings_or_code_is_simulated_anew(
     monkeypatch.setattr(reproduce, "simulate_cohort", simulate)
 
     def keep(seed: int, workers: int = 1) -> None:
-        reproduce._keep_cohort(
+        reproduce._simulate_once(
             path, SimulateSettings(patients=3, seed=seed, workers=workers), print
         )
 

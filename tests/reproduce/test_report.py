@@ -28,7 +28,7 @@ from mandora.reproduce.jobs import (
     SHAP_FILE,
     TREES_FILE,
     films_of,
-    unseen,
+    unseen_patients,
 )
 from mandora.reproduce.paper import BOTTLENECK, NO_BOTTLENECK, Experiments, smoke
 from mandora.reproduce.report import Result, write_report
@@ -61,7 +61,7 @@ def test_in_a_simulated_cohort_the_first_reader_is_official(cohort: Path, tmp_pa
     patient = plain.patients[0]
     again = made.study.open()  # as each job does
     np.testing.assert_array_equal(again.official[patient], made.dataset.official[patient])
-    head = made._head(1.0)
+    head = made._facts(1.0)
     assert head["official score"] == "the scores of reader 1, who is simulated"
     assert str(head["data set"]).startswith("simulated cohort, mandora ")
     # what training aims at stays the readers' mean
@@ -76,7 +76,7 @@ def test_the_truth_is_official_if_asked_for(cohort: Path, tmp_path: Path) -> Non
     np.testing.assert_array_equal(
         made.dataset.official[plain.patients[0]], plain.official[plain.patients[0]]
     )
-    assert made._head(1.0)["official score"] == "the simulator's true grades"
+    assert made._facts(1.0)["official score"] == "the simulator's true grades"
 
 
 def test_other_data_sets_keep_their_official_label(cohort: Path, tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_other_data_sets_keep_their_official_label(cohort: Path, tmp_path: Path)
     np.testing.assert_array_equal(
         made.dataset.official[patient], open_dataset(data).official[patient]
     )
-    assert made._head(1.0)["official score"] == "the official label"
-    assert made._head(1.0)["data set"] == "data"
+    assert made._facts(1.0)["official score"] == "the official label"
+    assert made._facts(1.0)["data set"] == "data"
 
 
 def test_figure_5_tests_the_published_bottleneck(cohort: Path, tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_figure_5_tests_the_published_bottleneck(cohort: Path, tmp_path: Path) -
 
 def test_the_report_names_the_preset(cohort: Path, tmp_path: Path) -> None:
     made = experiments(cohort, tmp_path)
-    assert made._head(1.0)["preset"] == "fast, with other settings"
+    assert made._facts(1.0)["preset"] == "fast, with other settings"
     for name, settings in (("fast", FAST), ("paper", PAPER)):
         made.settings = settings
-        assert made._head(1.0)["preset"] == name
+        assert made._facts(1.0)["preset"] == name
 
 
 def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
@@ -142,7 +142,7 @@ def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
             maps = {side: rng.random((1, len(SITES), len(SITES))) for side in ("same", "other")}
             np.savez(place / SHAP_FILE, **maps, rows=np.full((1, len(SITES)), 2 * count))
         elif kind == "landmarks":
-            films = films_of(dataset, unseen(split))
+            films = films_of(dataset, unseen_patients(split))
             most = max(len(landmarks) for landmarks in LANDMARKS.values())
             true = np.full((len(films), most, 2), np.nan)
             for i, film in enumerate(films):

@@ -152,7 +152,7 @@ def _intervals(assessed: Assessed, spread: IntervalContract | None, labelled: bo
 
 def _not_scored(assessed: Assessed) -> Section:
     rows: list[list[Any]] = [[REASON_TEXT[r], n] for r, n in sorted(assessed.reasons.items())]
-    looked = sum(len(LANDMARKS[film.slot.limb]) for film in assessed.films)
-    text = f"Of {looked:,} joints on {len(assessed.films):,} films."
+    joints = sum(len(LANDMARKS[film.slot.limb]) for film in assessed.films)
+    text = f"Of {joints:,} joints on {len(assessed.films):,} films."
     table = TableView("Joints without a score", ["reason", "joints"], rows, "not-scored.csv")
     return Section("not-scored", "Not scored", text, tables=(table,))

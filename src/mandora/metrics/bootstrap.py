@@ -167,15 +167,15 @@ def _known(patients: Sequence[str] | NDArray[np.str_] | None, *tables: ArrayLike
     known = np.logical_and.reduce([np.isfinite(table) for table in (first, *others)])
     whole = [np.where(known, table, np.nan) for table in (first, *others)]
     if patients is not None:
-        whole = [_side_by_side(np.asarray(patients), table) for table in whole]
+        whole = [_one_row_each(np.asarray(patients), table) for table in whole]
     kept = np.isfinite(whole[0]).any(axis=1)
     return [table[kept] for table in whole]
 
 
-def _side_by_side(patients: NDArray[np.str_], table: Floats) -> Floats:
-    """(patients, most rows of one × joints): the rows of a patient behind each other, then NaN.
+def _one_row_each(patients: NDArray[np.str_], table: Floats) -> Floats:
+    """(patients, most rows of one × joints): all rows of a patient in one row, then NaN.
 
-    With repeats, a patient is tested several times; that makes no more patients.
+    With repeats, a patient is tested several times, and still counts as one.
     """
     if patients.shape != table.shape[:1]:
         raise InputError(

@@ -103,7 +103,9 @@ def mean_contributions(
         scored = ~np.isnan(target_values(table, site)) & chosen
         if forest.trained[i] and scored.any():
             values, _ = shap_values(forest, site, feature_rows(table, site)[scored])
-            places = np.tile(_places()[i].reshape(-1, len(TARGETS)), (len(table), 1))[scored]
+            places = np.tile(_source_columns()[i].reshape(-1, len(TARGETS)), (len(table), 1))[
+                scored
+            ]
             size = np.empty_like(values)
             np.put_along_axis(size, places, np.abs(values), axis=1)
             sums[i], n_rows[i] = size.sum(axis=0), len(size)
@@ -258,7 +260,7 @@ def summarise(contributions: Contributions) -> dict[str, Number]:
 
 
 @cache
-def _places() -> NDArray[np.intp]:
+def _source_columns() -> NDArray[np.intp]:
     """Which joint each feature of each row was read from.
 
     Returns:

@@ -43,7 +43,7 @@ ALPHA = 0.01
 """Level of significance: the paper names none, but calls p = 0.041 not significant."""
 CONFIDENCE = 0.95
 """Of intervals over patients."""
-ALIKE_ALPHA = 0.05
+EQUIVALENCE_ALPHA = 0.05
 """Level of each of the two one-sided tests of equivalence."""
 FINGERS_WITHIN = 0.98  # the paper's share of finger joints
 SIMILAR_SHARES = 0.02  # differ by no more than the share of finger joints that may miss
@@ -97,10 +97,10 @@ class Verdict:
     reason: str
 
 
-_ALIKE_INTERVAL = f"{100 * (1 - 2 * ALIKE_ALPHA):g} % interval over patients"
-_ALIKE = (
-    f"the whole {_ALIKE_INTERVAL} of the change lies within the margin of the settings' table "
-    "equivalence (two one-sided tests)"
+_EQUIVALENCE_INTERVAL = f"{100 * (1 - 2 * EQUIVALENCE_ALPHA):g} % interval over patients"
+_EQUIVALENT = (
+    f"the whole {_EQUIVALENCE_INTERVAL} of the change lies within the margin of the settings' "
+    "table equivalence (two one-sided tests)"
 )
 
 
@@ -121,7 +121,7 @@ def _claims() -> Iterator[Claim]:
     yield from _improvements("mask", "Segmenting joint spaces", "Fig. 5")
     for family, title in FAMILY_TITLES.items():
         panels = _panels(family)
-        rule = f"neither r nor RMSE changes: {_ALIKE}"
+        rule = f"neither r nor RMSE changes: {_EQUIVALENT}"
         text = f"Segmenting erosions does not improve {title}"
         yield Claim(f"erosionmask-{family}", "null", text, f"Fig. 6{panels}", NO_NUMBER, rule)
     for name in ("narrowing-erosion", "left-right", "hand-foot"):
@@ -138,7 +138,7 @@ def _claims() -> Iterator[Claim]:
             continue
         text = "The symmetry stage does not raise r of foot erosion significantly"
         paper = "0.693 → 0.711, p = 0.041"
-        yield Claim(claim.id, "null", text, claim.where, paper, f"r does not change: {_ALIKE}")
+        yield Claim(claim.id, "null", text, claim.where, paper, f"r does not change: {_EQUIVALENT}")
     most, times = "mean |SHAP| for more than half of the sites", f"at least {STANDS_OUT:g} times"
     shap = [
         ("own", "The strongest predictor of a score is generally the joint's own patch score",
@@ -160,7 +160,7 @@ def _claims() -> Iterator[Claim]:
             text = f"{QUANTITIES[quantity]} of {damage} {does} that between two readers"
             margin = f"{R_MARGIN:g} lower" if quantity == "r" else f"{_percent(RMSE_MARGIN)} higher"
             most = "at most" if near else "more than"
-            rule = f"the whole {_ALIKE_INTERVAL} is {most} {margin} than the reader's number"
+            rule = f"the whole {_EQUIVALENCE_INTERVAL} is {most} {margin} than the reader's number"
             known = f"{paper} (about); model: {NO_NUMBER}" if quantity == "r" else NO_NUMBER
             name = f"limit-{damage}-{quantity}"
             yield Claim(name, "method", text, f"Fig. 10{panel}", known, rule)

@@ -1,9 +1,9 @@
 """Rules for claims about two methods on the same patients; the claims are in :mod:`.claims`.
 
 A gain needs the paper's test over folds *and* an interval over patients: folds share most of
-their training patients, so that a test over folds alone takes chance in the choice of patients
-for a gain. No gain needs evidence as well: two one-sided tests (Schuirmann, J Pharmacokinet
-Biopharm 1987;15:657), which is the interval of twice their level lying within the margin.
+their training patients, so a test over folds alone may show a gain that comes from the choice of
+patients. "No gain" needs evidence as well: two one-sided tests at 5 % (Schuirmann, J Pharmacokinet
+Biopharm 1987;15:657). Both pass if the whole 90 % interval lies within the margin.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mandora.metrics import FAMILY_TITLES, QUANTITIES, same_shape
 from mandora.metrics.agreement import DECIMALS, SignedRanks, signed_ranks
 from mandora.metrics.bootstrap import Interval
 from mandora.reproduce.claims import (
-    ALIKE_ALPHA,
     ALPHA,
     CONFIDENCE,
+    EQUIVALENCE_ALPHA,
     MIN_FOLDS,
     MIN_PATIENTS,
     R_MARGIN,
@@ -48,8 +48,8 @@ class FoldPair:
         test: paired, one-sided towards the first being better, but two-sided for erosion masks
             and for the human limit.
         change: first less second over the patients of all folds, with a 95 % interval; None if
-            patients were not looked at.
-        alike: the same with a 90 % interval, for the test of equivalence.
+            there is none.
+        equivalence: the same with a 90 % interval, for the test of equivalence.
         reason: why there is no value, if there is none.
     """
 
@@ -57,7 +57,7 @@ class FoldPair:
     second: ArrayLike
     test: SignedRanks
     change: Interval | None = None
-    alike: Interval | None = None
+    equivalence: Interval | None = None
     reason: str = "no fold has both values"
 
 
@@ -91,7 +91,7 @@ def fold_change(
     first, second = float(one[both].mean()), float(two[both].mean())
     p = f"p = {pair.test.p.value:.2g}" if pair.test.p.reason is None else "no p"
     number = f"{second:.3f} → {first:.3f}, {p}, {_folds(n, both.size)}{_over_patients(pair.change)}"
-    gain = round((first - second) * _towards(quantity), DECIMALS)
+    gain = round((first - second) * _gain_sign(quantity), DECIMALS)
     if n < least:
         why = f"a test needs {least} folds or more to reach p < {ALPHA:g}"
         return Change(None, number, why, second)
@@ -105,7 +105,7 @@ def fold_change(
     return Change(False, number, f"{better}, but p is not below {ALPHA:g}{usual}", second)
 
 
-def _towards(quantity: str) -> int:
+def _gain_sign(quantity: str) -> int:
     """The sign of a gain."""
     return 1 if quantity == "r" else -1
 
@@ -114,8 +114,8 @@ def _folds(n: int, of: int) -> str:
     return f"{n}{f' of {of}' if n < of else ''} {'fold' if of == 1 else 'folds'}"
 
 
-def _unknown(interval: Interval | None) -> str:
-    """Why nothing can be said over patients; empty if something can."""
+def _missing_evidence(interval: Interval | None) -> str:
+    """Why an interval over patients decides nothing; empty if it can decide."""
     if interval is None:
         return NO_INTERVAL
     if interval.reason is not None:
@@ -160,14 +160,14 @@ def _gains(name: str, pair: FoldPair | None, quantity: str) -> Verdict:
     change = fold_change(pair, quantity)
     outcome, reason = change.significant, change.reason
     if outcome and pair is not None:
-        outcome, more = _sure(pair.change, quantity)
+        outcome, more = _gain_over_patients(pair.change, quantity)
         reason = f"{reason}; {more}"
     return verdict(name, outcome, change.number, reason)
 
 
-def _sure(change: Interval | None, quantity: str) -> tuple[bool | None, str]:
+def _gain_over_patients(change: Interval | None, quantity: str) -> tuple[bool | None, str]:
     """Whether the interval over patients shows the gain, too."""
-    reason = _unknown(change)
+    reason = _missing_evidence(change)
     if change is None or reason:
         return None, reason
     worst = change.low if quantity == "r" else -change.high
@@ -204,14 +204,18 @@ def _unchanged(
     change = fold_change(pair, quantity, sides)
     if pair is None or not change.number:
         return "not testable here", change.number, change.reason
-    reason = _unknown(pair.alike)
-    if pair.alike is None or reason:
+    reason = _missing_evidence(pair.equivalence)
+    if pair.equivalence is None or reason:
         return "not testable here", change.number, reason
     margin = margins.r if quantity == "r" else margins.rmse * change.second
-    low, high, power = pair.alike.low, pair.alike.high, power_of(pair.alike, margin)
+    low, high, power = (
+        pair.equivalence.low,
+        pair.equivalence.high,
+        power_of(pair.equivalence, margin),
+    )
     shown = f"{low:+.3f} to {high:+.3f}".replace("-", "−")
     words = (
-        f"{100 * (1 - 2 * ALIKE_ALPHA):g} % interval {shown}, margin ±{margin:.3f}, power "
+        f"{100 * (1 - 2 * EQUIVALENCE_ALPHA):g} % interval {shown}, margin ±{margin:.3f}, power "
         f"{power:.2f}{_over_folds(pair, margin)}"
     )
     if -margin < low and high < margin:
@@ -235,7 +239,7 @@ def power_of(interval: Interval, margin: float) -> float:
     Returns:
         0 to 1, by the normal approximation: 2 Φ(margin / s.e. − z) − 1.
     """
-    z = float(stats.norm.ppf(1 - ALIKE_ALPHA))
+    z = float(stats.norm.ppf(1 - EQUIVALENCE_ALPHA))
     error = (interval.high - interval.low) / (2 * z)
     if error == 0:
         return 1.0
@@ -296,11 +300,13 @@ def _limit(damage: Damage, quantity: str, pair: FoldPair | None) -> Verdict:
     )
     if n < MIN_FOLDS:
         return verdict(name, None, number, f"fewer than {MIN_FOLDS} folds")
-    reason = _unknown(pair.alike)
-    if pair.alike is None or reason:
+    reason = _missing_evidence(pair.equivalence)
+    if pair.equivalence is None or reason:
         return verdict(name, None, number, reason)
     margin = R_MARGIN if quantity == "r" else RMSE_MARGIN * theirs
-    gains = sorted(_towards(quantity) * end for end in (pair.alike.low, pair.alike.high))
+    gains = sorted(
+        _gain_sign(quantity) * end for end in (pair.equivalence.low, pair.equivalence.high)
+    )
     worst, best = (round(gain, DECIMALS) for gain in gains)
     near = damage is Damage.NARROWING
     if worst >= -margin:

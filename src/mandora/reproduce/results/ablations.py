@@ -80,13 +80,13 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays) -> Result:
             heads += [word, f"change of {word}", "low", "high"]
         tables.append(TableView(f"At {words}", heads, rows, f"ablations-{frame}.csv"))
     section = Section(
-        "ablations", "More than the paper: what each part is worth",
+        "ablations", "More than the paper: what each part adds",
         "Networks differ from the design (one network for all joints, joint spaces, regression) in "
         "one thing each; those for fingers, wrists and toes see together as many patches as it "
         "does. They are compared with it on the same patients, none of whom they have "
         "seen, patch score with patch score. The trees' blend, rescaled or not, is compared with "
         "the patch score that it is made of. Intervals of the change are 95 % over patients: a "
-        "part is worth something if 0 is outside.",
+        "part helps if 0 lies outside.",
         tables=tuple(tables),
     )  # fmt: skip
     return Result(section, "The paper compares with and without masks and trees.")
@@ -166,7 +166,7 @@ def learning(scores: Mapping[str, Arrays], patients: Mapping[str, float], folder
         "learning", "More than the paper: learning curve",
         f"Patch scores, at joints that were found, of all patients whom the networks of "
         f"{folds} {'fold' if folds == 1 else 'folds'} have not seen. Fewer patients are shown more "
-        "often, so that what is lost is lost for want of patients, not of training. Localisers are "
+        "often, so that a loss comes from fewer patients, not from less training. Localisers are "
         "those of the whole fold.",
         (view,),
         (TableView("By training patients", ["targets", "patients", *heads], rows, "learning.csv"),),

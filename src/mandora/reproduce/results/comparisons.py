@@ -18,7 +18,7 @@ from mandora.metrics import FAMILY_TITLES, QUANTITIES, Arrays, Floats, by_famili
 from mandora.metrics.agreement import Alternative, signed_ranks
 from mandora.metrics.bootstrap import difference_intervals, intervals
 from mandora.metrics.joints import measure
-from mandora.reproduce.claims import ALIKE_ALPHA, CONFIDENCE, Verdict
+from mandora.reproduce.claims import CONFIDENCE, EQUIVALENCE_ALPHA, Verdict
 from mandora.reproduce.comparison_rules import (
     FoldPair,
     erosion_mask_claims,
@@ -64,7 +64,7 @@ def fold_pairs(
         difference_intervals(
             first, second, reference, QUANTITIES, replace(RESAMPLES, level=level), rows["patient"]
         )
-        for level in (CONFIDENCE, 1 - 2 * ALIKE_ALPHA)
+        for level in (CONFIDENCE, 1 - 2 * EQUIVALENCE_ALPHA)
     )
     one, two = (fold_values(scores, reference, rows["fold"]) for scores in (first, second))
     made = {}

@@ -75,7 +75,7 @@ def predictors(shap: Arrays, folder: Path, rows_explained: str) -> Result:
     tables += [_site_table("Mean |SHAP|, same side", made.same, "table2.csv"),
                _site_table("Mean |SHAP|, other side", made.other, "table3.csv")]  # fmt: skip
     section = Section(
-        "fig9", "What the trees look at (figure 9, tables 2 and 3)",
+        "fig9", "What the trees use (figure 9, tables 2 and 3)",
         f"SHAP values of test patients' predictions, rows {rows_explained}: mean over patients, "
         "sides and folds.",
         (view,), tuple(tables),

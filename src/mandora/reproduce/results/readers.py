@@ -1,4 +1,4 @@
-"""Figure 10, the model beside human readers, and what lies behind it: the simulator's truth."""
+"""Figure 10: the model beside human readers. Also: both beside the simulator's truth."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def human_limit(trees: Arrays, readers: tuple[Floats, Floats] | None, folder: Pa
         "Test patients of all folds that both readers have scored. The test is the paper's: r and "
         "RMSE of each fold, of the model and of the second reader, both against the first. That "
         "they do not differ significantly is no evidence that they are alike; the claims are "
-        "judged by the interval of the difference over patients."
+        "tested by the interval of the difference over patients."
     )
     return Result(Section("fig10", TITLE, text, (view,), tables), PAPER, tuple(verdicts))
 
