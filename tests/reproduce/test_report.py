@@ -28,7 +28,7 @@ from mandora.reproduce.jobs import (
     SHAP_FILE,
     TREES_FILE,
     films_of,
-    unseen_patients,
+    unseen,
 )
 from mandora.reproduce.paper import BOTTLENECK, NO_BOTTLENECK, Experiments, smoke
 from mandora.reproduce.report import Result, write_report
@@ -142,7 +142,7 @@ def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
             maps = {side: rng.random((1, len(SITES), len(SITES))) for side in ("same", "other")}
             np.savez(place / SHAP_FILE, **maps, rows=np.full((1, len(SITES)), 2 * count))
         elif kind == "landmarks":
-            films = films_of(dataset, unseen_patients(split))
+            films = films_of(dataset, unseen(split))
             most = max(len(landmarks) for landmarks in LANDMARKS.values())
             true = np.full((len(films), most, 2), np.nan)
             for i, film in enumerate(films):

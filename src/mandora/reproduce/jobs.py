@@ -1,4 +1,4 @@
-"""The jobs of one fold: train, find landmarks, score patches, grow trees, explain them.
+"""What is done in one fold: train, find joints, score patches, grow trees, explain them.
 
 Each function is one job (``mandora.core.parallel``): it gets the study, the fold, settings and the
 place where it runs; it leaves files in its own folder and returns a few numbers.
@@ -164,7 +164,7 @@ def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_atomically(path, data.getvalue())
 
 
-# ── landmarks and scores ────────────────────────────────────────────────────────────────
+# ── looking ──────────────────────────────────────────────────────────────────────────────
 
 
 def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
@@ -186,7 +186,7 @@ def find_landmarks(
     """
     dataset, most = study.open(), max(len(LANDMARKS[limb]) for limb in Limb)
     pipeline = _pipeline(networks, place)
-    films = films_of(dataset, unseen_patients(split))
+    films = films_of(dataset, unseen(split))
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
     size, views = np.full((len(films), 2), np.nan), np.zeros((len(films), 3), np.int64)
     for i, film in enumerate(films):
@@ -212,7 +212,7 @@ def find_landmarks(
     return {"films": float(len(films)), "landmarks": float(known.sum())}
 
 
-def unseen_patients(split: Split) -> tuple[str, ...]:
+def unseen(split: Split) -> tuple[str, ...]:
     """Patients whom the networks of a fold have not seen."""
     return (*split.test, *split.trees)
 
@@ -226,7 +226,7 @@ def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
                 View(int(view[0]), bool(view[1]), bool(view[2])),
             )
             for film, landmarks, view in zip(
-                films_of(dataset, unseen_patients(split)), data["found"], data["view"], strict=True
+                films_of(dataset, unseen(split)), data["found"], data["view"], strict=True
             )
         }
 
@@ -236,14 +236,14 @@ def score_patients(
 ) -> dict[str, float]:
     """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
 
-    ``landmarks`` is the name of the job that found the landmarks.
+    ``landmarks`` is the name of the job that has looked for the joints.
 
     Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
     at joints that are known and that are found, NaN where missing, ``official`` and ``training``
     (P, 86) labels.
     """
     dataset = study.open()
-    chosen = unseen_patients(split) if for_trees else split.test
+    chosen = unseen(split) if for_trees else split.test
     patients = LabelledPatients(dataset, chosen)
     located = LocatedPatients(
         dataset, chosen, _found(dataset, split, place.folders[landmarks] / LANDMARKS_FILE)
