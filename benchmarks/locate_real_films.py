@@ -37,9 +37,9 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, landmark
 from mandora.core.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import mean_shape
 
 Places = dict[str, tuple[float, float]]
 Key = tuple[str, str, str]  # set, source, group
@@ -174,7 +174,7 @@ def _compare(
     for site, place in places.items():
         if site in LANDMARK_INDEX[film.limb]:
             known[LANDMARK_INDEX[film.limb][site]] = place
-    size = limb_size(known, mean_shape(film.limb))
+    size = limb_size(known, limb_template(film.limb))
     for site, place in places.items():
         if site not in LANDMARK_INDEX[film.limb]:
             continue

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.anatomy import TARGETS
-from mandora.datasets.formats.ra2 import read_scores
+from mandora.datasets.formats.ra2.tables import read_scores
 
 DRAWS = 1000
 

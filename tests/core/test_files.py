@@ -108,13 +108,12 @@ ALLOWED = {
     },
     # into a file or folder beside, which gets its name when it is whole
     "model/bundle.py": {"write_bundle: shutil.copyfile", "write_bundle: write_bytes"},
-    "datasets/formats/coco_writer.py": {"__init__: part.open"},
+    "datasets/formats/coco.py": {"__init__: part.open"},
     "simulate/cohort/cohort.py": {"__enter__: part.open"},
     "training/cache.py": {
         "_fill: np.lib.format.open_memmap", "_remove_leftovers: open", "_unfinished: open",
     },
     "training/export.py": {"export_forest: forest.save"},
-    "training/quantise.py": {"quantise: shutil.copyfile"},
     # grow by lines: a torn last one is taken back, or left out when they are read
     "outputs/row_file.py": {"__init__: path.open"},
     "core/parallel/journal.py": {"__init__: self._path.open"},

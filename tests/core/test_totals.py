@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import RA2_TOTALS, TARGETS, Damage, Target, maximum_total
+from mandora.core.anatomy import TARGETS, Damage, Target, maximum_total
+from mandora.core.ra2 import RA2_TOTALS
 from mandora.core.totals import ra2_totals, sum_scores
 
 

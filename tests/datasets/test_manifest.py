@@ -14,10 +14,10 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
 from mandora.datasets.findings import Severity
+from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.layouts import open_dataset, read_dataset
 from mandora.datasets.manifest import COLUMNS, SCORE_COLUMNS, write_manifest
 from mandora.datasets.outlines import Outline
-from mandora.datasets.polygons import labelme_document
 
 WriteFilm = Callable[..., Path]
 WriteTable = Callable[..., Path]

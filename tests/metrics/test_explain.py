@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Site, Target, tree_features
+from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Site, Target
 from mandora.metrics import explain
 from mandora.metrics.explain import (
     Contributions,
@@ -20,7 +20,7 @@ from mandora.metrics.explain import (
     summarise,
     tree_model,
 )
-from mandora.symmetry.features import feature_rows, target_columns
+from mandora.symmetry.features import feature_rows, target_columns, tree_features
 from mandora.symmetry.forest import JointForest
 
 needs_shap = pytest.mark.skipif(

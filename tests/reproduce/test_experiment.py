@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, SLOTS, TARGETS, JointGroup, Limb
-from mandora.core.parallel import Job, Place, map_jobs
+from mandora.core.parallel import Job, JobContext, map_jobs
 from mandora.core.settings import (
     PRESETS,
     ReproduceSettings,
@@ -269,10 +269,10 @@ def test_each_group_is_scored_by_its_own_network(tmp_path: Path) -> None:
         who = {"patient": np.array(["a", "b"]), "test": np.array([True, False])}
         np.savez(tmp_path / group / SCORES_FILE, **who, **tables)
         jobs[group] = str(group)
-    place = Place(tmp_path / "out", 1, {str(g): tmp_path / g for g in JointGroup}, {})
-    place.folder.mkdir()
-    join_groups(jobs, place)
-    with np.load(place.folder / SCORES_FILE) as made:
+    context = JobContext(tmp_path / "out", 1, {str(g): tmp_path / g for g in JointGroup}, {})
+    context.folder.mkdir()
+    join_groups(jobs, context)
+    with np.load(context.folder / SCORES_FILE) as made:
         assert made["patient"].tolist() == ["a", "b"]
         for frame in FRAMES:
             for column, target in enumerate(TARGETS):
@@ -331,7 +331,7 @@ def test_trees_learn_the_label_that_is_set(tmp_path: Path, label: str, value: fl
         official=np.full(patch.shape, 1.0), training=np.full(patch.shape, 3.0),
     )  # fmt: skip
     settings = SymmetrySettings(trees=3, depth=2, threads=1, label=label)  # type: ignore[arg-type]
-    grow_trees("f/scores", settings, Place(tmp_path, 1, {"f/scores": scores}, {}))
+    grow_trees("f/scores", settings, JobContext(tmp_path, 1, {"f/scores": scores}, {}))
     with np.load(tmp_path / TREES_FILE) as made:
         np.testing.assert_allclose(made["true_tree"], value)
 
@@ -346,8 +346,8 @@ def test_trees_of_joints_that_were_never_found_say_nothing(tmp_path: Path) -> No
         test=np.arange(8) < 3, true=truth + 0.2, predicted=np.full(truth.shape, np.nan),
         official=truth, training=truth,
     )  # fmt: skip
-    place = Place(tmp_path, 1, {"f/scores": scores}, {})
-    value = grow_trees("f/scores", SymmetrySettings(trees=3, depth=2, threads=1), place)
+    context = JobContext(tmp_path, 1, {"f/scores": scores}, {})
+    value = grow_trees("f/scores", SymmetrySettings(trees=3, depth=2, threads=1), context)
     assert value == {"patients": 3}
     made = np.load(tmp_path / TREES_FILE)
     assert np.isfinite(made["true_tree"]).all()

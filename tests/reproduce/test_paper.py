@@ -16,7 +16,7 @@ pytest.importorskip("shap")
 
 from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot
 from mandora.core.parallel import jobs as runner_jobs
-from mandora.core.parallel.jobs import in_order, job_keys
+from mandora.core.parallel.jobs import job_keys, sort_jobs
 from mandora.core.settings import ReproduceSettings, SimulateSettings
 from mandora.core.source import code_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm
@@ -54,7 +54,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
     def made(data: Dataset) -> dict[str, str]:
         monkeypatch.setattr(Study, "open", lambda _: data)
         jobs = Experiments(tmp_path, (), tmp_path / "out", SETTINGS, 1, print).jobs
-        return job_keys(in_order(jobs))
+        return job_keys(sort_jobs(jobs))
 
     return made
 

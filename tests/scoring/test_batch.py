@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from mandora.core.anatomy import SLOTS
 from mandora.core.files import OutputError
 from mandora.core.records import Reason, read_result
 from mandora.model.bundle import Bundle
 from mandora.outputs.writer import ResultWriter
-from mandora.scoring import batch as module
-from mandora.scoring import example_films, score_films
+from mandora.scoring import score_films
 from mandora.scoring.pipeline import Pipeline
 
 
@@ -44,7 +42,9 @@ def test_the_summary_says_what_came_out(
     assert content["results"][0]["joints"] == {"scored": 31, "failed": 0, "missing": 55}
     total = content["results"][0]["totals"]["Overall_Tol"]
     assert (total["value"], total["reason"]) == (None, "too_few_joints")
-    assert [(p["film"], p["reason"]) for p in content["problems"]] == [("scan.png", "unknown_name")]
+    assert [(p["film"], p["reason"]) for p in content["problems"]] == [
+        ("scan.png", "unknunique_name")
+    ]
     assert len(lines) == 1
     assert lines[0].startswith("scan.png: neither the file name")
     assert steps == [(0, 2), (1, 2), (2, 2)]
@@ -177,18 +177,6 @@ def test_a_second_run_does_not_take_overlays_for_films(
         summary = score_films([films], tmp_path / out, bundle=bundle)
         assert [r.patient for r in summary.results] == ["P1", "P2"]
         assert summary.problems == ()
-
-
-def test_the_example_is_four_films() -> None:
-    assert [film.stem for film in example_films()] == [f"EXAMPLE-{slot.code}" for slot in SLOTS]
-
-
-def test_an_installation_without_the_example_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(module.resources, "files", lambda _: tmp_path)
-    with pytest.raises(ValueError, match="no example patient"):
-        example_films()
 
 
 def test_a_link_to_nothing_costs_its_own_film(

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import RA2_COLUMNS, RA2_TOTALS
+from mandora.core.ra2 import RA2_COLUMNS, RA2_TOTALS
 from mandora.scoring.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def test_a_fault_of_the_program_costs_one_patient_and_is_called_so(
     [
         (lambda folder: None, "template.csv: cannot be read"),
         (lambda folder: (folder / "template.csv").write_text("a,b\n"), "template.csv"),
-        (lambda folder: folder.rename(folder.with_name("gone")), "is no folder"),
+        (lambda folder: folder.rename(folder.with_name("gone")), "is not a folder"),
     ],
 )
 def test_a_test_set_that_cannot_be_used(

@@ -28,11 +28,13 @@ pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from mandora.training import stages
+from mandora.training import stages, symmetry_stage
 from mandora.training.bundles import make_bundle
+from mandora.training.out_of_sample import LabelledPatients
 from mandora.training.runs import RESULT_FILE, Run, begin_stage, kept_weights
 from mandora.training.splits import Split, split_patients
-from mandora.training.stages import run_damage, run_locate, run_symmetry
+from mandora.training.stages import run_damage, run_locate
+from mandora.training.symmetry_stage import run_symmetry
 
 
 def changed(settings: Any, **tables: dict[str, Any]) -> Any:
@@ -114,7 +116,7 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
         table[0, :10] = np.nan
         return np.clip(table, 0, [t.maximum for t in TARGETS])
 
-    monkeypatch.setattr(stages, "patch_scores", made_up)
+    monkeypatch.setattr(symmetry_stage, "patch_scores", made_up)
 
 
 def test_the_default_design_on_simulated_films(
@@ -244,8 +246,8 @@ def test_trees_learn_the_label_that_is_set(
 
     for method, label in (("truth", "training"), ("official", "official")):
         full = np.full(len(TARGETS), labels[label])
-        monkeypatch.setattr(stages.LabelledPatients, method, lambda self, index, full=full: full)
-    monkeypatch.setattr(stages, "train_forest", watch)
+        monkeypatch.setattr(LabelledPatients, method, lambda self, index, full=full: full)
+    monkeypatch.setattr(symmetry_stage, "train_forest", watch)
     label = preset(name, TrainSymmetrySettings).forest.label
     with pytest.raises(Seen) as seen:
         run_symmetry(changed(TREES, forest={"label": label}), run)
@@ -292,7 +294,9 @@ def test_networks_that_find_nothing_train_no_trees(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = with_networks(a_run(tmp_path / "run", cache)[0])
-    monkeypatch.setattr(stages, "patch_scores", lambda *_: np.full((10, len(TARGETS)), np.nan))
+    monkeypatch.setattr(
+        symmetry_stage, "patch_scores", lambda *_: np.full((10, len(TARGETS)), np.nan)
+    )
     with pytest.raises(ValueError, match="found no joint on any film; train them longer"):
         run_symmetry(TREES.model_copy(update={"patients": 10}), run)
 
@@ -311,7 +315,7 @@ def test_patients_of_the_trees_must_not_choose_the_networks_weights(
     ("landmarks", "settings", "message"),
     [
         (["mcp9"], PAPER_LOCATE, r"a hand has no landmark mcp9; use one of ip,"),
-        (["mcp2"], FAST_LOCATE, "points are named with one-point only"),
+        (["mcp2"], FAST_LOCATE, "points are named with one-landmark only"),
     ],
 )
 def test_points_that_cannot_be_trained_are_refused(

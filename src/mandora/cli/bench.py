@@ -111,7 +111,7 @@ def bench_inference(
 
 def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
     from mandora.core.anatomy import SLOTS
-    from mandora.datasets.folder import find_studies
+    from mandora.datasets.film_files import find_studies
 
     if folder is None:
         from mandora.core.settings import SimulateSettings
@@ -121,10 +121,10 @@ def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
         size = SimulateSettings(patients=2, seed=5, pixels_per_mm=FULL_SIZE, workers=2)
         simulate_cohort(size, folder)
     found = [study.films for study in find_studies([folder]).studies]
-    whole = [films for films in found if len(films) == len(SLOTS)]
-    if not whole:
+    complete = [films for films in found if len(films) == len(SLOTS)]
+    if not complete:
         fail(f"{folder}: no patient has all four films <patient>-LH.jpg, -RH, -LF, -RF")
-    return whole
+    return complete
 
 
 FULL_SIZE = 10.0  # px per mm: a hand of 24 cm × 18 cm is then 2400 px high

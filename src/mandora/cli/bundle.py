@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +10,12 @@ import typer
 
 from mandora import __version__
 from mandora.cli.app import Commands
-from mandora.cli.console import EXIT_SOME_FAILED, load
-from mandora.cli.evaluate import calibrate
-from mandora.cli.options import open_model
+from mandora.cli.console import EXIT_SOME_FAILED, Progress, fail, load, one_of
+from mandora.cli.options import DatasetArgument, ModelArgument, ThreadsOption, open_model
 from mandora.core.errors import InputError
 from mandora.core.terminal import write_line
 
 commands = Commands(help="Look at, check and make model bundles.", no_args_is_help=True)
-commands.command("calibrate")(calibrate)
 
 
 @commands.command("make")
@@ -32,12 +31,15 @@ def bundle_make(
     licence_note: Annotated[str, typer.Option(help="What the licence means, in words.")] = "",
 ) -> None:
     """Put a training run's networks, trees and card into a bundle."""
-    from mandora.model.bundle import Licence
+    from mandora.model.bundle import Licence, uncalibrated_remark
 
     bundles = load("training.bundles", "train")
     given = Licence(spdx=licence, note=licence_note) if licence else None
     made = bundles.make_bundle(run, out, name, version, given)
     write_line(f"{made.folder}  sha256 {made.sha256}")
+    remark = uncalibrated_remark(made.manifest.contract)
+    if remark:
+        write_line(f"mandora: {remark}", err=True)
 
 
 @commands.command("verify")
@@ -77,7 +79,69 @@ def bundle_migrate(
     path: Annotated[Path, typer.Argument(help="Folder of a bundle of an earlier version.")],
 ) -> None:
     """Bring the contract of an earlier bundle to this version. Its scores stay the same."""
-    from mandora.model.bundle import migrate_bundle
+    from mandora.model.bundle import migrate_bundle, open_bundle
 
-    made = migrate_bundle(path)
+    before, made = open_bundle(path).sha256, migrate_bundle(path)
+    unchanged = "nothing had to be changed: " if made.sha256 == before else ""
+    write_line(f"{unchanged}{made.folder}  sha256 {made.sha256}")
+
+
+class Calibrated(StrEnum):
+    """What ``mandora bundle calibrate`` can set alone."""
+
+    THRESHOLDS = "thresholds"
+    INTERVALS = "intervals"
+
+
+@commands.command("calibrate")
+def bundle_calibrate(
+    bundle: ModelArgument,
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the new bundle.")],
+    only: Annotated[
+        str | None, typer.Option(help="Set `thresholds` or `intervals` alone; both if not given.")
+    ] = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(help="Films, or folders of films, that show neither hand nor foot."),
+    ] = None,
+    level: Annotated[
+        float, typer.Option(min=0.5, max=0.99, help="Share of true scores within the intervals.")
+    ] = 0.9,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Measure a bundle's thresholds and intervals on films that neither trained nor test it.
+
+    Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: how far its
+    scores are from the labels.
+    """
+    from mandora.datasets.film_files import find_films
+    from mandora.datasets.layouts import open_dataset
+    from mandora.model.bundle import threshold_lines
+    from mandora.model.calibration import with_calibration
+    from mandora.scoring.pipeline import Pipeline
+
+    wanted = one_of("--only", Calibrated, only)
+    conformal = load("metrics.conformal", "explain")
+    limits = load("evaluation.thresholds", "explain")
+    assess = load("evaluation.assess", "explain").assess
+    model, data = open_model(bundle), open_dataset(dataset)
+    name, thresholds, intervals = data.root.resolve().name, None, None
+    with Progress(show=True) as progress:
+        report = progress.step, progress.warn
+        if wanted is not Calibrated.INTERVALS:
+            films = [film.path for film in find_films(other).films] if other else []
+            pictures = limits.Pictures(name, data, films)
+            thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
+            if not thresholds and wanted is Calibrated.THRESHOLDS:
+                fail("no thresholds were set, no bundle was written")
+        if wanted is not Calibrated.THRESHOLDS:
+            contract = model.manifest.contract.with_thresholds(thresholds or {})
+            pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
+            scores = assess(pipeline, data, *report).scores
+            found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
+            intervals = found, name
+        made = with_calibration(model, out, thresholds, intervals)
+    for line in threshold_lines(made.manifest.contract):
+        write_line(line)
     write_line(f"{made.folder}  sha256 {made.sha256}")

@@ -18,6 +18,10 @@ MAX_THREADS = 256
 BundleOption = Annotated[
     Path | None, typer.Option(help="Folder of a model bundle; the packaged model if not given.")
 ]
+ModelArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle, or `default`.")]
+DatasetArgument = Annotated[
+    Path, typer.Argument(help="Labelled data set whose patients the model has not seen.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processor threads.")]
 WorkersOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processes.")]
@@ -33,10 +37,10 @@ ReaderOption = Annotated[
 
 
 def open_model(path: Path | None) -> Bundle:
-    """The bundle in a folder; the packaged one if none is given."""
+    """The bundle in a folder; the packaged one for None and for ``default``."""
     from mandora.model.bundle import default_bundle, open_bundle
 
-    return open_bundle(path or default_bundle())
+    return open_bundle(default_bundle() if path in (None, Path("default")) else path)
 
 
 def reader_weights(reader: list[str] | None) -> Mapping[str, float]:

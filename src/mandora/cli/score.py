@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mandora.scoring import Summary
 
 MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
+_TOTALS = {
+    "Overall_narrowing": "narrowing /168",
+    "Overall_erosion": "erosion /280",
+    "Overall_Tol": "total /448",
+}
 
 commands = Commands()
 
@@ -122,12 +127,12 @@ def challenge(
 
     model = open_model(bundle)
     with Progress(show=True) as progress:
-        lacking = predict_template(
+        missing = predict_template(
             test, out, bundle=model, threads=threads, fill=fill,
             progress=progress.step, warn=progress.warn,
         )  # fmt: skip
     write_line(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
-    if lacking and not fill:
+    if missing and not fill:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -148,13 +153,13 @@ def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) ->
     table = Table(title="Totals", title_justify="left")
     table.add_column("patient")
     table.add_column("joints scored", justify="right")
-    for title in ("narrowing /168", "erosion /280", "total /448"):
+    for title in _TOTALS.values():
         table.add_column(title, justify="right")
     shown = summary.results[:MAX_SHOWN]
     for patient in shown:
         totals = {total.name: total for total in patient.totals}
         cells = []
-        for name in ("Overall_narrowing", "Overall_erosion", "Overall_Tol"):
+        for name in _TOTALS:
             total = totals[name]
             mark = "*" if total.method == "pro-rated" else ""
             cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
@@ -171,18 +176,15 @@ def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) ->
     console.print(NOTICE, style="dim")
     if summary.problems:
         items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
-        console.print(f"{items} failed; joints.csv says why.")
+        console.print(f"{items} failed; see joints.csv for the reasons.")
 
 
 def _true_totals(truth: Mapping[str, float]) -> list[str]:
-    """Narrowing, erosion and both, as the table of totals shows them."""
-    from mandora.core.anatomy import TARGETS, Damage
+    from mandora.core.anatomy import TARGETS
+    from mandora.core.totals import ra2_totals
 
-    kinds = [
-        sum(truth[t.key] for t in TARGETS if t.damage is kind)
-        for kind in (Damage.NARROWING, Damage.EROSION)
-    ]
-    return [f"{value:.1f}" for value in (*kinds, sum(kinds))]
+    totals = ra2_totals([truth[target.key] for target in TARGETS])
+    return [f"{totals[name].value[0]:.1f}" for name in _TOTALS]
 
 
 def _joint_table(result: StudyResult, truth: Mapping[str, float] | None) -> Any:

@@ -1,4 +1,4 @@
-"""The commands ``mandora train …``: each calls one function of ``training.stages``."""
+"""The commands ``mandora train …``: each calls one function of ``mandora.training``."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ def train_symmetry(
     from mandora.core.settings import TrainSymmetrySettings
 
     chosen = _settings(TrainSymmetrySettings, preset, settings)
-    stages = load("training.stages", "train")
+    stage = load("training.symmetry_stage", "train")
     with _run(out, data, reader, None) as run:
-        stages.run_symmetry(chosen, run)
+        stage.run_symmetry(chosen, run)
 
 
 def _settings(kind: type[Any], name: str, path: Path | None) -> Any:

@@ -74,12 +74,12 @@ def check_file_stem(name: str) -> None:
     """Refuse a name that cannot be the stem of a file name on every system.
 
     Raises:
-        ValueError: if it is empty, too long, starts with a dot, or holds a path separator, a
+        ValueError: if it is empty, too long, starts with a dot, or contains a path separator, a
             control character or one that some file systems forbid.
     """
     bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
     if bad:
-        raise InputError(f"{name!r} cannot name a file: it holds {' '.join(map(repr, bad))}")
+        raise InputError(f"{name!r} cannot name a file: it contains {' '.join(map(repr, bad))}")
     if not name or name != name.strip() or name.startswith("."):
         raise InputError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
     if len(name.encode()) > _MAX_NAME_BYTES:

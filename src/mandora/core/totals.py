@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import RA2_TOTALS, TARGETS, Target
+from mandora.core.anatomy import TARGETS, Target
+from mandora.core.ra2 import RA2_TOTALS
 
 ENOUGH_FOR_TOTAL = 0.8
 """Share of the maximum that must be scored; below it a total is missing."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mandora.core.anatomy import LANDMARKS, TARGET_INDEX, TARGETS, Damage, Landmark, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
-from mandora.datasets.masks import check_label_size, fill_outlines, read_label_map
-from mandora.datasets.polygons import Outline
+from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
+from mandora.datasets.outlines import Outline
 
 Scores = NDArray[np.float64]
 """(86,) float64 in the order of ``anatomy.TARGETS``; NaN where there is no score."""

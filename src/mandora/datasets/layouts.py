@@ -8,11 +8,10 @@ from pathlib import Path
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.datasets.dataset import Dataset
-from mandora.datasets.findings import Finding, Severity
-from mandora.datasets.formats.ra2_folder import TRAINING_CSV, read_ra2
-from mandora.datasets.formats.ram import RAM_LAYOUTS, ram_layout, read_ram
+from mandora.datasets.findings import Finding, Report, Severity
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV, read_ra2
+from mandora.datasets.formats.ram.folder import RAM_LAYOUTS, ram_layout, read_ram
 from mandora.datasets.manifest import MANIFEST_CSV, read_manifest
-from mandora.datasets.tables import Report
 
 LAYOUTS = ("ra2", *RAM_LAYOUTS, "manifest")
 """Names of the layouts that are recognised."""
@@ -95,6 +94,6 @@ def open_dataset(path: AnyPath, weights: Mapping[str, float] | None = None) -> D
     errors = [str(f) for f in findings if f.severity is Severity.ERROR]
     if errors or dataset is None:
         count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        head = f"{path}: {count} to mend; `mandora check {path}` lists them with all warnings"
+        head = f"{path}: {count} to correct; `mandora check {path}` lists them with all warnings"
         raise InputError("\n  ".join([head, *errors]))
     return dataset

@@ -34,12 +34,14 @@ from mandora.core.anatomy import (
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
-from mandora.datasets.annotations import FilmLabels, no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm, Labels, Scores
-from mandora.datasets.folder import study_id_fault
-from mandora.datasets.polygons import labelme_document
+from mandora.datasets.film_files import study_id_fault
+from mandora.datasets.film_labels import FilmLabels, no_landmarks
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.labelme import labelme_document
+from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
-from mandora.datasets.tables import Report, Row, read_table
+from mandora.datasets.tables import Row, read_table
 from mandora.images.read import read_radiograph
 
 MANIFEST_CSV = "manifest.csv"
@@ -234,7 +236,7 @@ def _add_labels(path: Path, content: _Content, labels: FilmLabels, report: Repor
             if kind not in item.labels:
                 continue
             file = path.parent / item.labels[kind]
-            if file.suffix.lower() in (".json", ".xml"):
+            if file.suffix.lower() in LABEL_SUFFIXES:
                 labels.add_file(file, kind, index)
             else:
                 labels.set_map(index, kind, file)

@@ -17,11 +17,11 @@ from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.locate.template import limb_template
 from mandora.metrics import Arrays, Floats
-from mandora.scoring.assembly import FilmResult, failed_film
 from mandora.scoring.failures import why_failed
+from mandora.scoring.film import FilmResult, failed_film
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import mean_shape
 
 MOST_LANDMARKS = max(len(landmarks) for landmarks in LANDMARKS.values())
 MASK_THRESHOLD = 0.5  # probability from which a pixel counts as joint space
@@ -164,7 +164,7 @@ def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> 
 
 def _limb_size_px(film: DatasetFilm) -> float:
     try:
-        return limb_size(film.landmarks, mean_shape(film.slot.limb))
+        return limb_size(film.landmarks, limb_template(film.slot.limb))
     except ValueError:  # too few joints are marked
         return float("nan")
 

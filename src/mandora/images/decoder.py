@@ -89,7 +89,7 @@ def stop() -> None:
 
 def _start() -> subprocess.Popen[bytes]:
     global _process
-    # -P: what lies in the current folder is no module
+    # -P: modules are not looked for in the current folder
     command = [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, str(Path(__file__).parents[2])]
     # threads of numerical libraries take memory in advance
     env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

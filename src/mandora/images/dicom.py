@@ -1,6 +1,6 @@
 """Films in DICOM files: which limb they show, and their pixels as a viewer shows them.
 
-:mod:`mandora.images.read` calls this module and turns whatever goes wrong here into
+:mod:`mandora.images.read` calls this module and turns any error here into
 :class:`UnreadableFilm`. No text quotes a tag's content: a header identifies the patient.
 """
 
@@ -120,7 +120,7 @@ def _is_deflated(data: bytes) -> bool:
 def _check_dicom(dataset: Dataset) -> None:
     """Refuse what the header alone shows to be unusable."""
     if not ("Rows" in dataset and "Columns" in dataset):
-        raise UnreadableFilm("this DICOM file holds no picture; give the image files only")
+        raise UnreadableFilm("this DICOM file contains no picture; give image files only")
     check_size(int(dataset.Columns), int(dataset.Rows))
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise UnreadableFilm(SEVERAL_PICTURES)
@@ -199,7 +199,7 @@ def _check_runs(stream: bytes, count: int) -> None:
                 at, made = at + control + 2, made + control + 1
             else:
                 at, made = at + (1 if control == 128 else 2), made + (257 - control) % 129
-        # what fills a segment up to an even length is no run
+        # padding to an even length is not a run
         if made != count or at > end or stream[at:end].strip(b"\0\x80"):
             raise UnreadableFilm(DAMAGED)
 

@@ -1,4 +1,4 @@
-"""One film in memory, whatever file it came from, and the rules for what can be one."""
+"""A film in memory, from any file format, and the rules that it must obey."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILM_EXTENT_MM = (60.0, 1000.0)
 
 AGAIN = "export the film again from the archive"
 DAMAGED = f"the file is damaged or truncated and cannot be decoded; {AGAIN}"
-SEVERAL_PICTURES = "the file holds more than one picture; save each film as a file of its own"
+SEVERAL_PICTURES = "the file contains more than one picture; save each film as a separate file"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _LIMB_WORDS = {
@@ -172,7 +172,7 @@ def rescaled(levels: NDArray[Any]) -> Pixels:
     """
     low, high = float(levels.min()), float(levels.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadableFilm(f"the picture holds values that are not numbers; {AGAIN}")
+        raise UnreadableFilm(f"the picture contains values that are not numbers; {AGAIN}")
     if low == high:
         raise UnreadableFilm(f"blank film: all pixels have the same value; {AGAIN}")
     # float32 holds 16-bit integers exactly; wider types need the subtraction done before

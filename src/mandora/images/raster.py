@@ -144,7 +144,7 @@ def _turn(image: ImageFile.ImageFile, remarks: list[str]) -> Image.Transpose | N
     # not ImageOps.exif_transpose: it also writes EXIF data, and fails where they are broken
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a broken note about the camera does not spoil the film
+    except Exception:  # broken EXIF data do not make the film unreadable
         remarks.append("EXIF data could not be read; the film was not turned")
         return None
     if turn is not None:

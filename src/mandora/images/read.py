@@ -54,7 +54,7 @@ def read_radiograph(path: AnyPath, least_px: int = MIN_SIDE_PX) -> Radiograph:
         lowest and the highest value present.
 
     Raises:
-        UnreadableFilm: whatever is wrong.
+        UnreadableFilm: for any fault.
     """
     path = Path(path)
     with _faults_named(path):
@@ -78,7 +78,7 @@ def read_labels(path: AnyPath, as_grey: bool = False) -> Stored:
         as_grey: give the grey that a viewer shows, not the values that are stored.
 
     Raises:
-        UnreadableFilm: whatever is wrong.
+        UnreadableFilm: for any fault.
     """
     path = Path(path)
     with _faults_named(path):
@@ -94,7 +94,7 @@ def peek_size(path: AnyPath) -> tuple[int, int] | None:
     """(width, height), px, that the header of a PNG, JPEG, TIFF or BMP file states.
 
     Returns:
-        None if it is no such file, or cannot be read.
+        None if it is another file or cannot be read.
     """
     try:
         # Image.open warns of large pictures; here none is decoded
@@ -129,7 +129,7 @@ def peek_tags(path: AnyPath) -> FilmTags | None:
 
 
 def _name(path: Path) -> str:
-    # bytes that are no text in a file name would break every JSON file downstream
+    # bytes in a file name that are not text cannot be written as JSON
     return (path.name or str(path)).encode("utf-8", "replace").decode()
 
 

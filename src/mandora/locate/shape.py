@@ -1,4 +1,4 @@
-"""Choosing, of many peaks, those that make up a limb, and judging how well they do."""
+"""Choosing, of many peaks, those that make up a limb, and how well they fit it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ GROSS_ERROR = 0.7  # a landmark this far from where the rest of the limb puts it
 TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the mean shape, in units of the limb's size
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
-_LOWEST_PEAK = 0.1  # a lower one is noise
-_APART = (
-    0.4  # two landmarks nearer than this in the template say little of the limb's turn, in units
-)
+_APART = 0.4  # landmarks nearer than this in the template say little of the limb's turn, in units
 _MOST_PAIRS = 400
-_MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another view
+_MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another orientation
 _ROUNDS = 4
 _SMALLEST_PX = 8.0  # peaks of a smaller limb cannot be told apart
 
@@ -43,7 +40,7 @@ class ShapeFit:
     fit: float
 
 
-def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
+def fit_shapes(template: Points, peaks: Peaks, lowest_peak: float, most: int = 1) -> list[ShapeFit]:
     """Limbs that the peaks agree on, the best first.
 
     Every pair of peaks of different landmarks says where the whole limb would lie; the pair that
@@ -53,13 +50,12 @@ def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
     Args:
         template: (N, 2) mean shape of an upright left limb, in units.
         peaks: of the N heat maps.
+        lowest_peak: lower ones are noise.
         most: limbs that are looked for.
     """
     shape = _complex(template)
-    places, heights = (
-        _complex(peaks.places),
-        np.where(peaks.heights < _LOWEST_PEAK, 0.0, peaks.heights),
-    )
+    places = _complex(peaks.places)
+    heights = np.where(peaks.heights < lowest_peak, 0.0, peaks.heights)
     found: list[ShapeFit] = []
     while len(found) < most:
         start = _best_pair(shape, places, heights)
@@ -68,10 +64,10 @@ def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
         zoom, shift = start
         for _ in range(_ROUNDS):
             away = np.abs(zoom * shape[:, None] + shift - places) / abs(zoom)
-            worth = heights * np.exp(-0.5 * (away / _LOOSE_SPREAD) ** 2)
-            chosen = worth.argmax(axis=1)
+            weight = heights * np.exp(-0.5 * (away / _LOOSE_SPREAD) ** 2)
+            chosen = weight.argmax(axis=1)
             every = np.arange(len(shape))
-            weights = worth[every, chosen]
+            weights = weight[every, chosen]
             matrix = fit_similarity(template, peaks.places[every, chosen], weights)
             zoom, shift = complex(matrix[0, 0], matrix[1, 0]), complex(*matrix[:, 2])
             if abs(zoom) < _SMALLEST_PX:
@@ -126,16 +122,16 @@ def goodness(heights: Floats, away: Floats) -> float:
     return float((heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)).mean())
 
 
-def judge(
+def plausible(
     template: Points, landmarks: Points, heights: Floats, threshold: float
 ) -> tuple[NDArray[np.bool_], float]:
-    """Which landmarks hold, and how well they fit a limb.
+    """Which landmarks are plausible, and how well they fit a limb.
 
     Args:
         template: (N, 2) mean shape, in units.
         landmarks: (N, 2) px, finite.
         heights: (N,) of their peaks, 0..1.
-        threshold: peak below which a landmark does not hold.
+        threshold: a landmark with a lower peak is not.
 
     Returns:
         (N,) the landmarks that are neither too faint nor grossly out of place, and the fit, 0..1.
@@ -152,7 +148,7 @@ def without_gross_errors(
 ) -> NDArray[np.bool_]:
     """Drop wrong landmarks, one by one, until the rest agree.
 
-    The suspect is the landmark without which the others fit best, and it is judged by them alone:
+    The suspect is the landmark without which the others fit best, and is compared with them alone:
     in a foot with six landmarks, a wrong one would draw a common fit to itself, and right ones
     would be thrown out.
 
@@ -160,7 +156,7 @@ def without_gross_errors(
         template: (N, 2) mean shape, in units.
         landmarks: (N, 2) px, finite.
         weights: (N,) not negative.
-        sure: (N,) points to judge; the others are not used.
+        sure: (N,) landmarks to check; the others are not used.
 
     Returns:
         (N,) the sure landmarks without those that lie ``GROSS_ERROR`` or more astray.

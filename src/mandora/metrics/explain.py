@@ -119,7 +119,7 @@ def shap_values(forest: JointForest, site: Site, rows: ArrayLike) -> tuple[Float
         forest: any.
         site: one of ``anatomy.SITES``.
         rows: (R, 86) as from :func:`mandora.symmetry.features.feature_rows`, features in the
-            order of ``anatomy.tree_features``; NaN = missing.
+            order of ``symmetry.features.tree_features``; NaN = missing.
 
     Returns:
         (R, 86) float64, points of score, in the order of the features, and the expected value:
@@ -208,7 +208,7 @@ def predict_rows(forest: JointForest, site: Site, rows: ArrayLike) -> Floats:
     Args:
         forest: any.
         site: one of ``anatomy.SITES``.
-        rows: (R, 86), features in the order of ``anatomy.tree_features``; NaN = missing.
+        rows: (R, 86), features in the order of ``symmetry.features.tree_features``; NaN = missing.
 
     Returns:
         (R,) float64, mean over the trees, not cut to the range of the score.

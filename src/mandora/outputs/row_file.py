@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from mandora.core.csv_text import csv_text
 from mandora.core.files import OutputError, write_atomically
@@ -13,6 +14,8 @@ from mandora.core.files import OutputError, write_atomically
 
 class RowFile:
     """A CSV file that grows by whole rows, which are on the disk as soon as they are appended.
+
+    A context manager, which closes the file.
 
     Args:
         path: the file; an older one is replaced.
@@ -45,7 +48,7 @@ class RowFile:
         """Append whole rows, see :func:`mandora.core.csv_text.csv_text`.
 
         Raises:
-            OutputError: if the disk refuses; the file then holds what it held before.
+            OutputError: if the disk refuses; the file is then as before.
         """
         data = memoryview(text.encode())
         try:
@@ -61,13 +64,19 @@ class RowFile:
         self.size = self._file.tell()
 
     def cut(self, size: int) -> None:
-        """Take rows back: shorten the file to what it held at an earlier ``size``."""
-        # giving space back does not fail for want of space; anything else leaves a torn row
+        """Remove rows: shorten the file to an earlier ``size``."""
+        # a full disk does not prevent it; any other failure leaves a part of a row
         with suppress(OSError):
             self._file.truncate(size)
             self._file.seek(size)
         self.size = size
 
     def close(self) -> None:
-        """Close the file as it is; calling it twice does no harm."""
+        """Close the file as it is; may be called twice."""
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

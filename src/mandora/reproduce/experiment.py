@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, JointGroup, Limb
-from mandora.core.parallel import Job, Place
+from mandora.core.parallel import Job, JobContext
 from mandora.core.settings import ReproduceSettings, SplitSettings, TrainDamageSettings
 from mandora.reproduce.folds import Fold, k_folds, repeated
 from mandora.reproduce.jobs import (
@@ -249,7 +249,7 @@ class _FoldJobs:
         return Networks(f"{fold}/locate", f"{fold}/damage-{name}", self.settings.locate, damage)
 
     def _job(
-        self, kind: str, run: Callable[[Place], Any], key: str, *needs: str,
+        self, kind: str, run: Callable[[JobContext], Any], key: str, *needs: str,
         files: tuple[str, ...] = (), share: float = 1.0,
     ) -> Job:  # fmt: skip
         split, fold = self.fold.split, self.fold.name

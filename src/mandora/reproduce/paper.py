@@ -79,7 +79,7 @@ def smoke(settings: ReproduceSettings) -> ReproduceSettings:
         )
 
     # so few levels are left that the smallest films can be halved as often
-    narrow = {"widths": (4, 6)} if settings.locate.network.design == "one-point" else {}
+    narrow = {"widths": (4, 6)} if settings.locate.network.design == "one-landmark" else {}
     return settings.model_copy(
         update={
             "plan": "repeated", "folds": 2, "patients": 6, "cohort_pixels_per_mm": 2.5,

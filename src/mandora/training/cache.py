@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.inputs import open_regular
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.source import code_digest
 from mandora.images.read import read_radiograph
 
@@ -178,7 +178,7 @@ def _fill(
     }
     refused = {}
     killed = f"{KILLED_ALONE}; remove {target} to have it tried again"
-    results = in_order(partial(_attempt, make), range(count), workers, lambda _: killed)
+    results = map_items(partial(_attempt, make), range(count), workers, lambda _: killed)
     for index, made in enumerate(results):
         if isinstance(made, str):
             refused[index] = made

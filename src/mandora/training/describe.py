@@ -142,24 +142,12 @@ def describe_network(
     raise InputError(f"{type(settings).__name__} are not the settings of a {kind} network")
 
 
-def describe_stages(locate: LocateSettings, damage: DamageSettings) -> list[Description]:
-    """One description for each kind of network that a model needs; sums over all passes.
-
-    The sum of their ``patient_tmac`` is what all networks cost for a patient.
-    """
-    limbs = [Limb.HAND] if locate.design == "one-point" else list(Limb)
-    return [
-        *(describe_network("locate", locate, limb) for limb in limbs),
-        describe_network("damage", damage),
-    ]
-
-
 def _locate(settings: LocateSettings, limb: Limb) -> Description:
     inputs = {"film": (settings.channels, settings.input_px, settings.input_px)}
     with torch.device("meta"):
         network = build_locate_net(limb, settings)
         layers, outputs = _run(network, [torch.empty(1, *inputs["film"])])
-    one_point = settings.design == "one-point"
+    one_point = settings.design == "one-landmark"
     # networks of all landmarks look at a film once or, to find out how the limb lies, more often
     films = sum(slot.limb is limb for slot in SLOTS)
     return Description(
@@ -185,14 +173,14 @@ def _damage(settings: DamageSettings, family: tuple[Limb, Damage] | None) -> Des
         network = build_damage_net(settings, family)
         given = [torch.empty(1, *inputs["patches"])]
         if isinstance(network, DamageNet):
-            inputs["landmarks"] = ()
+            inputs["points"] = ()
             given.append(torch.zeros(1, dtype=torch.int64))
         layers, outputs = _run(network, given)
     return Description(
         title=f"damage network of {' '.join(family)}" if family else "damage network of all joints",
         layers=layers,
         inputs=inputs,
-        outputs=dict(zip(("mask_logits", "scores"), outputs, strict=True)),
+        outputs=dict(zip(("mask_logits", "scores"), outputs[:2], strict=True)),
         networks=len(FAMILIES) if one_family else 1,
         passes=(len(SITES) if one_family else N_LANDMARKS) * len(Side),
     )

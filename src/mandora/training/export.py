@@ -22,16 +22,17 @@ from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import LANDMARK_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, SITES, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import temporary_path, write_atomically
 from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.patches import Patch, cut_patches, window_box
-from mandora.damage.scorer import PatchRule, network_input, network_landmark
-from mandora.locate.published import FilmRule
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.damage.scorer import network_input, network_landmark
+from mandora.locate.published import film_as_seen
+from mandora.locate.template import limb_template
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
 from mandora.symmetry.forest import JointForest
@@ -78,7 +79,7 @@ def export_locator(
     batches: dict[str, Arrays] = {
         f"{n} random films": {"film": _random((n, *shape))} for n in _BATCHES
     }
-    batches["simulated films"] = {"film": _simulated_looks(settings)}
+    batches["simulated films"] = {"film": _simulated_films(settings)}
     if films is not None:
         batches["the given films"] = {"film": np.asarray(films, np.float32)}
     return _export(network, batches, ["heat_maps"], path)
@@ -306,29 +307,24 @@ def _simulated(limb: Limb) -> SimulatedFilm:
     return simulate_film(draw_patient(0, 0, severity=1.0), Slot(Side.LEFT, limb), pixels_per_mm=2)
 
 
-def _simulated_looks(settings: LocateSettings) -> NDArray[np.float32]:
+def _simulated_films(settings: LocateSettings) -> NDArray[np.float32]:
     """(2, C, S, S) float32: a hand and a foot as the network sees whole films."""
-    rule = FilmRule(settings.input_px, settings.channels, settings.keep_aspect)
-    return np.stack([rule.look(_simulated(limb).pixels, mirror=False)[0] for limb in Limb])
+    return np.stack(
+        [film_as_seen(settings, _simulated(limb).pixels, mirror=False)[0] for limb in Limb]
+    )
 
 
 def _simulated_patches(settings: DamageSettings) -> Arrays:
     """Two patches of a hand and two of a foot, and the numbers of their landmarks."""
-    rule = PatchRule(
-        settings.patch_px, settings.channels, settings.window, settings.half_window,
-        settings.half_window_px, settings.enlarged, settings.patch_range,
-    )  # fmt: skip
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        half_px = rule.half_px(film.pixels.shape, limb_size(film.landmarks, mean_shape(limb)))
+        limb_size_px = limb_size(film.landmarks, limb_template(limb))
+        half_px = settings.half_px(film.pixels.shape, limb_size_px)
         boxes = {
-            i: window_box(limb, i, film.landmarks[i], half_px, rule.enlarged)
-            for i in (LANDMARK_INDEX[limb][name] for name in UNIT_ENDS[limb])
+            i: window_box(settings, limb, i, film.landmarks[i], half_px)
+            for i in (LANDMARK_INDEX[limb][name] for name in LIMB_SIZE_ENDS[limb])
         }
-        patches += cut_patches(
-            film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels,
-            patch_range=rule.patch_range,
-        )  # fmt: skip
+        patches += cut_patches(settings, film.pixels, limb, boxes, mirrored=False)
     landmarks = [network_landmark(patch.limb, patch.landmark) for patch in patches]
     return {"patches": network_input(patches), "points": np.array(landmarks, np.int64)}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Damage, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box, Points
 from mandora.core.source import code_digest
@@ -20,8 +20,9 @@ from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
 from mandora.images.read import read_labels, read_radiograph
-from mandora.locate.views import view_of_landmarks
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film, simulate_pair
+from mandora.locate.orientation import orientation_of_landmarks
+from mandora.locate.template import limb_template
+from mandora.simulate.cohort.patients import draw_patient, simulate_film, simulate_pair
 from mandora.training.cache import FilmCache
 
 COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more
@@ -30,6 +31,9 @@ PAIR_SHARE = 0.15  # coarse films that show the other hand or foot as well
 # Coarse films of feet whose form departs further from the mean than the cohort's that forms are
 # drawn from, and how far at most: every hospital has a more severe hallux valgus.
 ODD_SHARE, MOST_ODD = 0.5, 2.2
+
+
+COLUMN = {kind: i for i, kind in enumerate(Damage)}  # of tables of scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +193,7 @@ class LabelledFilms:
 def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
     """The film turned so that fingers or toes point up, and mirrored if it is a right limb."""
     # the film's own landmarks say how the limb lies there, whatever its name says
-    view = view_of_landmarks(film.landmarks, mean_shape(slot.limb), slot.side)
+    view = orientation_of_landmarks(film.landmarks, limb_template(slot.limb), slot.side)
     landmarks = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.landmarks)
     pixels = view.upright(film.pixels)
     maps = [None if m is None else np.rot90(m, view.turns) for m in (film.spaces, film.erosions)]

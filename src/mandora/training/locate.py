@@ -15,7 +15,7 @@ from mandora.core.anatomy import LANDMARKS
 from mandora.core.errors import InputError
 from mandora.core.settings import FilmChangeSettings, LocateSettings
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
-from mandora.locate.decode import decode, largest_component
+from mandora.locate.decode import read_heat_maps
 from mandora.locate.targets import heat_maps, squares
 from mandora.training.augment import (
     Change,
@@ -123,7 +123,7 @@ class LocateTask:
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """``film`` (B, C, S, S), its changes, and ``target`` (B, N, s, s) of the changed film."""
         settings, size = self._settings, self._settings.input_px
-        step = settings.heatmap_stride * 2 ** (len(settings.widths) - 1)
+        step = settings.heat_map_stride * 2 ** (len(settings.widths) - 1)
         side = smaller_px(size, step) if draws[0].small else size
         changes, targets = [], []
         for item, key, _ in draws:
@@ -160,7 +160,7 @@ class LocateTask:
                 film_hw = np.array([side, side])
             return squares(landmarks, side_px, film_hw, half_px, stretch)
         maps = heat_maps(
-            landmarks.astype(np.float64), side_px, settings.heatmap_stride, settings.sigma_px
+            landmarks.astype(np.float64), side_px, settings.heat_map_stride, settings.sigma_px
         )
         maps[~np.isfinite(landmarks).all(axis=1)] = -1  # not marked is not absent
         return maps
@@ -189,13 +189,7 @@ class LocateTask:
             logits = network(films.to(device)).float().cpu()
             for maps, row in zip(torch.sigmoid(logits).numpy(), rows, strict=True):
                 truth = self._held["landmarks"][row, self._columns]
-                if settings.decode == "component":
-                    found, _ = largest_component(
-                        maps, settings.found_threshold, settings.heatmap_stride
-                    )
-                else:
-                    found, heights = decode(maps, settings.heatmap_stride)
-                    found[heights < settings.found_threshold] = np.nan
+                found, _ = read_heat_maps(settings, maps)
                 inside = ((truth > 0) & (truth < settings.input_px)).all(axis=1)
                 errors.append(np.linalg.norm(found - truth, axis=1)[inside] / settings.input_px)
         distance = np.nan_to_num(np.concatenate(errors), nan=np.inf)

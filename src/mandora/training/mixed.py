@@ -13,11 +13,10 @@ from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.source import code_digest
 from mandora.inflict.film import inflict
-from mandora.training.films import Films, TrainingFilm
+from mandora.training.films import COLUMN, Films, TrainingFilm
 
 DAMAGED_SHARE = 0.4  # sites of a copy that are damaged
 KIND_SHARE = 0.7  # of these, narrowed and eroded each; at least one of both
-COLUMN = {Damage.NARROWING: 0, Damage.EROSION: 1}  # of score tables
 
 
 @dataclass(frozen=True)

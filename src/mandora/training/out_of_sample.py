@@ -24,14 +24,14 @@ from mandora.core.anatomy import SLOTS, TARGETS, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.geometry import Points
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.records import ModelInfo
 from mandora.core.source import code_digest
 from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.model.contract import Contract, model_files
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
@@ -53,7 +53,7 @@ class Film(NamedTuple):
     slot: Slot
     read: Callable[[], Radiograph]
     landmarks: Points
-    view: View | None = None
+    view: Orientation | None = None
 
 
 class Patients(Protocol):
@@ -183,7 +183,7 @@ class FoundLimb(NamedTuple):
     """
 
     landmarks: Points
-    view: View
+    view: Orientation
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +263,7 @@ def patch_scores(
     look = partial(_look, patients, files, stated, at_known_landmarks)
     lost = f"{KILLED_ALONE}; remove {path} to have it tried again"
     unseen = Seen(np.full(len(TARGETS), np.nan), (lost,))
-    seen_of = in_order(look, left, workers, lambda _: unseen)
+    seen_of = map_items(look, left, workers, lambda _: unseen)
     with path.open("a", encoding="utf-8") as file:
         for index, seen in zip(left, seen_of, strict=True):
             for complaint in seen.complaints:

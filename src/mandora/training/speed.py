@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mandora.core.anatomy import FAMILIES, Damage, Limb
 from mandora.core.errors import InputError
-from mandora.core.parallel.workers import apart
+from mandora.core.parallel.workers import run_alone
 from mandora.core.settings import (
     PRESETS,
     LoopSettings,
@@ -33,13 +33,14 @@ from mandora.core.settings import (
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
 from mandora.training.batches import Batches
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.films import SimulatedFilms
 from mandora.training.history import HISTORY_FILE, read_history
 from mandora.training.locate import LocateTask, prepare_films
 from mandora.training.loop import fit
 from mandora.training.machine import arithmetic, choose_device, half_type
 from mandora.training.optimise import make_optimiser
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes
 from mandora.training.task import Task
 
@@ -106,7 +107,7 @@ def measure(
     for name in presets:
         for stage in ("locate", "damage"):
             job = partial(_measure, name, stage, cache, patients, score, minutes, threads)
-            results.append(apart(job))
+            results.append(run_alone(job))
             report(results[-1])
     return results
 
@@ -154,7 +155,7 @@ def _prepared(
         seen, kept = (
             prepare_films(f, locate.network, cache, threads, quiet) for f in (films, held)
         )
-        point = 0 if locate.network.design == "one-point" else None
+        point = 0 if locate.network.design == "one-landmark" else None
         torch.manual_seed(SEED)
         return (
             build_locate_net(limb, locate.network),

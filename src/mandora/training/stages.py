@@ -1,4 +1,4 @@
-"""The three stages of a run: prepare what they are trained on, train, export, measure."""
+"""The stages of the networks: prepare what they are trained on, train, export, measure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    LANDMARK_INDEX,
-    LANDMARKS,
-    TARGETS,
-    Damage,
-    JointGroup,
-    Limb,
-    Site,
-)
-from mandora.core.csv_text import csv_text
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import (
     LoopSettings,
@@ -33,28 +21,20 @@ from mandora.core.settings import (
     SplitSettings,
     TrainDamageSettings,
     TrainLocateSettings,
-    TrainSymmetrySettings,
 )
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
-from mandora.model.contract import SYMMETRY_FILE, damage_file, locate_file
-from mandora.symmetry.forest import blend
-from mandora.training.bundles import contract_of, locate_contract
+from mandora.model.contract import damage_file, locate_file
+from mandora.training.bundles import locate_contract
 from mandora.training.cache import Prepared
 from mandora.training.checkpoint import load_network, write_whole
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
-from mandora.training.export import Regressor, export_damage, export_forest, export_locator
+from mandora.training.damage import DamageTask
+from mandora.training.export import export_damage, export_locator
 from mandora.training.films import Films, LabelledFilms, SimulatedFilms
 from mandora.training.locate import LocateTask, prepare_films
 from mandora.training.loop import fit
 from mandora.training.mixed import InflictedFilms, JoinedFilms
-from mandora.training.out_of_sample import (
-    LabelledPatients,
-    Patients,
-    SimulatedPatients,
-    network_files,
-    patch_scores,
-)
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes, join
 from mandora.training.runs import (
     RESULT_FILE,
@@ -64,7 +44,6 @@ from mandora.training.runs import (
     begin_start,
     kept_weights,
 )
-from mandora.training.symmetry import train_forest
 from mandora.training.task import Task
 
 Family = tuple[Limb, Damage]
@@ -74,7 +53,6 @@ _LOG = logging.getLogger(__name__)
 
 HELD_SHARE = 0.1  # simulated items that are held out, of those to train on
 MIN_HELD_FILMS, MIN_HELD_PATIENTS = 8, 4
-HELD_PATIENTS = 0.2  # of the trees' simulated patients
 COMPARED = 4  # held-out items on which an export is compared with what it was made of
 
 
@@ -104,13 +82,13 @@ def run_locate(
             with other settings or data.
     """
     network, loop = settings.network, settings.loop
-    one_point = network.design == "one-point"
+    one_point = network.design == "one-landmark"
     names = [landmark.name for landmark in LANDMARKS[limb]]
     unknown = [point for point in landmarks if point not in names]
     if unknown:
         raise InputError(f"a {limb} has no landmark {unknown[0]}; use one of {', '.join(names)}")
     if landmarks and not one_point:
-        raise InputError("one network finds all points; points are named with one-point only")
+        raise InputError("one network finds all points; points are named with one-landmark only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
     run.check_choice(settings.split, loop)
@@ -281,95 +259,3 @@ def _tell(run: Run, films: Films, prepared: Prepared, processes: Processes) -> N
         run.report(f"{films.limb}: {len(films)} items to train on, prepared in {run.cache}")
         for index, why in prepared.refused.items():
             run.report(f"not used: {films.name(index)}: {why}")
-
-
-# ── the trees ────────────────────────────────────────────────────────────────────────────
-
-
-def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
-    """Train the trees on patch scores of patients that the networks never saw.
-
-    Patch scores are kept in ``symmetry/patch_scores.csv`` beside the truth. With a data set the
-    trees' patients train them and the test patients say what they gain; of simulated patients a
-    fifth is held out for that.
-
-    Raises:
-        ValueError: if a network is missing, no patient has films, or the run was begun with
-            other settings or data.
-    """
-    begin_stage(run, "symmetry", settings)
-    contract = contract_of(run.folder)
-    lacking = [n for n in network_files(contract) if not (run.folder / n).exists()]
-    if lacking:
-        raise InputError(f"{run.folder} lacks {', '.join(lacking)}; train those first")
-    patients, held = _tree_patients(settings, run)
-    folder = run.folder / "symmetry"
-    folder.mkdir(exist_ok=True)
-    run.report(f"symmetry: scoring {len(patients)} patients")
-    networks = {name: run.folder / name for name in network_files(contract)}
-    patch = patch_scores(
-        patients, networks, contract, folder, settings.forest.threads, run.report, run.progress
-    )
-    if not np.isfinite(patch).any():
-        raise InputError(
-            "the run's networks found no joint on any film; train them longer, or look at what "
-            "they find with mandora locate"
-        )
-    truth, official = (
-        np.array([label(i) for i in range(len(patients))])
-        for label in (patients.truth, patients.official)
-    )
-    _write_scores(folder / "patch_scores.csv", patients, patch, official)
-    models: dict[Site, Regressor] = {}
-    learnt = truth if settings.forest.label == "training" else official
-    forest = train_forest(patch[held:], learnt[held:], settings.forest, run.progress, models)
-    worst = export_forest(forest, models, run.folder / SYMMETRY_FILE, patch[:COMPARED])
-    final = blend(patch[:held], forest.predict(patch[:held]), settings.forest.blend)
-    numbers = {"held_out_patients": held, **_agreement(patch[:held], final, official[:held])}
-    result = {"numbers": numbers, "export_difference": worst}
-    write_whole(folder / RESULT_FILE, (json.dumps(result, indent=1) + "\n").encode())
-    run.report("  ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
-
-
-def _tree_patients(settings: TrainSymmetrySettings, run: Run) -> tuple[Patients, int]:
-    """The patients, and how many of them, the first ones, are held out."""
-    split = run.split(settings.split)
-    if run.dataset is None or split is None:
-        patients = SimulatedPatients(
-            settings.patients, settings.cohort_seed, settings.pixels_per_mm
-        )
-        return patients, max(1, round(HELD_PATIENTS * settings.patients))
-    chosen = LabelledPatients(run.dataset, (*split.test, *split.trees))
-    tested = sum(chosen.name(i) in split.test for i in range(len(chosen)))
-    if len(chosen) == tested or not tested:
-        raise InputError("the trees need whole films of patients to train and to test on; add some")
-    return chosen, tested
-
-
-def _write_scores(
-    path: Path, patients: Patients, patch: NDArray[np.float64], truth: NDArray[np.float64]
-) -> None:
-    rows = [["patient", "target", "patch_score", "true_score"]]
-    for i in range(len(patch)):
-        for k, target in enumerate(TARGETS):
-            shown = ["" if np.isnan(v) else f"{v:.4g}" for v in (patch[i, k], truth[i, k])]
-            rows.append([patients.name(i), target.key, *shown])
-    write_whole(path, csv_text(rows).encode())
-
-
-def _agreement(
-    patch: NDArray[np.float64], final: NDArray[np.float64], truth: NDArray[np.float64]
-) -> dict[str, float]:
-    """Pearson's r of each family, before and after the trees, over joints."""
-    numbers = {}
-    for code in ("nh", "nf", "eh", "ef"):
-        columns = [i for i, t in enumerate(TARGETS) if t.site.code.startswith(code)]
-        wanted = truth[:, columns].ravel()
-        for name, table in (("patch", patch), ("final", final)):
-            got = table[:, columns].ravel()
-            known = np.isfinite(got) & np.isfinite(wanted)
-            vary = known.sum() > 1 and np.ptp(got[known]) > 0 and np.ptp(wanted[known]) > 0
-            numbers[f"r_{code}_{name}"] = (
-                float(np.corrcoef(got[known], wanted[known])[0, 1]) if vary else float("nan")
-            )
-    return numbers

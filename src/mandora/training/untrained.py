@@ -46,7 +46,7 @@ def export_untrained(name: str, folder: Path) -> tuple[Contract, dict[str, Path]
     )
     files: dict[str, Path] = {}
     for limb in Limb:
-        same = locate.design == "one-point" and limb is not Limb.HAND
+        same = locate.design == "one-landmark" and limb is not Limb.HAND
         path = folder / f"locate-{Limb.HAND if same else limb}.onnx"
         if not same:
             export_locator(build_locate_net(limb, locate), locate, path)

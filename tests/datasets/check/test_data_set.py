@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.check.data_set import CheckReport, check_dataset
 from mandora.datasets.check.films import look_at, seems_mirrored
 from mandora.datasets.check.scores import look_at_scores
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.findings import Finding, Severity
+from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.outlines import Outline
-from mandora.datasets.tables import Report
 from mandora.simulate.cohort.cohort import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.errors import InputError
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.datasets.check.films import FilmLook, look_at
 from mandora.datasets.check.near_duplicates import near_duplicates
 from mandora.datasets.check.scores import look_at_scores, relative
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.findings import Finding, Severity
+from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.layouts import layout_of, read_dataset
-from mandora.datasets.tables import Report
 
 _UNUSABLE = ("not-there", "layout-unknown")
 
@@ -151,7 +150,7 @@ def _looks(
         report.error("film-unreadable", item.path, KILLED_ALONE)
         return FilmLook(tuple(report.findings))
 
-    return in_order(partial(look_at, root=root), items, workers, unreadable)
+    return map_items(partial(look_at, root=root), items, workers, unreadable)
 
 
 def _compare(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,12 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Points, fit_similarity
 from mandora.datasets.check.near_duplicates import Pattern, pattern_of
 from mandora.datasets.dataset import DatasetFilm, DatasetRoi, Labels
-from mandora.datasets.findings import Finding
-from mandora.datasets.masks import check_label_size, fill_outlines, read_label_map
-from mandora.datasets.polygons import Outline, site_name
-from mandora.datasets.tables import Report
+from mandora.datasets.findings import Finding, Report
+from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
+from mandora.datasets.outlines import Outline, site_name
 from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
 from mandora.images.read import peek_size, read_radiograph
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 _FEWEST_LANDMARKS = 4  # that tell a limb from its mirror image
 _WORSE = 2.0  # so much worse the side's own template fits than the other side's
@@ -118,8 +116,8 @@ def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
     """Whether joints lie as in the other side's limb.
 
     On a film from behind (posteroanterior, dorsoplantar) with the digits up, the thumb or great
-    toe of a left limb lies on the right of the picture, whatever way the film is turned; a mean
-    shape is laid on the joints as it is and mirrored, and the two misfits are compared.
+    toe of a left limb lies on the right of the picture, whatever way the film is turned. The
+    template is fitted to the landmarks as it is and mirrored, and the two misfits are compared.
 
     Args:
         landmarks: (N, 2) px of the film, NaN where unknown.
@@ -131,14 +129,9 @@ def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
     known = np.isfinite(landmarks).all(axis=1)
     if known.sum() < _FEWEST_LANDMARKS:
         return False
-    own = _template(slot.limb)[known] * ([1, 1] if slot.side is Side.LEFT else [-1, 1])
+    own = limb_template(slot.limb)[known] * ([1, 1] if slot.side is Side.LEFT else [-1, 1])
     misfit, mirrored = (_misfit(t, landmarks[known]) for t in (own, own * [-1, 1]))
     return misfit > max(_WORSE * mirrored, _LEAST_MISFIT)
-
-
-@lru_cache
-def _template(limb: Limb) -> Points:
-    return mean_shape(limb)
 
 
 def _misfit(template: Points, landmarks: Points) -> float:

@@ -17,9 +17,9 @@ from mandora.core.anatomy import SLOTS, Limb
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import temporary_path, write_atomically
-from mandora.core.parallel.workers import in_order
+from mandora.core.parallel.workers import map_items
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.formats.coco_writer import CocoWriter
+from mandora.datasets.formats.coco import CocoWriter
 from mandora.simulate.cohort.patient_files import (
     MASKS,
     PAIRS_FOLDER,
@@ -203,6 +203,6 @@ def _bone_table() -> str:
 
 def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:
     """What each patient adds to the tables, in order; the films are written on the way."""
-    return in_order(
+    return map_items(
         partial(write_patient, settings, out), range(settings.patients), settings.workers
     )
