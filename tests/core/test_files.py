@@ -121,10 +121,7 @@ ALLOWED = {
     "training/out_of_sample.py": {"patch_scores: path.open"},
     # write_atomically is behind them
     "reproduce/jobs.py": {"grow_trees: forest.save"},
-    "reproduce/results.py": {"figure_view: figures.save"},
-    "reproduce/readers.py": {
-        "_by_severity: figures.save", "human_limit: figures.save", "totals: figures.save",
-    },
+    "evaluation/figures/style.py": {"save_view: save"},
     "training/loop.py": {"_save: self.checkpoints.save", "_save_best: self.checkpoints.save"},
     # no files: into memory, and tensors as bytes
     "simulate/xray/delivery.py": {"apply: save"},
