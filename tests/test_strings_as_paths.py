@@ -27,9 +27,9 @@ from mandora.model.bundle import (
     migrate_bundle,
     open_bundle,
     verify_bundle,
-    with_intervals,
     write_bundle,
 )
+from mandora.model.calibration import with_calibration
 from mandora.model.contract import IntervalContract
 from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
@@ -112,7 +112,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     ),
 }  # fmt: skip
 WRITERS = {
-    "read_result", "Settings.from_toml", "write_bundle", "with_intervals", "score_films",
+    "read_result", "Settings.from_toml", "write_bundle", "with_calibration", "score_films",
     "locate_films", "predict_template",
 }  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_settings_and_bundles_take_strings(tiny_bundle: Path, tmp_path: Path) ->
     assert copied.folder == tmp_path / "copy"
     assert copied.manifest.files == bundle.manifest.files
     sure = IntervalContract(level=0.9, edges=(), joints={}, totals={}, patients=9)
-    made = with_intervals(bundle, sure, "nine patients", str(tmp_path / "sure"))
+    made = with_calibration(bundle, str(tmp_path / "sure"), intervals=(sure, "nine patients"))
     assert made.folder == tmp_path / "sure"
     assert made.manifest.contract.intervals == sure
 

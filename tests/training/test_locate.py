@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import FilmChangeSettings, LocateSettings, LoopSettings
+from mandora.core.specs import FilmSpec
 from mandora.images.channels import published_film_channels, standardise, stretched_film
-from mandora.locate.decode import decode
+from mandora.locate.decode import read_heat_maps
 from mandora.locate.targets import heat_maps
 
 pytest.importorskip("torch")
@@ -36,6 +37,7 @@ MEAN = Processes(0, 1, CPU).mean
 SIZE, TOES = 64, len(LANDMARKS[Limb.FOOT])
 NAN = (np.nan, np.nan)
 SMALL = LocateSettings(input_px=SIZE, widths=(8, 12, 16))
+ANY_HEIGHT = FilmSpec(found_threshold=0)
 SQUARE = LocateSettings(
     input_px=SIZE, keep_aspect=False, heat_map_stride=1, target="square", square_half_px=64,
     point_weight=0, decode="component", found_threshold=0.5,
@@ -198,7 +200,7 @@ def test_heat_maps_lie_at_the_changed_points() -> None:
     batch = task(train, changes=double).batch(draws(0))
     target = batch["target"][0].numpy()
     assert target.shape == (TOES, 32, 32)
-    places, heights = decode(target[:4], stride=2)
+    places, heights = read_heat_maps(ANY_HEIGHT, target[:4])
     expected = [(31.5, 31.5), (18.5, 48.5), (8.5, 4.5), (56.5, 41)]
     np.testing.assert_allclose(places, expected, atol=1e-3)
     assert (heights > 0.8).all()
@@ -214,7 +216,7 @@ def test_films_of_early_epochs_are_smaller_and_so_are_their_heat_maps() -> None:
     batch = items.batch([draw._replace(small=True) for draw in draws(0, 1)])
     assert batch["side"].tolist() == [48, 48]
     assert batch["target"].shape == (2, TOES, 24, 24)
-    places, heights = decode(batch["target"][0].numpy(), stride=2)
+    places, heights = read_heat_maps(ANY_HEIGHT, batch["target"][0].numpy())
     np.testing.assert_allclose(places, (np.array(ALL) + 0.5) * 0.75 - 0.5, atol=0.01)
     assert (heights > 0.8).all()
     shown: list[torch.Size] = []
@@ -235,7 +237,7 @@ def test_each_film_has_its_own_change() -> None:
     batch = items.batch(draws(1, 0, 1))
     assert batch["film"][:, 0, 0, 0].tolist() == [1, 0, 1]
     for matrix, target in zip(batch["matrix"].numpy(), batch["target"].numpy(), strict=True):
-        places, _ = decode(target, stride=2)
+        places, _ = read_heat_maps(ANY_HEIGHT, target)
         expected = np.array(ALL) @ matrix[:, :2].T + matrix[:, 2]
         np.testing.assert_allclose(places, expected, atol=0.01)
     assert (batch["matrix"][0] != batch["matrix"][2]).any(), "another place, another change"

@@ -12,7 +12,7 @@ import pytest
 
 from mandora.core.anatomy import TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.datasets.dataset import Dataset, DatasetFilm
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.training import out_of_sample
 from mandora.training.out_of_sample import (
@@ -210,19 +210,21 @@ def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Pa
     assert (patients.truth(1) == merged).all()
     assert (patients.official(1) == official).all()
     assert np.isnan(patients.official(0)).all()
-    ((_, read, landmarks, view),) = patients.films(1)
+    ((_, read, landmarks, orientation),) = patients.films(1)
     assert read().pixels.ndim == 2
     assert landmarks is films[0].landmarks
-    assert view is None
+    assert orientation is None
     ((_, read, _, _),) = patients.films(0)
     with pytest.raises(ValueError, match="P2-LF"):
         read()
     assert LabelledPatients(labelled, ("P1",)).key != patients.key
-    found = {film.path: FoundLimb(np.full((6, 2), 7.0), View(2, mirrored=True)) for film in films}
+    found = {
+        film.path: FoundLimb(np.full((6, 2), 7.0), Orientation(2, mirrored=True)) for film in films
+    }
     located = LocatedPatients(labelled, ("P2", "P1"), found)
-    ((_, _, landmarks, view),) = located.films(1)
+    ((_, _, landmarks, orientation),) = located.films(1)
     assert (landmarks == 7).all()
-    assert view == View(2, mirrored=True)
-    other = {**found, left: FoundLimb(np.full((6, 2), 8.0), View(2, mirrored=True))}
+    assert orientation == Orientation(2, mirrored=True)
+    other = {**found, left: FoundLimb(np.full((6, 2), 8.0), Orientation(2, mirrored=True))}
     keys = {patients.key, located.key, LocatedPatients(labelled, ("P2", "P1"), other).key}
     assert len(keys) == 3

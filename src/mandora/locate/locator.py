@@ -24,7 +24,7 @@ from mandora.locate.shape import ShapeFit, fit_shapes, plausible
 
 MOST_LIMBS = 2  # on one film
 
-_FINEST = 4  # times the side of the network's input: finer films are made smaller than that
+_LONG_SIDE_PX = 1024  # larger films are made smaller: it spares time, and no network sees more
 _PEAKS = 4  # per heat map
 _BATCH = 16  # fields of view at a time; more only cost memory
 _MOST_ALONE = 6  # candidates that are looked at alone
@@ -131,7 +131,7 @@ class Locator:
             The landmarks; none has a position where nothing was found. The caller decides which
             fit is too poor.
         """
-        small, to_small = _reduced(pixels, _FINEST * self._spec.input_px)
+        small, to_small = _reduced(pixels)
 
         def believed_fit(candidate: _Candidate) -> float:
             as_stated = side in (None, candidate.orientation.side)
@@ -159,7 +159,7 @@ class Locator:
             Up to ``MOST_LIMBS``, the one that fits best first. The caller decides which of
             them fit too poorly to be a limb.
         """
-        small, to_small = _reduced(pixels, _FINEST * self._spec.input_px)
+        small, to_small = _reduced(pixels)
         candidates = self._search(small, rivals_only=False, stages=None)
         limbs = _apart(candidates)
         if limbs and not any(self._clear(limb) for limb in limbs[1:]):
@@ -282,10 +282,10 @@ def _apart(candidates: Sequence[_Candidate], *, sides_too: bool = False) -> list
     return kept
 
 
-def _reduced(pixels: Pixels, most_px: int) -> tuple[Pixels, Affine]:
-    """The film with a longer side of no more than ``most_px``, and the map to it."""
+def _reduced(pixels: Pixels) -> tuple[Pixels, Affine]:
+    """The film at no more than ``_LONG_SIDE_PX``, and the map to it."""
     height, width = pixels.shape
-    share = min(1.0, most_px / max(height, width))
+    share = min(1.0, _LONG_SIDE_PX / max(height, width))
     size = max(1, round(width * share)), max(1, round(height * share))
     box = Box(-0.5, -0.5, width - 0.5, height - 0.5, "given")
     to_small = box_to_grid(box, size, "film")
