@@ -6,7 +6,7 @@ import pytest
 
 from mandora.core.cells import csv_text
 from mandora.core.files import OutputError
-from mandora.outputs.files import RowFile, check_file_stem, make_output_folder
+from mandora.outputs.files import RowFile, make_output_folder
 
 
 @pytest.mark.parametrize("folder", ["/proc/mandora-out", "/sys/mandora-out"])
@@ -27,19 +27,6 @@ def test_output_folder_below_a_file_is_refused(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot write into the output folder"):
         make_output_folder(tmp_path / "file" / "out")
-
-
-@pytest.mark.parametrize("name", ["UAB001", "Müller 3", "a.b", "x-1_2"])
-def test_harmless_names_pass(name: str) -> None:
-    check_file_stem(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/b", "a\\b", "a\0", "a\n", " a", "x" * 300]
-)
-def test_names_that_leave_the_folder_or_break_it_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="cannot name a file"):
-        check_file_stem(name)
 
 
 def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path) -> None:

@@ -21,16 +21,16 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, paths_of
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
+from mandora.datasets.study_ids import natural_key, study_id_fault
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_tags
 
-MAX_ID_LENGTH = 100
 _FILM_SUFFIXES = re.compile(
     r"\.(png|jpe?g|jpe|jfif|tiff?|dcm|dicom|bmp|gif|webp|jp2)", re.IGNORECASE
 )
 _OTHER_SUFFIXES = re.compile(
     r"\.([ct]sv|jsonl?|txt|html?|css|js|md|toml|ya?ml|xml|pdf|log|xlsx?|docx?|ini|db|sqlite|py"
-    r"|np[zy]|parquet|zip|gz|tar|sha256)",
+    r"|np[zy]|parquet|zip|gz|tar|part|sha256)",
     re.IGNORECASE,
 )
 _OTHER_NAMES = frozenset({"dicomdir", "readme", "license", "thumbs.db"})
@@ -39,12 +39,12 @@ _NAMED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 LABEL_FOLDERS = frozenset({"spaces", "erosions", "labelme", "annotations", "cvat", "readers"})
-"""Folders beside RA2's ``training.csv`` that hold labels, named like films."""
+"""Folders of a data set that hold labels, named like films."""
 
+_COHORT_FOLDERS = frozenset({"truth", "bones", "pairs"})
 _RUN_FOLDERS = frozenset({"results", "overlays", "reports"})
 _VISIT = re.compile(r"visit-\d+")
 _RUN_TABLES = ("scores.csv", "joints.csv")
-_RESERVED = re.compile(r'[<>:"/\\|?*]')
 
 
 @dataclass(frozen=True)
@@ -174,29 +174,6 @@ def find_films(inputs: AnyPath | Sequence[AnyPath]) -> FoundFilms:
     return FoundFilms(tuple(films), tuple(problems))
 
 
-def natural_key(text: str) -> tuple[list[str | int], str]:
-    """Sort key that puts ``P2`` before ``P10`` and does not depend on letter case first."""
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], text
-
-
-def study_id_fault(study: str) -> str | None:
-    """Say what keeps a study id from being a file name on every system; None if nothing."""
-    if not study:
-        return "is empty"
-    if len(study) > MAX_ID_LENGTH or len(study.encode("utf-8", "replace")) > 2 * MAX_ID_LENGTH:
-        return f"is longer than {MAX_ID_LENGTH} characters"
-    if study.startswith(".") or study.endswith(".") or ".." in study:
-        return "starts or ends with a dot or holds two dots in a row"
-    if study != study.strip():
-        return "starts or ends with a blank"
-    if _RESERVED.search(study):
-        return 'holds one of < > : " / \\ | ? *'
-    if not study.isprintable():
-        return "holds characters that cannot be printed"
-    return None
-
-
 def _shown(path: Path) -> str:
     return _text(path.name)
 
@@ -214,7 +191,7 @@ def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
         if is_folder(given):
             for path in _inside(given, problems):
                 if is_folder(path):
-                    problems += [] if _is_output(path) or _is_run(path) else [_too_deep(path)]
+                    problems += [] if _is_run(path) else [_too_deep(path)]
                 elif is_regular(path) or not path.exists():  # a broken link is reported
                     files.setdefault(path.absolute(), path)
         elif is_regular(given):
@@ -234,33 +211,37 @@ def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
     """
     home = folder.resolve()
     searched = {home, *home.parents}
-    for path in _children(folder):
+    for path in film_candidates(folder):
         if not is_folder(path):
             yield path
-        elif _is_output(path):
-            continue
         elif path.resolve() in searched:  # else every film is there again, under another path
             detail = "this is a link to a folder that is searched already; it was not followed"
             problems.append(Problem(_shown(path), Reason.UNKNOWN_NAME, detail))
         else:
             searched.add(path.resolve())
             try:
-                yield from _children(path)
+                yield from film_candidates(path)
             except InputError as error:  # the other folders are searched all the same
                 problems.append(Problem(_shown(path), Reason.FILM_UNREADABLE, str(error)))
 
 
-def _children(folder: Path) -> list[Path]:
-    """What may be a film or a folder of films, in natural order."""
-    return sorted(filter(_film, listed(folder)), key=lambda path: natural_key(path.name))
+def film_candidates(folder: Path) -> list[Path]:
+    """What may be a film or a folder of films, in natural order.
+
+    Left out are hidden files, files that are no pictures by name, and folders that a run has
+    written, that hold labels of a data set or that belong to a simulated cohort.
+
+    Raises:
+        InputError: if the folder cannot be listed.
+    """
+    found = [p for p in listed(folder) if not p.name.startswith(".")]
+    kept = [p for p in found if not (_is_output(p) if is_folder(p) else _is_no_film(p))]
+    return sorted(kept, key=lambda path: natural_key(path.name))
 
 
-def _film(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return is_folder(path) or not (
-        _OTHER_SUFFIXES.fullmatch(path.suffix) or path.name.lower() in _OTHER_NAMES
-    )
+def _is_no_film(path: Path) -> bool:
+    suffix, name = path.suffix, path.name.lower()
+    return _OTHER_SUFFIXES.fullmatch(suffix) is not None or name in _OTHER_NAMES
 
 
 def _is_output(folder: Path) -> bool:
@@ -270,15 +251,18 @@ def _is_output(folder: Path) -> bool:
     The films of a cohort's later visit have the names of the first one's; name its folder to use
     them. Its films of two limbs show what single films show.
     """
-    if folder.name in _RUN_FOLDERS:
-        return _is_run(folder.parent)
-    if _VISIT.fullmatch(folder.name):
-        return all(is_regular(f / "truth" / "cohort.json") for f in (folder, folder.parent))
-    if folder.name in LABEL_FOLDERS:
-        return is_regular(folder.parent / "training.csv")
-    if folder.name == "pairs":
-        return is_regular(folder.parent / "truth" / "cohort.json")
-    return folder.name == "truth" and is_regular(folder / "cohort.json")
+    parent, name = folder.parent, folder.name
+    if _VISIT.fullmatch(name):
+        return _is_cohort(folder) and _is_cohort(parent)
+    if name in LABEL_FOLDERS | _COHORT_FOLDERS:
+        return is_regular(parent / "training.csv") or _is_cohort(parent)
+    if name in _RUN_FOLDERS:
+        return _is_run(parent) or is_regular(parent / "training.csv")
+    return False
+
+
+def _is_cohort(folder: Path) -> bool:
+    return is_regular(folder / "truth" / "cohort.json")
 
 
 def _is_run(folder: Path) -> bool:

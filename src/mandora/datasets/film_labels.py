@@ -18,11 +18,11 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import is_regular, listed
 from mandora.datasets.dataset import DatasetFilm
-from mandora.datasets.film_files import natural_key
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelled_film import LabelledFilm
 from mandora.datasets.label_files import LABEL_SUFFIXES, read_label_file
 from mandora.datasets.outlines import Outline
+from mandora.datasets.study_ids import natural_key
 from mandora.datasets.tables import Row, read_table
 
 JOINT_COLUMNS = ("film", "site", "x", "y")

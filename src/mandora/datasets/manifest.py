@@ -35,12 +35,12 @@ from mandora.core.cells import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.datasets.dataset import Dataset, DatasetFilm, Labels, Scores
-from mandora.datasets.film_files import study_id_fault
 from mandora.datasets.film_labels import FilmLabels, no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
+from mandora.datasets.study_ids import study_id_fault
 from mandora.datasets.tables import Row, read_table
 from mandora.images.read import read_radiograph
 

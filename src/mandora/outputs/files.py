@@ -11,8 +11,6 @@ from mandora.core.cells import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError, beside, write_atomically
 
-_MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
-
 
 class RowFile:
     """A CSV file that grows by whole rows, which are on the disk as soon as they are appended.
@@ -74,22 +72,6 @@ class RowFile:
     def close(self) -> None:
         """Close the file as it is; calling it twice does no harm."""
         self._file.close()
-
-
-def check_file_stem(name: str) -> None:
-    """Refuse a name that cannot stand in front of ``.json`` in any folder.
-
-    Raises:
-        ValueError: if it is empty, too long, starts with a dot, or holds a path separator, a
-            control character or one that some file systems forbid.
-    """
-    bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
-    if bad:
-        raise InputError(f"{name!r} cannot name a file: it holds {' '.join(map(repr, bad))}")
-    if not name or name != name.strip() or name.startswith("."):
-        raise InputError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
-    if len(name.encode()) > _MAX_NAME_BYTES:
-        raise InputError(f"{name[:40]!r}… cannot name a file: over {_MAX_NAME_BYTES} bytes")
 
 
 def make_output_folder(folder: Path) -> None:

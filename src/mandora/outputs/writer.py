@@ -22,8 +22,9 @@ from mandora.core.inputs import listed, open_regular
 from mandora.core.records import FilmRecord, JointScore, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.formats.ra2.tables import Template
+from mandora.datasets.study_ids import study_id_fault
 from mandora.outputs.crops import joint_crops
-from mandora.outputs.files import check_file_stem, make_output_folder
+from mandora.outputs.files import make_output_folder
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
 from mandora.outputs.table import TableWriter
@@ -90,7 +91,10 @@ class ResultWriter:
             OutputError: if a file cannot be written. It names the file; everything written
                 before it stays as it is.
         """
-        check_file_stem(result.study)
+        if (fault := study_id_fault(result.study)) is not None:
+            raise InputError(
+                f"study id {result.study[:40]!r} {fault}, so no file can be named after it"
+            )
         if result.study.casefold() in (p.casefold() for p in self._tables.patients):
             raise InputError(
                 f"patient {result.study} was already written in this run (capitals do not "
