@@ -189,6 +189,13 @@ def test_a_folder_is_not_passed_over_for_its_name_alone(tmp_path: Path, name: st
     assert [s.study for s in find_studies([tmp_path]).studies] == ["P1"]
 
 
+@pytest.mark.parametrize("name", ["bones", "overlays", "pairs", "reports", "results", "truth"])
+def test_a_data_set_has_no_films_in_folders_of_results_and_truth(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "training.csv", "P1-LH.jpg", f"{name}/P1-LH.jpg", f"{name}/deep/P1-LH.jpg")
+    found = find_studies([tmp_path])
+    assert ([s.study for s in found.studies], found.problems) == (["P1"], ())
+
+
 # --- films that belong to no study ----------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ from mandora.datasets.dataset import Dataset, DatasetFilm, Labels, Scores
 from mandora.datasets.film_labels import FilmLabels, no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelme import labelme_document
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
 from mandora.datasets.study_ids import study_id_fault
@@ -79,19 +80,30 @@ class _Content:
     weights: dict[str, tuple[float, int]] = field(default_factory=dict)
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a folder holds a manifest, or a file is taken for one."""
+    if path.is_file():
+        return path.suffix.lower() == ".csv" and path.name != TRAINING_CSV
+    return (path / MANIFEST_CSV).is_file()
+
+
 def read_manifest(
     path: Path, weights: Mapping[str, float] | None, report: Report
 ) -> Dataset | None:
     """Read a manifest.
 
     Args:
-        path: the CSV file.
+        path: the CSV file, or the folder of a ``manifest.csv``.
         weights: of readers in the label that training uses; they replace those of the file.
         report: takes what is wrong.
 
     Returns:
         None if the file is no table with the columns ``patient`` and ``film``.
     """
+    if path.is_dir():
+        if (path / TRAINING_CSV).is_file():
+            report.note("training-csv-not-used", path / TRAINING_CSV, f"{MANIFEST_CSV} is read")
+        path = path / MANIFEST_CSV
     table = read_table(path, report, ("patient", "film"), COLUMNS)
     if table is None:
         return None

@@ -32,18 +32,24 @@ _FILES = (
 )  # fmt: skip
 
 
-def read_ra2(folder: Path, weights: Mapping[str, float] | None, report: Report) -> Dataset:
+def is_ra2(path: Path) -> bool:
+    """Whether a folder is in RA2's layout, or a file is the table of one."""
+    return path.name == TRAINING_CSV if path.is_file() else (path / TRAINING_CSV).is_file()
+
+
+def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) -> Dataset:
     """Read a folder in RA2's layout.
 
     Later visits of a simulated cohort are not read along: their films show the same patients,
     who have one official label. A visit's folder is a data set of its own.
 
     Args:
-        folder: with ``training.csv``.
+        path: the folder, or its ``training.csv``.
         weights: of readers in the label that training uses, see
             :func:`mandora.datasets.score_tables.with_weights`.
         report: takes what is wrong.
     """
+    folder = path if path.is_dir() else path.parent
     official, lines = read_patient_scores(folder / TRAINING_CSV, report)
     films = _films(folder, report)
     _compare(folder / TRAINING_CSV, films, official, lines, report)

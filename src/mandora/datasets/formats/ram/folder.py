@@ -41,7 +41,6 @@ from mandora.datasets.formats.ram.names import (
 from mandora.datasets.score_tables import unknown_scores, with_weights
 from mandora.datasets.study_ids import natural_key
 
-RAM_LAYOUTS = ("ram-h1200", "ram-w600")
 _SCORE_FILES = {
     "ram-h1200": ("_annotation_be_scores.json", "_annotation_jsn_scores.json"),
     "ram-w600": ("JointBE_SvdH_GT.json",),
@@ -76,9 +75,9 @@ class _Hand:
         return f"{self.slot.code}-{site.name}:{site.damage}"
 
 
-def ram_layout(folder: Path) -> str | None:
-    """``ram-h1200`` or ``ram-w600``, if the folder holds such score files; else None."""
-    return next((layout for layout in RAM_LAYOUTS if _score_files(folder, layout)), None)
+def is_ram(layout: str, path: Path) -> bool:
+    """Whether a folder holds score files of ``ram-h1200`` or ``ram-w600``."""
+    return path.is_dir() and bool(_score_files(path, layout))
 
 
 def _score_files(folder: Path, layout: str) -> list[Path]:
@@ -86,7 +85,7 @@ def _score_files(folder: Path, layout: str) -> list[Path]:
 
 
 def read_ram(
-    folder: Path, layout: str, weights: Mapping[str, float] | None, report: Report
+    layout: str, folder: Path, weights: Mapping[str, float] | None, report: Report
 ) -> Dataset:
     """Read RAM-H1200 or RAM-W600.
 
@@ -95,8 +94,8 @@ def read_ram(
     that study only.
 
     Args:
+        layout: ``ram-h1200`` or ``ram-w600``.
         folder: the data set's, or one up to four levels above its score files.
-        layout: one of :data:`RAM_LAYOUTS`.
         weights: see :func:`mandora.datasets.score_tables.with_weights`.
         report: takes what is wrong.
     """
