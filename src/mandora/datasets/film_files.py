@@ -125,10 +125,10 @@ def find_studies(inputs: AnyPath | Sequence[AnyPath]) -> FoundStudies:
     Raises:
         ValueError: if an input does not exist or a folder cannot be listed.
     """
-    files, problems = _gather(paths_of(inputs))
+    files, problems = _search(paths_of(inputs))
     candidates: dict[str, dict[Slot, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in files:
-        placed = _place(path)
+        placed = _study_and_slot(path)
         if isinstance(placed, Problem):
             problems.append(placed)
         else:
@@ -164,32 +164,32 @@ def find_films(inputs: AnyPath | Sequence[AnyPath]) -> FoundFilms:
     Raises:
         ValueError: if an input does not exist or a folder cannot be listed.
     """
-    files, problems = _gather(paths_of(inputs))
-    count = Counter(_shown(path) for path in files)
+    files, problems = _search(paths_of(inputs))
+    count = Counter(_printable_name(path) for path in files)
     films = []
     for path in files:
-        placed, name = _place(path), _shown(path)
+        placed, name = _study_and_slot(path), _printable_name(path)
         slot = placed.slot if isinstance(placed, Problem) else placed[1]
-        films.append(FilmFile(path, name if count[name] == 1 else _text(str(path)), slot))
+        films.append(FilmFile(path, name if count[name] == 1 else _printable(str(path)), slot))
     return FoundFilms(tuple(films), tuple(problems))
 
 
-def _shown(path: Path) -> str:
-    return _text(path.name)
+def _printable_name(path: Path) -> str:
+    return _printable(path.name)
 
 
-def _text(name: str) -> str:
+def _printable(name: str) -> str:
     # bytes that are no text in a file name would break every file that quotes it
     return name.encode("utf-8", "replace").decode()
 
 
-def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
+def _search(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     """Files to place, each once, and what cannot be looked into."""
     files: dict[Path, Path] = {}  # by absolute path: a file may be given twice
     problems: list[Problem] = []
     for given in inputs:
         if is_folder(given):
-            for path in _inside(given, problems):
+            for path in _search_folder(given, problems):
                 if is_folder(path):
                     problems += [] if _is_run(path) else [_too_deep(path)]
                 elif is_regular(path) or not path.exists():  # a broken link is reported
@@ -198,13 +198,13 @@ def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
             files.setdefault(given.absolute(), given)
         elif given.exists():
             detail = "this is no regular file; name an image file"
-            problems.append(Problem(_shown(given), Reason.FILM_UNREADABLE, detail))
+            problems.append(Problem(_printable_name(given), Reason.FILM_UNREADABLE, detail))
         else:
             raise InputError(f"{given}: there is no such file or folder; check the path")
     return list(files.values()), problems
 
 
-def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+def _search_folder(folder: Path, problems: list[Problem]) -> Iterator[Path]:
     """What lies in a folder and in the folders in it, without what a run wrote there.
 
     Folders in it that cannot be searched are added to the problems.
@@ -216,13 +216,13 @@ def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
             yield path
         elif path.resolve() in searched:  # else every film is there again, under another path
             detail = "this is a link to a folder that is searched already; it was not followed"
-            problems.append(Problem(_shown(path), Reason.UNKNOWN_NAME, detail))
+            problems.append(Problem(_printable_name(path), Reason.UNKNOWN_NAME, detail))
         else:
             searched.add(path.resolve())
             try:
                 yield from film_candidates(path)
             except InputError as error:  # the other folders are searched all the same
-                problems.append(Problem(_shown(path), Reason.FILM_UNREADABLE, str(error)))
+                problems.append(Problem(_printable_name(path), Reason.FILM_UNREADABLE, str(error)))
 
 
 def film_candidates(folder: Path) -> list[Path]:
@@ -269,7 +269,7 @@ def _is_run(folder: Path) -> bool:
     return all(is_regular(folder / name) for name in _RUN_TABLES)
 
 
-def _place(path: Path) -> tuple[str, Slot] | Problem:
+def _study_and_slot(path: Path) -> tuple[str, Slot] | Problem:
     """Study and slot of one file, or why it has none."""
     match = _NAMED.fullmatch(path.name)
     suffix = match["suffix"] or "" if match else ""
@@ -278,12 +278,12 @@ def _place(path: Path) -> tuple[str, Slot] | Problem:
     try:
         tags = peek_tags(path)
     except UnreadableFilm as error:
-        return Problem(_shown(path), Reason.FILM_UNREADABLE, str(error))
+        return Problem(_printable_name(path), Reason.FILM_UNREADABLE, str(error))
     if tags is None:
         fault = "is that of no film" if match else "does not say which limb this is"
         codes = ", ".join(slot.code for slot in SLOTS)
         return Problem(
-            _shown(path),
+            _printable_name(path),
             Reason.UNKNOWN_NAME,
             f"the name {fault}; name films <patient>-<part> with one of {codes}, for example "
             "UAB001-LH.jpg",
@@ -292,7 +292,7 @@ def _place(path: Path) -> tuple[str, Slot] | Problem:
     if tags.side is None or tags.limb is None:
         missing = "the side" if tags.side is None else "hand or foot"
         return Problem(
-            _shown(path),
+            _printable_name(path),
             Reason.UNKNOWN_NAME,
             f"its DICOM tags do not state {missing}; name the film <patient>-<part>.dcm, for "
             "example UAB001-LH.dcm",
@@ -313,7 +313,7 @@ def _checked(path: Path, study: str, slot: Slot) -> tuple[str, Slot] | Problem:
     if fault is None:
         return study, slot
     return Problem(
-        _shown(path),
+        _printable_name(path),
         Reason.BAD_STUDY_ID,
         f"the patient id {study!r} {fault}, so no result can be named after it; rename the file "
         "or its folder",
@@ -322,11 +322,11 @@ def _checked(path: Path, study: str, slot: Slot) -> tuple[str, Slot] | Problem:
 
 
 def _duplicate(study: str, slot: Slot, paths: list[Path]) -> Problem:
-    names = [_shown(path) for path in paths]
+    names = [_printable_name(path) for path in paths]
     if len(set(names)) < len(names):
-        names = [f"{path.absolute().parent.name}/{_shown(path)}" for path in paths]
+        names = [f"{path.absolute().parent.name}/{_printable_name(path)}" for path in paths]
     return Problem(
-        _shown(paths[0]),
+        _printable_name(paths[0]),
         Reason.DUPLICATE_FILM,
         f"{len(paths)} films of the {slot.title} were given ({', '.join(names)}); none was used, "
         "keep one",
@@ -337,8 +337,8 @@ def _duplicate(study: str, slot: Slot, paths: list[Path]) -> Problem:
 
 def _too_deep(folder: Path) -> Problem:
     return Problem(
-        _shown(folder),
+        _printable_name(folder),
         Reason.UNKNOWN_NAME,
-        f"the folder {folder.parent.name}/{_shown(folder)} lies too deep and was not searched; "
-        "give it by name",
+        f"the folder {folder.parent.name}/{_printable_name(folder)} lies too deep and was not "
+        "searched; give it by name",
     )

@@ -93,7 +93,7 @@ def with_weights(
             given a weight.
         readers: by name.
         given: weights that the user asks for; they replace the data set's own.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
         own: weights that the data set states; 1 for readers without.
 
     Returns:

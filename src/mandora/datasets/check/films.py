@@ -29,7 +29,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class FilmLook:
+class CheckedFilm:
     """What was found in one film.
 
     Attributes:
@@ -43,7 +43,7 @@ class FilmLook:
     pattern: Pattern | None = None
 
 
-def look_at(item: DatasetFilm | DatasetRoi, root: Path) -> FilmLook:
+def check_film(item: DatasetFilm | DatasetRoi, root: Path) -> CheckedFilm:
     """Read a film, or a joint's own picture, and everything that is marked on it.
 
     Args:
@@ -57,25 +57,25 @@ def look_at(item: DatasetFilm | DatasetRoi, root: Path) -> FilmLook:
         )
     except UnreadableFilm as error:
         report.error("film-unreadable", item.path, str(error).removeprefix(f"{item.path.name}: "))
-        return FilmLook(tuple(report.findings))
+        return CheckedFilm(tuple(report.findings))
     digest = hashlib.sha256(repr(film.shape).encode() + film.pixels.tobytes()).hexdigest()
     if isinstance(item, DatasetRoi):
         for mask in (item.bones, item.erosions):
-            _look_at_mask(mask, item, film.shape, report)
-        return FilmLook(tuple(report.findings), digest)
-    _look_at_tags(film, item, report)
-    _look_at_landmarks(item, film.shape, report)
+            _check_mask(mask, item, film.shape, report)
+        return CheckedFilm(tuple(report.findings), digest)
+    _check_tags(film, item, report)
+    _check_landmarks(item, film.shape, report)
     if item.label_size is not None:
         try:
             check_label_size("labels", item.label_size, film.shape)
         except InputError as error:
             report.error("labels-size", item.path, str(error))
     for kind, labels in (("spaces", item.spaces), ("erosions", item.erosions)):
-        _look_at_labels(kind, labels, item, film.shape, report)
-    return FilmLook(tuple(report.findings), digest, pattern_of(film.pixels))
+        _check_labels(kind, labels, item, film.shape, report)
+    return CheckedFilm(tuple(report.findings), digest, pattern_of(film.pixels))
 
 
-def _look_at_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
+def _check_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
     said = Slot(film.side or item.slot.side, film.limb or item.slot.limb)
     if said != item.slot:
         words = said.title if film.side else f"a {said.limb}"
@@ -86,7 +86,7 @@ def _look_at_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
         report.warning("tags-differ", item.path, fault)
 
 
-def _look_at_landmarks(item: DatasetFilm, shape: tuple[int, int], report: Report) -> None:
+def _check_landmarks(item: DatasetFilm, shape: tuple[int, int], report: Report) -> None:
     marked = np.isfinite(item.landmarks).all(axis=1)
     if not marked.any():
         return
@@ -145,17 +145,17 @@ def _misfit(template: Points, landmarks: Points) -> float:
     return float(np.sqrt((away**2).sum(axis=1).mean())) / unit
 
 
-def _look_at_labels(
+def _check_labels(
     kind: str, labels: Labels, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     if isinstance(labels, Path):
-        _look_at_map(kind, labels, item, shape, report)
+        _check_map(kind, labels, item, shape, report)
         return
     for outline in labels or ():
-        _look_at_outline(kind, outline, item, shape, report)
+        _check_outline(kind, outline, item, shape, report)
 
 
-def _look_at_map(
+def _check_map(
     kind: str, path: Path, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     try:
@@ -170,7 +170,7 @@ def _look_at_map(
         report.warning("labels-empty", path, fault)
 
 
-def _look_at_outline(
+def _check_outline(
     kind: str, outline: Outline, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     what = f"a polygon {outline.site} ({kind})"
@@ -200,7 +200,7 @@ def _fills(outline: Outline, limb: Limb) -> bool:
     return bool(fill_outlines((moved,), (int(height), int(width)), limb).any())
 
 
-def _look_at_mask(
+def _check_mask(
     path: Path | None, item: DatasetRoi, shape: tuple[int, int], report: Report
 ) -> None:
     if path is None:

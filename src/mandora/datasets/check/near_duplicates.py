@@ -16,7 +16,7 @@ found. Patterns are compared in two steps:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,23 +85,17 @@ def pattern_of(pixels: NDArray[np.float32]) -> Pattern:
     return np.asarray(np.clip(np.rint(_LEVELS * local), -127, 127), np.int8)
 
 
-def near_duplicates(
-    patterns: Sequence[Pattern], progress: Callable[[int, int], None] | None = None
-) -> Iterator[Pair]:
+def near_duplicates(patterns: Sequence[Pattern]) -> Iterator[Pair]:
     """Pairs of films that are copies, in the order of the films.
 
     Args:
         patterns: of the films.
-        progress: called with the pairs that were compared and their number.
     """
-    pairs = candidates(patterns)
-    for done, (first, second, turn) in enumerate(pairs, start=1):
+    for first, second, turn in candidates(patterns):
         between = distance(patterns[first], patterns[second], turn)
         if between < NEAR:
             # a copy may look the same mirrored, as a film of nothing does: what is nearest counts
             yield Pair(first, second, between, _TURNS[turn][1])
-        if progress is not None:
-            progress(done, len(pairs))
 
 
 def distance(one: Pattern, other: Pattern, turn: int | None = None) -> float:
@@ -113,15 +107,12 @@ def distance(one: Pattern, other: Pattern, turn: int | None = None) -> float:
         turn: index of the turn that lays ``one`` on ``other``; the best one if absent.
     """
     if turn is None:
-        turn = int(np.argmax([abs(_coarse(_turned(one, t)) @ _coarse(other)) for t in _all()]))
+        likeness = [abs(_coarse(_turned(one, t)) @ _coarse(other)) for t in range(len(_TURNS))]
+        turn = int(np.argmax(likeness))
     a = _turned(one, turn).astype(np.float32) / _LEVELS
     b = other.astype(np.float32) / _LEVELS
     place = _laid(b, a)
     return 1.0 if place is None else 1.0 - _likeness(_fine(b), _fine(a), place)
-
-
-def _all() -> range:
-    return range(len(_TURNS))
 
 
 def _turned(pattern: Pattern, turn: int) -> Pattern:
@@ -145,7 +136,7 @@ def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int, int]]:
     if count < 2:
         return []
     upright = np.stack([_coarse(p) for p in patterns])
-    turned = [np.stack([_coarse(_turned(p, t)) for p in patterns]) for t in _all()]
+    turned = [np.stack([_coarse(_turned(p, t)) for p in patterns]) for t in range(len(_TURNS))]
     found: dict[tuple[int, int], int] = {}
     for start in range(0, count, _ROWS):
         rows = slice(start, min(start + _ROWS, count))

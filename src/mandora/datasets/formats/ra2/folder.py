@@ -47,7 +47,7 @@ def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) ->
         path: the folder, or its ``training.csv``.
         weights: of readers in the label that training uses, see
             :func:`mandora.datasets.score_tables.with_weights`.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
     """
     folder = path if path.is_dir() else path.parent
     official, lines = read_patient_scores(folder / TRAINING_CSV, report)

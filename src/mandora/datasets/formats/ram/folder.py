@@ -97,12 +97,12 @@ def read_ram(
         layout: ``ram-h1200`` or ``ram-w600``.
         folder: the data set's, or one up to four levels above its score files.
         weights: see :func:`mandora.datasets.score_tables.with_weights`.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
     """
     hands: dict[str, _Hand] = {}
     for path in _score_files(folder, layout):
         for name, cells in _entries(path, report):
-            _take(path, name, cells, hands, report)
+            _add_hand(path, name, cells, hands, report)
     ordered = [hands[name] for name in sorted(hands, key=natural_key)]
     patients = patients_of(folder, [hand.study for hand in ordered], report)
     first: dict[str, str] = {}
@@ -151,7 +151,7 @@ def _entries(path: Path, report: Report) -> Iterator[tuple[str, Mapping[str, Any
     yield from whole
 
 
-def _take(
+def _add_hand(
     path: Path, name: str, cells: Mapping[str, Any], hands: dict[str, _Hand], report: Report
 ) -> None:
     hand = hand_name(name)

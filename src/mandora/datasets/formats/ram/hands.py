@@ -83,7 +83,7 @@ def read_hands(
     Args:
         folder: the data set's.
         hands: by the hand's name, a film that lacks path and labels; others are left out.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
 
     Returns:
         The hands that have a film and at least one joint, in the given order.
