@@ -1,4 +1,4 @@
-"""What label files say of films: joints, joint spaces and erosions, gathered film by film.
+"""The labels of films: landmarks, joint spaces and erosions, collected from all label files.
 
 Files name films by file name, by path relative to the data set, or without the extension; case
 counts. Joints in a table win over those in files of annotation tools, label maps over polygons.
@@ -172,12 +172,12 @@ class FilmLabels:
         self._differences.clear()
 
     def add_file(self, path: Path, kind: str = "spaces", film: int | None = None) -> None:
-        """Add a LabelMe, COCO or CVAT file, told apart by what is in it.
+        """Add a file of an annotation tool, see :mod:`mandora.datasets.label_files`.
 
         Args:
-            path: ``.json`` or ``.xml``.
+            path: the file.
             kind: what its polygons are: ``spaces`` or ``erosions``.
-            film: index of the film whose labels are asked for, if it is one.
+            film: index of the film, if the file is used for a single one.
         """
         labelled = self._read(path)
         if labelled is None:

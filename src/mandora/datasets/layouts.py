@@ -25,14 +25,14 @@ class Layout(NamedTuple):
 
     Attributes:
         name: as ``mandora check`` shows it.
-        told_by: the file that it is recognised by, for messages.
+        recognised_by: the file that it is recognised by, for messages.
         fits: whether a folder, or a file of its own, has this layout.
         read: reads it. Takes the path, the weight of each reader, and the report of what is
             wrong; gives None if there is nothing that can be used.
     """
 
     name: str
-    told_by: str
+    recognised_by: str
     fits: Callable[[Path], bool]
     read: Callable[[Path, Mapping[str, float] | None, Report], Dataset | None]
 
@@ -41,8 +41,8 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("manifest", "a manifest.csv", is_manifest, read_manifest),
     Layout("ra2", "RA2's training.csv", is_ra2, read_ra2),
     *(
-        Layout(name, f"{told_by} in a folder of it", partial(is_ram, name), partial(read_ram, name))
-        for name, told_by in (
+        Layout(name, file, partial(is_ram, name), partial(read_ram, name))
+        for name, file in (
             ("ram-h1200", "RAM-H1200's _annotation_be_scores.json"),
             ("ram-w600", "RAM-W600's JointBE_SvdH_GT.json"),
         )
@@ -94,8 +94,12 @@ def read_dataset(
     if not path.exists():
         report.error("not-there", path, "there is no such file or folder; check the path")
     else:
-        known = ", or ".join(layout.told_by for layout in LAYOUTS)
-        report.error("layout-unknown", path, f"is no data set that is known; it needs {known}")
+        *others, last = (layout.recognised_by for layout in LAYOUTS)
+        report.error(
+            "layout-unknown",
+            path,
+            f"is no data set that is known; it needs {', '.join(others)} or {last}",
+        )
     return None, report.findings
 
 

@@ -22,7 +22,7 @@ from mandora.locate.template import limb_template
 
 _FEWEST_LANDMARKS = 4  # that tell a limb from its mirror image
 _WORSE = 2.0  # so much worse the side's own template fits than the other side's
-_LEAST_MISFIT = 0.15  # mean distance from a template that can be told from anatomy, in units
+_LEAST_MISFIT = 0.15  # r.m.s. distance from a template beyond normal anatomy, in limb sizes
 _MOST_OUTSIDE = 2 / 3  # share of the joints that poor framing leaves out
 _EDGE_PX = 1.0  # polygons may reach so far beyond the film
 _NAMED = 5

@@ -38,7 +38,7 @@ _LEVELS = 32.0
 _LOCAL_PX = 12.0  # s.d. of the neighbourhood that a pattern is normalised by
 _COARSE_PX = 32
 _CANDIDATES = 6  # films that are compared in full with each film
-_LEAST_LIKE = 0.45  # coarse correlation of films that are worth comparing
+_LEAST_LIKE = 0.45  # coarse correlation of films that are compared in full
 _ROWS = 512
 _TURNS = tuple((quarter, mirrored) for quarter in range(4) for mirrored in (False, True))
 # s.d. of the blur, px, and steps of the fit
@@ -131,7 +131,7 @@ def _coarse(pattern: Pattern) -> _Floats:
 
 
 def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int, int]]:
-    """Pairs that are worth comparing, with the index of the turn that lays one on the other."""
+    """Pairs of films that are compared in full, with the index of the turn that lays one on the other."""
     count = len(patterns)
     if count < 2:
         return []

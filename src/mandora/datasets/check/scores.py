@@ -1,4 +1,4 @@
-"""What is wrong, or worth knowing, with the patients and scores of a data set as a whole."""
+"""What is wrong with the patients and scores of a data set as a whole, or good to know."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _check_ids(dataset: Dataset, place: Path, report: Report) -> None:
 
 def _check_coverage(dataset: Dataset, place: Path, report: Report) -> None:
     """Patients without films, and films without scores."""
-    told = {f.file for f in report.findings if f.code == "scores-missing"}
+    reported = {f.file for f in report.findings if f.code == "scores-missing"}
     shown = set(dataset.patients)
     scores = {patient: dataset.training_scores(patient) for patient in _everyone(dataset)}
     if dataset.layout != "ra2":  # the reader of RA2's table has said so, row by row
@@ -111,7 +111,7 @@ def _check_coverage(dataset: Dataset, place: Path, report: Report) -> None:
         films = [film.path for film in dataset.films if film.patient == patient]
         if not films or np.isfinite(scores[patient]).any():
             continue
-        if told.isdisjoint(report.name_of(path) for path in films):
+        if reported.isdisjoint(report.name_of(path) for path in films):
             fault = f"patient {patient} has films and no score; the films teach joints only"
             report.warning("scores-missing", films[0], fault)
 

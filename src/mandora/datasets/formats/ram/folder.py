@@ -1,6 +1,6 @@
 """RAM-H1200 and RAM-W600: hands and wrists whose joints come as pictures with SvH scores.
 
-What the layout is known from is told in ``docs/data.md``. RAM-H1200::
+``docs/data.md`` states where the knowledge of the layout comes from. RAM-H1200::
 
     SvdH_Scoring/SvdH_BE_Scoring/<part>/_annotation_be_scores.json    {"<hand>.bmp": {"BE_R": 0}}
     SvdH_Scoring/SvdH_BE_Scoring/<part>/<hand>/R.bmp

@@ -1,6 +1,6 @@
 """Whole hands of RAM: joints from boxes around them, erosions from masks, both in COCO files.
 
-A COCO file (``*.coco.json``) is told by its categories: joints by RAM's names, erosions by
+A COCO file (``*.coco.json``) is recognised by its categories: joints by RAM's names, erosions by
 ``SvdH-BE-90``, ``SvdH-BE-50`` and ``Non-SvdH-BE``. The middle of a joint's box is its landmark;
 an erosion belongs to the nearest joint that has an erosion score. Bone masks are not used.
 """
