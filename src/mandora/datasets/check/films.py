@@ -135,14 +135,14 @@ def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
 
 
 def _misfit(template: Points, landmarks: Points) -> float:
-    """Root mean square distance of landmarks from a template laid on them, in the limb's units."""
+    """Root mean square distance of landmarks from a template fitted to them, in limb sizes."""
     try:
         matrix = fit_similarity(template, landmarks)
     except InputError:
         return 0.0
     away = landmarks - template @ matrix[:, :2].T - matrix[:, 2]
-    unit = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
-    return float(np.sqrt((away**2).sum(axis=1).mean())) / unit
+    limb_size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
+    return float(np.sqrt((away**2).sum(axis=1).mean())) / limb_size
 
 
 def _check_labels(

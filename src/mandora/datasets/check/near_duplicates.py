@@ -131,7 +131,7 @@ def _coarse(pattern: Pattern) -> _Floats:
 
 
 def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int, int]]:
-    """Pairs of films that are compared in full, with the index of the turn that lays one on the other."""
+    """Pairs of films that are compared in full, and the index of the turn that aligns them."""
     count = len(patterns)
     if count < 2:
         return []
