@@ -134,7 +134,9 @@ def test_a_stage_goes_on_with_the_same_first_weights_only(tmp_path: Path) -> Non
 
 
 def test_kept_weights_are_those_of_an_ended_training(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"damage: the training of this network is not finished there"):
+    with pytest.raises(
+        ValueError, match=r"damage: the training of this network is not finished there"
+    ):
         kept_weights(tmp_path / "damage")
     for kept in ("last", "best"):
         (tmp_path / RESULT_FILE).write_text(json.dumps({"kept": kept}), encoding="utf-8")
