@@ -72,7 +72,7 @@ def read_patient_scores(path: Path, report: Report) -> tuple[dict[str, Scores], 
 
     Args:
         path: such as RA2's ``training.csv``.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
 
     Returns:
         Scores by patient, and the line of each patient's row.
