@@ -108,7 +108,7 @@ def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
     (tmp_path / "locate-foot").mkdir()
     with pytest.raises(ValueError, match=r"locate-foot-real\.json.* started with other"):
         note_real_films(shown, "locate-foot")
-    with pytest.raises(ValueError, match=r"beside simulated ones only: .*--data, or .*--real"):
+    with pytest.raises(ValueError, match=r"added to simulated ones only: .*--data, or .*--real"):
         note_real_films(replace(shown, dataset=dataset(tmp_path)), "damage")
 
 
@@ -134,7 +134,9 @@ def test_a_stage_goes_on_with_the_same_first_weights_only(tmp_path: Path) -> Non
 
 
 def test_kept_weights_are_those_of_an_ended_training(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"damage: the training of this network is not finished there"):
+    with pytest.raises(
+        ValueError, match=r"damage: the training of this network is not finished there"
+    ):
         kept_weights(tmp_path / "damage")
     for kept in ("last", "best"):
         (tmp_path / RESULT_FILE).write_text(json.dumps({"kept": kept}), encoding="utf-8")
