@@ -19,6 +19,7 @@ from mandora.core.errors import InputError
 from mandora.core.network import (
     PublishedUNet,
     check_halvings,
+    conv,
     initialise_like_keras,
     keras_conv,
     keras_pair,
@@ -88,15 +89,6 @@ def landmark_maxima() -> Tensor:
 
 def _maximum(limb: Limb, kind: Damage, point: str) -> int:
     return max((s.maximum for s in FAMILIES[limb, kind] if s.landmark_name == point), default=0)
-
-
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3×3 convolution, batch normalisation, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
 
 
 class DamageNet(nn.Module):
