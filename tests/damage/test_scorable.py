@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb, Side, Slot
 from mandora.core.geometry import Box
 from mandora.core.records import Reason
 from mandora.core.specs import PatchLimits, PatchSpec
@@ -32,7 +32,7 @@ def a_limb(
 ) -> tuple[np.ndarray, dict[int, Box], float]:
     """Grey values, windows as the default design cuts them, and the size of the limb, px."""
     film = simulate_film(draw_patient(seed, 0), Slot(Side.LEFT, limb), pixels_per_mm=ppmm)
-    ends = [film.landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb]]
+    ends = [film.landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb]]
     unit = float(np.linalg.norm(ends[0] - ends[1]))
     half = SPEC.half_window * unit
     boxes = {

@@ -198,7 +198,7 @@ def test_centres_are_moved_by_px_of_the_film_whatever_its_size(
         film = training_film({landmark: (128.0, 120.0)}, smooth)
         films, folder = FakeFilms([film]), tmp_path / str(half)
         made = prepare_patches(films, settings, side, folder, 1, lambda *_: None, 10)
-        half *= LANDMARKS[FOOT][landmark].window
+        half *= LANDMARKS[FOOT][landmark].enlargement
         assert made.arrays["film_scale"][0, landmark] == pytest.approx(64 / (2 * half))
         items = task((FOOT, made), network=settings, changes=moved)
         shifts = set()

@@ -15,9 +15,9 @@ from PIL import Image
 from mandora.core.anatomy import (
     LANDMARK_INDEX,
     LANDMARKS,
+    LIMB_SIZE_ENDS,
     SLOTS,
     TARGETS,
-    UNIT_ENDS,
     JointGroup,
     Limb,
     Side,
@@ -136,7 +136,7 @@ def test_training_and_scoring_cut_the_same_patches(
     settings, film = preset(design, TrainDamageSettings), films[Slot.parse(code)]
     if lacking:  # one of the two landmarks that the unit of the mean shape is stated in
         landmarks = film.landmarks.copy()
-        landmarks[LANDMARK_INDEX[film.slot.limb][UNIT_ENDS[film.slot.limb][1]]] = np.nan
+        landmarks[LANDMARK_INDEX[film.slot.limb][LIMB_SIZE_ENDS[film.slot.limb][1]]] = np.nan
         film = replace(film, landmarks=landmarks)
     taught, seen = trained_on(film, settings, tmp_path), scored(film, settings)
     assert taught.keys() == seen.keys()

@@ -63,7 +63,7 @@ def window_box(
         centre: (x, y) px of the film.
         half_px: half side before any enlargement, see :meth:`PatchSpec.half_px`.
     """
-    larger = LANDMARKS[limb][landmark].window * spec.enlargement(limb, landmark)
+    larger = LANDMARKS[limb][landmark].enlargement * spec.enlargement(limb, landmark)
     return Box.around(centre, half_px * larger)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.cells import csv_rows
+from mandora.core.csv_text import csv_rows
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
 from mandora.datasets.findings import Report
@@ -55,7 +55,7 @@ def read_table(
 
     Args:
         path: UTF-8, with commas.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
         required: columns that must be there.
         known: columns that may be there, if others are mistakes.
 

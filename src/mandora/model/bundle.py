@@ -21,7 +21,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from mandora.core.anatomy import Limb
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath, beside, write_atomically
+from mandora.core.files import AnyPath, temporary_path, write_atomically
 from mandora.core.inputs import listed, open_regular, read_bytes
 from mandora.core.records import Record
 from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, Contract, model_files
@@ -138,7 +138,7 @@ def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | 
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
-    partial = beside(folder)
+    partial = temporary_path(folder)
     try:
         entries = {name: _entry(content) for name, content in sorted(files.items())}
         # before anything is written: this is where names that lead elsewhere are refused

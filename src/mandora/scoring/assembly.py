@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import (
-    LANDMARKS,
-    RA2_TOTALS,
-    TARGETS,
-    Limb,
-    Side,
-    Slot,
-    Target,
-    maximum_total,
-)
+from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot, Target
 from mandora.core.records import (
     JointLocation,
     JointScore,
@@ -27,11 +19,10 @@ from mandora.core.records import (
     StudyResult,
     Total,
 )
+from mandora.core.totals import ra2_totals
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
 from mandora.scoring.film import FilmResult
-
-ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
 
 
 def _joint_score(
@@ -102,10 +93,7 @@ def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmark
 def totals(
     scores: tuple[JointScore, ...], intervals: IntervalContract | None = None
 ) -> tuple[Total, ...]:
-    """The overall, erosion and narrowing totals of a patient.
-
-    A total with missing joints is pro-rated by the maximum of the joints that were scored if
-    these make up at least 80 % of it; otherwise it is missing.
+    """The overall, erosion and narrowing totals of a patient, see :mod:`mandora.core.totals`.
 
     Args:
         scores: all 86.
@@ -113,28 +101,25 @@ def totals(
             less of the joints was seen.
 
     Returns:
-        One for each of ``anatomy.RA2_TOTALS``, in that order.
+        One for each of ``ra2.RA2_TOTALS``, in that order.
     """
     made = []
-    for name, kinds in RA2_TOTALS.items():
-        wanted = [s for s in scores if s.kind in kinds]
-        known = [s for s in wanted if s.score is not None]
-        observed = float(sum(s.score for s in known if s.score is not None))
-        maximum = maximum_total(t for t in TARGETS if t.damage in kinds)
-        reach = sum(s.maximum for s in known) / maximum
+    values = [math.nan if s.score is None else s.score for s in scores]
+    for name, total in ra2_totals(values).items():
+        value, scored = float(total.value[0]), int(total.scored[0])
         about: dict[str, Any] = {
-            "name": name, "maximum": maximum, "observed": observed, "scored": len(known),
-            "expected": len(wanted),
+            "name": name, "maximum": total.maximum, "observed": float(total.observed[0]),
+            "scored": scored, "expected": total.expected,
         }  # fmt: skip
-        if len(known) == len(wanted):
-            about |= {"value": observed, "method": "complete"}
-        elif reach >= ENOUGH_FOR_TOTAL:
-            about |= {"value": observed / reach, "method": "pro-rated"}
-        else:
+        if math.isnan(value):
             about["reason"] = Reason.TOO_FEW_JOINTS
-        if intervals and "value" in about:
-            ends = intervals.of_total(name, about["value"], maximum, reach)
-            about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
+        else:
+            method = "complete" if scored == total.expected else "pro-rated"
+            about |= {"value": value, "method": method}
+            if intervals:
+                share = float(total.share[0])
+                ends = intervals.of_total(name, value, total.maximum, share)
+                about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
         made.append(Total.model_validate(about))
     return tuple(made)
 

@@ -21,9 +21,9 @@ from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import LANDMARK_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, SITES, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
-from mandora.core.files import beside, write_atomically
+from mandora.core.files import temporary_path, write_atomically
 from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
@@ -182,7 +182,7 @@ def export_forest(
     Raises:
         ValueError: if it exceeds ``TOLERANCE``, naming file and site; no file is written.
     """
-    partial = beside(path)
+    partial = temporary_path(path)
     try:
         forest.save(partial)
         worst = check_forest(JointForest.load(partial), models, patch_scores)
@@ -209,7 +209,7 @@ def _export(
     module = _WithProbabilities(copy.deepcopy(network)).eval().float().cpu()
     module = module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     traced = list(batches.values())[len(_BATCHES) - 1]
-    partial = beside(path)
+    partial = temporary_path(path)
     try:
         _write(module, _tensors(traced), outputs, partial)
         exported, worst = Network(partial, 1), 0.0
@@ -322,7 +322,7 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
         half_px = settings.half_px(film.pixels.shape, limb_size_px)
         boxes = {
             i: window_box(settings, limb, i, film.landmarks[i], half_px)
-            for i in (LANDMARK_INDEX[limb][name] for name in UNIT_ENDS[limb])
+            for i in (LANDMARK_INDEX[limb][name] for name in LIMB_SIZE_ENDS[limb])
         }
         patches += cut_patches(settings, film.pixels, limb, boxes, mirrored=False)
     landmarks = [network_landmark(patch.limb, patch.landmark) for patch in patches]

@@ -250,7 +250,7 @@ def _roi(roi: DatasetRoi) -> TrainingFilm:
 
 def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     try:
-        mask = read_labels(path, shown=True).values > 0
+        mask = read_labels(path, as_grey=True).values > 0
     except UnreadableFilm as error:
         fault = str(error).removeprefix(f"{path.name}: ")
         raise InputError(

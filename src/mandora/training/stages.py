@@ -13,14 +13,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    LANDMARK_INDEX,
-    LANDMARKS,
-    Damage,
-    JointGroup,
-    Limb,
-)
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import (
     LoopSettings,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from mandora.core.anatomy import SITES, TARGETS, Side, Site, Target, tree_features
+from mandora.core.anatomy import SITES, TARGETS, Side, Site, Target
 from mandora.core.errors import InputError
 from mandora.core.settings import SymmetrySettings
 from mandora.symmetry.features import (
@@ -29,6 +29,7 @@ from mandora.symmetry.features import (
     as_score_table,
     feature_rows,
     target_values,
+    tree_features,
 )
 from mandora.symmetry.forest import JointForest
 

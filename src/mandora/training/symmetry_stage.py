@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.anatomy import TARGETS, Site
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.settings import TrainSymmetrySettings
 from mandora.metrics.joints import by_family
