@@ -54,10 +54,10 @@ CUT, FOUND, TRAINED = damage._one, fold_jobs.find_landmarks, fold_jobs.train_dam
     ("made_by", "file"),
     [
         (CUT, "damage/patches.py"), (CUT, "core/geometry.py"), (CUT, "core/anatomy.py"),
-        (CUT, "training/films.py"), (CUT, "simulate/anatomy/shape_prior.json"),
+        (CUT, "training/films.py"), (CUT, "locate/templates.json"),
         (CUT, "images/channels.py"), (locate._one, "images/channels.py"),
         (LabelledFilms, "locate/views.py"), (LabelledFilms, "datasets/label_maps.py"),
-        (LabelledFilms, "images/read.py"), (LabelledFilms, "simulate/anatomy/shape_prior.json"),
+        (LabelledFilms, "images/read.py"), (SimulatedFilms, "simulate/anatomy/shape_prior.json"),
         (InflictedFilms, "inflict/carve.py"), (SimulatedFilms, "simulate/xray/render.py"),
         (SimulatedPatients, "simulate/xray/render.py"), (FilmCache, "images/dicom.py"),
         (FOUND, "locate/locator.py"), (FOUND, "scoring/pipeline.py"), (FOUND, "reproduce/jobs.py"),

@@ -21,9 +21,8 @@ from mandora.core.anatomy import (
     target_from_ra2,
 )
 from mandora.core.errors import InputError
-from mandora.datasets.dataset import Scores
 from mandora.datasets.findings import Report
-from mandora.datasets.score_tables import score_of, unknown_scores
+from mandora.datasets.score_tables import Scores, score_of, unknown_scores
 from mandora.datasets.tables import Row, read_table
 
 
