@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from mandora.cli.console import print_cohort
+from mandora.cli.data import print_cohort
 from mandora.simulate.cohort.patient_files import TABLES, rows_without_films, visit_folder
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.simulate.cohort.progression import visits

@@ -26,7 +26,15 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Damage, Limb, Site
+from mandora.core.anatomy import (
+    FAMILIES,
+    LANDMARK_INDEX,
+    LANDMARKS,
+    LIMB_SIZE_ENDS,
+    Damage,
+    Limb,
+    Site,
+)
 from mandora.images.read import read_radiograph
 from mandora.inflict.film import Inflicted, inflict
 
@@ -52,7 +60,7 @@ def films(folder: Path, name: str) -> Iterator[tuple[np.ndarray, Limb, np.ndarra
 def size_px(landmarks: np.ndarray) -> float:
     """Size of the limb."""
     limb = next(limb for limb in Limb if len(LANDMARKS[limb]) == len(landmarks))
-    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb])
     return float(np.hypot(*(first - last)))
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from locate_real_films import _films, _found
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb, Side, Slot
 from mandora.core.geometry import Points, fit_similarity, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -38,7 +38,7 @@ ROUNDS, LOOSE = 20, 0.25
 
 
 def by_ends(landmarks: Points, limb: Limb) -> float:
-    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb])
     return float(np.linalg.norm(first - last))
 
 

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
-from mandora.core.parallel.workers import in_order
+from mandora.core.parallel.workers import map_items
 from mandora.simulate.anatomy.damage import JointState, draw_state
 from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
@@ -73,7 +73,7 @@ class Seen:
 
 def main(patients: int, workers: int) -> int:
     """Measure and print; exit code 1 if a group's loss is not predicted well enough."""
-    seen = [s for of_patient in in_order(look, range(patients), workers) for s in of_patient]
+    seen = [s for of_patient in map_items(look, range(patients), workers) for s in of_patient]
     narrowing = [s for s in seen if (s.limb, s.site) in places(Damage.NARROWING)]
     any_erosion = [s for s in seen if (s.limb, s.site) in places(Damage.EROSION)]
     print("joint space in mm, mean by latent loss, joints in place without erosion (n)")

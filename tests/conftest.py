@@ -89,17 +89,15 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mandora.core.settings import DamageSettings, LocateSettings, SymmetrySettings
     from mandora.damage.network import DamageNet
     from mandora.locate.template import limb_template
-    from mandora.model.bundle import (
+    from mandora.model.bundle import BundleInfo, Licence, write_bundle
+    from mandora.model.contract import (
         DAMAGE_FILE,
         LOCATE_FILES,
         SYMMETRY_FILE,
-        BundleInfo,
         Contract,
         DamageContract,
-        Licence,
         LocateContract,
         SymmetryContract,
-        write_bundle,
     )
     from mandora.training.export import export_damage, export_locator
     from mandora.training.symmetry import train_forest

@@ -27,14 +27,14 @@ from mandora.model.bundle import (
     migrate_bundle,
     open_bundle,
     verify_bundle,
-    with_intervals,
     write_bundle,
 )
+from mandora.model.calibration import with_calibration
 from mandora.model.contract import IntervalContract
 from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
 from mandora.scoring.pipeline import Pipeline
-from mandora.scoring.summary import listed
+from mandora.scoring.summary import first_few
 from mandora.simulate.cohort.cohort import simulate_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,8 +95,8 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         find_studies([as_(films)]), find_studies(as_(films))
     ),
     "find_films": lambda as_, model, films, cohort: find_films([as_(films)]),
-    "listed": lambda as_, model, films, cohort: listed([as_(films)]),
     "film_candidates": lambda as_, model, films, cohort: film_candidates(as_(films)),
+    "first_few": lambda as_, model, films, cohort: first_few([as_(films)]),
     "layout_of": lambda as_, model, films, cohort: layout_of(as_(cohort)),
     "read_dataset": lambda as_, model, films, cohort: len(read_dataset(as_(cohort))[0].films),
     "open_dataset": lambda as_, model, films, cohort: open_dataset(as_(cohort)).root,
@@ -106,14 +106,14 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     "Network.__init__": lambda as_, model, films, cohort: (
         Network(as_(model / "damage.onnx"), 1).outputs
     ),
-    "Stages.load": lambda as_, model, films, cohort: stages(as_, model).blend,
+    "Stages.load": lambda as_, model, films, cohort: stages(as_, model).contract.symmetry,
     "Pipeline.score": lambda as_, model, films, cohort: (
         Pipeline.from_bundle(open_bundle(model), 1)
         .score("P1", {SLOTS[0]: as_(films / "P1-LH.png")}).result
     ),
 }  # fmt: skip
 WRITERS = {
-    "read_result", "Settings.from_toml", "write_bundle", "with_intervals", "score_films",
+    "read_result", "Settings.from_toml", "write_bundle", "with_calibration", "score_films",
     "locate_films", "predict_template",
 }  # fmt: skip
 
@@ -177,7 +177,7 @@ def test_settings_and_bundles_take_strings(tiny_bundle: Path, tmp_path: Path) ->
     assert copied.folder == tmp_path / "copy"
     assert copied.manifest.files == bundle.manifest.files
     sure = IntervalContract(level=0.9, edges=(), joints={}, totals={}, patients=9)
-    made = with_intervals(bundle, sure, "nine patients", str(tmp_path / "sure"))
+    made = with_calibration(bundle, str(tmp_path / "sure"), intervals=(sure, "nine patients"))
     assert made.folder == tmp_path / "sure"
     assert made.manifest.contract.intervals == sure
 

@@ -164,7 +164,7 @@ def test_a_pipe_that_is_named_is_no_film(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "scan")  # opening it would wait for ever
     (problem,) = find_studies([tmp_path / "scan"]).problems
     assert problem.reason is Reason.FILM_UNREADABLE
-    assert "no regular file" in problem.detail
+    assert "not a regular file" in problem.detail
 
 
 @pytest.mark.parametrize("place", [".", "a", "a/b"])

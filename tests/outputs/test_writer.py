@@ -148,7 +148,8 @@ FULL_DISK = """
 import resource, sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from mandora.outputs.writer import OutputError, ResultWriter
+from mandora.core.files import OutputError
+from mandora.outputs.writer import ResultWriter
 
 spec = spec_from_file_location("made_up", sys.argv[1])
 made_up = module_from_spec(spec)

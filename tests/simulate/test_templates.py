@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mandora
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb
 from mandora.locate.template import limb_template
 from mandora.simulate.anatomy.skeleton import Traits
 from mandora.simulate.cohort.patients import BUILD
@@ -27,7 +27,7 @@ def mean_of_skeletons(limb: Limb) -> NDArray[np.float64]:
         shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.unit)
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
-    first, last = (mean[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    first, last = (mean[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb])
     return np.asarray(mean / np.linalg.norm(first - last)).round(4)
 
 

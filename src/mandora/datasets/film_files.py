@@ -197,7 +197,7 @@ def _search(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
         elif is_regular(given):
             files.setdefault(given.absolute(), given)
         elif given.exists():
-            detail = "this is no regular file; name an image file"
+            detail = "this is not a regular file; name an image file"
             problems.append(Problem(_printable_name(given), Reason.FILM_UNREADABLE, detail))
         else:
             raise InputError(f"{given}: there is no such file or folder; check the path")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.cells import csv_rows
+from mandora.core.csv_text import csv_rows
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
 from mandora.datasets.findings import Report

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
 from mandora.inflict.window import Array
@@ -243,7 +243,7 @@ def _unit(landmarks: Points, limb: Limb) -> float:
     if size < MIN_UNIT_PX:
         raise InputError(
             f"the {limb} is {size:.0f} px large (about the distance of "
-            f"{' and '.join(UNIT_ENDS[limb])}), at least {MIN_UNIT_PX:.0f} are needed to show "
+            f"{' and '.join(LIMB_SIZE_ENDS[limb])}), at least {MIN_UNIT_PX:.0f} are needed to show "
             "joint spaces; give the film in full size"
         )
     return size

@@ -21,7 +21,16 @@ from mandora.core.settings import (
     preset,
 )
 from mandora.locate.template import limb_template
-from mandora.model.bundle import CARD, Bundle, BundleInfo, Licence, write_bundle
+from mandora.model.bundle import (
+    CARD,
+    THRESHOLDS_HEAD,
+    Bundle,
+    BundleInfo,
+    Licence,
+    threshold_lines,
+    uncalibrated_remark,
+    write_bundle,
+)
 from mandora.model.contract import (
     SYMMETRY_FILE,
     Contract,
@@ -208,6 +217,14 @@ def _card(
     yield "`locate`: error as a share of the film's longer side. `damage`: Dice of the mask, and r"
     yield "and RMSE (points) over joints at jittered true positions. `symmetry`: r over joints at"
     yield "predicted positions, before (`patch`) and after the trees (`final`)."
+    yield ""
+    yield THRESHOLDS_HEAD
+    yield ""
+    yield from threshold_lines(info.contract)
+    remark = uncalibrated_remark(info.contract)
+    if remark:
+        yield ""
+        yield f"{remark[0].upper()}{remark[1:]}."
     yield ""
     yield "## Settings"
     yield ""

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.check.data_set import CheckReport, check_dataset
 from mandora.datasets.check.films import check_film, seems_mirrored

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, Limb
+from mandora.core.anatomy import LANDMARKS, SLOTS, Limb
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.film_files import find_studies
 from mandora.datasets.formats.coco import read_coco

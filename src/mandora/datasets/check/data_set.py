@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.errors import InputError
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.datasets.check.films import CheckedFilm, check_film
 from mandora.datasets.check.near_duplicates import near_duplicates
 from mandora.datasets.check.scores import check_scores
@@ -150,7 +150,7 @@ def _check_films(
         report.error("film-unreadable", item.path, KILLED_ALONE)
         return CheckedFilm(tuple(report.findings))
 
-    return in_order(partial(check_film, root=root), items, workers, unreadable)
+    return map_items(partial(check_film, root=root), items, workers, unreadable)
 
 
 def _compare(

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import RA2_ID, TARGETS, Damage, Limb, Side, Slot, target_from_ra2
+from mandora.core.anatomy import TARGETS, Damage, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
+from mandora.core.ra2 import RA2_ID, ra2_column, target_from_ra2
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.folder import TRAINING_CSV
@@ -67,7 +68,7 @@ def _check_toes(path: Path, report: Report) -> None:
         return  # its reader has said so
     columns = [cell.strip() for cell in header.split(",")]
     after = dict(pairwise(columns))
-    left, right = (t.ra2_column for t in _TOES)
+    left, right = (ra2_column(t) for t in _TOES)
 
     def follower(column: str) -> str:
         name = after.get(column, "")

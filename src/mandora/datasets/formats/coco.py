@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import Limb
 from mandora.core.errors import InputError
-from mandora.core.files import beside
+from mandora.core.files import temporary_path
 from mandora.datasets.formats.labelled_film import (
     Drawing,
     LabelledFilm,
@@ -97,7 +97,7 @@ class CocoWriter:
     def __init__(self, path: Path, labels: Sequence[str] = SITE_NAMES) -> None:
         self.path = path
         self._ids = {label: i for i, label in enumerate(labels, start=1)}
-        self._parts = [beside(path), beside(path)]
+        self._parts = [temporary_path(path), temporary_path(path)]
         self._regions, self._images = (part.open("x+", encoding="utf-8") for part in self._parts)
         self._n_regions = self._n_images = 0
         self._regions.write('{"annotations": [')

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, RA2_ID, SLOTS, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, Limb, Slot
 from mandora.core.files import write_atomically
+from mandora.core.ra2 import RA2_COLUMNS, RA2_ID
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.formats.labelled_film import LabelledFilm
 from mandora.datasets.formats.labelme import labelme_document

@@ -14,18 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mandora.core.anatomy import (
-    RA2_ID,
-    RA2_TOTALS,
-    SLOTS,
-    TARGETS,
-    Damage,
-    JointGroup,
-    Limb,
-    Side,
-    Slot,
-    Target,
-)
+from mandora.core.anatomy import SLOTS, TARGETS, Damage, JointGroup, Limb, Side, Slot, Target
+from mandora.core.ra2 import RA2_ID, RA2_TOTALS, ra2_column
 from mandora.simulate.anatomy.damage import JointState, draw_state
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
@@ -231,7 +221,7 @@ def true_row(patient: Patient) -> dict[str, str]:
     row = {RA2_ID: patient.name}
     for name, kinds in RA2_TOTALS.items():
         row[name] = str(sum(patient.grades[t.key] for t in TARGETS if t.damage in kinds))
-    row.update({t.ra2_column: str(patient.grades[t.key]) for t in TARGETS})
+    row.update({ra2_column(t): str(patient.grades[t.key]) for t in TARGETS})
     return row
 
 

@@ -13,16 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    RA2_TOTALS,
-    TARGETS,
-    Damage,
-    JointGroup,
-    Limb,
-    Side,
-    Target,
-)
+from mandora.core.anatomy import FAMILIES, TARGETS, Damage, JointGroup, Limb, Side, Target
+from mandora.core.ra2 import RA2_TOTALS
 from mandora.simulate.cohort.tables import Grades, VisitTables, read_visits
 
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandora.core.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGET_INDEX, TARGETS, target
+from mandora.core.anatomy import TARGET_INDEX, TARGETS, target
+from mandora.core.ra2 import RA2_COLUMNS, RA2_ID, RA2_TOTALS, ra2_column
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.tables import (
     Template,
@@ -45,7 +46,7 @@ def write(
 
 def full_row(patient: str = "P1") -> dict[str, object]:
     """Every target has another score as far as its range allows."""
-    return {RA2_ID: patient} | {t.ra2_column: i % (t.maximum + 1) for i, t in enumerate(TARGETS)}
+    return {RA2_ID: patient} | {ra2_column(t): i % (t.maximum + 1) for i, t in enumerate(TARGETS)}
 
 
 def problems(path: Path) -> str:
@@ -62,7 +63,7 @@ def test_scores_are_read_by_name_in_any_order(tmp_path: Path, columns: list[str]
     assert list(scores) == [t.key for t in TARGETS]
     assert scores["LF-ip:narrowing"] == 1
     assert scores["RF-ip:narrowing"] == 3
-    assert all(scores[t.key] == row[t.ra2_column] for t in TARGETS)
+    assert all(scores[t.key] == row[ra2_column(t)] for t in TARGETS)
 
 
 def test_blank_and_absent_columns_are_missing_not_zero(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mandora.core.anatomy import Side
+from mandora.core.anatomy import FAMILIES, Damage, Limb, Side, target
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ram.names import (
     SITES,
@@ -20,6 +20,42 @@ from mandora.datasets.formats.ram.names import (
 )
 
 WriteTable = Callable[..., Path]
+
+
+# RAM-H1200: stems as its authors write them, JSON keys BE_<stem> and JSN_<stem>
+FINGER_STEMS = [
+    *(f"MCP-{letter}" for letter in "TIMRS"),  # thumb, index, middle, ring, small
+    *(f"PIP-{letter}" for letter in "IMRS"),
+]
+EROSION_STEMS = [*FINGER_STEMS, "IP", "R", "U", "L", "S", "Tm", "CMC-T"]
+NARROWING_STEMS = [*FINGER_STEMS, "CMC-M", "CMC-R", "CMC-S", "SC", "SR", "STT"]
+
+
+def test_ram_keys_are_those_of_the_data_set() -> None:
+    keys = [*(f"BE_{stem}" for stem in EROSION_STEMS), *(f"JSN_{s}" for s in NARROWING_STEMS)]
+    assert sorted(SITES) == sorted(keys)
+    hands = {site for kind in Damage for site in FAMILIES[Limb.HAND, kind]}
+    assert set(SITES.values()) == hands
+
+
+@pytest.mark.parametrize(
+    ("key", "ram"),
+    [
+        ("LH-nav:erosion", "BE_S"),
+        ("LH-mul:erosion", "BE_Tm"),
+        ("LH-mc1:erosion", "BE_CMC-T"),
+        ("LH-ip:erosion", "BE_IP"),
+        ("LH-mcp5:erosion", "BE_MCP-S"),
+        ("LH-pip2:narrowing", "JSN_PIP-I"),
+        ("LH-mcp1:narrowing", "JSN_MCP-T"),
+        ("LH-cmc3:narrowing", "JSN_CMC-M"),
+        ("LH-mna:narrowing", "JSN_STT"),
+        ("LH-capnlun:narrowing", "JSN_SC"),
+        ("LH-radcar:narrowing", "JSN_SR"),
+    ],
+)
+def test_ram_keys_name_the_same_joint(key: str, ram: str) -> None:
+    assert SITES[ram] == target(key).site
 
 
 def test_keys_of_scores() -> None:

@@ -11,16 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.anatomy import (
-    RA2_COLUMNS,
-    RA2_ID,
-    RA2_TOTALS,
-    TARGET_INDEX,
-    TARGETS,
-    maximum_total,
-    target_from_ra2,
-)
+from mandora.core.anatomy import TARGET_INDEX, TARGETS, maximum_total
 from mandora.core.errors import InputError
+from mandora.core.ra2 import RA2_COLUMNS, RA2_ID, RA2_TOTALS, target_from_ra2
 from mandora.datasets.findings import Report
 from mandora.datasets.score_tables import Scores, score_of, unknown_scores
 from mandora.datasets.tables import Row, read_table
@@ -31,7 +24,7 @@ class Template:
     """A ``template.csv``: which columns to write in which order, and for whom.
 
     Attributes:
-        columns: some of :data:`mandora.core.anatomy.RA2_COLUMNS`, in the template's own order.
+        columns: some of :data:`mandora.core.ra2.RA2_COLUMNS`, in the template's own order.
         patients: the patients' ids, in the template's order.
     """
 
@@ -131,7 +124,7 @@ def format_row(
     """Lay one patient's scores out in a template's columns.
 
     Args:
-        columns: names from :data:`mandora.core.anatomy.RA2_COLUMNS`, in any order.
+        columns: names from :data:`mandora.core.ra2.RA2_COLUMNS`, in any order.
         study: the patient's id.
         scores: target key → score.
         totals: RA2's name of a total → value.

@@ -15,12 +15,25 @@ from mandora.datasets.xlsx import read_sheet
 DEPTH = 4
 """Levels below the given folder in which files are looked for."""
 
+_EROSION = {
+    "ip": "IP", "mc1": "CMC-T", "mul": "Tm", "nav": "S",
+    "lunate": "L", "radius": "R", "ulna": "U",
+    **{f"pip{n}": f"PIP-{'IMRS'[n - 2]}" for n in range(2, 6)},
+    **{f"mcp{n}": f"MCP-{'TIMRS'[n - 1]}" for n in range(1, 6)},
+}  # fmt: skip
+_NARROWING = {
+    "mna": "STT", "capnlun": "SC", "radcar": "SR",
+    **{f"pip{n}": f"PIP-{'IMRS'[n - 2]}" for n in range(2, 6)},
+    **{f"mcp{n}": f"MCP-{'TIMRS'[n - 1]}" for n in range(1, 6)},
+    **{f"cmc{n}": f"CMC-{'MRS'[n - 3]}" for n in range(3, 6)},
+}  # fmt: skip
 SITES: dict[str, Site] = {
-    site.ram_key: site
-    for damage in Damage
+    prefix + keys[site.name]: site
+    for damage, prefix, keys in (
+        (Damage.NARROWING, "JSN_", _NARROWING), (Damage.EROSION, "BE_", _EROSION)
+    )
     for site in FAMILIES[Limb.HAND, damage]
-    if site.ram_key is not None
-}
+}  # fmt: skip
 """Sites by the key of their score, e.g. ``BE_R`` or ``JSN_MCP-I``."""
 
 W600_KEYS: dict[str, str] = {
