@@ -42,7 +42,7 @@ def test_layouts_are_told_apart(tmp_path: Path, ra2: Path, write_table: WriteTab
     assert layout_of(tmp_path / "c") is None
     assert layout_of(tmp_path / "absent") is None
     assert layout_of(ra2 / "P1-LH.png") is None
-    assert set(LAYOUTS) == {"ra2", "ram-h1200", "ram-w600", "manifest"}
+    assert {layout.name for layout in LAYOUTS} == {"ra2", "ram-h1200", "ram-w600", "manifest"}
 
 
 def test_what_is_no_data_set(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_damaged_score_file_of_ram_is_an_error(tmp_path: Path) -> None:
 def test_the_page_on_data_sets_names_what_is_read(root: Path) -> None:
     page = (root / "docs" / "data.md").read_text(encoding="utf-8")
     for layout in LAYOUTS:
-        assert f"`{layout}`" in page
+        assert f"`{layout.name}`" in page
     for column in COLUMNS[: -len(SCORE_COLUMNS)]:
         assert f"`{column}`" in page, column
     for folder in LABEL_FOLDERS:

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from mandora.core.anatomy import TARGET_INDEX
-from mandora.datasets.dataset import Scores
 from mandora.datasets.findings import Report
 from mandora.datasets.score_tables import (
-    number_of,
+    Scores,
     read_target_scores,
+    score_of,
     unknown_scores,
     with_weights,
 )
+from mandora.datasets.tables import Row
 
 WriteTable = Callable[..., Path]
 
@@ -25,10 +26,24 @@ def codes(report: Report) -> list[tuple[str, int | None]]:
     return [(f.code, f.row) for f in report.findings]
 
 
-def test_numbers_in_range() -> None:
-    assert [number_of(c, 5) for c in ("0", "5", "2.5", "+1", ".5", "1e0")] == [0, 5, 2.5, 1, 0.5, 1]
-    assert number_of("5.01", 5) == "5.01 is outside 0…5; correct it or leave the cell blank"
-    assert math.isnan(float(number_of("", 5)))
+@pytest.mark.parametrize("cell", ["0", "5", "2.5", "+1", ".5", "1e0"])
+def test_numbers_in_range(tmp_path: Path, cell: str) -> None:
+    report = Report(tmp_path)
+    assert score_of(tmp_path / "t.csv", Row(2, {"a": cell}), "a", 5, report) == float(cell)
+    assert report.findings == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("5.01", "column a: 5.01 is outside 0…5; correct it or leave the cell blank"),
+        ("x", "column a: 'x' is no number; leave the cell blank if it is missing"),
+    ],
+)
+def test_cells_that_cannot_be_used_are_missing(tmp_path: Path, cell: str, message: str) -> None:
+    report = Report(tmp_path)
+    assert math.isnan(score_of(tmp_path / "t.csv", Row(2, {"a": cell}), "a", 5, report))
+    assert [(f.message, f.row) for f in report.findings] == [(message, 2)]
 
 
 def test_a_row_for_each_target(tmp_path: Path, write_table: WriteTable) -> None:

@@ -30,12 +30,12 @@ NAMES = [f"P{i}" for i in range(6)]
 
 def dataset(folder: Path) -> Dataset:
     """Hands with masks of joint spaces and of erosions; two readers and the official label."""
-    points = np.zeros((len(LANDMARKS[Limb.HAND]), 2))
+    landmarks = np.zeros((len(LANDMARKS[Limb.HAND]), 2))
     for kind in (*NAMES, "spaces", "erosions"):
         Image.new("L", (4, 4)).save(folder / f"{kind}.png")
     films = tuple(
         DatasetFilm(
-            name, Slot(Side.LEFT, Limb.HAND), folder / f"{name}.png", points,
+            name, Slot(Side.LEFT, Limb.HAND), folder / f"{name}.png", landmarks,
             folder / "spaces.png", folder / "erosions.png",
         )
         for name in NAMES
@@ -104,7 +104,7 @@ def test_a_cohort_of_other_settings_or_code_is_simulated_anew(
     monkeypatch.setattr(reproduce, "simulate_cohort", simulate)
 
     def keep(seed: int, workers: int = 1) -> None:
-        reproduce._keep_cohort(
+        reproduce._simulate_once(
             path, SimulateSettings(patients=3, seed=seed, workers=workers), print
         )
 

@@ -42,9 +42,7 @@ def test_the_summary_says_what_came_out(
     assert content["results"][0]["joints"] == {"scored": 31, "failed": 0, "missing": 55}
     total = content["results"][0]["totals"]["Overall_Tol"]
     assert (total["value"], total["reason"]) == (None, "too_few_joints")
-    assert [(p["film"], p["reason"]) for p in content["problems"]] == [
-        ("scan.png", "unknunique_name")
-    ]
+    assert [(p["film"], p["reason"]) for p in content["problems"]] == [("scan.png", "unknown_name")]
     assert len(lines) == 1
     assert lines[0].startswith("scan.png: neither the file name")
     assert steps == [(0, 2), (1, 2), (2, 2)]

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from mandora.damage.network import DamageOutput, build_damage_net
-from mandora.training import damage, loop
+from mandora.training import damage, loop, patches
 from mandora.training.cache import Arrays, Prepared
 from mandora.training.damage import DamageTask, Family
 from mandora.training.films import TrainingFilm
@@ -234,8 +234,8 @@ def test_what_lies_beyond_the_film_is_background(tmp_path: Path) -> None:
 def test_windows_follow_the_size_of_the_limb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
-    monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
+    monkeypatch.setattr(patches, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
+    monkeypatch.setattr(patches, "SIZE_ERROR", 0.0)
     landmarks = limb_template(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
     fill = float(np.percentile(grey_film()[::8, ::8], 5))
     for known in (range(TOES), (IP, MTP3, MTP4, MTP5), (MTP1, MTP3)):

@@ -20,7 +20,7 @@ from mandora.training.out_of_sample import (
     FoundLimb,
     LabelledPatients,
     LocatedPatients,
-    Seen,
+    PatientScores,
     SimulatedPatients,
     patch_scores,
 )
@@ -36,16 +36,18 @@ class Networks:
         self.seen: list[int] = []
         self.hashes = {"damage.onnx": "a"}
         self.stop_at = 99
-        monkeypatch.setattr(out_of_sample, "_look", self.look)
+        monkeypatch.setattr(out_of_sample, "_score_patient", self.look)
         monkeypatch.setattr(out_of_sample, "_hashes", lambda *_: self.hashes)
 
-    def look(self, patients: Any, files: Any, contract: Any, true: bool, index: int) -> Seen:
+    def look(
+        self, patients: Any, files: Any, contract: Any, true: bool, index: int
+    ) -> PatientScores:
         if index == self.stop_at:
             raise KeyboardInterrupt
         self.seen.append(index)
         scores = np.full(len(TARGETS), np.nan)
         scores[0] = index / 3
-        return Seen(scores, ("no foot was found",) if index == 2 else ())
+        return PatientScores(scores, ("no foot was found",) if index == 2 else ())
 
 
 @pytest.fixture
@@ -155,12 +157,12 @@ import os, signal
 import numpy as np
 
 from mandora.core.anatomy import TARGETS
-from mandora.training.out_of_sample import Seen
+from mandora.training.out_of_sample import PatientScores
 
 def look(patients, files, contract, at_known_landmarks, index):
     if index == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return Seen(np.full(len(TARGETS), index / 2), ())
+    return PatientScores(np.full(len(TARGETS), index / 2), ())
 """
 
 
@@ -171,7 +173,7 @@ def test_a_patient_that_kills_its_process_is_told_and_the_others_are_scored(
     monkeypatch.syspath_prepend(str(tmp_path))
     from killing_look import look  # type: ignore[import-not-found]
 
-    monkeypatch.setattr(out_of_sample, "_look", look)
+    monkeypatch.setattr(out_of_sample, "_score_patient", look)
     table, lines = score(tmp_path, workers=2)
     np.testing.assert_array_equal(table[:, 0], [0, np.nan, 1, 1.5])
     (line,) = lines

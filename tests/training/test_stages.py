@@ -31,7 +31,7 @@ from safetensors.torch import load_file
 from mandora.training import stages, symmetry_stage
 from mandora.training.bundles import make_bundle
 from mandora.training.out_of_sample import LabelledPatients
-from mandora.training.runs import RESULT_FILE, Run, begin_stage, kept_weights
+from mandora.training.runs import RESULT_FILE, Run, kept_weights, start_stage
 from mandora.training.splits import Split, split_patients
 from mandora.training.stages import run_damage, run_locate
 from mandora.training.symmetry_stage import run_symmetry
@@ -99,10 +99,10 @@ def a_run(folder: Path, cache: Path, data: Path | None = None) -> tuple[Run, lis
 
 def with_networks(run: Run) -> Run:
     """The run, as if its networks were trained."""
-    begin_stage(run, "damage", FAST_DAMAGE)
+    start_stage(run, "damage", FAST_DAMAGE)
     (run.folder / "damage.onnx").write_bytes(b"network")
     for limb in Limb:
-        begin_stage(run, f"locate-{limb}", FAST_LOCATE)
+        start_stage(run, f"locate-{limb}", FAST_LOCATE)
         (run.folder / f"locate-{limb}.onnx").write_bytes(b"network")
     return run
 
@@ -168,7 +168,7 @@ def test_real_films_are_shown_beside_simulated_ones(
     ]
     assert (run.folder / "damage-real.json").exists()
     assert (run.folder / "locate-foot-real.json").exists()
-    with pytest.raises(ValueError, match="begun with other real films"):
+    with pytest.raises(ValueError, match="started with other real films"):
         run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), a_run(run.folder, cache)[0])
 
 
@@ -315,7 +315,7 @@ def test_patients_of_the_trees_must_not_choose_the_networks_weights(
     ("landmarks", "settings", "message"),
     [
         (["mcp9"], PAPER_LOCATE, r"a hand has no landmark mcp9; use one of ip,"),
-        (["mcp2"], FAST_LOCATE, "points are named with one-landmark only"),
+        (["mcp2"], FAST_LOCATE, "--landmark needs design 'one-landmark'"),
     ],
 )
 def test_points_that_cannot_be_trained_are_refused(
@@ -329,7 +329,7 @@ def test_points_that_cannot_be_trained_are_refused(
 
 def test_families_belong_to_the_published_design(tmp_path: Path) -> None:
     run, _ = a_run(tmp_path / "run", tmp_path)
-    with pytest.raises(ValueError, match="families are named with 'family' only"):
+    with pytest.raises(ValueError, match="--family needs design 'family'"):
         run_damage(FAST_DAMAGE, run, [(Limb.HAND, Damage.EROSION)])
 
 

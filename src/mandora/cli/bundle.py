@@ -113,11 +113,12 @@ def bundle_calibrate(
     Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: how far its
     scores are from the labels.
     """
-    from mandora.datasets.film_files import find_films
+    from mandora.datasets.film_files import FoundFilms, find_films
     from mandora.datasets.layouts import open_dataset
     from mandora.model.bundle import threshold_lines
     from mandora.model.calibration import with_calibration
     from mandora.scoring.pipeline import Pipeline
+    from mandora.scoring.summary import problem_line
 
     conformal = load("metrics.conformal", "explain")
     limits = load("evaluation.thresholds", "explain")
@@ -127,8 +128,10 @@ def bundle_calibrate(
     with Progress(show=True) as progress:
         report = progress.step, progress.warn
         if only is not Calibrated.INTERVALS:
-            films = [film.path for film in find_films(other).films] if other else []
-            pictures = limits.Pictures(name, data, films)
+            others = find_films(other) if other else FoundFilms((), ())
+            for problem in others.problems:
+                progress.warn(problem_line(problem))
+            pictures = limits.Pictures(name, data, [film.path for film in others.films])
             thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
             if not thresholds and only is Calibrated.THRESHOLDS:
                 fail("no thresholds were set, no bundle was written")

@@ -10,8 +10,6 @@ from uuid import uuid4
 
 from mandora.core.errors import InputError
 
-_MAX_NAME_BYTES = 200  # most file systems stop at 255; suffixes need room
-
 AnyPath = str | os.PathLike[str]
 """What the Python interface takes for a file or a folder."""
 
@@ -68,22 +66,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise OutputError(path, error) from error
-
-
-def check_file_stem(name: str) -> None:
-    """Refuse a name that cannot be the stem of a file name on every system.
-
-    Raises:
-        ValueError: if it is empty, too long, starts with a dot, or contains a path separator, a
-            control character or one that some file systems forbid.
-    """
-    bad = sorted({c for c in name if c in '/\\:*?"<>|' or not c.isprintable()})
-    if bad:
-        raise InputError(f"{name!r} cannot name a file: it contains {' '.join(map(repr, bad))}")
-    if not name or name != name.strip() or name.startswith("."):
-        raise InputError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
-    if len(name.encode()) > _MAX_NAME_BYTES:
-        raise InputError(f"{name[:40]!r}… cannot name a file: over {_MAX_NAME_BYTES} bytes")
 
 
 def make_output_folder(folder: Path) -> None:

@@ -44,9 +44,9 @@ Enlarged = Annotated[
 class FilmSpec(Record):
     """What the localisers see of a film, and how their heat maps are read.
 
-    ``all-landmarks``: one network per limb looks at the film in several fields of view.
+    ``all-landmarks``: one network per limb sees the film in several fields of view.
     ``one-landmark``: the published way, one network (or several, from other first weights) per
-    landmark looks at the whole film.
+    landmark sees the whole film.
     """
 
     design: Literal["all-landmarks", "one-landmark"] = Field(
@@ -158,7 +158,7 @@ class PatchSpec(Record):
 
 
 class LimbThresholds(Record):
-    """How the output of one limb's localiser is judged. A *fit* is 0..1.
+    """What the fits of one limb's localiser mean. A *fit* is 0..1.
 
     It says how high the peaks are and how well they agree with the template,
     :func:`mandora.locate.shape.goodness`. ``mandora bundle calibrate`` sets the first three.
@@ -169,7 +169,7 @@ class LimbThresholds(Record):
     )
     clear_fit: float = Field(
         ge=0, le=1,
-        description="fit from which the limb is beyond doubt: no other orientation and no part of "
+        description="fit from which the limb is certain: no other orientation and no part of "
         "the film is tried",
     )  # fmt: skip
     sure_fit: float = Field(
@@ -178,12 +178,13 @@ class LimbThresholds(Record):
         "one is looked for beside it",
     )  # fmt: skip
     mirror_factor: float = Field(
-        ge=1, description="so much better must the other side fit before a known side is doubted"
+        ge=1,
+        description="so much better must the other side fit before a known side is not believed",
     )
     rival_factor: float = Field(
         ge=1,
-        description="what fits so much worse than the best on the whole film is not looked at "
-        "again",
+        description="what fits so much worse than the best on the whole film gets no field "
+        "of view of its own",
     )
     lowest_peak: float = Field(ge=0, le=1, description="lower peaks of a heat map are noise")
     limb_share: float = Field(

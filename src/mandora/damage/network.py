@@ -3,7 +3,7 @@
 Both have the shape of the paper's argument: the decoder draws the joint space, and the regressor
 sees *through that mask*, together with the decoder's features; whether it sees the patch itself as
 well is the setting ``bottleneck``. ``DamageNet`` is the default: one
-small network for all joints, told which point it looks at. ``PublishedDamageNet`` is that of
+small network for all joints, told which landmark it sees. ``PublishedDamageNet`` is that of
 Li & Guan 2022, doi:10.1002/aisy.202200184: one network for each of the four families of targets.
 """
 

@@ -21,16 +21,16 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, paths_of
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
+from mandora.datasets.study_ids import natural_key, study_id_fault
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_tags
 
-MAX_ID_LENGTH = 100
 _FILM_SUFFIXES = re.compile(
     r"\.(png|jpe?g|jpe|jfif|tiff?|dcm|dicom|bmp|gif|webp|jp2)", re.IGNORECASE
 )
 _OTHER_SUFFIXES = re.compile(
     r"\.([ct]sv|jsonl?|txt|html?|css|js|md|toml|ya?ml|xml|pdf|log|xlsx?|docx?|ini|db|sqlite|py"
-    r"|np[zy]|parquet|zip|gz|tar|sha256)",
+    r"|np[zy]|parquet|zip|gz|tar|part|sha256)",
     re.IGNORECASE,
 )
 _OTHER_NAMES = frozenset({"dicomdir", "readme", "license", "thumbs.db"})
@@ -39,12 +39,12 @@ _NAMED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 LABEL_FOLDERS = frozenset({"spaces", "erosions", "labelme", "annotations", "cvat", "readers"})
-"""Folders beside RA2's ``training.csv`` that hold labels, named like films."""
+"""Folders of a data set that hold labels, named like films."""
 
+_COHORT_FOLDERS = frozenset({"truth", "bones", "pairs"})
 _RUN_FOLDERS = frozenset({"results", "overlays", "reports"})
 _VISIT = re.compile(r"visit-\d+")
 _RUN_TABLES = ("scores.csv", "joints.csv")
-_RESERVED = re.compile(r'[<>:"/\\|?*]')
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ def find_studies(inputs: AnyPath | Sequence[AnyPath]) -> FoundStudies:
     Raises:
         ValueError: if an input does not exist or a folder cannot be listed.
     """
-    files, problems = _gather(paths_of(inputs))
+    files, problems = _search(paths_of(inputs))
     candidates: dict[str, dict[Slot, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in files:
-        placed = _place(path)
+        placed = _study_and_slot(path)
         if isinstance(placed, Problem):
             problems.append(placed)
         else:
@@ -164,103 +164,84 @@ def find_films(inputs: AnyPath | Sequence[AnyPath]) -> FoundFilms:
     Raises:
         ValueError: if an input does not exist or a folder cannot be listed.
     """
-    files, problems = _gather(paths_of(inputs))
-    count = Counter(_shown(path) for path in files)
+    files, problems = _search(paths_of(inputs))
+    count = Counter(_printable_name(path) for path in files)
     films = []
     for path in files:
-        placed, name = _place(path), _shown(path)
+        placed, name = _study_and_slot(path), _printable_name(path)
         slot = placed.slot if isinstance(placed, Problem) else placed[1]
-        films.append(FilmFile(path, name if count[name] == 1 else _text(str(path)), slot))
+        films.append(FilmFile(path, name if count[name] == 1 else _printable(str(path)), slot))
     return FoundFilms(tuple(films), tuple(problems))
 
 
-def natural_key(text: str) -> tuple[list[str | int], str]:
-    """Sort key that puts ``P2`` before ``P10`` and does not depend on letter case first."""
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], text
+def _printable_name(path: Path) -> str:
+    return _printable(path.name)
 
 
-def study_id_fault(study: str) -> str | None:
-    """Say what keeps a study id from being a file name on every system; None if nothing."""
-    if not study:
-        return "is empty"
-    if len(study) > MAX_ID_LENGTH or len(study.encode("utf-8", "replace")) > 2 * MAX_ID_LENGTH:
-        return f"is longer than {MAX_ID_LENGTH} characters"
-    if study.startswith(".") or study.endswith(".") or ".." in study:
-        return "starts or ends with a dot or holds two dots in a row"
-    if study != study.strip():
-        return "starts or ends with a blank"
-    if _RESERVED.search(study):
-        return 'holds one of < > : " / \\ | ? *'
-    if not study.isprintable():
-        return "holds characters that cannot be printed"
-    return None
-
-
-def _shown(path: Path) -> str:
-    return _text(path.name)
-
-
-def _text(name: str) -> str:
+def _printable(name: str) -> str:
     # bytes that are no text in a file name would break every file that quotes it
     return name.encode("utf-8", "replace").decode()
 
 
-def _gather(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
+def _search(inputs: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     """Files to place, each once, and what cannot be looked into."""
     files: dict[Path, Path] = {}  # by absolute path: a file may be given twice
     problems: list[Problem] = []
     for given in inputs:
         if is_folder(given):
-            for path in _inside(given, problems):
+            for path in _search_folder(given, problems):
                 if is_folder(path):
-                    problems += [] if _is_output(path) or _is_run(path) else [_too_deep(path)]
+                    problems += [] if _is_run(path) else [_too_deep(path)]
                 elif is_regular(path) or not path.exists():  # a broken link is reported
                     files.setdefault(path.absolute(), path)
         elif is_regular(given):
             files.setdefault(given.absolute(), given)
         elif given.exists():
             detail = "this is not a regular file; name an image file"
-            problems.append(Problem(_shown(given), Reason.FILM_UNREADABLE, detail))
+            problems.append(Problem(_printable_name(given), Reason.FILM_UNREADABLE, detail))
         else:
             raise InputError(f"{given}: there is no such file or folder; check the path")
     return list(files.values()), problems
 
 
-def _inside(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+def _search_folder(folder: Path, problems: list[Problem]) -> Iterator[Path]:
     """What lies in a folder and in the folders in it, without what a run wrote there.
 
     Folders in it that cannot be searched are added to the problems.
     """
     home = folder.resolve()
     searched = {home, *home.parents}
-    for path in _children(folder):
+    for path in film_candidates(folder):
         if not is_folder(path):
             yield path
-        elif _is_output(path):
-            continue
         elif path.resolve() in searched:  # else every film is there again, under another path
             detail = "this is a link to a folder that is searched already; it was not followed"
-            problems.append(Problem(_shown(path), Reason.UNKNOWN_NAME, detail))
+            problems.append(Problem(_printable_name(path), Reason.UNKNOWN_NAME, detail))
         else:
             searched.add(path.resolve())
             try:
-                yield from _children(path)
+                yield from film_candidates(path)
             except InputError as error:  # the other folders are searched all the same
-                problems.append(Problem(_shown(path), Reason.FILM_UNREADABLE, str(error)))
+                problems.append(Problem(_printable_name(path), Reason.FILM_UNREADABLE, str(error)))
 
 
-def _children(folder: Path) -> list[Path]:
-    """What may be a film or a folder of films, in natural order."""
-    return sorted(filter(_film, listed(folder)), key=lambda path: natural_key(path.name))
+def film_candidates(folder: AnyPath) -> list[Path]:
+    """What may be a film or a folder of films, in natural order.
+
+    Left out are hidden files, files that are no pictures by name, and folders that a run has
+    written, that hold labels of a data set or that belong to a simulated cohort.
+
+    Raises:
+        InputError: if the folder cannot be listed.
+    """
+    found = [p for p in listed(Path(folder)) if not p.name.startswith(".")]
+    kept = [p for p in found if not (_is_output(p) if is_folder(p) else _is_no_film(p))]
+    return sorted(kept, key=lambda path: natural_key(path.name))
 
 
-def _film(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return is_folder(path) or not (
-        _OTHER_SUFFIXES.fullmatch(path.suffix) or path.name.lower() in _OTHER_NAMES
-    )
+def _is_no_film(path: Path) -> bool:
+    suffix, name = path.suffix, path.name.lower()
+    return _OTHER_SUFFIXES.fullmatch(suffix) is not None or name in _OTHER_NAMES
 
 
 def _is_output(folder: Path) -> bool:
@@ -270,22 +251,25 @@ def _is_output(folder: Path) -> bool:
     The films of a cohort's later visit have the names of the first one's; name its folder to use
     them. Its films of two limbs show what single films show.
     """
-    if folder.name in _RUN_FOLDERS:
-        return _is_run(folder.parent)
-    if _VISIT.fullmatch(folder.name):
-        return all(is_regular(f / "truth" / "cohort.json") for f in (folder, folder.parent))
-    if folder.name in LABEL_FOLDERS:
-        return is_regular(folder.parent / "training.csv")
-    if folder.name == "pairs":
-        return is_regular(folder.parent / "truth" / "cohort.json")
-    return folder.name == "truth" and is_regular(folder / "cohort.json")
+    parent, name = folder.parent, folder.name
+    if _VISIT.fullmatch(name):
+        return _is_cohort(folder) and _is_cohort(parent)
+    if name in LABEL_FOLDERS | _COHORT_FOLDERS:
+        return is_regular(parent / "training.csv") or _is_cohort(parent)
+    if name in _RUN_FOLDERS:
+        return _is_run(parent) or is_regular(parent / "training.csv")
+    return False
+
+
+def _is_cohort(folder: Path) -> bool:
+    return is_regular(folder / "truth" / "cohort.json")
 
 
 def _is_run(folder: Path) -> bool:
     return all(is_regular(folder / name) for name in _RUN_TABLES)
 
 
-def _place(path: Path) -> tuple[str, Slot] | Problem:
+def _study_and_slot(path: Path) -> tuple[str, Slot] | Problem:
     """Study and slot of one file, or why it has none."""
     match = _NAMED.fullmatch(path.name)
     suffix = match["suffix"] or "" if match else ""
@@ -294,12 +278,12 @@ def _place(path: Path) -> tuple[str, Slot] | Problem:
     try:
         tags = peek_tags(path)
     except UnreadableFilm as error:
-        return Problem(_shown(path), Reason.FILM_UNREADABLE, str(error))
+        return Problem(_printable_name(path), Reason.FILM_UNREADABLE, str(error))
     if tags is None:
         fault = "is that of no film" if match else "does not say which limb this is"
         codes = ", ".join(slot.code for slot in SLOTS)
         return Problem(
-            _shown(path),
+            _printable_name(path),
             Reason.UNKNOWN_NAME,
             f"the name {fault}; name films <patient>-<part> with one of {codes}, for example "
             "UAB001-LH.jpg",
@@ -308,7 +292,7 @@ def _place(path: Path) -> tuple[str, Slot] | Problem:
     if tags.side is None or tags.limb is None:
         missing = "the side" if tags.side is None else "hand or foot"
         return Problem(
-            _shown(path),
+            _printable_name(path),
             Reason.UNKNOWN_NAME,
             f"its DICOM tags do not state {missing}; name the film <patient>-<part>.dcm, for "
             "example UAB001-LH.dcm",
@@ -329,7 +313,7 @@ def _checked(path: Path, study: str, slot: Slot) -> tuple[str, Slot] | Problem:
     if fault is None:
         return study, slot
     return Problem(
-        _shown(path),
+        _printable_name(path),
         Reason.BAD_STUDY_ID,
         f"the patient id {study!r} {fault}, so no result can be named after it; rename the file "
         "or its folder",
@@ -338,11 +322,11 @@ def _checked(path: Path, study: str, slot: Slot) -> tuple[str, Slot] | Problem:
 
 
 def _duplicate(study: str, slot: Slot, paths: list[Path]) -> Problem:
-    names = [_shown(path) for path in paths]
+    names = [_printable_name(path) for path in paths]
     if len(set(names)) < len(names):
-        names = [f"{path.absolute().parent.name}/{_shown(path)}" for path in paths]
+        names = [f"{path.absolute().parent.name}/{_printable_name(path)}" for path in paths]
     return Problem(
-        _shown(paths[0]),
+        _printable_name(paths[0]),
         Reason.DUPLICATE_FILM,
         f"{len(paths)} films of the {slot.title} were given ({', '.join(names)}); none was used, "
         "keep one",
@@ -353,8 +337,8 @@ def _duplicate(study: str, slot: Slot, paths: list[Path]) -> Problem:
 
 def _too_deep(folder: Path) -> Problem:
     return Problem(
-        _shown(folder),
+        _printable_name(folder),
         Reason.UNKNOWN_NAME,
-        f"the folder {folder.parent.name}/{_shown(folder)} lies too deep and was not searched; "
-        "give it by name",
+        f"the folder {folder.parent.name}/{_printable_name(folder)} lies too deep and was not "
+        "searched; give it by name",
     )

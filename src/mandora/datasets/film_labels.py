@@ -1,4 +1,4 @@
-"""What label files say of films: joints, joint spaces and erosions, gathered film by film.
+"""The labels of films: landmarks, joint spaces and erosions, collected from all label files.
 
 Files name films by file name, by path relative to the data set, or without the extension; case
 counts. Joints in a table win over those in files of annotation tools, label maps over polygons.
@@ -18,11 +18,11 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import is_regular, listed
 from mandora.datasets.dataset import DatasetFilm
-from mandora.datasets.film_files import natural_key
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelled_film import LabelledFilm
 from mandora.datasets.label_files import LABEL_SUFFIXES, read_label_file
 from mandora.datasets.outlines import Outline
+from mandora.datasets.study_ids import natural_key
 from mandora.datasets.tables import Row, read_table
 
 JOINT_COLUMNS = ("film", "site", "x", "y")
@@ -49,7 +49,7 @@ class FilmLabels:
 
     Args:
         films: where each film lies and what it shows; other labels are added to theirs.
-        report: takes what is wrong; files are named relative to its root.
+        report: what is wrong is added to it; files are named relative to its root.
     """
 
     def __init__(self, films: Iterable[DatasetFilm], report: Report) -> None:
@@ -58,7 +58,7 @@ class FilmLabels:
         self._labels = [_Labels(film.landmarks.copy()) for film in self.films]
         self._files: dict[Path, list[LabelledFilm] | None] = {}
         # what two files say of one joint: (later, first) → (film, landmark) → px between them
-        self._apart: dict[tuple[Path, Path], dict[tuple[int, int], float]] = {}
+        self._differences: dict[tuple[Path, Path], dict[tuple[int, int], float]] = {}
         self._by_name: dict[str, set[int]] = {}
         for index, film in enumerate(self.films):
             for name in self._names(film.path):
@@ -102,12 +102,12 @@ class FilmLabels:
         """
         table = read_table(path, self._report, JOINT_COLUMNS)
         seen: dict[tuple[int, int], int] = {}
-        strangers: dict[str, int] = {}
+        unknown: dict[str, int] = {}
         other_sites: dict[str, int] = {}
         for row in table.rows if table else ():
             film = self.find(row["film"], row["limb"], row["side"])
             if film is None:
-                strangers.setdefault(row["film"], row.line)
+                unknown.setdefault(row["film"], row.line)
                 continue
             slot = self.films[film].slot
             if (fault := _wrong_limb(row, slot)) is not None:
@@ -125,17 +125,17 @@ class FilmLabels:
                 self._report.error("joint-repeated", path, fault, row.line)
                 continue
             seen[film, landmark] = row.line
-            place = self._place(path, row)
+            place = self._xy_of(path, row)
             if place is not None:
                 self._mark(film, landmark, place, path)
         for site, line in other_sites.items():
             fault = f"{site!r} is no joint that is looked for, and is not used"
             self._report.warning("site-unknown", path, fault, line)
-        self._tell_apart()
-        if strangers and not quiet:
-            self._strangers(path, strangers)
+        self._report_differences()
+        if unknown and not quiet:
+            self._report_unknown(path, unknown)
 
-    def _place(self, path: Path, row: Row) -> tuple[float, float] | None:
+    def _xy_of(self, path: Path, row: Row) -> tuple[float, float] | None:
         if not row["x"] and not row["y"]:
             return None
         try:
@@ -154,13 +154,13 @@ class FilmLabels:
             apart = float(np.hypot(*(labels.landmarks[landmark] - place)))
             if apart > _SAME_PX:
                 files = path, labels.origin[landmark]
-                self._apart.setdefault(files, {})[film, landmark] = apart
+                self._differences.setdefault(files, {})[film, landmark] = apart
             return
         labels.landmarks[landmark], labels.origin[landmark] = place, path
 
-    def _tell_apart(self) -> None:
+    def _report_differences(self) -> None:
         """Say which joints two files put in different places, once for each pair of files."""
-        for (path, first), joints in self._apart.items():
+        for (path, first), joints in self._differences.items():
             film, landmark = max(joints, key=lambda joint: joints[joint])
             count = "1 joint lies" if len(joints) == 1 else f"{len(joints)} joints lie"
             fault = (
@@ -169,15 +169,15 @@ class FilmLabels:
                 f"{self.films[film].name} with {joints[film, landmark]:.0f} px"
             )
             self._report.warning("joint-differs", path, fault)
-        self._apart.clear()
+        self._differences.clear()
 
     def add_file(self, path: Path, kind: str = "spaces", film: int | None = None) -> None:
-        """Add a LabelMe, COCO or CVAT file, told apart by what is in it.
+        """Add a file of an annotation tool, see :mod:`mandora.datasets.label_files`.
 
         Args:
-            path: ``.json`` or ``.xml``.
+            path: the file.
             kind: what its polygons are: ``spaces`` or ``erosions``.
-            film: index of the film whose labels are asked for, if it is one.
+            film: index of the film, if the file is used for a single one.
         """
         labelled = self._read(path)
         if labelled is None:
@@ -186,24 +186,24 @@ class FilmLabels:
             # a file that knows one picture only need not call it by the film's name
             mine = [i for i in labelled if len(labelled) == 1 or self.find(i.image_name) == film]
             for item in mine:
-                self._take(path, item, film, kind)
-            self._tell_apart()
+                self._add_labelled(path, item, film, kind)
+            self._report_differences()
             if not mine:
                 fault = f"says nothing of {self.films[film].name}; name the film as it is called"
                 self._report.error("film-unknown", path, fault)
             return
-        strangers: dict[str, int | None] = {}
+        unknown: dict[str, int | None] = {}
         for item in labelled:
             at = self.find(item.image_name)
             if at is None and len(labelled) == 1:
                 at = self.find(path.stem)  # LabelMe names its file after the film
             if at is None:
-                strangers[item.image_name] = None
+                unknown[item.image_name] = None
             else:
-                self._take(path, item, at, kind)
-        self._tell_apart()
-        if strangers:
-            self._strangers(path, strangers)
+                self._add_labelled(path, item, at, kind)
+        self._report_differences()
+        if unknown:
+            self._report_unknown(path, unknown)
 
     def _read(self, path: Path) -> list[LabelledFilm] | None:
         if path not in self._files:
@@ -214,7 +214,7 @@ class FilmLabels:
                 self._report.not_read("labels-unreadable", path, error)
         return self._files[path]
 
-    def _take(self, path: Path, item: LabelledFilm, at: int, kind: str) -> None:
+    def _add_labelled(self, path: Path, item: LabelledFilm, at: int, kind: str) -> None:
         slot, labels = self.films[at].slot, self._labels[at]
         sites = {o.site for o in item.outlines} | set(item.landmarks)
         wrong = sorted(s for s in sites if not s.startswith(f"{slot.limb}-"))
@@ -245,17 +245,17 @@ class FilmLabels:
             kind: ``spaces`` or ``erosions``.
             quiet: say nothing of films that are not in the data set.
         """
-        strangers: dict[str, int | None] = {}
+        unknown: dict[str, int | None] = {}
         for path in files_in(folder, (".png", *LABEL_SUFFIXES)):
             film = self.find(path.stem)
             if film is None:
-                strangers[path.name] = None
+                unknown[path.name] = None
             elif path.suffix.lower() == ".png":
                 self.set_map(film, kind, path)
             else:
                 self.add_file(path, kind, film)
-        if strangers and not quiet:
-            self._strangers(folder, strangers)
+        if unknown and not quiet:
+            self._report_unknown(folder, unknown)
 
     def set_map(self, film: int, kind: str, path: Path) -> None:
         """Say that a film's spaces or erosions are in a label map."""
@@ -264,7 +264,7 @@ class FilmLabels:
         else:
             self._labels[film].maps.setdefault(kind, path)
 
-    def _strangers(self, path: Path, names: Mapping[str, int | None]) -> None:
+    def _report_unknown(self, path: Path, names: Mapping[str, int | None]) -> None:
         shown = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         fault = (
             f"{len(names)} of its films are not, or not once, in the data set: {shown}; "

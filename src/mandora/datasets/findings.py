@@ -92,10 +92,11 @@ class Report:
     def _add(
         self, severity: Severity, code: str, path: Path, message: str, row: int | None
     ) -> None:
-        try:
-            name = path.relative_to(self.root).as_posix()
-        except ValueError:
-            name = path.as_posix()
-        if name == ".":
-            name = path.name or path.as_posix()
-        self.findings.append(Finding(severity, code, name, row, message))
+        self.findings.append(Finding(severity, code, self.name_of(path), row, message))
+
+    def name_of(self, path: Path) -> str:
+        """A file's name in findings: relative to the data set where it lies in it."""
+        if path == self.root:
+            return path.name or path.as_posix()
+        inside = path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if inside else path).as_posix()

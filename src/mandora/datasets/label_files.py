@@ -1,4 +1,4 @@
-"""Files of annotation tools: which formats there are, and how a file is told apart.
+"""Files of annotation tools: which formats there are, and which one a file has.
 
 A new format is a module in :mod:`mandora.datasets.formats` with a reader, one line in
 :data:`LABEL_FORMATS`, and a row in ``docs/data.md``.
@@ -23,8 +23,7 @@ class LabelFormat(NamedTuple):
     Attributes:
         tool: its name.
         suffix: of the files, lower case.
-        key: what the object of a JSON file has under this name, tells it from other formats with
-            the same suffix.
+        key: a key that the object of a JSON file has in this format, and in no other one.
         read: gives the films of a file; raises a ValueError that names the file.
     """
 

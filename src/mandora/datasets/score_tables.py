@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mandora.core.anatomy import TARGET_INDEX, TARGETS, Target
-from mandora.datasets.dataset import Scores
 from mandora.datasets.findings import Report
 from mandora.datasets.tables import Row, read_table
+
+Scores = NDArray[np.float64]
+"""(86,) float64 in the order of ``anatomy.TARGETS``; NaN where there is no score."""
 
 OFFICIAL = "official"
 """The name of the label that validation uses, wherever readers are named."""
@@ -26,28 +29,34 @@ def unknown_scores() -> Scores:
     return np.full(len(TARGETS), np.nan)
 
 
-def number_of(cell: str, maximum: float) -> float | str:
-    """The value of a cell, NaN if blank, or what is wrong with it."""
-    if not cell:
-        return math.nan
-    if not _NUMBER.fullmatch(cell):
-        return f"{cell!r} is no number; leave the cell blank if it is missing"
-    value = float(cell)
-    if not 0 <= value <= maximum:
-        return f"{cell} is outside 0…{maximum:g}; correct it or leave the cell blank"
-    return value
-
-
 def score_of(
     path: Path, row: Row, column: str, maximum: float, report: Report, code: str = "score"
 ) -> float:
-    """The number in a cell; NaN where it is blank, or no number in range, which is reported."""
-    value = number_of(row[column], maximum)
-    if isinstance(value, float):
-        return value
-    kind = "out-of-range" if "outside" in value else "not-a-number"
-    report.error(f"{code}-{kind}", path, f"column {column}: {value}", row.line)
-    return math.nan
+    """The number in a cell.
+
+    Args:
+        path: the table's file.
+        row: of the table.
+        column: whose cell is read.
+        maximum: the number must lie from 0 to this.
+        report: what is wrong with the cell is added to it.
+        code: first part of the codes in the report.
+
+    Returns:
+        NaN where the cell is blank, or cannot be used.
+    """
+    cell = row[column]
+    if not cell:
+        return math.nan
+    if not _NUMBER.fullmatch(cell):
+        fault = f"column {column}: {cell!r} is no number; leave the cell blank if it is missing"
+        report.error(f"{code}-not-a-number", path, fault, row.line)
+        return math.nan
+    if not 0 <= float(cell) <= maximum:
+        fault = f"{cell} is outside 0…{maximum:g}; correct it or leave the cell blank"
+        report.error(f"{code}-out-of-range", path, f"column {column}: {fault}", row.line)
+        return math.nan
+    return float(cell)
 
 
 def read_target_scores(path: Path, report: Report) -> dict[str, dict[str, Scores]]:
@@ -93,7 +102,7 @@ def with_weights(
             given a weight.
         readers: by name.
         given: weights that the user asks for; they replace the data set's own.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
         own: weights that the data set states; 1 for readers without.
 
     Returns:

@@ -55,7 +55,7 @@ def read_table(
 
     Args:
         path: UTF-8, with commas.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
         required: columns that must be there.
         known: columns that may be there, if others are mistakes.
 

@@ -110,7 +110,7 @@ def limb_field(
     """One limb alone, upright.
 
     Args:
-        template: (N, 2) mean shape of a left limb, in units.
+        template: (N, 2) template of a left limb, in limb sizes.
         to_film: from the template to px of the film.
         limb_px: size of the limb there, px of the network's input.
         size_px: side of the network's input.

@@ -27,9 +27,9 @@ MOST_LIMBS = 2  # on one film
 _LONG_SIDE_PX = 1024  # larger films are made smaller: it spares time, and no network sees more
 _PEAKS = 4  # per heat map
 _BATCH = 16  # fields of view at a time; more only cost memory
-_MOST_ALONE = 6  # candidates that are looked at alone
-_MOST_TURN_DEG, _MOST_LOG2_SIZE = 12.0, 0.3  # beyond these a limb is looked at alone once more
-_SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in units
+_MOST_ALONE = 6  # candidates that get a field of view of their own
+_MOST_TURN_DEG, _MOST_LOG2_SIZE = 12.0, 0.3  # beyond these it gets a second one
+_SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in limb sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,8 @@ class Locator:
         path: ONNX file.
         limb: which limb it was trained for.
         spec: what the network sees, and how its heat maps are read.
-        thresholds: how its fits are judged.
-        template: (N, 2) mean shape of a left limb, in units of its size.
+        thresholds: what its fits mean.
+        template: (N, 2) template of a left limb, in limb sizes.
         threads: processor threads.
     """
 

@@ -89,7 +89,7 @@ def orientation_of_landmarks(landmarks: Points, template: Points, side: Side) ->
 
     Args:
         landmarks: (N, 2) px of the film; NaN where not known.
-        template: (N, 2) mean shape of a left limb.
+        template: (N, 2) template of a left limb.
         side: taken for true where fewer than four landmarks are known.
     """
     known = np.isfinite(landmarks).all(axis=1)

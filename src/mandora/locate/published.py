@@ -1,4 +1,4 @@
-"""Finding the landmarks of a limb as published: one network per landmark looks at the whole film.
+"""Finding the landmarks of a limb as published: one network per landmark sees the whole film.
 
 Li & Guan 2022, doi:10.1002/aisy.202200184: the film is stretched to a square and shown in three
 versions; right limbs are mirrored to look like left ones; the middle of the largest region that
@@ -63,7 +63,7 @@ class PublishedLocator:
         paths: ONNX files by name of the landmark, one for each seed.
         limb: which limb they were trained for.
         spec: what they see, and how they are read.
-        template: (N, 2) mean shape of a left limb, in units of its size.
+        template: (N, 2) template of a left limb, in limb sizes.
         threads: processor threads.
 
     Raises:

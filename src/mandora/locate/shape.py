@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from mandora.core.geometry import Points, fit_similarity
 from mandora.locate.decode import Peaks
 
-GROSS_ERROR = 0.7  # a landmark this far from where the rest of the limb puts it is wrong, in units
-TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the mean shape, in units of the limb's size
+GROSS_ERROR = 0.7  # limb sizes; a landmark this far from where the others put it is wrong
+TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the template, in limb sizes
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
-_APART = 0.4  # landmarks nearer than this in the template say little of the limb's turn, in units
+_APART = 0.4  # limb sizes; landmarks of the template that are nearer say little of the limb's turn
 _MOST_PAIRS = 400
 _MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another orientation
 _ROUNDS = 4
@@ -48,7 +48,7 @@ def fit_shapes(template: Points, peaks: Peaks, lowest_peak: float, most: int = 1
     a limb are used up: what is left may make up a second one.
 
     Args:
-        template: (N, 2) mean shape of an upright left limb, in units.
+        template: (N, 2) template of an upright left limb, in limb sizes.
         peaks: of the N heat maps.
         lowest_peak: lower ones are noise.
         most: limbs that are looked for.
@@ -105,11 +105,11 @@ def _best_pair(
 
 
 def distances(matrix: Floats, template: Points, landmarks: Points) -> Floats:
-    """How far each landmark lies from its place in a fitted template, in units of the limb.
+    """How far each landmark lies from its place in a fitted template, in limb sizes.
 
     Args:
         matrix: (2, 3) similarity from the template to the landmarks.
-        template: (N, 2) in units.
+        template: (N, 2) in limb sizes.
         landmarks: (N, 2) px.
     """
     size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
@@ -128,7 +128,7 @@ def plausible(
     """Which landmarks are plausible, and how well they fit a limb.
 
     Args:
-        template: (N, 2) mean shape, in units.
+        template: (N, 2) in limb sizes.
         landmarks: (N, 2) px, finite.
         heights: (N,) of their peaks, 0..1.
         threshold: a landmark with a lower peak is not.
@@ -153,7 +153,7 @@ def without_gross_errors(
     would be thrown out.
 
     Args:
-        template: (N, 2) mean shape, in units.
+        template: (N, 2) in limb sizes.
         landmarks: (N, 2) px, finite.
         weights: (N,) not negative.
         sure: (N,) landmarks to check; the others are not used.

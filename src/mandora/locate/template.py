@@ -19,7 +19,7 @@ from mandora.core.geometry import Points
 
 @cache
 def limb_template(limb: Limb) -> Points:
-    """The mean shape of a left limb that is seen upright.
+    """The template of a left limb that is seen upright.
 
     Args:
         limb: hand or foot.

@@ -78,7 +78,7 @@ class LocateContract(FilmSpec, _Stated):
     template: dict[Limb, tuple[tuple[float, float], ...]] = Field(
         description="mean shape of a left limb, centred, |MCP2-MCP5| or |MTP1-MTP5| = 1"
     )
-    thresholds: dict[Limb, LimbThresholds] = Field(description="how its output is judged")
+    thresholds: dict[Limb, LimbThresholds] = Field(description="what its fits mean, by limb")
 
     @classmethod
     def of(cls, spec: FilmSpec, template: Mapping[Limb, tuple[tuple[float, float], ...]]) -> Self:

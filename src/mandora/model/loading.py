@@ -35,7 +35,7 @@ class LimbLocator(Protocol):
 
     @property
     def template(self) -> Points:
-        """(N, 2) mean shape of a left limb, in units of its size."""
+        """(N, 2) template of a left limb, in limb sizes."""
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False

@@ -16,7 +16,6 @@ from PIL.PngImagePlugin import PngInfo
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
 from mandora.core.files import (
-    check_file_stem,
     make_output_folder,
     write_atomically,
 )
@@ -24,6 +23,7 @@ from mandora.core.inputs import listed, open_regular
 from mandora.core.records import FilmRecord, JointScore, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.formats.ra2.tables import Template
+from mandora.datasets.study_ids import study_id_fault
 from mandora.images.radiograph import Radiograph
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.overlay import draw_overlay
@@ -83,7 +83,10 @@ class ResultWriter:
             OutputError: if a file cannot be written. It names the file; everything written
                 before it stays as it is.
         """
-        check_file_stem(result.study)
+        if (fault := study_id_fault(result.study)) is not None:
+            raise InputError(
+                f"study id {result.study[:40]!r} {fault}, so no file can be named after it"
+            )
         if result.study.casefold() in (p.casefold() for p in self._tables.patients):
             raise InputError(
                 f"patient {result.study} was already written in this run (capitals do not "

@@ -1,4 +1,4 @@
-"""Training the damage network: patches become joint-space masks and scores."""
+"""Training of the damage networks: from patches to masks and scores."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class DamageTask:
     """Scoring the patches of one or both limbs.
 
     Args:
-        films: where the items come from, by limb.
+        films: sources of the items, by limb.
         settings: of the training.
         train: prepared patches to train on, by limb.
         held: prepared patches to measure on, by limb.
-        family: the only targets that count; None: all of them.
-        group: the only joints that count; None: all of them.
+        family: train on these targets only; None: all.
+        group: train on these joints only; None: all.
 
     Raises:
         ValueError: if no patch with a known score is left to train or to measure on.
@@ -70,7 +70,7 @@ class DamageTask:
         self._repeated = self._drawn_again() if settings.oversample else []
 
     def _usable(self, parts: Mapping[Limb, Prepared]) -> list[tuple[Limb, int, int]]:
-        """(limb, film, landmark) of patches that have something to learn from."""
+        """(limb, film, landmark) of patches with a known label."""
         return [
             (limb, int(film), int(landmark))
             for limb, part in parts.items()
@@ -80,7 +80,7 @@ class DamageTask:
         ]
 
     def _taught(self, arrays: Arrays) -> NDArray[np.bool_]:
-        """(n, N): where something is known to learn; an outline will do for a mask."""
+        """(n, N): whether a score is known, or an outline where a mask is trained."""
         known: NDArray[np.bool_] = np.isfinite(arrays["scores"])
         if self._family is not None:
             return np.asarray(known[..., COLUMN[self._family[1]]])
@@ -88,14 +88,14 @@ class DamageTask:
         return np.asarray(known.any(axis=2) | drawn)
 
     def order(self, key: tuple[int, int]) -> Sequence[int]:
-        """Every patch once; with ``oversample`` some of the fewer again, each epoch the same."""
+        """Every patch once; with ``oversample`` some again, the same ones in each epoch."""
         chosen = [*range(len(self._items)), *self._repeated]
         return [int(i) for i in np.random.default_rng(key).permutation(chosen)]
 
     def _drawn_again(self) -> list[int]:
-        """As many of the fewer, healthy or damaged, as make both equally many.
+        """Patches to repeat so that healthy and damaged ones are equally frequent.
 
-        The official score says which an item is; items without one stand for neither.
+        The official score decides; patches without one count as neither.
         """
         official = np.array([
             self._train[limb].arrays["official"][film, landmark]
@@ -111,12 +111,12 @@ class DamageTask:
         return [int(i) for i in rng.choice(fewer, len(more) - len(fewer))]
 
     def name(self, item: int) -> str:
-        """Film and joint."""
+        """Name of the film and the landmark."""
         limb, film, landmark = self._items[item]
         return f"{self._films[limb].name(film)} {LANDMARKS[limb][landmark].name}"
 
     def batch(self, draws: Sequence[Draw]) -> Batch:
-        """Patches with masks, landmarks, scores and the numbers that change them."""
+        """Patches with masks, landmarks, scores, and the numbers of their changes."""
         rows = [self._items[draw.item] for draw in draws]
         stored, full = self._train[rows[0][0]].arrays["pixels"].shape[-1], self._network.patch_px
         side = smaller_px(full, 2 ** len(self._network.widths)) if draws[0].small else full
@@ -157,13 +157,13 @@ class DamageTask:
         return maxima if self._family is None else maxima[:, [COLUMN[self._family[1]]]]
 
     def _seen(self, pixels: Tensor, statistics: Tensor) -> Tensor:
-        """What the network takes: (B, C, S, S) of (B, 1, S, S) grey values 0..1."""
+        """The network's input (B, C, S, S) from grey values 0..1, (B, 1, S, S)."""
         if self._network.channels == 1:
             return standardise_batch(pixels)
         return patch_channels_batch(pixels, statistics, self._network.patch_range)
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
-        """Cross-entropy of the mask and error of the scores, weighted as the settings say."""
+        """Loss of mask and scores, weighted as set."""
         side, landmarks = int(batch["side"][0]), batch["landmarks"]
         with torch.autocast(landmarks.device.type, enabled=False):
             both = move(torch.cat([batch["pixels"], batch["masks"]], 1), batch, side)
@@ -186,7 +186,7 @@ class DamageTask:
         return seen.numpy(), batch["landmarks"].numpy()
 
     def _middle(self, stored: Tensor) -> Tensor:
-        """Stored pictures without their margin."""
+        """Stored patches without their margin."""
         inset = (stored.shape[-1] - self._network.patch_px) // 2
         window = slice(inset, inset + self._network.patch_px)
         return stored[..., window, window]

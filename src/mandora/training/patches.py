@@ -20,13 +20,15 @@ from mandora.training.augment import stored_window
 from mandora.training.cache import Arrays, Prepared, Shapes, prepare
 from mandora.training.films import Films, TrainingFilm
 
-# of the localiser, in units of the limb and as a share of it
+# typical errors of the localiser
 PLACE_ERROR = {JointGroup.FINGER: 0.012, JointGroup.WRIST: 0.025, JointGroup.TOE: 0.012}
+"""Standard deviation of a landmark's x and y, limb sizes."""
 SIZE_ERROR = 0.06
+"""Largest error of the limb size, as a share of it."""
 
 
 def stored_px(settings: DamageSettings, changes: PatchChangeSettings) -> int:
-    """Side of stored patches: with a margin, so that nothing empty is turned into view."""
+    """Side of stored patches, px: with a margin for turns, shifts and smaller scales."""
     turned = np.cos(np.radians(changes.turn_deg)) + np.sin(np.radians(changes.turn_deg))
     reach = (turned / changes.scale[0] - 1) * 0.5 + 2 * changes.shift  # half of the corners
     margin = int(np.ceil(settings.patch_px * reach / 2)) + changes.centre_film_px
@@ -42,22 +44,22 @@ def prepare_patches(
     progress: Callable[[int, int], None],
     centre_film_px: int = 0,
 ) -> Prepared:
-    """The patches of films, cut with a margin.
+    """The patches of films, cut with a margin and kept in the cache.
 
     Args:
-        films: where they come from.
+        films: source of the patches.
         settings: of the network.
         side_px: T, side of the stored patches.
         cache: folder.
         workers: processes.
-        progress: told (done, count).
-        centre_film_px: px of the film by which centres may be moved; 0 of what is only measured on.
+        progress: called with (done, count).
+        centre_film_px: px of the film by which centres may be moved; 0 for films to measure on.
 
     Returns:
         For each film and each landmark of the limb: ``pixels`` (n, N, T, T) uint8 or uint16,
         ``masks`` (n, N, T, T) uint8, ``usable`` and ``has_mask`` (n, N) bool, ``scores`` and
-        ``official`` (n, N, 2) float32, NaN unknown; ``film_scale`` (n, N) float32, how many px of
-        the patch one px of the film is; ``statistics`` (n, K) float32 of the film.
+        ``official`` (n, N, 2) float32, NaN unknown; ``film_scale`` (n, N) float32, px of the
+        patch per px of the film; ``statistics`` (n, K) float32 of the film.
     """
     count = len(LANDMARKS[films.limb])
     depth = "uint8" if settings.channels == 1 else "uint16"
@@ -109,7 +111,7 @@ def _one(
 
 
 def _all_eroded(film: TrainingFilm, limb: Limb, landmark: int, box: Box) -> bool:
-    """Whether all erosions in the window of a landmark are known."""
+    """Whether all erosions in a landmark's window are known."""
     known = film.erosions_known
     if known is None:
         return True
@@ -130,18 +132,17 @@ def _windows(
     """The window of each landmark that lies on the film."""
     height, width = film.pixels.shape
     boxes = dict(film.boxes)
-    places = [i for i in range(len(film.landmarks)) if i not in boxes]
+    others = [i for i in range(len(film.landmarks)) if i not in boxes]
     by_limb = settings.window == "limb"
-    marked = [i for i in places if np.isfinite(film.landmarks[i]).all()]
-    unit = limb_size(film.landmarks, limb_template(limb)) if by_limb and marked else None
-    half = settings.half_px((height, width), unit) if marked else 0.0
+    marked = [i for i in others if np.isfinite(film.landmarks[i]).all()]
+    size_px = limb_size(film.landmarks, limb_template(limb)) if by_limb and marked else None
+    half = settings.half_px((height, width), size_px) if marked else 0.0
     for i in marked:
-        centre, size = film.landmarks[i], 1.0
-        if unit is not None:
-            # the localiser errs by about this much
+        centre, scale = film.landmarks[i], 1.0
+        if size_px is not None:
             error = PLACE_ERROR[LANDMARKS[limb][i].group]
-            centre = centre + rng.normal(0, error * unit, 2)
-            size += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
+            centre = centre + rng.normal(0, error * size_px, 2)
+            scale += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
-            boxes[i] = window_box(settings, limb, i, centre, half * size)
+            boxes[i] = window_box(settings, limb, i, centre, half * scale)
     return boxes

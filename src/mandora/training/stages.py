@@ -39,10 +39,10 @@ from mandora.training.processes import Processes, join
 from mandora.training.runs import (
     RESULT_FILE,
     Run,
-    begin_real,
-    begin_stage,
-    begin_start,
     kept_weights,
+    note_real_films,
+    note_start_weights,
+    start_stage,
 )
 from mandora.training.task import Task
 
@@ -51,9 +51,9 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
-HELD_SHARE = 0.1  # simulated items that are held out, of those to train on
+HELD_SHARE = 0.1  # simulated items that are held out / simulated items to train on
 MIN_HELD_FILMS, MIN_HELD_PATIENTS = 8, 4
-COMPARED = 4  # held-out items on which an export is compared with what it was made of
+COMPARED = 4  # held-out items on which an exported network is compared with the trained one
 
 
 class Sources(NamedTuple):
@@ -74,48 +74,48 @@ def run_locate(
     Args:
         limb: hand or foot.
         settings: of the stage.
-        run: where.
+        run: the training run.
         landmarks: with networks of one landmark each: names of those to train; empty: all.
 
     Raises:
-        ValueError: if a landmark is not known, nothing is left to train on, or the run was begun
-            with other settings or data.
+        ValueError: if a landmark does not exist, nothing is left to train on, or the run was
+            started with other settings or data.
     """
     network, loop = settings.network, settings.loop
-    one_point = network.design == "one-landmark"
+    one_landmark = network.design == "one-landmark"
     names = [landmark.name for landmark in LANDMARKS[limb]]
-    unknown = [point for point in landmarks if point not in names]
+    unknown = [name for name in landmarks if name not in names]
     if unknown:
         raise InputError(f"a {limb} has no landmark {unknown[0]}; use one of {', '.join(names)}")
-    if landmarks and not one_point:
-        raise InputError("one network finds all points; points are named with one-landmark only")
-    locate_contract(network)  # what could not be used for scoring is not worth training
+    if landmarks and not one_landmark:
+        raise InputError("one network finds all landmarks; --landmark needs design 'one-landmark'")
+    locate_contract(network)  # refuses what could not be used for scoring
     processes = join(loop.device)
     run.check_choice(settings.split, loop)
-    _begin(run, f"locate-{limb}", settings, processes)
-    made = _sources(
+    _start(run, f"locate-{limb}", settings, processes)
+    sources = _sources(
         limb, settings.films, MIN_HELD_FILMS, settings.split, loop.seed, run, fine=False
     )
     if run.real is not None:
         real = LabelledFilms(run.real, limb, run.cache, rois=False)
-        made = _beside(made, (real,) * settings.real_copies)
-    if not len(made.train) or not len(made.held):
+        sources = _with_real_films(sources, (real,) * settings.real_copies)
+    if not len(sources.train) or not len(sources.held):
         raise InputError(
             f"the data set has no whole film of a {limb} to train and to measure on; "
             f"add some, or train the other limb with --limb"
         )
     train, held = (
-        _in_turn(processes, partial(
+        _main_first(processes, partial(
             prepare_films, films, network, run.cache, loop.threads, run.progress
         ))
-        for films in made
+        for films in sources
     )  # fmt: skip
-    _tell(run, made.train, train, processes)
-    wanted: Sequence[str | None] = landmarks or (names if one_point else [None])
+    _report_items(run, sources.train, train, processes)
+    wanted: Sequence[str | None] = landmarks or (names if one_landmark else [None])
     for name in wanted:
-        for seed in range(1, network.seeds + 1) if one_point else [1]:
+        for seed in range(1, network.seeds + 1) if one_landmark else [1]:
             index = None if name is None else LANDMARK_INDEX[limb][name]
-            task = LocateTask(made.train, network, settings.changes, train, held, index)
+            task = LocateTask(sources.train, network, settings.changes, train, held, index)
             _train(
                 run, run.folder / locate_file(limb, name, seed), task,
                 partial(build_locate_net, limb, network),
@@ -135,43 +135,45 @@ def run_damage(
 
     Args:
         settings: of the stage.
-        run: where.
+        run: the training run.
         families: with networks of one family each: those to train; empty: all four.
-        group: the only joints that the networks learn of; None: all.
+        group: train on these joints only; None: all.
 
     Raises:
-        ValueError: if nothing is left to train on, or the run was begun with other settings or
+        ValueError: if nothing is left to train on, or the run was started with other settings or
             data.
     """
     network, loop = settings.network, settings.loop
     one_family = network.design == "family"
     if families and not one_family:
-        raise InputError("one network scores all joints; families are named with 'family' only")
+        raise InputError("one network scores all joints; --family needs design 'family'")
     processes = join(loop.device)
     run.check_choice(settings.split, loop)
-    _begin(run, "damage", settings, processes)
+    _start(run, "damage", settings, processes)
     wanted: Sequence[Family | None] = families or (list(FAMILIES) if one_family else [None])
     limbs = {family[0] for family in wanted if family} or set(Limb)
     side = stored_px(network, settings.changes)
     films, train, held = {}, {}, {}
     for limb in (limb for limb in Limb if limb in limbs):
-        made = _sources(
+        sources = _sources(
             limb, settings.patients, MIN_HELD_PATIENTS, settings.split, loop.seed, run, fine=True
         )
         if run.real is not None:
             real = LabelledFilms(run.real, limb, run.cache)
-            made = _beside(made, (InflictedFilms(real, settings.real_copies, loop.seed),))
-        if not len(made.train) or not len(made.held):
-            continue  # RAM has hands only
-        films[limb] = made.train
+            sources = _with_real_films(
+                sources, (InflictedFilms(real, settings.real_copies, loop.seed),)
+            )
+        if not len(sources.train) or not len(sources.held):
+            continue  # for example RAM-H1200, which has hands only
+        films[limb] = sources.train
         train[limb], held[limb] = (
-            _in_turn(processes, partial(
+            _main_first(processes, partial(
                 prepare_patches, one, network, side, run.cache, loop.threads, run.progress, moved_px
             ))
-            for one, moved_px in zip(made, (settings.changes.centre_film_px, 0), strict=True)
+            for one, moved_px in zip(sources, (settings.changes.centre_film_px, 0), strict=True)
         )  # fmt: skip
-        _tell(run, made.train, train[limb], processes)
-    # without being asked, no network is trained of limbs that the data set does not have
+        _report_items(run, sources.train, train[limb], processes)
+    # unless named, families of limbs that the data set does not have are left out
     taught = [family for family in wanted if families or family is None or family[0] in films]
     for family in taught or wanted:
         task = DamageTask(films, settings, train, held, family, group)
@@ -193,10 +195,10 @@ def _train(
     export: Callable[..., float],
     processes: Processes,
 ) -> None:
-    """Train one network, export it, and keep what it was measured to do."""
+    """Train one network, export it, and write its result."""
     if processes.main:
         run.report(f"{target.stem}: training")
-    _LOG.info("%s: begins on %s", target.stem, processes.device)
+    _LOG.info("%s: starts on %s", target.stem, processes.device)
     start = time.monotonic()
     torch.manual_seed(loop.seed)  # before the network: its first weights are random
     network = build()
@@ -213,15 +215,15 @@ def _train(
     processes.wait()
 
 
-def _begin(run: Run, stage: str, settings: Settings, processes: Processes) -> None:
+def _start(run: Run, stage: str, settings: Settings, processes: Processes) -> None:
     if processes.main:
-        begin_stage(run, stage, settings)
-        begin_real(run, stage)
-        begin_start(run, stage)
+        start_stage(run, stage, settings)
+        note_real_films(run, stage)
+        note_start_weights(run, stage)
     processes.wait()
 
 
-# ── what they are trained on ─────────────────────────────────────────────────────────────
+# ── training data ─────────────────────────────────────────────────────────────
 
 
 def _sources(
@@ -240,21 +242,21 @@ def _sources(
     return Sources(train, measured)
 
 
-def _beside(made: Sources, real: Sequence[Films]) -> Sources:
-    """Simulated films with real ones to train on; what measures them stays simulated."""
+def _with_real_films(sources: Sources, real: Sequence[Films]) -> Sources:
+    """The sources, with real films added to those to train on, not to those to measure on."""
     shown = tuple(part for part in real if len(part))
-    return made._replace(train=JoinedFilms((made.train, *shown))) if shown else made
+    return sources._replace(train=JoinedFilms((sources.train, *shown))) if shown else sources
 
 
-def _in_turn(processes: Processes, make: Callable[[], T]) -> T:
-    """The first process makes it, the others find it made."""
+def _main_first(processes: Processes, make: Callable[[], T]) -> T:
+    """What ``make`` gives: the first process first, then the others, from its cache."""
     made = make() if processes.main else None
     processes.wait()
     return make() if made is None else made
 
 
-def _tell(run: Run, films: Films, prepared: Prepared, processes: Processes) -> None:
-    """How many items there are, and which could not be used."""
+def _report_items(run: Run, films: Films, prepared: Prepared, processes: Processes) -> None:
+    """Report the number of items, and those that could not be used."""
     if processes.main:
         run.report(f"{films.limb}: {len(films)} items to train on, prepared in {run.cache}")
         for index, why in prepared.refused.items():

@@ -24,7 +24,7 @@ from mandora.training.out_of_sample import (
     network_files,
     patch_scores,
 )
-from mandora.training.runs import RESULT_FILE, Run, begin_stage
+from mandora.training.runs import RESULT_FILE, Run, start_stage
 from mandora.training.symmetry import train_forest
 
 COMPARED = 4  # held-out patients on which the exported trees are compared with scikit-learn's
@@ -32,17 +32,17 @@ HELD_PATIENTS = 0.2  # of the simulated patients
 
 
 def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
-    """Train the trees on patch scores of patients that the networks never saw.
+    """Train the trees on patch scores of patients that did not train the networks.
 
-    Patch scores are kept in ``symmetry/patch_scores.csv`` beside the truth. With a data set the
-    trees' patients train them and the test patients say what they gain; of simulated patients a
-    fifth is held out for that.
+    ``symmetry/patch_scores.csv`` gets patch scores and true scores. With a data set the trees'
+    patients train them and the test patients measure the gain; of simulated patients a fifth is
+    held out to measure it.
 
     Raises:
-        ValueError: if a network is missing, no patient has films, or the run was begun with
+        ValueError: if a network is missing, no patient has films, or the run was started with
             other settings or data.
     """
-    begin_stage(run, "symmetry", settings)
+    start_stage(run, "symmetry", settings)
     contract = contract_of(run.folder)
     lacking = [n for n in network_files(contract) if not (run.folder / n).exists()]
     if lacking:
@@ -57,8 +57,8 @@ def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
     )
     if not np.isfinite(patch).any():
         raise InputError(
-            "the run's networks found no joint on any film; train them longer, or look at what "
-            "they find with mandora locate"
+            "the run's networks found no joint on any film; train them longer, or see what they "
+            "find with mandora locate"
         )
     truth, official = (
         np.array([label(i) for i in range(len(patients))])
@@ -77,7 +77,7 @@ def run_symmetry(settings: TrainSymmetrySettings, run: Run) -> None:
 
 
 def _tree_patients(settings: TrainSymmetrySettings, run: Run) -> tuple[Patients, int]:
-    """The patients, and how many of them, the first ones, are held out."""
+    """The patients, and the number of held-out ones, which come first."""
     split = run.split(settings.split)
     if run.dataset is None or split is None:
         patients = SimulatedPatients(

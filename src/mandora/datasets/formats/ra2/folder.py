@@ -12,14 +12,15 @@ from mandora.core.anatomy import SLOTS
 from mandora.core.errors import InputError
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
-from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
-from mandora.datasets.film_files import LABEL_FOLDERS, find_studies, natural_key
+from mandora.datasets.dataset import Dataset, DatasetFilm
+from mandora.datasets.film_files import film_candidates, find_studies
 from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.tables import read_patient_scores
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import (
     OFFICIAL,
+    Scores,
     read_target_scores,
     with_weights,
 )
@@ -30,26 +31,26 @@ _FILE_FOLDERS = ("labelme", "annotations", "cvat")  # of files of annotation too
 _FILES = (
     "coco.json", "coco-erosions.json", "annotations.xml", "annotations-erosions.xml",
 )  # fmt: skip
-# Folders of labels and results: their pictures are named like films, and are none.
-_NO_FILMS = LABEL_FOLDERS | {"truth", "bones", "pairs", "results", "overlays", "reports"}
-_NO_FILM_SUFFIXES = frozenset(
-    {".csv", ".tsv", ".json", ".xml", ".txt", ".md", ".toml", ".yaml", ".yml", ".pdf", ".html"}
-    | {".xls", ".xlsx", ".zip", ".part"}
-)
 
 
-def read_ra2(folder: Path, weights: Mapping[str, float] | None, report: Report) -> Dataset:
+def is_ra2(path: Path) -> bool:
+    """Whether a folder is in RA2's layout, or a file is the table of one."""
+    return path.name == TRAINING_CSV if path.is_file() else (path / TRAINING_CSV).is_file()
+
+
+def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) -> Dataset:
     """Read a folder in RA2's layout.
 
     Later visits of a simulated cohort are not read along: their films show the same patients,
     who have one official label. A visit's folder is a data set of its own.
 
     Args:
-        folder: with ``training.csv``.
+        path: the folder, or its ``training.csv``.
         weights: of readers in the label that training uses, see
             :func:`mandora.datasets.score_tables.with_weights`.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
     """
+    folder = path if path.is_dir() else path.parent
     official, lines = read_patient_scores(folder / TRAINING_CSV, report)
     films = _films(folder, report)
     _compare(folder / TRAINING_CSV, films, official, lines, report)
@@ -61,24 +62,15 @@ def read_ra2(folder: Path, weights: Mapping[str, float] | None, report: Report) 
 
 
 def _films(folder: Path, report: Report) -> list[DatasetFilm]:
-    inputs = []
-    visits = []
-    for path in sorted(listed(folder), key=lambda p: natural_key(p.name)):
-        if path.name.startswith("."):
-            continue
-        if is_folder(path) and _is_closed(path, folder, report):
-            continue
-        visit = is_folder(path) and path.name.startswith("visit-")
-        if visit and is_regular(path / TRAINING_CSV):
-            visits.append(path.name)
-        elif path.name not in _NO_FILMS and path.suffix.lower() not in _NO_FILM_SUFFIXES:
-            inputs.append(path)
+    candidates = film_candidates(folder)
+    visits = [path for path in listed(folder) if _is_visit(path)]
     if visits:
         fault = (
-            f"{len(visits)} later visits ({visits[0]}, …) are not used: a patient has one label; "
-            "open a visit's folder by its own name"
+            f"{len(visits)} later visits ({visits[0].name}, …) are not used: a patient has one "
+            "label; open a visit's folder by its own name"
         )
         report.note("visits-not-used", folder, fault)
+    inputs = [p for p in candidates if p not in visits and _can_be_searched(p, folder, report)]
     found = find_studies(inputs)
     for problem in found.problems:
         place, message = folder / problem.path_name, problem.detail
@@ -96,18 +88,24 @@ def _films(folder: Path, report: Report) -> list[DatasetFilm]:
     return films
 
 
-def _is_closed(path: Path, folder: Path, report: Report) -> bool:
-    """Whether a folder in the data set's cannot be searched, or leads back to it."""
+def _is_visit(path: Path) -> bool:
+    return path.name.startswith("visit-") and is_regular(path / TRAINING_CSV)
+
+
+def _can_be_searched(path: Path, folder: Path, report: Report) -> bool:
+    """False, which is reported, for a folder that cannot be listed or that leads back."""
+    if not is_folder(path):
+        return True
     if path.resolve() in (folder.resolve(), *folder.resolve().parents):
         fault = "is a link to a folder that it lies in; it was not followed, remove it"
         report.warning("folder-unreadable", path, fault)
-        return True
+        return False
     try:
         listed(path)
     except InputError as error:
         report.not_read("folder-unreadable", path, error)
-        return True
-    return False
+        return False
+    return True
 
 
 def _compare(

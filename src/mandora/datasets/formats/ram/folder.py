@@ -1,6 +1,6 @@
 """RAM-H1200 and RAM-W600: hands and wrists whose joints come as pictures with SvH scores.
 
-What the layout is known from is told in ``docs/data.md``. RAM-H1200::
+``docs/data.md`` states where the knowledge of the layout comes from. RAM-H1200::
 
     SvdH_Scoring/SvdH_BE_Scoring/<part>/_annotation_be_scores.json    {"<hand>.bmp": {"BE_R": 0}}
     SvdH_Scoring/SvdH_BE_Scoring/<part>/<hand>/R.bmp
@@ -26,8 +26,7 @@ from typing import Any
 
 from mandora.core.anatomy import TARGET_INDEX, Limb, Side, Slot
 from mandora.core.inputs import read_text
-from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores
-from mandora.datasets.film_files import natural_key
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
 from mandora.datasets.film_labels import no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ram.hands import read_hands
@@ -39,9 +38,9 @@ from mandora.datasets.formats.ram.names import (
     patients_of,
     study_and_side,
 )
-from mandora.datasets.score_tables import unknown_scores, with_weights
+from mandora.datasets.score_tables import Scores, unknown_scores, with_weights
+from mandora.datasets.study_ids import natural_key
 
-RAM_LAYOUTS = ("ram-h1200", "ram-w600")
 _SCORE_FILES = {
     "ram-h1200": ("_annotation_be_scores.json", "_annotation_jsn_scores.json"),
     "ram-w600": ("JointBE_SvdH_GT.json",),
@@ -76,9 +75,9 @@ class _Hand:
         return f"{self.slot.code}-{site.name}:{site.damage}"
 
 
-def ram_layout(folder: Path) -> str | None:
-    """``ram-h1200`` or ``ram-w600``, if the folder holds such score files; else None."""
-    return next((layout for layout in RAM_LAYOUTS if _score_files(folder, layout)), None)
+def is_ram(layout: str, path: Path) -> bool:
+    """Whether a folder holds score files of ``ram-h1200`` or ``ram-w600``."""
+    return path.is_dir() and bool(_score_files(path, layout))
 
 
 def _score_files(folder: Path, layout: str) -> list[Path]:
@@ -86,7 +85,7 @@ def _score_files(folder: Path, layout: str) -> list[Path]:
 
 
 def read_ram(
-    folder: Path, layout: str, weights: Mapping[str, float] | None, report: Report
+    layout: str, folder: Path, weights: Mapping[str, float] | None, report: Report
 ) -> Dataset:
     """Read RAM-H1200 or RAM-W600.
 
@@ -95,15 +94,15 @@ def read_ram(
     that study only.
 
     Args:
+        layout: ``ram-h1200`` or ``ram-w600``.
         folder: the data set's, or one up to four levels above its score files.
-        layout: one of :data:`RAM_LAYOUTS`.
         weights: see :func:`mandora.datasets.score_tables.with_weights`.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
     """
     hands: dict[str, _Hand] = {}
     for path in _score_files(folder, layout):
         for name, cells in _entries(path, report):
-            _take(path, name, cells, hands, report)
+            _add_hand(path, name, cells, hands, report)
     ordered = [hands[name] for name in sorted(hands, key=natural_key)]
     patients = patients_of(folder, [hand.study for hand in ordered], report)
     first: dict[str, str] = {}
@@ -152,7 +151,7 @@ def _entries(path: Path, report: Report) -> Iterator[tuple[str, Mapping[str, Any
     yield from whole
 
 
-def _take(
+def _add_hand(
     path: Path, name: str, cells: Mapping[str, Any], hands: dict[str, _Hand], report: Report
 ) -> None:
     hand = hand_name(name)

@@ -1,6 +1,6 @@
 """Whole hands of RAM: joints from boxes around them, erosions from masks, both in COCO files.
 
-A COCO file (``*.coco.json``) is told by its categories: joints by RAM's names, erosions by
+A COCO file (``*.coco.json``) is recognised by its categories: joints by RAM's names, erosions by
 ``SvdH-BE-90``, ``SvdH-BE-50`` and ``Non-SvdH-BE``. The middle of a joint's box is its landmark;
 an erosion belongs to the nearest joint that has an erosion score. Bone masks are not used.
 """
@@ -83,7 +83,7 @@ def read_hands(
     Args:
         folder: the data set's.
         hands: by the hand's name, a film that lacks path and labels; others are left out.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
 
     Returns:
         The hands that have a film and at least one joint, in the given order.

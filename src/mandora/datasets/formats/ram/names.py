@@ -83,7 +83,7 @@ def patients_of(folder: Path, studies: Iterable[str], report: Report) -> dict[st
     Args:
         folder: the data set's.
         studies: names of hands without the side.
-        report: is told where patients were guessed.
+        report: where patients were guessed is added to it.
 
     Returns:
         Patient by study.

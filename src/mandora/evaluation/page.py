@@ -1,6 +1,6 @@
-"""What was found beside what the paper states: one HTML file, and tables as CSV.
+"""Results as one HTML page, and its tables as CSV.
 
-The report needs nothing but itself: pictures are embedded, there is no script, and nothing is
+The page needs nothing but itself: pictures are embedded, there is no script, and nothing is
 loaded from elsewhere. Vector figures and CSV tables lie beside it and are linked.
 """
 
@@ -23,11 +23,9 @@ from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.records import RESEARCH_NOTICE
 from mandora.metrics import Number
-from mandora.reproduce.claims import SORTS, Verdict, counts
+from mandora.metrics.bootstrap import Interval
 
-REPORT_FILE, TABLES_FOLDER = "report.html", "tables"
-TITLE = "The experiments of the Mandora paper, repeated"
-KICKER = "What the paper states, and what this run found"
+PAGE_FILE, TABLES_FOLDER = "report.html", "tables"
 REASON_COLUMN = "why there is no value"
 _BESIDE = (("SVG", ".svg"), ("PDF", ".pdf"), ("PNG", ".png"))
 
@@ -37,13 +35,13 @@ Cell = str | int | float | Number | None
 
 @dataclass(frozen=True)
 class FigureView:
-    """A figure as it stands in the report.
+    """A figure as it stands in the page.
 
     Attributes:
-        png: its file, relative to the report's folder, e.g. ``figures/fig3.png``. The SVG and PDF
+        png: its file, relative to the page's folder, e.g. ``figures/fig3.png``. The SVG and PDF
             of the same name are linked if they are there.
         caption: below the figure.
-        alt: what is to be seen, for those who hear the report; the caption if empty.
+        alt: what is to be seen, for those who hear the page; the caption if empty.
 
     Raises:
         ValueError: if ``png`` is no PNG below the folder, or there is no caption.
@@ -61,16 +59,16 @@ class FigureView:
 
 @dataclass(frozen=True)
 class TableView:
-    """A table as it stands in the report and in a CSV file.
+    """A table as it stands in the page and in a CSV file.
 
     Attributes:
         title: above the table.
         columns: their headings; the first column names the rows.
-        rows: as long as ``columns``. The report shows floats with ``digits``, the CSV with all.
+        rows: as long as ``columns``. The page shows floats with ``digits``, the CSV with all.
             Where a number is missing and says why, a last column gives the reasons.
         csv: the file's name in ``tables/``, e.g. ``fig3.csv``.
-        digits: decimals of floats in the report.
-        shown: so many rows stand in the report; the CSV has all. None: all.
+        digits: decimals of floats in the page.
+        shown: so many rows stand in the page; the CSV has all. None: all.
 
     Raises:
         ValueError: if a row is too short or too long, or ``csv`` is no name of a CSV file.
@@ -99,16 +97,14 @@ class TableView:
 
 @dataclass(frozen=True)
 class Section:
-    """An experiment: a heading, what the paper states, what was found.
+    """A part of the page.
 
     Attributes:
         id: the heading's anchor, letters, digits and hyphens.
         title: the heading.
-        paper: what the paper states, in short and in our words; blank lines part paragraphs.
-        text: what was found; likewise.
+        text: what was found; blank lines part paragraphs.
         figures: below, in that order.
         tables: below the figures.
-        claims: ids of the claims whose outcome the section repeats.
 
     Raises:
         ValueError: if the id cannot be an anchor.
@@ -116,73 +112,79 @@ class Section:
 
     id: str
     title: str
-    paper: str
     text: str
     figures: tuple[FigureView, ...] = ()
     tables: tuple[TableView, ...] = ()
-    claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id.replace("-", "").isalnum() or not self.id.isascii():
             raise InputError(f"section id {self.id!r}: use letters, digits and hyphens only")
 
 
-def write_report(
+def interval_heads(words: str) -> list[str]:
+    """Headings of the three columns of a number with its interval, see :func:`interval_cells`."""
+    return [words, f"{words}, low", f"{words}, high"]
+
+
+def interval_cells(interval: Interval) -> list[Cell]:
+    """Number, lower and upper end: three cells of a table's row."""
+    return [interval.number, interval.low, interval.high]
+
+
+def write_page(
     folder: Path,
     head: Mapping[str, object],
-    claims: Sequence[Verdict],
     sections: Sequence[Section],
-    *,
-    title: str = TITLE,
-    kicker: str = KICKER,
+    template: jinja2.Template | None = None,
+    **more: object,
 ) -> Path:
     """Write ``report.html`` and ``tables/*.csv``.
 
-    A figure whose PNG is not there is named as missing; the rest of the report is whole.
+    A figure whose PNG is not there is named as missing; the rest of the page is whole.
 
     Args:
         folder: an existing one, with the figures; older files of the same names are replaced.
         head: facts about the run, by the words that stand before them: data set, patients,
-            films, folds, preset, versions, date, minutes. Mappings and sequences become lists.
-        claims: see :func:`mandora.reproduce.claims.complete`; without any, nothing is said of
-            what the paper states.
-        sections: in the order of the report.
-        title: the heading of the whole.
-        kicker: the line above it.
+            films, versions, date. Mappings and sequences become lists.
+        sections: in the order of the page.
+        template: as from :func:`page_template`; None: the plain page.
+        more: what the template needs beside these.
 
     Returns:
-        The path of the report. Equal arguments and figures give equal files.
+        The path of the page. Equal arguments and figures give equal files.
 
     Raises:
-        ValueError: if two sections have the same id, two tables the same file, or a section
-            names a claim without a verdict.
+        ValueError: if two sections have the same id, or two tables the same file.
         OSError: if a file cannot be written.
     """
     _check_unique("section id", [section.id for section in sections])
     tables = [table for section in sections for table in section.tables]
     _check_unique("table file", [table.csv for table in tables])
-    verdicts = {verdict.claim.id: verdict for verdict in claims}
-    unknown = sorted({name for s in sections for name in s.claims} - set(verdicts))
-    if unknown:
-        raise InputError(f"sections name claims without a verdict: {', '.join(unknown)}")
     for table in tables:
         write_table(folder, table)
-    page = _template().render(
-        title=title,
-        kicker=kicker,
+    page = (template or page_template("page.html.j2")).render(
         notice=RESEARCH_NOTICE,
         head=[(name, _words(value)) for name, value in head.items()],
-        claims=claims,
-        sorts=[
-            (sort, SORTS[sort], found, [v for v in claims if v.claim.sort == sort])
-            for sort, found in counts(claims).items()
-        ],
-        section_of={name: s for s in reversed(sections) for name in s.claims},
-        sections=[_section(folder, section, verdicts) for section in sections],
+        sections=[_section(folder, section) for section in sections],
+        **more,
     )
-    path = folder / REPORT_FILE
+    path = folder / PAGE_FILE
     write_atomically(path, page.encode())
     return path
+
+
+@lru_cache
+def page_template(name: str, package: str = "mandora.evaluation") -> jinja2.Template:
+    """A template of a package's folder ``templates``; it may extend ``page.html.j2``."""
+    packages = dict.fromkeys((package, "mandora.evaluation"))
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(p, "templates") for p in packages]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def write_table(folder: Path, table: TableView) -> Path:
@@ -204,7 +206,7 @@ def write_table(folder: Path, table: TableView) -> Path:
 def _check_below(path: str, ending: str) -> None:
     parts = PurePosixPath(path).parts
     if not path.endswith(ending) or path == ending or path.startswith("/") or ".." in parts:
-        raise InputError(f"{path!r}: give the name of a {ending} file inside the report's folder")
+        raise InputError(f"{path!r}: give the name of a {ending} file inside the page's folder")
     if any(c in '\\:*?"<>|#%' or not c.isprintable() for c in path):
         raise InputError(f"{path!r} cannot be linked: use letters, digits, '-', '_' and '.'")
 
@@ -270,19 +272,18 @@ def _words(value: object) -> str:
     return "–" if value is None else str(value)
 
 
-def _section(folder: Path, section: Section, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+def _section(folder: Path, section: Section) -> dict[str, Any]:
     return {
         "id": section.id,
         "title": section.title,
-        "paper": _paragraphs(section.paper),
-        "text": _paragraphs(section.text),
+        "text": paragraphs(section.text),
         "figures": [_figure(folder, figure) for figure in section.figures],
         "tables": [_table(table) for table in section.tables],
-        "claims": [verdicts[name] for name in section.claims],
     }
 
 
-def _paragraphs(text: str) -> list[str]:
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a text that blank lines part."""
     return [part.strip() for part in text.split("\n\n") if part.strip()]
 
 
@@ -319,15 +320,3 @@ def _table(table: TableView) -> dict[str, Any]:
         "csv": f"{TABLES_FOLDER}/{table.csv}",
         "total": len(table.rows),
     }
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mandora.evaluation", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")

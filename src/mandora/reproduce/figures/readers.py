@@ -1,4 +1,4 @@
-"""The model beside human readers: figure 10 of the paper, Bland-Altman, confusion of grades."""
+"""Figure 10 of the paper: the model beside human readers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mandora.core.errors import InputError
 from mandora.evaluation.figures.style import (
     INK,
     MUTED,
     SERIES_COLOURS,
-    WARNING,
     WIDTH,
     Estimate,
     count_text,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 COLOURS = {"model": SERIES_COLOURS[1], "reader 2": SERIES_COLOURS[2]}
 MAPS = {"model": "Blues", "reader 2": "Oranges"}
 R_LABEL = "Pearson's r"
+INTERVAL = "95 % bootstrap interval over patients"
 DOTS_UP_TO = 1500
 """Above so many points single dots would cover each other: hexagons count them instead."""
 JITTER = 0.28  # grades; whole grades would lie upon each other
@@ -84,32 +84,12 @@ class ReaderPanel:
     tests: Mapping[str, LimitTest] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class GradePanel:
-    """True grades and predicted scores of one family.
-
-    Attributes:
-        title: e.g. ``hand narrowing``.
-        truth: (n,) whole grades; NaN: not scored.
-        predicted: (n,) float, points of score; rounded to the nearest grade, halves up.
-        maximum: highest grade.
-    """
-
-    title: str
-    truth: NDArray[np.floating[Any]]
-    predicted: NDArray[np.floating[Any]]
-    maximum: int
-
-
 @styled
-def human_limit(
-    panels: Sequence[ReaderPanel], *, interval: str = "95 % bootstrap interval over patients"
-) -> Figure:
+def human_limit(panels: Sequence[ReaderPanel]) -> Figure:
     """Figure 10: the model against reader 1 beside reader 2 against reader 1.
 
     Args:
         panels: a row of the figure each, usually narrowing and erosion.
-        interval: what the error bars are.
 
     Raises:
         ValueError: if there is no panel, or the scores of one differ in number.
@@ -138,8 +118,8 @@ def human_limit(
     footnote(
         figure,
         f"Line: equal scores. Grades are scattered by up to ±{JITTER:g} so that they can be "
-        f"seen; darker hexagons hold more joints (logarithmic). Error bars: {interval}."
-        + _test_note([test for panel in panels for test in panel.tests.values()], interval),
+        f"seen; darker hexagons hold more joints (logarithmic). Error bars: {INTERVAL}."
+        + _test_note([test for panel in panels for test in panel.tests.values()]),
     )
     return figure
 
@@ -150,13 +130,13 @@ def _test_words(test: LimitTest) -> str:
     return f"{p_text(test.p_value)}, {count_text(test.folds, 'fold')}\n{known}"
 
 
-def _test_note(tests: Sequence[LimitTest], interval: str) -> str:
+def _test_note(tests: Sequence[LimitTest]) -> str:
     if not tests:
         return ""
     ways = " and ".join(dict.fromkeys(t.distribution for t in tests if np.isfinite(t.p_value)))
     return (
         " p: two-sided paired Wilcoxon signed-rank test of the model against reader 2 over folds"
-        f"{f', {ways}' if ways else ''}. Δ: model less reader 2, {interval}, n = "
+        f"{f', {ways}' if ways else ''}. Δ: model less reader 2, {INTERVAL}, n = "
         f"{max(test.patients for test in tests)}."
     )
 
@@ -209,125 +189,3 @@ def _draw_bars(axes: Axes, estimates: Mapping[str, Estimate], quantity: str, rea
     axes.set_xlim(-0.6, len(values) - 0.4)
     if quantity == R_LABEL:
         axes.set_ylim(min(0.0, *(v.value for v in values)), 1.0)
-
-
-@styled
-def bland_altman(
-    reference: ArrayLike,
-    estimate: ArrayLike,
-    *,
-    names: tuple[str, str] = ("readers", "model"),
-    quantity: str = "total score",
-) -> Figure:
-    """Difference against mean of two measurements of a patient, with bias and 95 % limits.
-
-    Limits: mean difference ± 1.96 standard deviations (n − 1); Bland and Altman, Lancet
-    1986;327:307.
-
-    Args:
-        reference: (n,) float, one value per patient; NaN where unknown.
-        estimate: (n,) float, the values that are judged.
-        names: of the two.
-        quantity: what was measured.
-
-    Raises:
-        ValueError: if the two differ in number.
-    """
-    first, second = np.asarray(reference, dtype=float), np.asarray(estimate, dtype=float)
-    if first.shape != second.shape or first.ndim != 1:
-        raise InputError(f"got {first.shape} and {second.shape}; give two equally long lists")
-    known = np.isfinite(first) & np.isfinite(second)
-    mean, difference = (first + second)[known] / 2, (second - first)[known]
-    figure = new_figure(WIDTH * 0.62, 3.1)
-    axes = figure.subplots()
-    axes.set_xlabel(f"mean of {names[0]} and {names[1]}")
-    axes.set_ylabel(f"{names[1]} − {names[0]}")
-    axes.axhline(0, color=MUTED, lw=0.6, ls=":")
-    axes.plot(mean, difference, "o", ms=3.2, color=COLOURS["model"], alpha=0.55, mew=0)
-    heading(figure, f"Agreement on the {quantity}, {count_text(mean.size, 'patient')}")
-    if not mean.size:
-        say_why_empty(axes, "no patient has both values")
-        axes.set(xticks=[], yticks=[])
-        return figure
-    bias = float(difference.mean())
-    lines = [("bias", bias, "-")]
-    if difference.size > 1:
-        spread = 1.96 * float(difference.std(ddof=1))
-        lines += [("+1.96 SD", bias + spread, "--"), ("−1.96 SD", bias - spread, "--")]
-    else:
-        footnote(figure, "No limits of agreement: they need two patients.")
-    for words, height, line in lines:
-        axes.axhline(height, color=WARNING, lw=1.1, ls=line)
-        axes.annotate(
-            f"{words}\n{number(height, 1)}", (1.0, height), (4, 0), va="center", fontsize=7,
-            xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-        )  # fmt: skip
-    reach = max(abs(height) for _, height, _ in lines)
-    reach = 1.15 * max(reach, float(np.abs(difference).max()), 1e-3)
-    axes.set_ylim(-reach, reach)
-    return figure
-
-
-@styled
-def confusion(panels: Sequence[GradePanel]) -> Figure:
-    """Counts of true against predicted grades; colour is the share within a true grade.
-
-    Args:
-        panels: usually the four families, two in a row.
-
-    Raises:
-        ValueError: if there is no panel, or its two lists differ in number.
-    """
-    if not panels:
-        raise InputError("nothing to draw; give at least one family")
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    figure = new_figure(WIDTH if columns == 2 else WIDTH * 0.55, 0.65 + 3.3 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    total = 0
-    for i, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
-        counts = count_grades(panel)
-        total += int(counts.sum())
-        _draw_counts(axes, counts)
-        letter_title(axes, i, f"{panel.title}, n = {int(counts.sum()):,}")
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    heading(figure, f"True and predicted grades, {count_text(total, 'joint score')}")
-    footnote(figure, "Numbers: joints. Colour: share of the joints with that true grade.")
-    return figure
-
-
-def count_grades(panel: GradePanel) -> NDArray[np.int64]:
-    """Count pairs of grades: (maximum + 1, maximum + 1) int, rows true, columns predicted.
-
-    Raises:
-        ValueError: if truth and prediction differ in number.
-    """
-    truth, predicted = (np.asarray(v, dtype=float) for v in (panel.truth, panel.predicted))
-    if truth.shape != predicted.shape:
-        raise InputError(f"{panel.title}: {truth.size} true and {predicted.size} predicted grades")
-    known = np.isfinite(truth) & np.isfinite(predicted)
-    grades = [
-        np.clip(np.floor(v[known] + 0.5), 0, panel.maximum).astype(int) for v in (truth, predicted)
-    ]
-    counts = np.zeros((panel.maximum + 1,) * 2, dtype=np.int64)
-    np.add.at(counts, tuple(grades), 1)
-    return counts
-
-
-def _draw_counts(axes: Axes, counts: NDArray[np.int64]) -> None:
-    size = len(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    edges = np.arange(size + 1) - 0.5
-    axes.pcolormesh(edges, edges, shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", lw=0.5)
-    axes.set(xlabel="predicted grade, rounded", ylabel="true grade", aspect="equal")
-    axes.set(xticks=range(size), yticks=range(size), ylim=(size - 0.5, -0.5))
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            dark = shares[row, column] > 0.55
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7,
-                      color="white" if dark else INK)  # fmt: skip
-    if not counts.any():
-        say_why_empty(axes, "no joint has both a true and a predicted grade")

@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from mandora.core.errors import InputError
 from mandora.evaluation.figures.style import (
-    FAMILY_ORDER,
     INK,
     SERIES_COLOURS,
     SERIES_MARKERS,
     WIDTH,
-    Family,
     count_text,
-    family_title,
     footnote,
     heading,
     letter_title,
@@ -28,14 +25,13 @@ from mandora.evaluation.figures.style import (
     say_why_empty,
     styled,
 )
+from mandora.metrics import FAMILY_TITLES, QUANTITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-QUANTITIES = ("r", "rmse")
 LEAST_SPAN = 0.04  # of the vertical axis: a difference of 0.001 must not fill the panel
-QUANTITY_NAMES = {"r": "r", "rmse": "RMSE"}
 QUANTITY_LABELS = {"r": "Pearson's r", "rmse": "RMSE (points of score)"}
 
 
@@ -73,7 +69,7 @@ class FoldValues:
 
 @styled
 def comparison(
-    methods: Sequence[str], families: Mapping[Family, Mapping[str, FoldValues]], *, subject: str
+    methods: Sequence[str], families: Mapping[str, Mapping[str, FoldValues]], *, subject: str
 ) -> Figure:
     """Correlation and RMSE of several methods in each family, one dot per fold.
 
@@ -81,8 +77,8 @@ def comparison(
 
     Args:
         methods: short names, at most five, in the order of the values' first axis.
-        families: (limb, damage) → ``"r"`` and ``"rmse"`` → values. A family that is not
-            named has no panel, a quantity that is missing has an empty one.
+        families: ``nh``, ``eh``, ``nf``, ``ef`` → ``"r"`` and ``"rmse"`` → values. A family that
+            is not named has no panel, a quantity that is missing has an empty one.
         subject: what is compared, the beginning of the title.
 
     Raises:
@@ -90,7 +86,7 @@ def comparison(
     """
     if not 1 <= len(methods) <= len(SERIES_COLOURS):
         raise InputError(f"got {len(methods)} methods; give 1 to {len(SERIES_COLOURS)}")
-    shown = [family for family in FAMILY_ORDER if family in families]
+    shown = [family for family in FAMILY_TITLES if family in families]
     if not shown:
         raise InputError("nothing to draw; give the values of at least one family")
     cells = {
@@ -101,14 +97,14 @@ def comparison(
     for (quantity, family), cell in cells.items():
         if cell.values.ndim != 2 or len(cell.values) != len(methods):
             raise InputError(
-                f"{quantity} of {family_title(family)} has shape {cell.values.shape}; "
+                f"{quantity} of {FAMILY_TITLES[family]} has shape {cell.values.shape}; "
                 f"give one row for each of the {len(methods)} methods and a column per fold"
             )
-    figure = new_figure(WIDTH * max(len(shown), 2) / len(FAMILY_ORDER), 4.6)
+    figure = new_figure(WIDTH * max(len(shown), 2) / len(FAMILY_TITLES), 4.6)
     panels = figure.subplots(len(QUANTITIES), len(shown), squeeze=False).ravel()
     for i, (axes, ((quantity, family), cell)) in enumerate(zip(panels, cells.items(), strict=True)):
         _draw_cell(axes, methods, cell)
-        letter_title(axes, i, family_title(family))
+        letter_title(axes, i, FAMILY_TITLES[family])
         if family == shown[0]:
             axes.set_ylabel(QUANTITY_LABELS[quantity])
     figure.align_ylabels()
@@ -165,7 +161,7 @@ def _bracket(axes: Axes, test: PairTest, height: float, drop: float) -> None:
     )  # fmt: skip
 
 
-def _notes(cells: Mapping[tuple[str, Family], FoldValues]) -> str:
+def _notes(cells: Mapping[tuple[str, str], FoldValues]) -> str:
     notes = ["One dot per fold, lines join a fold; bar and number below: mean over folds."]
     tests = [test for cell in cells.values() for test in cell.tests]
     used = dict.fromkeys(test.method for test in tests if np.isfinite(test.p_value))
@@ -174,7 +170,7 @@ def _notes(cells: Mapping[tuple[str, Family], FoldValues]) -> str:
     if any(not np.isfinite(test.p_value) for test in tests):
         notes.append("No test: p is not defined, e.g. for too few pairs.")
     gaps = [
-        f"{family_title(family)} {QUANTITY_NAMES[quantity]} {missing} of {cell.values.shape[1]}"
+        f"{FAMILY_TITLES[family]} {QUANTITIES[quantity]} {missing} of {cell.values.shape[1]}"
         for (quantity, family), cell in cells.items()
         if (missing := int((~np.isfinite(cell.values)).any(axis=0).sum()))
     ]

@@ -1,4 +1,4 @@
-"""The report of an experiment stands alone, and its tables hold what they were given."""
+"""The page stands alone, and its tables hold what they were given."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import pytest
 from PIL import Image
 
 from mandora.core.records import RESEARCH_NOTICE
-from mandora.evaluation.report import (
+from mandora.evaluation.page import (
     REASON_COLUMN,
     FigureView,
     Section,
     TableView,
-    write_report,
+    write_page,
     write_table,
 )
 from mandora.metrics import Number
-from mandora.reproduce.claims import CLAIMS, SORTS, Verdict, complete, counts
 
 EVIL = '<script>alert("P1")</script> & Söhne'
 VOID = {"meta", "img", "br", "col", "link", "input", "hr"}
@@ -75,14 +74,12 @@ def table(**changed: object) -> TableView:
     return TableView(**{**given, **changed})  # type: ignore[arg-type]
 
 
-def report(folder: Path, *sections: Section, verdicts: list[Verdict] | None = None) -> _Page:
+def page_of(folder: Path, *sections: Section) -> _Page:
     if not sections:
-        sections = (
-            Section("fig3", "Localisation", "More than 98 %.", "97 %.\n\nFewer.",
-                    (figure(folder),), (table(),), ("locate-finger",)),
-        )  # fmt: skip
+        words = "97 %.\n\nFewer."
+        sections = (Section("fig3", "Localisation", words, (figure(folder),), (table(),)),)
     head = {"data set": EVIL, "patients": 1200, "minutes": 61.25, "versions": {"numpy": "2.1"}}
-    return _Page(write_report(folder, head, complete(verdicts or []), sections))
+    return _Page(write_page(folder, head, sections))
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -91,7 +88,7 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def test_report_needs_no_network_and_no_script(tmp_path: Path) -> None:
-    page = report(tmp_path)
+    page = page_of(tmp_path)
     assert page.html.startswith("<!DOCTYPE html>")
     assert not page.all("script")
     assert not page.all("link")
@@ -104,8 +101,7 @@ def test_report_needs_no_network_and_no_script(tmp_path: Path) -> None:
 
 
 def test_every_link_leads_somewhere(tmp_path: Path) -> None:
-    (tmp_path / "claims.json").write_text("{}")
-    page = report(tmp_path)
+    page = page_of(tmp_path)
     ids = [t["id"] for _, t in page.tags if "id" in t]
     assert len(ids) == len(set(ids))
     links = [a["href"] or "" for a in page.all("a")]
@@ -116,7 +112,7 @@ def test_every_link_leads_somewhere(tmp_path: Path) -> None:
 
 
 def test_report_can_be_heard(tmp_path: Path) -> None:
-    page = report(tmp_path)
+    page = page_of(tmp_path)
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == 1
     assert [img["alt"] for img in page.all("img")] == ["Three box plots."]
@@ -129,48 +125,22 @@ def test_report_can_be_heard(tmp_path: Path) -> None:
 def test_text_from_outside_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     made = table(title=EVIL, columns=(EVIL, "r"), rows=[(EVIL, Number.none(EVIL))])
     view = FigureView(figure(tmp_path).png, EVIL)
-    verdict = Verdict(CLAIMS[0], "held", EVIL, EVIL)
-    page = report(tmp_path, Section("a", EVIL, EVIL, EVIL, (view,), (made,), (CLAIMS[0].id,)),
-                  verdicts=[verdict])  # fmt: skip
+    page = page_of(tmp_path, Section("a", EVIL, EVIL, (view,), (made,)))
     assert not page.all("script")
     assert page.all("img")[0]["alt"] == EVIL
-    assert page.text.count(EVIL) >= 10
-
-
-def test_claims_show_paper_run_and_outcome(tmp_path: Path) -> None:
-    verdicts = [
-        Verdict(CLAIMS[0], "held", "99.1 % of 900 joints", "as expected"),
-        Verdict(CLAIMS[1], "did not hold", "99.5 % of 900 joints", "fingers: 99.1 %"),
-    ]
-    page = report(tmp_path, verdicts=verdicts)
-    for claim in CLAIMS:
-        assert claim.text in page.text
-        assert claim.rule in page.text
-    assert "99.1 % of 900 joints ✓ held as expected" in page.text
-    assert "✗ did not hold fingers: 99.1 %" in page.text
-    for sort, found in counts(complete(verdicts)).items():
-        assert f"{found['not testable here']} ○ not testable here" in page.text
-        assert SORTS[sort] in page.text
-    assert f"{len(CLAIMS) - 2} ○" not in page.text  # never summed over sorts
+    assert page.text.count(EVIL) >= 7
 
 
 def test_facts_and_notice_stand_on_top(tmp_path: Path) -> None:
-    page = report(tmp_path)
-    top = page.text.split("Each claim is judged")[0]
+    page = page_of(tmp_path)
+    top = page.text.split("Contents")[0]
     assert RESEARCH_NOTICE in top
     for words in ("patients 1,200", "minutes 61.2", "versions numpy 2.1"):
         assert words in top
 
 
-def test_what_the_paper_states_stands_beside_what_was_found(tmp_path: Path) -> None:
-    page = report(tmp_path)
-    assert "What the paper states More than 98 %. What was found 97 %. Fewer." in page.text
-    page = report(tmp_path, Section("more", "Learning curve", "", "Rises."))
-    assert "What the paper states Nothing: this goes beyond the paper." in page.text
-
-
 def test_a_figure_that_is_not_there_is_named(tmp_path: Path) -> None:
-    page = report(tmp_path, Section("a", "A", "", "", (FigureView("figures/no.png", "None."),)))
+    page = page_of(tmp_path, Section("a", "A", "", (FigureView("figures/no.png", "None."),)))
     assert not page.all("img")
     assert "there is no file figures/no.png" in page.text
 
@@ -203,31 +173,31 @@ def test_missing_numbers_are_empty_and_say_why(tmp_path: Path) -> None:
 
 
 def test_report_rounds_and_marks_what_is_missing(tmp_path: Path) -> None:
-    page = report(tmp_path)
+    page = page_of(tmp_path)
     assert "mcp2 0.123 4 mcp3 – – too few pairs" in page.text
     assert "why there is no value" in page.text
     view = table(rows=[("a", -0.25, 1200)], digits=1)
-    assert "a −0.2 1,200" in report(tmp_path, Section("a", "A", "", "", (), (view,))).text
+    assert "a −0.2 1,200" in page_of(tmp_path, Section("a", "A", "", (), (view,))).text
 
 
 def test_long_tables_are_cut_in_the_report_only(tmp_path: Path) -> None:
     view = table(rows=[(f"joint {i}", 0.5, i) for i in range(43)], shown=2)
-    page = report(tmp_path, Section("a", "A", "", "", (), (view,)))
+    page = page_of(tmp_path, Section("a", "A", "", (), (view,)))
     assert "joint 1" in page.text
     assert "joint 2" not in page.text
     assert "The first 2 of 43 rows. tables/joints.csv , 43 rows" in page.text
     assert len(rows(tmp_path / "tables" / "joints.csv")) == 44
     view = table(rows=view.rows, shown=0)
-    page = report(tmp_path, Section("a", "A", "", "", (), (view,)))
+    page = page_of(tmp_path, Section("a", "A", "", (), (view,)))
     assert "Joints : tables/joints.csv , 43 rows" in page.text
-    assert len(page.all("table")) == len(SORTS)  # those of the claims
+    assert not page.all("table")
     assert len(rows(tmp_path / "tables" / "joints.csv")) == 44
 
 
 def test_equal_input_gives_the_same_file(tmp_path: Path) -> None:
-    report(tmp_path)
+    page_of(tmp_path)
     first = (tmp_path / "report.html").read_bytes()
-    report(tmp_path)
+    page_of(tmp_path)
     assert (tmp_path / "report.html").read_bytes() == first
     assert not list(tmp_path.rglob("*.part*"))
 
@@ -244,10 +214,8 @@ def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="names a folder"):
         table(csv="more/joints.csv")
     with pytest.raises(ValueError, match="letters, digits and hyphens"):
-        Section("fig 3", "A", "", "")
+        Section("fig 3", "A", "")
     with pytest.raises(ValueError, match="section id used twice: a"):
-        report(tmp_path, Section("a", "A", "", ""), Section("a", "B", "", ""))
+        page_of(tmp_path, Section("a", "A", ""), Section("a", "B", ""))
     with pytest.raises(ValueError, match=r"table file used twice: joints\.csv"):
-        report(tmp_path, Section("a", "A", "", "", tables=(table(), table())))
-    with pytest.raises(ValueError, match="without a verdict: unheard-of"):
-        report(tmp_path, Section("a", "A", "", "", claims=("unheard-of",)))
+        page_of(tmp_path, Section("a", "A", "", tables=(table(), table())))

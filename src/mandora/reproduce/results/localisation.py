@@ -4,44 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.anatomy import LANDMARKS, JointGroup, Limb
 from mandora.datasets.dataset import DatasetFilm
-from mandora.evaluation import figures
-from mandora.evaluation.report import FigureView, Section, TableView
+from mandora.evaluation.figures import localisation as figures
+from mandora.evaluation.figures.style import save_view
+from mandora.evaluation.localisation import located_table
+from mandora.evaluation.page import FigureView, Section
 from mandora.images.read import read_radiograph
-from mandora.metrics import Floats
+from mandora.metrics import Arrays, Floats
+from mandora.metrics.localisation import film_distances, group_columns
 from mandora.reproduce.claim_rules import localisation_claims
-from mandora.reproduce.gathered import Arrays
-from mandora.reproduce.results import Found, claims_of, figure_view
+from mandora.reproduce.report import Result
 
 EXAMPLE_HALF = 0.07  # half side of an example / longer side of the film
-CUTS = (0.010, 0.015, 0.020, 0.030)  # normalised distance
 
 
-def distances(landmarks: Arrays) -> dict[Limb, Floats]:
-    """Distance of (x / width, y / height) to the truth, for each film and landmark.
-
-    Args:
-        landmarks: arrays of :func:`mandora.reproduce.jobs.find_landmarks`.
-
-    Returns:
-        Limb → (films, landmarks); NaN without a truth, infinite where nothing was found.
-    """
-    size = landmarks["size"][:, None, :]
-    error = np.linalg.norm((landmarks["found"] - landmarks["true"]) / size, axis=2)
-    marked = np.isfinite(landmarks["true"]).all(axis=2)
-    error = np.where(marked, np.where(np.isfinite(error), error, np.inf), np.nan)
-    return {
-        limb: error[landmarks["limb"] == limb.value][:, : len(LANDMARKS[limb])] for limb in Limb
-    }
-
-
-def localisation(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) -> Found:
+def localisation(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) -> Result:
     """Figure 3.
 
     Args:
@@ -49,47 +31,23 @@ def localisation(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) 
         films: the film of each of their rows.
         folder: of the report.
     """
-    error = distances(landmarks)
+    error = film_distances(landmarks)
     verdicts = localisation_claims(error)
-    view = figure_view(
+    view = save_view(
         figures.localisation(error), folder, "fig3",
         "Normalised distance of found to true joints on the test films of all folds.",
     )  # fmt: skip
-    table = located(landmarks, "fig3.csv")
     section = Section(
         "fig3", "Localisation (figure 3)",
-        "More than 98 % of the finger joints lie within 0.02 of the film's size of their true "
-        "place; wrists are harder, toes about as good.",
         "Localisers of each fold on the films of its test patients. A joint that was not found "
         "counts as missed.",
-        (view, *_examples(landmarks, films, folder)), (table,), claims_of(verdicts),
+        (view, *_examples(landmarks, films, folder)), (located_table(landmarks, "fig3.csv"),),
     )  # fmt: skip
-    return Found(section, tuple(verdicts))
-
-
-def located(landmarks: Arrays, csv: str) -> TableView:
-    """Shares of joints within some distances, by group of joints."""
-    error = distances(landmarks)
-    px = np.linalg.norm(landmarks["found"] - landmarks["true"], axis=2)
-    rows: list[list[Any]] = []
-    for group in JointGroup:
-        parts, pixels = [], []
-        for limb in Limb:
-            chosen = [i for i, p in enumerate(LANDMARKS[limb]) if p.group is group]
-            parts.append(error[limb][:, chosen].ravel())
-            pixels.append(px[landmarks["limb"] == limb.value][:, chosen].ravel())
-        known = np.concatenate(parts)
-        known, far = known[~np.isnan(known)], np.concatenate(pixels)
-        if not known.size:
-            rows.append([str(group), 0, *[None] * (len(CUTS) + 2)])
-            continue
-        shares = [float((known < cut).mean()) for cut in CUTS]
-        median = float(np.median(known)) if np.isfinite(np.median(known)) else None
-        far = far[np.isfinite(far)]
-        rows.append([str(group), known.size, *shares, median,
-                     float(np.median(far)) if far.size else None])  # fmt: skip
-    heads = ["joints", "n", *(f"within {cut:g}" for cut in CUTS), "median", "median, px"]
-    return TableView("Share of joints that were located", heads, rows, csv)
+    paper = (
+        "More than 98 % of the finger joints lie within 0.02 of the film's size of their true "
+        "place; wrists are harder, toes about as good."
+    )
+    return Result(section, paper, tuple(verdicts))
 
 
 def _examples(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) -> list[FigureView]:
@@ -114,18 +72,15 @@ def _examples(landmarks: Arrays, films: Sequence[DatasetFilm], folder: Path) -> 
         "Joints whose distance is the median of their group, and the one that is farthest; + true, "
         "× found."
     )
-    return [figure_view(figures.localisation_examples(shown), folder, "fig3-examples", caption)]
+    return [save_view(figures.localisation_examples(shown), folder, "fig3-examples", caption)]
 
 
 def _of_group(landmarks: Arrays, group: JointGroup) -> NDArray[np.bool_]:
     """(films, landmarks): which are joints of a group."""
-    made = []
-    for name in landmarks["limb"]:
-        groups = [landmark.group for landmark in LANDMARKS[Limb(name)]]
-        made.append(
-            [i < len(groups) and groups[i] is group for i in range(landmarks["true"].shape[1])]
-        )
-    return np.array(made)
+    made = np.zeros(landmarks["true"].shape[:2], bool)
+    for row, name in enumerate(landmarks["limb"]):
+        made[row, group_columns(Limb(name), group)] = True
+    return made
 
 
 def _example(

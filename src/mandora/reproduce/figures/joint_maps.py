@@ -26,7 +26,6 @@ from mandora.evaluation.figures.style import (
     MUTED,
     PALE,
     count_text,
-    family_title,
     footnote,
     heading,
     letter_title,
@@ -78,7 +77,6 @@ def correlation_maps(
     other: ArrayLike,
     *,
     n_patients: int,
-    reason: str = "no pair of sites has a defined correlation",
 ) -> Figure:
     """Figure 7: correlation of every site with every other, on the same and the other side.
 
@@ -87,14 +85,19 @@ def correlation_maps(
             :data:`mandora.core.anatomy.SITES`; NaN where undefined (a site that never varies).
         other: (43, 43) float, the same with the column's site on the other side.
         n_patients: behind the correlations.
-        reason: words for a map without a single number.
 
     Raises:
         ValueError: if a map is not 43 × 43.
     """
     title = f"Correlation of damage between joints, {count_text(n_patients, 'patient')}"
     figure = _pair(
-        (same, other), Normalize(-1.0, 1.0), "RdBu_r", "Pearson's r", title, reason, ("", "")
+        (same, other),
+        Normalize(-1.0, 1.0),
+        "RdBu_r",
+        "Pearson's r",
+        title,
+        "no pair of sites has a defined correlation",
+        ("", ""),
     )
     footnote(figure, "Hatched: not defined, a site of the pair never varies.")
     return figure
@@ -106,13 +109,12 @@ def shap_maps(
     other: ArrayLike,
     *,
     n_rows: int,
-    highlight: bool = True,
-    reason: str = "no contribution is known",
 ) -> Figure:
     """Figure 9: mean |SHAP| of every site for the prediction of every site.
 
-    Both maps share one scale, the square root of the value: the joint itself would drown the
-    others on a linear one.
+    Both maps share one scale, the square root of the value: on a linear one only the joint itself
+    would be seen. The first map frames what the paper frames: wrist predicts wrist (solid), the two
+    kinds of damage in one limb predict each other (dashed).
 
     Args:
         same: (43, 43) float, points of score, ≥ 0; row: the predicted site, column: the
@@ -120,9 +122,6 @@ def shap_maps(
             unknown.
         other: (43, 43) float, the same for features of the other side.
         n_rows: test rows that were averaged per predicted site.
-        highlight: frame in the first map what the paper frames: wrist predicts wrist (solid),
-            the two kinds of damage in one limb predict each other (dashed).
-        reason: words for a map without a single number.
 
     Raises:
         ValueError: if a map is not 43 × 43.
@@ -132,17 +131,16 @@ def shap_maps(
     title = f"What a predicted score rests on, {count_text(n_rows, 'test row')} per target"
     figure = _pair(
         (same, other), PowerNorm(0.5, 0.0, top), "magma_r",
-        "mean |SHAP| (points of score, square-root scale)", title, reason,
+        "mean |SHAP| (points of score, square-root scale)", title,
+        "no contribution is known",
         ("site whose score is predicted", "feature: score of a patch on"),
     )  # fmt: skip
-    note = "Hatched: not known."
-    if highlight:
-        _frame_expected(figure.axes[0])
-        note += (
-            " Frames in a: wrist joints predict each other (solid);"
-            " narrowing and erosion of one limb predict each other (dashed)."
-        )
-    footnote(figure, note)
+    _frame_expected(figure.axes[0])
+    footnote(
+        figure,
+        "Hatched: not known. Frames in a: wrist joints predict each other (solid); narrowing and "
+        "erosion of one limb predict each other (dashed).",
+    )
     return figure
 
 
@@ -245,7 +243,7 @@ def _draw_axes(axes: Axes, names: tuple[str, str], side: str) -> None:
             away = LINES_AT + shift * LINES_APART
             axes.plot([-away, -away], ends, color=INK, lw=0.9, clip_on=False)
             axes.plot(ends, [end + away, end + away], color=INK, lw=0.9, clip_on=False)
-        middle, words = (first + stop) / 2, family_title(_family(SITES[first]))
+        middle, words = (first + stop) / 2, " ".join(_family(SITES[first]))
         if stop - first < 8:
             words = words.replace(" ", "\n")  # the six toes leave no room for one line
         place: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Beyond the paper: what each part of the method is worth, and how many patients it takes."""
+"""Beyond the paper: what each part of the method adds, and how many patients it takes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.evaluation import figures
-from mandora.evaluation.report import Section, TableView
-from mandora.metrics import GROUPS, Floats
-from mandora.metrics.bootstrap import Interval, Resampling, difference_intervals, intervals
-from mandora.reproduce.claims import FAMILY_TITLES, QUANTITIES
-from mandora.reproduce.gathered import Arrays, of_test
-from mandora.reproduce.results import CODES, Found, figure_view
+from mandora.evaluation.figures.style import save_view
+from mandora.evaluation.page import Section, TableView, interval_cells, interval_heads
+from mandora.evaluation.scores import RESAMPLES, estimate
+from mandora.metrics import FAMILY_TITLES, GROUPS, QUANTITIES, Arrays, Floats
+from mandora.metrics.bootstrap import difference_intervals, intervals
+from mandora.reproduce.collect import of_test
+from mandora.reproduce.figures.learning import LearningCurve, learning_curves
+from mandora.reproduce.report import Result
 from mandora.symmetry.forest import rescale
 
-RESAMPLES = Resampling(resamples=1000)
 WORDS = {
     "none": "no mask",
     "erosion": "erosion masks",
@@ -50,24 +50,22 @@ class Trial(NamedTuple):
     folds: int
 
 
-def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Found:
-    """What each part is worth: the method without it, or with something else instead.
+def ablations(scores: Mapping[str, Arrays], trees: Arrays) -> Result:
+    """What each part adds: the method without it, or with something else instead.
 
     Args:
         scores: name of a damage network → its arrays, of the folds that it was trained in.
             ``space`` is the paper's design, with all patients that it has not seen.
         trees: arrays of the trees, all folds.
-        folder: of the report.
     """
     tables = []
     for frame, words in (("true", "true joints"), ("predicted", "joints that were found")):
         rows: list[list[Any]] = []
         trials = list(_trials(scores, trees, frame))
         for code, title in FAMILY_TITLES.items():
-            columns = list(GROUPS[code])
             for trial in trials:
                 ours, base, official = (
-                    table[:, columns] for table in (trial.scores, trial.base, trial.official)
+                    table[:, GROUPS[code]] for table in (trial.scores, trial.base, trial.official)
                 )
                 row: list[Any] = [title, trial.name, trial.folds, len(set(trial.patient.tolist()))]
                 found = intervals(ours, official, QUANTITIES, RESAMPLES, trial.patient)
@@ -75,24 +73,23 @@ def ablations(scores: Mapping[str, Arrays], trees: Arrays, folder: Path) -> Foun
                     ours, base, official, QUANTITIES, RESAMPLES, trial.patient
                 )
                 for name in QUANTITIES:
-                    row += [found[name].number, *_three(more[name])]
+                    row += [found[name].number, *interval_cells(more[name])]
                 rows.append(row)
         heads = ["targets", "method", "folds", "patients"]
         for word in QUANTITIES.values():
             heads += [word, f"change of {word}", "low", "high"]
         tables.append(TableView(f"At {words}", heads, rows, f"ablations-{frame}.csv"))
     section = Section(
-        "ablations", "More than the paper: what each part is worth",
-        "The paper compares with and without masks and trees.",
+        "ablations", "More than the paper: what each part adds",
         "Networks differ from the design (one network for all joints, joint spaces, regression) in "
         "one thing each; those for fingers, wrists and toes see together as many patches as it "
         "does. They are compared with it on the same patients, none of whom they have "
         "seen, patch score with patch score. The trees' blend, rescaled or not, is compared with "
         "the patch score that it is made of. Intervals of the change are 95 % over patients: a "
-        "part is worth something if 0 is outside.",
+        "part helps if 0 lies outside.",
         tables=tuple(tables),
     )  # fmt: skip
-    return Found(section)
+    return Result(section, "The paper compares with and without masks and trees.")
 
 
 def _trials(scores: Mapping[str, Arrays], trees: Arrays, frame: str) -> Sequence[Trial]:
@@ -125,14 +122,10 @@ def _keys(arrays: Arrays) -> list[tuple[str, str]]:
     return list(zip(arrays["patient"].tolist(), arrays["fold"].tolist(), strict=True))
 
 
-def _three(interval: Interval) -> list[Any]:
-    return [interval.number, interval.low, interval.high]
-
-
 # ── how many patients it takes ───────────────────────────────────────────────────────────
 
 
-def learning(scores: Mapping[str, Arrays], patients: Mapping[str, float], folder: Path) -> Found:
+def learning(scores: Mapping[str, Arrays], patients: Mapping[str, float], folder: Path) -> Result:
     """R and RMSE at found joints over the patients that the damage network was trained on.
 
     Args:
@@ -142,50 +135,40 @@ def learning(scores: Mapping[str, Arrays], patients: Mapping[str, float], folder
         folder: of the report.
     """
     names = sorted(scores, key=lambda name: patients[name])
+    counts = np.array([round(patients[name]) for name in names])
     rows: list[list[Any]] = []
-    panels: dict[str, list[figures.LearningCurve]] = {q: [] for q in QUANTITIES.values()}
-    for family, code in CODES.items():
-        columns = list(GROUPS[code])
+    panels: dict[str, list[LearningCurve]] = {words: [] for words in QUANTITIES.values()}
+    for code, title in FAMILY_TITLES.items():
         made = [
             intervals(
-                scores[name]["predicted"][:, columns], scores[name]["official"][:, columns],
-                QUANTITIES, RESAMPLES, scores[name]["patient"],
+                arrays["predicted"][:, GROUPS[code]], arrays["official"][:, GROUPS[code]],
+                QUANTITIES, RESAMPLES, arrays["patient"],
             )
-            for name in names
+            for arrays in (scores[name] for name in names)
         ]  # fmt: skip
-        title = f"{family[0]} {family[1]}"
-        counts = np.array([round(patients[name]) for name in names])
-        for quantity, word in QUANTITIES.items():
-            mean, low, high = (
-                np.array(values, dtype=float)
-                for values in zip(
-                    *((f[quantity].number.value, f[quantity].low, f[quantity].high) for f in made),
-                    strict=True,
-                )
-            )
-            panels[word].append(figures.LearningCurve(title, counts, mean, low, high))
+        for quantity, words in QUANTITIES.items():
+            curve = np.array([estimate(found[quantity]) for found in made])
+            panels[words].append(LearningCurve(title, counts, *curve.T))
         for count, found in zip(counts, made, strict=True):
-            row: list[Any] = [title, int(count)]
-            for interval in found.values():
-                row += _three(interval)
-            rows.append(row)
-    tested = len(scores[names[0]]["official"])
-    figure = figures.learning_curves(panels, n_test=tested, band="95 % interval over patients")
-    view = figure_view(
-        figure, folder, "learning", "Patch scores by the number of patients that the damage "
-        "network was trained on, with as many steps.",
+            cells = [cell for interval in found.values() for cell in interval_cells(interval)]
+            rows.append([title, int(count), *cells])
+    first = scores[names[0]]
+    view = save_view(
+        learning_curves(
+            panels, n_test=len(first["official"]), band="95 % interval over patients"
+        ),
+        folder, "learning", "Patch scores by the number of patients that the damage network was "
+        "trained on, with as many steps.",
     )  # fmt: skip
-    heads = ["targets", "patients"]
-    for word in QUANTITIES.values():
-        heads += [word, f"{word}, low", f"{word}, high"]
-    folds = len(set(scores[names[0]]["fold"].tolist()))
+    heads = [head for words in QUANTITIES.values() for head in interval_heads(words)]
+    folds = len(set(first["fold"].tolist()))
     section = Section(
         "learning", "More than the paper: learning curve",
-        "The paper trains on half of its patients and no fewer.",
         f"Patch scores, at joints that were found, of all patients whom the networks of "
-        f"{folds} {'fold' if folds == 1 else 'folds'} have not seen. Fewer "
-        "patients are shown more often, so that what is lost is lost for want of patients, not of "
-        "training. Localisers are those of the whole fold.",
-        (view,), (TableView("By training patients", heads, rows, "learning.csv"),),
+        f"{folds} {'fold' if folds == 1 else 'folds'} have not seen. Fewer patients are shown more "
+        "often, so that a loss comes from fewer patients, not from less training. Localisers are "
+        "those of the whole fold.",
+        (view,),
+        (TableView("By training patients", ["targets", "patients", *heads], rows, "learning.csv"),),
     )  # fmt: skip
-    return Found(section)
+    return Result(section, "The paper trains on half of its patients and no fewer.")
