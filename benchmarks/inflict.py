@@ -28,7 +28,7 @@ from scipy import ndimage
 
 from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Limb, Site
 from mandora.images.read import read_radiograph
-from mandora.inflict.film import Inflicted, inflict
+from mandora.inflict.inflicted import Inflicted, inflict
 
 
 def films(folder: Path, name: str) -> Iterator[tuple[np.ndarray, Limb, np.ndarray]]:

@@ -22,7 +22,7 @@ from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb, Side, Slot
 from mandora.core.geometry import Box
 from mandora.images.channels import sample_box
 from mandora.images.read import read_radiograph
-from mandora.simulate.anatomy.damage import draw_state
+from mandora.simulate.anatomy.joint_state import draw_state
 from mandora.simulate.anatomy.skeleton import Traits
 from mandora.simulate.cohort.patients import BUILD, bare_areas, draw_patient, simulate_film
 from mandora.simulate.xray.exposure import Imaging

@@ -27,7 +27,7 @@ from sklearn.svm import SVR
 
 from mandora.core.anatomy import POINT_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
 from mandora.core.parallel.workers import in_order
-from mandora.simulate.anatomy.damage import JointState, draw_state
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mandora.core.anatomy import SLOTS
 from mandora.core.settings import SimulateSettings
-from mandora.simulate.cohort.cohort import BYTES_PER_FILM, SECONDS_PER_FILM, simulate_cohort
+from mandora.simulate.cohort.folder import BYTES_PER_FILM, SECONDS_PER_FILM, simulate_cohort
 
 PATIENTS = 12
 LOW = 1.5  # px/mm, where only the number of films matters
@@ -28,7 +28,7 @@ MEMORY_RATIO = 1.1
 ALONE = """
 import sys
 from pathlib import Path
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.core.settings import SimulateSettings
 settings = SimulateSettings(patients=int(sys.argv[1]), pixels_per_mm=float(sys.argv[2]))
 simulate_cohort(settings, Path(sys.argv[3]))

@@ -21,7 +21,7 @@ from mandora.core.settings import LocateSettings, TrainDamageSettings
 from mandora.core.source import PACKAGE, _modules_of, _name_of, code_digest
 from mandora.images.read import read_radiograph
 from mandora.reproduce import jobs as fold_jobs
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.training import damage, locate
 from mandora.training.cache import FilmCache
 from mandora.training.damage import prepare_patches
@@ -58,7 +58,7 @@ CUT, FOUND, TRAINED = damage._one, fold_jobs.find_points, fold_jobs.train_damage
         (CUT, "images/channels.py"), (locate._one, "images/channels.py"),
         (LabelledFilms, "locate/views.py"), (LabelledFilms, "datasets/masks.py"),
         (LabelledFilms, "images/read.py"), (LabelledFilms, "simulate/anatomy/shape_prior.json"),
-        (InflictedFilms, "inflict/carve.py"), (SimulatedFilms, "simulate/xray/render.py"),
+        (InflictedFilms, "inflict/erosion.py"), (SimulatedFilms, "simulate/xray/render.py"),
         (SimulatedPatients, "simulate/xray/render.py"), (FilmCache, "images/dicom.py"),
         (FOUND, "locate/locator.py"), (FOUND, "scoring/pipeline.py"), (FOUND, "reproduce/jobs.py"),
         (TRAINED, "training/loop.py"), (TRAINED, "damage/network.py"),

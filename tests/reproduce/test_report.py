@@ -29,7 +29,7 @@ from mandora.reproduce.jobs import (
     unseen,
 )
 from mandora.reproduce.paper import BOTTLENECK, NO_BOTTLENECK, Experiments, smoke
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 FAST, PAPER = (preset(name, ReproduceSettings) for name in ("fast", "paper"))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.joint_line import JointLine, surfaces
-from mandora.inflict.window import Array, Window, step_down
+from mandora.inflict.region import Array, Window, step_down
 
 RAYS = 96  # on which the outline of a short bone is looked for
 LEVELS = 30  # at which the side of a tubular bone is looked for

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.core.errors import InputError
-from mandora.inflict.window import Array, Frame
+from mandora.inflict.region import Array, Frame
 
 COLUMNS = 41  # lines along the axis that cross the joint, over its width
 SPAN = 0.9  # share of the width that they cover

@@ -11,7 +11,7 @@ import numpy as np
 from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
-from mandora.inflict.window import Array
+from mandora.inflict.region import Array
 from mandora.simulate.cohort.patients import mean_shape
 
 MIN_UNIT_PX = 100.0

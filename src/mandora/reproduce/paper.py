@@ -63,7 +63,7 @@ from mandora.reproduce.results import (
     segmentation,
     symmetry,
 )
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.readers import READER_NAMES
 from mandora.training.splits import with_held
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, Side
-from mandora.simulate.anatomy.damage import JointState
 from mandora.simulate.anatomy.foot import build_foot
-from mandora.simulate.anatomy.shapes import Array, Grid, signed_distance
+from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.shapes import Array
 from mandora.simulate.anatomy.skeleton import Bone, Skeleton, Traits
+from mandora.simulate.xray.distances import Grid, signed_distance
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.render import render

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import POINT_INDEX, Limb
-from mandora.simulate.anatomy.damage import JointState
 from mandora.simulate.anatomy.hand import build_hand
-from mandora.simulate.anatomy.shapes import Grid, signed_distance
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WristForm
+from mandora.simulate.xray.distances import Grid, signed_distance
 
 TUBULAR = {f"{bone}{n}" for n in range(1, 6) for bone in ("mc", "pp", "dp")} | {
     f"mp{n}" for n in range(2, 6)

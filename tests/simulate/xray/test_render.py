@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import POINT_INDEX, Limb, Side, Slot
-from mandora.simulate.anatomy.damage import Erosion, JointState
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.joint_state import Erosion, JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.simulate.xray.exposure import Imaging

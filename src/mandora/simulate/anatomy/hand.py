@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from mandora.core.anatomy import POINTS, Limb
-from mandora.simulate.anatomy.damage import JointState
-from mandora.simulate.anatomy.digits import Chain, build_digit
+from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.rays import Chain, build_digit
 from mandora.simulate.anatomy.shapes import Array, Tube, across, blob_outline, turn, unit
 from mandora.simulate.anatomy.skeleton import (
     Bite,

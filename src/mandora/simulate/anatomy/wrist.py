@@ -9,7 +9,7 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
 from mandora.simulate.anatomy.skeleton import Bite, Bone, Gap, Traits, label_of, state_of
 

@@ -28,9 +28,9 @@ from mandora.core.anatomy import (
     Slot,
     Target,
 )
-from mandora.simulate.anatomy.damage import JointState, draw_state
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WRIST_ANCHORS
 from mandora.simulate.xray.exposure import Imaging

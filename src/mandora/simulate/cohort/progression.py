@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandora.core.anatomy import TARGETS, Damage, Limb, Slot
-from mandora.simulate.anatomy.damage import MAX_EROSION, Erosion, JointState, draw_state
+from mandora.simulate.anatomy.joint_state import MAX_EROSION, Erosion, JointState, draw_state
 from mandora.simulate.cohort.patients import Patient, bare_areas, grade_at, grade_limits
 
 _COURSE = 5  # purpose of the random stream

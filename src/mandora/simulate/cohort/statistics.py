@@ -161,7 +161,7 @@ def describe_cohort(folder: Path) -> CohortSummary:
     """Describe a simulated cohort.
 
     Args:
-        folder: as written by :func:`mandora.simulate.cohort.cohort.simulate_cohort`; only
+        folder: as written by :func:`mandora.simulate.cohort.folder.simulate_cohort`; only
             ``training.csv``, ``truth/readers.csv`` and ``truth/visits.csv`` of each visit are
             read.
 

@@ -14,11 +14,12 @@ from scipy import ndimage
 from scipy.special import expit
 
 from mandora.core.anatomy import Limb, Side
-from mandora.simulate.anatomy.shapes import Array, Grid, resample, signed_distance, turn
+from mandora.simulate.anatomy.shapes import Array, turn
 from mandora.simulate.anatomy.skeleton import Bite, Bone, Skeleton
-from mandora.simulate.anatomy.tubular import cast, growth_plate, lay
 from mandora.simulate.fields import Field
+from mandora.simulate.xray.distances import Grid, resample, signed_distance
 from mandora.simulate.xray.placement import Placement
+from mandora.simulate.xray.tubular import cast, growth_plate, lay
 
 STEP_MM = 0.5  # distances are computed on a grid no finer and interpolated: they are smooth
 FLESH_STEP_MM = 1.5

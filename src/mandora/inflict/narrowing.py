@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.inflict.grain import grain, local_variance, quiet_patch, restored, texture, tile_px
 from mandora.inflict.joint_line import JointLine, surfaces
-from mandora.inflict.window import Array, Window, step_down
-from mandora.simulate.anatomy.damage import JointState
+from mandora.inflict.noise import grain, local_variance, quiet_patch, restored, texture, tile_px
+from mandora.inflict.region import Array, Window, step_down
+from mandora.simulate.anatomy.joint_state import JointState
 
 FADE = (1.0, 8.0)  # along the limb: joint widths or joint spaces, whatever is less
 SIDE_FADE = 0.35  # across, in joint widths

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mandora.simulate.anatomy.shapes import Tube, base_profile, head_profile
-from mandora.simulate.anatomy.tubular import Lie, cast, growth_plate, lay
+from mandora.simulate.anatomy.skeleton import Lie
+from mandora.simulate.xray.tubular import cast, growth_plate, lay
 
 TUBE = Tube(14, 8, 11, cup=2.0, dome=2.0, rim=0.8)
 SOLID = Lie(cortex=(9.0, 9.0, 9.0), endplate=(0.7, 0.5))  # compact bone all through

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.shapes import (
     Array,
     Tube,
@@ -19,8 +19,7 @@ from mandora.simulate.anatomy.shapes import (
     tube_outline,
     unit,
 )
-from mandora.simulate.anatomy.skeleton import Bite, Bone, Strip, Traits, label_of, state_of
-from mandora.simulate.anatomy.tubular import Lie
+from mandora.simulate.anatomy.skeleton import Bite, Bone, Lie, Strip, Traits, label_of, state_of
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
 FUSED_OVERLAP_MM = 1.2

@@ -18,12 +18,19 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import as_points
 from mandora.images.radiograph import Radiograph
 from mandora.inflict.bone_edges import bone_margin, joint_margin, outline
-from mandora.inflict.carve import carve
+from mandora.inflict.erosion import carve
 from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
-from mandora.inflict.narrow import Displacement, bridged, displaced, displacement, fade_px, narrowed
+from mandora.inflict.narrowing import (
+    Displacement,
+    bridged,
+    displaced,
+    displacement,
+    fade_px,
+    narrowed,
+)
+from mandora.inflict.region import Array, Frame, Window
 from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbPoints
-from mandora.inflict.window import Array, Frame, Window
-from mandora.simulate.anatomy.damage import JointState, draw_state
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 
 POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
 # What erosions of a bone of the wrist darken at least, as a share of the range of grey around it;

@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, SLOTS, Damage, Limb, Site, Slot
 from mandora.images.read import read_radiograph
-from mandora.inflict.film import Inflicted, inflict
+from mandora.inflict.inflicted import Inflicted, inflict
 from mandora.inflict.joint_line import ExpectedLine, find_joint_line
+from mandora.inflict.region import Frame
 from mandora.inflict.sites import JOINTS, LimbPoints
-from mandora.inflict.window import Frame
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 

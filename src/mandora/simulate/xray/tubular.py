@@ -15,39 +15,13 @@ import numpy as np
 from scipy import ndimage
 
 from mandora.simulate.anatomy.shapes import Array, Tube, base_profile, flared, head_profile
+from mandora.simulate.anatomy.skeleton import Lie
 from mandora.simulate.fields import Field
 
 _SLICES = np.linspace(-1, 1, 11)[1:-1]  # places along the beam, shares of the half thickness
 _SPACING = float(_SLICES[1] - _SLICES[0])
 END_MM = 12.0  # an end surface and its overhang lie within this of the axis's end
 _MARROW = 0.30  # spongy bone in the middle of the shaft, relative to the ends
-
-
-@dataclass(frozen=True)
-class Lie:
-    """How a tubular bone lies, and what its substance is like.
-
-    Attributes:
-        pitch: rotation out of the film's plane, rad; positive lifts the head off the film.
-        tilt: slope of the base's surface, from joint space that is lost on one half only.
-        bow: sideways bulge of the shaft, mm.
-        skew: sideways shift of the head's summit, share of half its width.
-        cortex: thickness of the compact shell at the base, in the shaft, at the head, mm.
-        endplate: thickness of the two joint surfaces, mm.
-        plate: place of a growth plate on the axis, 0..1; None where it is gone.
-        closing: of the growth plate, 0 open, 1 nothing but a dense line.
-        porosity: share of the bone that is lost around the base and the head, 0..1.
-    """
-
-    pitch: float = 0.0
-    tilt: float = 0.0
-    bow: float = 0.0
-    skew: float = 0.0
-    cortex: tuple[float, float, float] = (0.5, 1.6, 0.45)
-    endplate: tuple[float, float] = (0.7, 0.5)
-    plate: float | None = None
-    closing: float = 0.0
-    porosity: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

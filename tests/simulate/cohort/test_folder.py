@@ -19,7 +19,7 @@ from mandora.core.settings import SimulateSettings
 from mandora.datasets.folder import find_studies
 from mandora.datasets.formats.ra2 import read_scores
 from mandora.datasets.polygons import Outline, read_coco, read_labelme, site_name
-from mandora.simulate.cohort.cohort import estimate, simulate_cohort
+from mandora.simulate.cohort.folder import estimate, simulate_cohort
 from mandora.simulate.cohort.patient_files import bone_labels
 from mandora.simulate.cohort.patients import draw_patient
 
@@ -263,7 +263,7 @@ def test_the_estimate_grows_with_the_films_and_their_size() -> None:
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from mandora.simulate.cohort.cohort import estimate, simulate_cohort
+from mandora.simulate.cohort.folder import estimate, simulate_cohort
 from mandora.simulate.cohort.patient_files import bone_labels
 from mandora.core.settings import SimulateSettings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.bone_edges import Margin
-from mandora.inflict.grain import fine, grain, quiet_patch, restored, tile_px
-from mandora.inflict.window import Array, Window, step_down
-from mandora.simulate.anatomy.damage import Erosion
+from mandora.inflict.noise import fine, grain, quiet_patch, restored, tile_px
+from mandora.inflict.region import Array, Window, step_down
+from mandora.simulate.anatomy.joint_state import Erosion
 
 RIM = 0.10  # contrast of the denser rim, as a share of the bone's
 LARGE = 5  # weight of an erosion that takes the joint surface
