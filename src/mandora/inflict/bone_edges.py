@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.joint_line import JointLine, surfaces
+from mandora.inflict.paths import best_path
 from mandora.inflict.region import Array, Window, step_down
 
 RAYS = 96  # on which the outline of a short bone is looked for
+_MOVES = {(move,): 0.12 * move * move for move in range(-3, 4)}  # costs of steps along the radius
 LEVELS = 30  # at which the side of a tubular bone is looked for
 
 
@@ -86,10 +87,9 @@ def _side(
     out = np.linspace(0.1, 0.8, 71) * width
     smooth = ndimage.gaussian_filter(film, 0.02 * width)
     seen = window.sample(smooth, side * out[:, None], levels[None, :])
-    fall = -np.gradient(seen, axis=0)
-    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
-    doubt = ((out - expected)[:, None] / (0.15 * width)) ** 2 / 2
-    return out[_best_line(np.clip(fall / scale, -1.0, 1.5) - 0.5 * doubt)]
+    penalty = ((out - expected)[:, None] / (0.15 * width)) ** 2 / 2
+    (rows,) = best_path((_edge_strength(seen) - 0.5 * penalty).T, _MOVES)
+    return out[rows]
 
 
 def outline(film: Array, window: Window, radius: float) -> Array:
@@ -107,30 +107,18 @@ def outline(film: Array, window: Window, radius: float) -> Array:
     radii = np.linspace(0.45, 1.7, 64) * radius
     smooth = ndimage.gaussian_filter(film, 0.04 * radius)
     seen = window.sample(smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles))
-    fall = -np.gradient(seen, axis=0)
-    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
-    merit = np.clip(fall / scale, -1.0, 1.5) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
-    # twice around: the middle of two turns knows nothing of the ends
-    path = _best_line(np.concatenate([merit, merit], axis=1))
+    merit = _edge_strength(seen) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
+    # twice around: the middle of two turns does not depend on where the path begins and ends
+    (path,) = best_path(np.concatenate([merit, merit], axis=1).T, _MOVES)
     half = RAYS // 2
     return radii[np.roll(path[half : half + RAYS], half)]
 
 
-def _best_line(merit: Array) -> NDArray[np.int64]:
-    """The row of each column of the path with the highest sum, changing slowly."""
-    rows, columns = merit.shape
-    costs = {move: 0.12 * move * move for move in range(-3, 4)}
-    score, back = merit[:, 0], np.zeros((columns, rows), np.int64)
-    for column in range(1, columns):
-        padded = np.pad(score, 3, constant_values=-np.inf)
-        options = np.stack([padded[3 - m : 3 - m + rows] - cost for m, cost in costs.items()])
-        back[column] = options.argmax(axis=0) - 3
-        score = options.max(axis=0) + merit[:, column]
-    path = np.empty(columns, np.int64)
-    path[-1] = int(score.argmax())
-    for column in range(columns - 1, 0, -1):
-        path[column - 1] = path[column] - back[column, path[column]]
-    return path
+def _edge_strength(seen: Array) -> Array:
+    """How steeply the grey falls along the first axis, -1..1.5: 1 is steeper than most."""
+    fall = -np.gradient(seen, axis=0)
+    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
+    return np.asarray(np.clip(fall / scale, -1.0, 1.5))
 
 
 def bone_margin(edge: Array, window: Window, angle: float, near_skin: bool) -> Margin:

@@ -17,15 +17,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.core.errors import InputError
+from mandora.inflict.paths import best_path
 from mandora.inflict.region import Array, Frame
 
 COLUMNS = 41  # lines along the axis that cross the joint, over its width
 SPAN = 0.9  # share of the width that they cover
 REACH = 0.62  # rows on each side of the point, as a share of the width
 GAP_SIGMA = 0.4  # spread of the joint space's logarithm
-DOUBT = 0.12  # weight of what is expected against what is seen
+PENALTY = 0.12  # weight of what is expected against what is seen
 MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
 MAX_TILT = 0.45  # rad, between the axis from the points and the joint
+# costs of a change of row and of gap from a column to the next
+_MOVES = {
+    (r, g): 0.02 * abs(r + g / 2) ** 2 + 0.08 * abs(g) for r in range(-2, 3) for g in (-1, 0, 1)
+}
 AS_DARK = 0.4  # share of a growth plate's darkness that the joint's line has at least
 
 
@@ -155,10 +160,10 @@ def _search(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -
     rows = np.arange(len(v) - gaps[-1])
     merit = _merits(patch, rows, gaps)
     middle = v[rows][:, None] + gaps[None, :] * step / 2
-    doubt = (middle / expected.error) ** 2 / 2
-    doubt = np.minimum(doubt, 20.0)[None] * _central(u, width)[:, None, None]
-    doubt = doubt + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
-    first, space = _best_path(merit - DOUBT * doubt)
+    penalty = (middle / expected.error) ** 2 / 2
+    penalty = np.minimum(penalty, 20.0)[None] * _central(u, width)[:, None, None]
+    penalty = penalty + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
+    first, space = best_path(merit - PENALTY * penalty, _MOVES)
     proximal, distal = v[first] + bend, v[first] + bend + gaps[space] * step
     between = _darkness(patch, first, gaps[space])
     inner = np.abs(u) <= 0.35 * width
@@ -201,30 +206,6 @@ def _merits(patch: Array, rows: NDArray[np.int64], gaps: NDArray[np.int64]) -> A
         edge = np.minimum(np.minimum(fall, rise), 0.12)
         merits.append(np.minimum(dark, 0.35) + 2.0 * edge + 0.8 * np.minimum(fall + rise, 0.3))
     return np.stack(merits, axis=-1).transpose(1, 0, 2)
-
-
-def _best_path(merit: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and gap of each column of the path with the highest sum, changing slowly."""
-    columns, rows, gaps = merit.shape
-    moves = [(r, g) for r in range(-2, 3) for g in (-1, 0, 1)]
-    costs = [0.02 * abs(r + g / 2) ** 2 + 0.08 * abs(g) for r, g in moves]
-    score, back = merit[0], np.zeros((columns, rows, gaps), np.int8)
-    for column in range(1, columns):
-        padded = np.pad(score, ((2, 2), (1, 1)), constant_values=-np.inf)
-        options = np.stack(
-            [
-                padded[2 - r : 2 - r + rows, 1 - g : 1 - g + gaps] - cost
-                for (r, g), cost in zip(moves, costs, strict=True)
-            ]
-        )
-        back[column] = options.argmax(axis=0)
-        score = options.max(axis=0) + merit[column]
-    path = np.empty((2, columns), np.int64)
-    path[:, -1] = np.unravel_index(int(score.argmax()), score.shape)
-    for column in range(columns - 1, 0, -1):
-        r, g = moves[back[column, path[0, column], path[1, column]]]
-        path[:, column - 1] = path[:, column] - (r, g)
-    return path[0], path[1]
 
 
 def _darkness(patch: Array, first: NDArray[np.int64], gaps: NDArray[np.int64]) -> Array:
