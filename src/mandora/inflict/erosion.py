@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.bone_edges import Margin
-from mandora.inflict.noise import fine, grain, quiet_patch, restored, tile_px
+from mandora.inflict.noise import fine, grain, quiet_patch, restored, smooth_noise, tile_px
 from mandora.inflict.region import Array, Window, step_down
 from mandora.simulate.anatomy.joint_state import Erosion
 
@@ -46,7 +46,7 @@ def carve(
     soft = max(0.16 * radius, 0.9)
     edge = step_down((distance + soft) / (2 * soft))
     bowl = step_down(1 + (distance - soft) / (0.75 * radius))
-    uneven = 1 + 0.12 * _blotches(film.shape, 0.2 * radius, rng)
+    uneven = 1 + 0.12 * smooth_noise(film.shape, max(0.2 * radius, 1.0), rng)
     share = np.clip(erosion.depth * (0.55 * edge + 0.45 * bowl) * uneven, 0.0, 1.0) * territory
 
     coarse = ndimage.gaussian_filter(film, _coarseness(margin))
@@ -54,7 +54,7 @@ def carve(
     thickness = 0.12 * radius + 1.0
     rim = np.exp(-(((distance - soft - 0.3 * thickness) / thickness) ** 2)) * (1 - edge)
     rim[distance > 3 * thickness + soft] = 0.0
-    patchy = np.clip(0.5 + 0.5 * _blotches(film.shape, 0.4 * radius, rng), 0.0, 1.5)
+    patchy = np.clip(0.5 + 0.5 * smooth_noise(film.shape, max(0.4 * radius, 1.0), rng), 0.0, 1.5)
     rim *= RIM * patchy * np.clip(shadow - 0.3 * (bone - level), 0.0, None) * territory
     changed = coarse - share * shadow + (film - coarse) * (1 - share) + rim
 
@@ -112,11 +112,6 @@ def _lobed(
         size = rng.normal(0, 0.11 / np.sqrt(k))
         edge += size * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
     return np.asarray(np.hypot(past, aside) - radius * np.maximum(edge, 0.55))
-
-
-def _blotches(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Array:
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape), max(sigma, 1.0))
-    return np.asarray(noise / max(float(noise.std()), 1e-9))
 
 
 def _flesh_under(

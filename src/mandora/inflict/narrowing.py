@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.joint_line import JointLine, surfaces
-from mandora.inflict.noise import grain, local_variance, quiet_patch, restored, texture, tile_px
+from mandora.inflict.noise import (
+    grain,
+    local_variance,
+    quiet_patch,
+    restored,
+    smooth_noise,
+    texture,
+    tile_px,
+)
 from mandora.inflict.region import Array, Window, step_down
 from mandora.simulate.anatomy.joint_state import JointState
 
@@ -207,8 +215,7 @@ def bridged(film: Array, window: Window, moved: Displacement, rng: np.random.Gen
     t = np.clip((window.v - low) / np.maximum(high - low, 1.0), 0.0, 1.0)
     bone = (1 - t) * first + t * second
 
-    rough = ndimage.gaussian_filter(rng.standard_normal(film.shape), 0.06 * line.width)
-    rough = rough / max(float(rough.std()), 1e-9)
+    rough = smooth_noise(film.shape, 0.06 * line.width, rng)
     left, right = line.extent
     margin = 0.06 * line.width
     beyond = np.maximum(left + margin - window.u, window.u - right + margin) / line.width

@@ -61,6 +61,12 @@ def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.G
     return _filtered(kernel - kernel.mean(), shape, _spread(detail, window), rng)
 
 
+def smooth_noise(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Array:
+    """Noise without detail finer than ``sigma`` px; mean about 0, standard deviation 1."""
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape), sigma)
+    return np.asarray(noise / max(float(noise.std()), 1e-9))
+
+
 def _spread(detail: Array, window: Array) -> float:
     return float(np.sqrt((window * detail**2).sum() / window.sum()))
 
