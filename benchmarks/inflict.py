@@ -26,13 +26,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, UNIT_ENDS, Damage, Limb, Site
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Damage, Limb, Site
 from mandora.images.read import read_radiograph
 from mandora.inflict.inflicted import Inflicted, inflict
 
 
 def films(folder: Path, name: str) -> Iterator[tuple[np.ndarray, Limb, np.ndarray]]:
-    """Pixels, limb and points of every limb of a set whose points are known."""
+    """Pixels, limb and landmarks of every limb of a set whose landmarks are known."""
     limbs: dict[tuple[str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
     with (folder / "joints.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -42,17 +42,17 @@ def films(folder: Path, name: str) -> Iterator[tuple[np.ndarray, Limb, np.ndarra
     for (film, _), known in sorted(limbs.items()):
         if film in paths:
             limb = Limb.FOOT if "mtp1" in known else Limb.HAND
-            points = np.full((len(POINTS[limb]), 2), np.nan)
+            landmarks = np.full((len(LANDMARKS[limb]), 2), np.nan)
             for site, place in known.items():
-                if site in POINT_INDEX[limb]:
-                    points[POINT_INDEX[limb][site]] = place
-            yield read_radiograph(paths[film]).pixels, limb, points
+                if site in LANDMARK_INDEX[limb]:
+                    landmarks[LANDMARK_INDEX[limb][site]] = place
+            yield read_radiograph(paths[film]).pixels, limb, landmarks
 
 
-def size_px(points: np.ndarray) -> float:
+def size_px(landmarks: np.ndarray) -> float:
     """Size of the limb."""
-    limb = next(limb for limb in Limb if len(POINTS[limb]) == len(points))
-    first, last = (points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    limb = next(limb for limb in Limb if len(LANDMARKS[limb]) == len(landmarks))
+    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
     return float(np.hypot(*(first - last)))
 
 
@@ -112,7 +112,7 @@ class Tally:
         self.refused: list[str] = []
         self.sites = 0
 
-    def measure(self, pixels: np.ndarray, points: np.ndarray, site: Site) -> None:
+    def measure(self, pixels: np.ndarray, landmarks: np.ndarray, site: Site) -> None:
         """Damage one site by every grade."""
         self.sites += 1
         results = []
@@ -120,7 +120,7 @@ class Tally:
             for grade in range(1, site.maximum + 1):
                 start = time.perf_counter()
                 results.append(
-                    inflict(pixels, points, site.name, **{str(site.damage): grade}, seed=grade)
+                    inflict(pixels, landmarks, site.name, **{str(site.damage): grade}, seed=grade)
                 )
                 self._note(site, "seconds", time.perf_counter() - start)
         except ValueError as error:
@@ -132,7 +132,7 @@ class Tally:
             self._note(site, "seam", seam)
             if site.damage is Damage.EROSION:
                 taken = float((pixels - result.pixels).astype(np.float64).sum())
-                part = taken / (0.1 * size_px(points)) ** 2
+                part = taken / (0.1 * size_px(landmarks)) ** 2
                 self._note(site, f"grade {result.erosion}", part)
         if site.damage is Damage.NARROWING:
             healthy, *left = space_widths(pixels, results)
@@ -159,10 +159,10 @@ def main() -> None:
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     tally = Tally()
-    for pixels, limb, points in films(Path(sys.argv[1]), *(sys.argv[2:] or ["dha"])):
+    for pixels, limb, landmarks in films(Path(sys.argv[1]), *(sys.argv[2:] or ["dha"])):
         for damage in Damage:
             for site in FAMILIES[limb, damage]:
-                tally.measure(pixels, points, site)
+                tally.measure(pixels, landmarks, site)
     tally.show()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mandora.core.anatomy import POINTS, SITES, Limb
+from mandora.core.anatomy import LANDMARKS, SITES, Limb
 from mandora.datasets.layouts import open_dataset
 from mandora.training.films import LabelledFilms
 from mandora.training.mixed import COLUMN, InflictedFilms
@@ -54,14 +54,14 @@ def main() -> None:
                 scores = {
                     f"{site.name}:{site.damage}": film.scores[row, COLUMN[site.damage]]
                     for site in SITES
-                    for row, point in enumerate(POINTS[limb])
-                    if site.limb is limb and site.point_name == point.name
+                    for row, landmark in enumerate(LANDMARKS[limb])
+                    if site.limb is limb and site.landmark_name == landmark.name
                 }
                 known = {k: f"{v:g}" for k, v in scores.items() if np.isfinite(v)}
                 rows.append([stem, f"{stem}.png", limb, "L", *(known.get(c, "") for c in columns)])
                 places += [
-                    [stem, point.name, *(f"{v:.1f}" for v in xy)]
-                    for point, xy in zip(POINTS[limb], film.points, strict=True)
+                    [stem, landmark.name, *(f"{v:.1f}" for v in xy)]
+                    for landmark, xy in zip(LANDMARKS[limb], film.landmarks, strict=True)
                     if np.isfinite(xy).all()
                 ]
     for name, table in (("manifest.csv", rows), ("joints.csv", places)):

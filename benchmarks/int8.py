@@ -26,7 +26,7 @@ from mandora.core.geometry import Affine, fit_similarity, limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.records import ModelInfo
 from mandora.damage.patches import cut_patches, window_box
-from mandora.damage.scorer import network_input, network_point
+from mandora.damage.scorer import network_input, network_landmark
 from mandora.datasets.dataset import point_scores
 from mandora.images.radiograph import Radiograph
 from mandora.locate.published import FilmRule
@@ -36,7 +36,7 @@ from mandora.model.contract import Contract, damage_file, locate_file
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
-from mandora.training.quantise import Check, PointsHold, ScoresHold, quantise
+from mandora.training.quantise import Check, LandmarksHold, ScoresHold, quantise
 
 CALIBRATION, CALIBRATION_SEED = 4, 40  # patients that set the ranges
 PATIENTS, SEED = 12, 41
@@ -49,7 +49,7 @@ PLACE_ERROR = 0.012  # of the localiser, in units of the limb
 class Film(NamedTuple):
     slot: Slot
     pixels: np.ndarray
-    points: np.ndarray
+    landmarks: np.ndarray
     grades: np.ndarray
 
 
@@ -71,7 +71,7 @@ def main() -> None:
                 contract.locate.found_threshold,
             )  # fmt: skip
             calls = list(looks(limb, learnt, contract)), list(looks(limb, held, contract))
-            check = PointsHold(calls[1], rule.read, rule.stride)
+            check = LandmarksHold(calls[1], rule.read, rule.stride)
             row(bundle, locate_file(limb), calls, check, files, Path(folder))
         calls = list(patches(learnt, contract)), list(patches(held, contract))
         truth = np.concatenate([film.grades for film in held])
@@ -86,7 +86,7 @@ def simulated(seed: int, patients: int) -> Iterator[list[Film]]:
         films = []
         for slot in SLOTS:
             film = simulate_film(patient, slot, pixels_per_mm=PIXELS_PER_MM)
-            films.append(Film(slot, film.bright, film.points, point_scores(grades, slot)))
+            films.append(Film(slot, film.bright, film.landmarks, point_scores(grades, slot)))
         yield films
 
 
@@ -97,7 +97,7 @@ def looks(limb: Limb, films: Sequence[Film], contract: Contract) -> Iterator[Arr
         if film.slot.limb is limb:
             height, width = film.pixels.shape
             sign = -1.0 if film.slot.side is Side.RIGHT else 1.0
-            matrix = fit_similarity(template * [sign, 1], film.points) * [sign, 1, 1]
+            matrix = fit_similarity(template * [sign, 1], film.landmarks) * [sign, 1, 1]
             to_film = Affine(matrix, "template", "film")
             seen = [
                 *whole_looks((0, 0, width, height), size, views((0,))),
@@ -112,15 +112,15 @@ def patches(films: Sequence[Film], contract: Contract) -> Iterator[Arrays]:
     for film in films:
         limb, mirrored = film.slot.limb, film.slot.side is Side.RIGHT
         template = np.array(contract.locate.template[limb])
-        unit = limb_size(film.points, template)
-        found = film.points + rng.normal(0, PLACE_ERROR * unit, film.points.shape)
+        unit = limb_size(film.landmarks, template)
+        found = film.landmarks + rng.normal(0, PLACE_ERROR * unit, film.landmarks.shape)
         boxes = {
             i: window_box(limb, i, xy, unit * contract.damage.half_window, contract.damage.enlarged)
             for i, xy in enumerate(found)
         }
         cut = cut_patches(film.pixels, limb, boxes, contract.damage.patch_px, mirrored=mirrored)
-        points = [network_point(limb, patch.point) for patch in cut]
-        yield {"patches": network_input(cut), "points": np.array(points, np.int64)}
+        landmarks = [network_landmark(limb, patch.landmark) for patch in cut]
+        yield {"patches": network_input(cut), "points": np.array(landmarks, np.int64)}
 
 
 def row(

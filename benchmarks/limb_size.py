@@ -2,13 +2,14 @@
 
     python benchmarks/limb_size.py [--patients N] [--films M] [--real FOLDER] [--bundle DIR]
 
-Measures: ``ends`` |MCP2-MCP5| or |MTP1-MTP5|; ``fit`` scale of the mean shape laid on all points;
-``robust`` the same, far points weighing less (Cauchy, 0.25 units); ``pairs`` the median over pairs
-of points, ``geometry.limb_size``. Numbers are of their logarithms, so that 0.05 is 5 %:
+Measures: ``ends`` |MCP2-MCP5| or |MTP1-MTP5|; ``fit`` scale of the mean shape laid on all
+landmarks; ``robust`` the same, far landmarks weighing less (Cauchy, 0.25 units); ``pairs`` the
+median over pairs of landmarks, ``geometry.limb_size``. Numbers are of their logarithms, so that
+0.05 is 5 %:
 
 * ``/ends``: geometric mean of the measure over ``ends``, and its s.d.: N simulated limbs;
-* ``bad``: 95th percentile of the change when one point lies 0.3 to 0.7 units astray;
-* ``lost``: s.d. of the change when a third of the points are not known;
+* ``bad``: 95th percentile of the change when one landmark lies 0.3 to 0.7 units astray;
+* ``lost``: s.d. of the change when a third of the landmarks are not known;
 * ``found``: s.d., and largest, of the measure on found over that on true joints: M simulated films,
   and with ``--real`` the films of FOLDER (as for ``locate_real_films.py``) whose joints are marked.
 """
@@ -23,7 +24,7 @@ import numpy as np
 from locate_real_films import _films, _found
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Limb, Side, Slot
 from mandora.core.geometry import Points, fit_similarity, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -35,16 +36,16 @@ from mandora.simulate.cohort.patients import BUILD, draw_patient, mean_shape, si
 ROUNDS, LOOSE = 20, 0.25
 
 
-def by_ends(points: Points, limb: Limb) -> float:
-    first, last = (points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+def by_ends(landmarks: Points, limb: Limb) -> float:
+    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
     return float(np.linalg.norm(first - last))
 
 
-def by_fit(points: Points, limb: Limb, rounds: int = 1) -> float:
-    known = np.isfinite(points).all(axis=1)
+def by_fit(landmarks: Points, limb: Limb, rounds: int = 1) -> float:
+    known = np.isfinite(landmarks).all(axis=1)
     best = (np.inf, np.nan)
     for sign in (1.0, -1.0):
-        shape, here = (mean_shape(limb) * [sign, 1])[known], points[known]
+        shape, here = (mean_shape(limb) * [sign, 1])[known], landmarks[known]
         weights = np.ones(len(here))
         for _ in range(rounds):
             matrix = fit_similarity(shape, here, weights)
@@ -58,8 +59,8 @@ def by_fit(points: Points, limb: Limb, rounds: int = 1) -> float:
 MEASURES: dict[str, Callable[[Points, Limb], float]] = {
     "ends": by_ends,
     "fit": by_fit,
-    "robust": lambda points, limb: by_fit(points, limb, ROUNDS),
-    "pairs": lambda points, limb: limb_size(points, mean_shape(limb)),
+    "robust": lambda landmarks, limb: by_fit(landmarks, limb, ROUNDS),
+    "pairs": lambda landmarks, limb: limb_size(landmarks, mean_shape(limb)),
 }
 
 
@@ -83,10 +84,10 @@ def main() -> None:
 
 
 def drawn(limb: Limb, index: int) -> Points:
-    """(N, 2) points of a simulated limb, mm."""
+    """(N, 2) landmarks of a simulated limb, mm."""
     rng = np.random.default_rng([index, 7])
     traits = Traits.draw(rng)
-    return BUILD[limb](traits, {}, rng, rng).points
+    return BUILD[limb](traits, {}, rng, rng).landmarks
 
 
 def on_shapes(name: str, limb: Limb, shapes: Sequence[Points]) -> str:
@@ -120,7 +121,7 @@ def simulated(pipeline: Pipeline, limb: Limb, count: int) -> Pairs:
         patient = draw_patient(990, index, severity=1.0)
         film = simulate_film(patient, slot, wide=True, pixels_per_mm=2.0)
         radiograph = Radiograph(film.bright, slot.code, "0" * 64)
-        pairs.append((film.points, pipeline.locate(radiograph, limb, slot.side).points))
+        pairs.append((film.landmarks, pipeline.locate(radiograph, limb, slot.side).landmarks))
     return pairs
 
 
@@ -130,12 +131,12 @@ def marked(pipeline: Pipeline, folder: Path, kind: str, limb: Limb) -> Pairs:
         if film.set_name != kind or film.limb is not limb:
             continue
         found = _found(pipeline, read_radiograph(film.file), film)
-        for (places, _), points in zip(film.limbs, found, strict=True):
-            true = np.full((len(POINTS[limb]), 2), np.nan)
+        for (places, _), landmarks in zip(film.limbs, found, strict=True):
+            true = np.full((len(LANDMARKS[limb]), 2), np.nan)
             for site, xy in places.items():
-                if site in POINT_INDEX[limb]:
-                    true[POINT_INDEX[limb][site]] = xy
-            pairs.append((true, points))
+                if site in LANDMARK_INDEX[limb]:
+                    true[LANDMARK_INDEX[limb][site]] = xy
+            pairs.append((true, landmarks))
     return pairs
 
 

@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, point
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, landmark
 from mandora.core.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -146,20 +146,22 @@ def _boxes(path: Path) -> dict[str, Places]:
 
 
 def _found(pipeline: Pipeline, radiograph: Radiograph, film: Film) -> list[np.ndarray]:
-    """For each known limb of a film, the points that it is compared with."""
+    """For each known limb of a film, the landmarks that it is compared with."""
     if len(film.limbs) <= 1:
-        return [pipeline.locate(radiograph, film.limb).points]
-    limbs = [limb.points for limb in pipeline.locate_all(radiograph, film.limb)]
-    nowhere = np.full((len(POINTS[film.limb]), 2), np.nan)
+        return [pipeline.locate(radiograph, film.limb).landmarks]
+    limbs = [limb.landmarks for limb in pipeline.locate_all(radiograph, film.limb)]
+    nowhere = np.full((len(LANDMARKS[film.limb]), 2), np.nan)
     return [
-        min(limbs, key=lambda points: _apart(places, points, film.limb), default=nowhere)
+        min(limbs, key=lambda landmarks: _apart(places, landmarks, film.limb), default=nowhere)
         for places, _ in film.limbs
     ]
 
 
-def _apart(places: Places, points: np.ndarray, limb: Limb) -> float:
+def _apart(places: Places, landmarks: np.ndarray, limb: Limb) -> float:
     steps = [
-        points[POINT_INDEX[limb][s]] - xy for s, xy in places.items() if s in POINT_INDEX[limb]
+        landmarks[LANDMARK_INDEX[limb][s]] - xy
+        for s, xy in places.items()
+        if s in LANDMARK_INDEX[limb]
     ]
     return float(np.nanmedian(np.linalg.norm(steps, axis=1)))
 
@@ -168,17 +170,17 @@ def _compare(
     film: Film, shape_hw: tuple[int, int], places: Places, sources: dict[str, str],
     found: np.ndarray, into: dict[Key, Errors],
 ) -> None:  # fmt: skip
-    known = np.full((len(POINTS[film.limb]), 2), np.nan)
+    known = np.full((len(LANDMARKS[film.limb]), 2), np.nan)
     for site, place in places.items():
-        if site in POINT_INDEX[film.limb]:
-            known[POINT_INDEX[film.limb][site]] = place
+        if site in LANDMARK_INDEX[film.limb]:
+            known[LANDMARK_INDEX[film.limb][site]] = place
     size = limb_size(known, mean_shape(film.limb))
     for site, place in places.items():
-        if site not in POINT_INDEX[film.limb]:
+        if site not in LANDMARK_INDEX[film.limb]:
             continue
-        x, y = found[POINT_INDEX[film.limb][site]] - place
+        x, y = found[LANDMARK_INDEX[film.limb][site]] - place
         share = float(np.hypot(x / shape_hw[1], y / shape_hw[0]))
-        errors = into[film.set_name, sources[site], point(film.limb, site).group]
+        errors = into[film.set_name, sources[site], landmark(film.limb, site).group]
         errors.share.append(share if np.isfinite(share) else np.inf)
         errors.unit.append(float(np.hypot(x, y)) / size if np.isfinite(share) else np.inf)
 
@@ -230,7 +232,7 @@ def _draw(film: Film, path: Path) -> None:
         for x, y in (np.array(xy) * enlarge for xy in places.values()):
             draw.ellipse([x - r, y - r, x + r, y + r], outline=(0, 255, 0), width=max(1, r // 2))
     for found in film.found:
-        for known, (x, y) in zip(POINTS[film.limb], found * enlarge, strict=True):
+        for known, (x, y) in zip(LANDMARKS[film.limb], found * enlarge, strict=True):
             if np.isfinite(x):
                 draw.line([x - r, y - r, x + r, y + r], fill=(255, 0, 0), width=max(1, r // 2))
                 draw.line([x - r, y + r, x + r, y - r], fill=(255, 0, 0), width=max(1, r // 2))

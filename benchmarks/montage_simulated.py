@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb, Side, Slot
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb, Side, Slot
 from mandora.core.geometry import Box
 from mandora.images.channels import sample_box
 from mandora.images.read import read_radiograph
@@ -91,7 +91,7 @@ def grades_of(limb: Limb, name: str, kind: Damage, seed: int) -> list[Image.Imag
         placement = Placement(1300, 1700, PIXELS_PER_MM, 0.0, middle, Side.LEFT)
         imaging = Imaging(noise=0.004, blur_mm=0.12, marker=False)
         film = render(skeleton, placement, imaging, np.random.default_rng([seed, 4]))
-        centre = film.points[POINT_INDEX[limb][site.point_name]]
+        centre = film.landmarks[LANDMARK_INDEX[limb][site.landmark_name]]
         half = 0.17 * skeleton.unit * PIXELS_PER_MM
         cut = sample_box(film.pixels, Box.around(centre, half), PATCH, 0.0)
         low, high = np.percentile(cut, [1, 99.5])

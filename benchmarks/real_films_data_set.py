@@ -19,7 +19,7 @@ import csv
 from hashlib import sha256
 from pathlib import Path
 
-from mandora.core.anatomy import POINT_INDEX, SITES, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, SITES, Limb
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
     places = [
         [row["film"], row["site"], row["x"], row["y"]]
         for row in joints
-        if row["film"] in taken and row["site"] in POINT_INDEX[taken[row["film"]]]
+        if row["film"] in taken and row["site"] in LANDMARK_INDEX[taken[row["film"]]]
     ]
     _write(args.out / "joints.csv", [["film", "site", "x", "y"], *places])
     print(f"{len(films)} films, {len(places)} joints: {args.out / 'manifest.csv'}")

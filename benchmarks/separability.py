@@ -2,7 +2,7 @@
 
     python benchmarks/separability.py [PATIENTS] [WORKERS]
 
-Cuts a patch at every true point of simulated films, turned along the joint's axis, and measures
+Cuts a patch at every true landmark of simulated films, turned along the joint's axis, and measures
 in it what a reader would: the width of the joint space, from the profile along the axis, and the
 area that is darker than in joints without erosion. Prints their means by latent damage, and how
 well a support vector regression on the patch, one per kind of joint, predicts the latent loss and
@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from mandora.core.anatomy import POINT_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
 from mandora.core.parallel.workers import in_order
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
@@ -43,7 +43,7 @@ WANTED_R = 0.9
 
 Array = NDArray[np.float64]
 
-_POINT_OF = {(s.limb, s.name): s.point_name for s in SITES}
+_POINT_OF = {(s.limb, s.name): s.landmark_name for s in SITES}
 
 
 @dataclass(frozen=True)
@@ -159,17 +159,17 @@ def any_state(rng: np.random.Generator, limb: Limb, site: str) -> JointState:
 
 
 def cut(film: SimulatedFilm, slot: Slot, name: str) -> Array:
-    """A patch around a point, turned along the axis of its ray, right limbs mirrored."""
-    pixels, points = film.pixels, film.points
+    """A patch around a landmark, turned along the axis of its ray, right limbs mirrored."""
+    pixels, landmarks = film.pixels, film.landmarks
     if slot.side is Side.RIGHT:
-        pixels, points = pixels[:, ::-1], points * [-1, 1] + [film.pixels.shape[1] - 1, 0]
-    where = POINT_INDEX[slot.limb]
-    up = axis_of(name, slot.limb, points)
+        pixels, landmarks = pixels[:, ::-1], landmarks * [-1, 1] + [film.pixels.shape[1] - 1, 0]
+    where = LANDMARK_INDEX[slot.limb]
+    up = axis_of(name, slot.limb, landmarks)
     grid = (np.arange(SIDE) - (SIDE - 1) / 2) * STEP_MM / film.spacing_mm
     across, along = np.meshgrid(grid, -grid)
     right = np.array([-up[1], up[0]])
     x, y = (
-        points[where[name]][:, None, None]
+        landmarks[where[name]][:, None, None]
         + up[:, None, None] * along
         + right[:, None, None] * across
     )
@@ -178,9 +178,9 @@ def cut(film: SimulatedFilm, slot: Slot, name: str) -> Array:
     return np.asarray((patch - patch.mean()) / max(patch.std(), 1e-6))
 
 
-def axis_of(name: str, limb: Limb, points: Array) -> Array:
+def axis_of(name: str, limb: Limb, landmarks: Array) -> Array:
     """(2,) unit vector along the ray of a joint, towards its tip, px of a left limb's film."""
-    where = POINT_INDEX[limb]
+    where = LANDMARK_INDEX[limb]
     number = name[-1] if name[-1].isdigit() else ""
     if limb is Limb.FOOT:
         ends = ("mtp1", "ip")
@@ -190,7 +190,7 @@ def axis_of(name: str, limb: Limb, points: Array) -> Array:
         ends = ("mcp" + number, "pip" + number)
     else:
         ends = ("radcar", "mcp3")
-    base, tip = (points[where[end]] for end in ends)
+    base, tip = (landmarks[where[end]] for end in ends)
     return np.asarray((tip - base) / np.linalg.norm(tip - base))
 
 

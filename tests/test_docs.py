@@ -172,7 +172,7 @@ def test_table_of_sites_agrees_with_the_vocabulary(limb: Limb) -> None:
     expected: dict[str, list[str]] = {}
     for column, damage in ((2, Damage.NARROWING), (3, Damage.EROSION)):
         for site in FAMILIES[limb, damage]:
-            row = expected.setdefault(site.name, ["", "", site.point_name])
+            row = expected.setdefault(site.name, ["", "", site.landmark_name])
             row[column - 2] = f"0–{site.maximum}"
     assert {name: row[2:] for name, row in shown.items()} == expected
 

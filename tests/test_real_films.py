@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, JointGroup, Limb, Side, Slot, point
+from mandora.core.anatomy import LANDMARK_INDEX, JointGroup, Limb, Side, Slot, point
 from mandora.core.records import Status
 from mandora.images.read import read_radiograph
 from mandora.model.bundle import default_bundle, open_bundle
@@ -53,8 +53,8 @@ def distances(
         film = read_radiograph(path)
         found = pipeline.locate(film, limb).points
         for site, place in joints.items():
-            if site in POINT_INDEX[limb] and point(limb, site).group is group:
-                step = (found[POINT_INDEX[limb][site]] - place) / [film.width, film.height]
+            if site in LANDMARK_INDEX[limb] and point(limb, site).group is group:
+                step = (found[LANDMARK_INDEX[limb][site]] - place) / [film.width, film.height]
                 errors.append(float(np.hypot(*step)))
     return np.nan_to_num(np.array(errors), nan=np.inf)
 
@@ -94,4 +94,4 @@ def test_a_real_hand_is_scored_with_evidence_for_every_score(
     study = pipeline.score("study", {Slot(Side.LEFT, Limb.HAND): path})
     scored = [s for s in study.result.scores if s.status is Status.SCORED]
     assert len(scored) == 31
-    assert set(study.evidence[path.name]) == set(POINT_INDEX[Limb.HAND])
+    assert set(study.evidence[path.name]) == set(LANDMARK_INDEX[Limb.HAND])

@@ -138,7 +138,7 @@ def test_a_film_that_is_upside_down_by_its_exif_is_turned(
     upside_down.save(tmp_path / "B-LF.jpg", quality=95)
     exif[0x0112] = 3
     upside_down.save(tmp_path / "C-LF.jpg", quality=95, exif=exif)
-    out = tmp_path / "points.csv"
+    out = tmp_path / "landmarks.csv"
     done = mandora("locate", tmp_path, "--out", out, "--bundle", tiny_bundle)
     assert done.exit_code == 0, done.stderr
     places = {

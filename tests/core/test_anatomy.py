@@ -4,8 +4,8 @@ import pytest
 
 from mandora.core.anatomy import (
     FAMILIES,
-    N_POINTS,
-    POINTS,
+    LANDMARKS,
+    N_LANDMARKS,
     RA2_COLUMNS,
     SITES,
     SLOTS,
@@ -16,8 +16,8 @@ from mandora.core.anatomy import (
     Side,
     Slot,
     Target,
+    landmark,
     maximum_total,
-    point,
     target,
     target_from_ra2,
     targets_of,
@@ -36,8 +36,11 @@ RAM_NARROWING_STEMS = [*FINGER_STEMS, "CMC-M", "CMC-R", "CMC-S", "SC", "SR", "ST
 def test_a_patient_has_86_scores_at_43_sites_and_27_points() -> None:
     assert len(TARGETS) == len({t.key for t in TARGETS}) == 86
     assert len(SITES) == 43
-    assert N_POINTS == 27
-    assert {limb: len(points) for limb, points in POINTS.items()} == {Limb.HAND: 21, Limb.FOOT: 6}
+    assert N_LANDMARKS == 27
+    assert {limb: len(points) for limb, points in LANDMARKS.items()} == {
+        Limb.HAND: 21,
+        Limb.FOOT: 6,
+    }
 
 
 def test_totals_are_280_erosion_168_narrowing_448_overall() -> None:
@@ -159,21 +162,21 @@ def test_slots_are_read_in_any_case_and_others_refused() -> None:
         Slot.parse("LX")
 
 
-# ── points ───────────────────────────────────────────────────────────────────────────────
+# ── landmarks ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_site_is_read_at_a_point_of_its_limb() -> None:
     for site in SITES:
-        assert site.point.limb is site.limb
+        assert site.landmark.limb is site.limb
         wanted = "radcar" if site.name == "nav" else site.name
-        assert site.point.name == wanted
-    scored = {(s.limb, s.point_name) for s in SITES}
-    assert scored == {(p.limb, p.name) for points in POINTS.values() for p in points}
+        assert site.landmark.name == wanted
+    scored = {(s.limb, s.landmark_name) for s in SITES}
+    assert scored == {(p.limb, p.name) for points in LANDMARKS.values() for p in points}
 
 
 def test_one_point_carries_at_most_one_site_of_each_kind() -> None:
     for family in FAMILIES.values():
-        places = [s.point_name for s in family]
+        places = [s.landmark_name for s in family]
         assert len(places) == len(set(places))
 
 
@@ -184,8 +187,10 @@ def test_groups_are_those_of_the_papers_figures() -> None:
 
 
 def test_an_unknown_point_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"a foot has no point 'mcp2'; known points: ip, mtp1"):
-        point(Limb.FOOT, "mcp2")
+    with pytest.raises(
+        ValueError, match=r"a foot has no landmark 'mcp2'; known landmarks: ip, mtp1"
+    ):
+        landmark(Limb.FOOT, "mcp2")
 
 
 # ── left and right ───────────────────────────────────────────────────────────────────────

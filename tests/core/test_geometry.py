@@ -36,7 +36,7 @@ def boxes(draw: st.DrawFn) -> Box:
     return Box(x, y, x + draw(st.floats(0.5, 3000)), y + draw(st.floats(0.5, 3000)))
 
 
-# ── points and boxes ─────────────────────────────────────────────────────────────────────
+# ── landmarks and boxes ─────────────────────────────────────────────────────────────────────
 
 
 def test_one_point_becomes_a_row() -> None:
@@ -66,16 +66,16 @@ def test_a_box_around_a_point_is_centred_on_it(x: float, y: float, half: float) 
 
 
 @given(affines(), point_sets)
-def test_the_way_there_and_back_ends_where_it_began(there: Affine, points: np.ndarray) -> None:
-    np.testing.assert_allclose(there.inverse(there(points)), points, atol=1e-6)
+def test_the_way_there_and_back_ends_where_it_began(there: Affine, landmarks: np.ndarray) -> None:
+    np.testing.assert_allclose(there.inverse(there(landmarks)), landmarks, atol=1e-6)
     assert there.inverse.scale == pytest.approx(1 / there.scale)
 
 
 @given(affines("film", "network"), affines("network", "patch"), point_sets)
-def test_a_chain_does_what_its_links_do(first: Affine, then: Affine, points: np.ndarray) -> None:
+def test_a_chain_does_what_its_links_do(first: Affine, then: Affine, landmarks: np.ndarray) -> None:
     chain = then @ first
     assert (chain.source, chain.target) == ("film", "patch")
-    np.testing.assert_allclose(chain(points), then(first(points)), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(chain(landmarks), then(first(landmarks)), rtol=1e-9, atol=1e-6)
     assert chain.scale == pytest.approx(first.scale * then.scale)
 
 
@@ -118,10 +118,10 @@ def test_a_box_is_stretched_over_the_grid_edge_to_edge(box: Box, width: int, hei
 
 
 @given(st.integers(1, 4000), point_sets)
-def test_flipping_twice_changes_nothing(width: int, points: np.ndarray) -> None:
+def test_flipping_twice_changes_nothing(width: int, landmarks: np.ndarray) -> None:
     flip = mirror_x(width, "film")
-    np.testing.assert_allclose((flip @ flip)(points), points, atol=1e-9)
-    np.testing.assert_allclose(flip(points)[:, 1], points[:, 1])
+    np.testing.assert_allclose((flip @ flip)(landmarks), landmarks, atol=1e-9)
+    np.testing.assert_allclose(flip(landmarks)[:, 1], landmarks[:, 1])
 
 
 def test_flipping_a_point_agrees_with_flipping_the_image() -> None:
@@ -177,7 +177,7 @@ def test_points_without_weight_do_not_matter() -> None:
 def test_one_spot_has_no_size_and_is_refused(
     shape: list[list[float]], weights: list[float] | None
 ) -> None:
-    with pytest.raises(ValueError, match="two distinct points"):
+    with pytest.raises(ValueError, match="two distinct landmarks"):
         fit_similarity(shape, shape, weights)
 
 
@@ -191,22 +191,22 @@ def test_the_size_of_a_limb_is_the_same_wherever_it_lies(
     size: float, angle: float, mirror: int
 ) -> None:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = FOOT * [mirror, 1] @ turn.T * size + [300, 900]
-    assert limb_size(points, FOOT) == pytest.approx(size)
+    landmarks = FOOT * [mirror, 1] @ turn.T * size + [300, 900]
+    assert limb_size(landmarks, FOOT) == pytest.approx(size)
 
 
 @pytest.mark.parametrize("known", [(0, 5), (1, 2, 3), (0, 1, 3, 4, 5)])
 def test_points_that_are_not_known_do_not_change_the_size(known: tuple[int, ...]) -> None:
-    points = np.full((6, 2), np.nan)
-    points[list(known)] = FOOT[list(known)] * 50 + [80, 80]
-    assert limb_size(points, FOOT) == pytest.approx(50)
+    landmarks = np.full((6, 2), np.nan)
+    landmarks[list(known)] = FOOT[list(known)] * 50 + [80, 80]
+    assert limb_size(landmarks, FOOT) == pytest.approx(50)
 
 
 @pytest.mark.parametrize("wrong", range(6))
 def test_one_wrong_point_hardly_changes_the_size(wrong: int) -> None:
-    points = FOOT * 50 + [80, 80]
-    points[wrong] += [400, -300]
-    assert limb_size(points, FOOT) == pytest.approx(50, rel=1e-6)
+    landmarks = FOOT * 50 + [80, 80]
+    landmarks[wrong] += [400, -300]
+    assert limb_size(landmarks, FOOT) == pytest.approx(50, rel=1e-6)
 
 
 def test_the_size_is_the_middle_one_of_all_pairs() -> None:
@@ -217,9 +217,9 @@ def test_the_size_is_the_middle_one_of_all_pairs() -> None:
 
 @pytest.mark.parametrize("known", [0, 1])
 def test_a_limb_of_which_too_little_is_known_has_no_size(known: int) -> None:
-    points = np.full((6, 2), np.nan)
-    points[:known] = FOOT[:known]
-    with pytest.raises(ValueError, match=rf"^{known} of 6 points are known, at least 2 at diff"):
-        limb_size(points, FOOT)
-    with pytest.raises(ValueError, match="6 of 6 points are known, at least 2 at different"):
+    landmarks = np.full((6, 2), np.nan)
+    landmarks[:known] = FOOT[:known]
+    with pytest.raises(ValueError, match=rf"^{known} of 6 landmarks are known, at least 2 at diff"):
+        limb_size(landmarks, FOOT)
+    with pytest.raises(ValueError, match="6 of 6 landmarks are known, at least 2 at different"):
         limb_size(np.full((6, 2), 7.0), FOOT)

@@ -47,7 +47,7 @@ def with_a_line(text: str) -> str:
     return f"{text}\nLATER = 1\n" if "import" in text else f"{text} "
 
 
-CUT, FOUND, TRAINED = damage._one, fold_jobs.find_points, fold_jobs.train_damage
+CUT, FOUND, TRAINED = damage._one, fold_jobs.find_landmarks, fold_jobs.train_damage
 
 
 @pytest.mark.parametrize(

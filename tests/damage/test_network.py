@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.core.anatomy import FAMILIES, N_POINTS, POINT_INDEX, SITES, Damage, Limb, Site, target
+from mandora.core.anatomy import (
+    FAMILIES,
+    LANDMARK_INDEX,
+    N_LANDMARKS,
+    SITES,
+    Damage,
+    Limb,
+    Site,
+    target,
+)
 from mandora.core.settings import DamageSettings, TrainDamageSettings, preset
-from mandora.damage.scorer import network_point
+from mandora.damage.scorer import network_landmark
 
 pytest.importorskip("torch")
 import torch
@@ -12,13 +21,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mandora.damage.network import (
-    FIRST_FOOT_POINT,
+    FIRST_FOOT_LANDMARK,
     GRADES,
     DamageNet,
     DamageOutput,
     PublishedDamageNet,
     build_damage_net,
-    point_maxima,
+    landmark_maxima,
 )
 
 SMALL = DamageSettings(patch_px=32, widths=(4, 6, 8), condition_width=5)
@@ -34,12 +43,12 @@ def patches(count: int) -> torch.Tensor:
 
 
 def row_of(site: Site) -> int:
-    return network_point(site.limb, POINT_INDEX[site.limb][site.point_name])
+    return network_landmark(site.limb, LANDMARK_INDEX[site.limb][site.landmark_name])
 
 
 def test_every_point_has_the_maxima_of_its_sites() -> None:
-    maxima = point_maxima()
-    assert maxima.shape == (N_POINTS, 2)
+    maxima = landmark_maxima()
+    assert maxima.shape == (N_LANDMARKS, 2)
     for site in SITES:
         row = row_of(site)
         assert maxima[row, 0 if site.damage is Damage.NARROWING else 1] == site.maximum
@@ -55,11 +64,11 @@ def test_masks_have_the_size_of_the_patches() -> None:
 
 
 def test_scores_stay_between_zero_and_the_sites_maximum() -> None:
-    points = torch.arange(N_POINTS)
+    points = torch.arange(N_LANDMARKS)
     with torch.no_grad():
-        _, scores = network()(1000 * patches(N_POINTS), points)
+        _, scores = network()(1000 * patches(N_LANDMARKS), points)
     assert (scores >= 0).all()
-    assert (scores <= point_maxima()).all()
+    assert (scores <= landmark_maxima()).all()
     # no narrowing is scored at the thumb's IP
     assert scores[row_of(target("LH-ip:erosion").site), 0] == 0
 
@@ -128,15 +137,15 @@ def variant(**update: object) -> DamageNet:
 
 @pytest.mark.parametrize("update", VARIANTS)
 def test_every_variant_gives_masks_and_scores_on_the_scale(update: dict[str, object]) -> None:
-    net, points = variant(**update), torch.arange(N_POINTS)
-    seen = 100 * torch.randn(N_POINTS, int(str(update["channels"])), 32, 32)
+    net, points = variant(**update), torch.arange(N_LANDMARKS)
+    seen = 100 * torch.randn(N_LANDMARKS, int(str(update["channels"])), 32, 32)
     with torch.no_grad():
         masks, scores = net(seen, points)
         output = net(seen, points, with_logits=True)
-    assert masks.shape == (N_POINTS, 1, 32, 32)
-    assert scores.shape == (N_POINTS, 2)
+    assert masks.shape == (N_LANDMARKS, 1, 32, 32)
+    assert scores.shape == (N_LANDMARKS, 2)
     assert (scores >= 0).all()
-    assert (scores <= point_maxima() + 1e-5).all()
+    assert (scores <= landmark_maxima() + 1e-5).all()
     assert isinstance(output, DamageOutput)
     torch.testing.assert_close(output[:2], (masks, scores))
     if update["mask"] == "none":
@@ -144,13 +153,13 @@ def test_every_variant_gives_masks_and_scores_on_the_scale(update: dict[str, obj
 
 
 def test_the_chances_of_an_ordinal_head_fall_with_the_grade_and_add_up_to_the_score() -> None:
-    net, points = variant(head="ordinal"), torch.arange(N_POINTS)
+    net, points = variant(head="ordinal"), torch.arange(N_LANDMARKS)
     with torch.no_grad():
-        _, scores, logits = net(10 * patches(N_POINTS), points, with_logits=True)
-    assert logits.shape == (N_POINTS, 2, GRADES)
+        _, scores, logits = net(10 * patches(N_LANDMARKS), points, with_logits=True)
+    assert logits.shape == (N_LANDMARKS, 2, GRADES)
     assert (logits.diff(dim=2) < 0).all(), "no higher grade is likelier"
     chances = torch.sigmoid(logits)
-    for i, (narrowing, erosion) in enumerate(point_maxima().int().tolist()):
+    for i, (narrowing, erosion) in enumerate(landmark_maxima().int().tolist()):
         assert scores[i, 0].item() == pytest.approx(
             chances[i, 0, :narrowing].sum().item(), abs=1e-5
         )
@@ -159,7 +168,7 @@ def test_the_chances_of_an_ordinal_head_fall_with_the_grade_and_add_up_to_the_sc
 
 def test_an_ordinal_head_can_say_any_score() -> None:
     net = variant(head="ordinal")
-    points = torch.tensor([1, FIRST_FOOT_POINT])  # maxima 4 and 5, 4 and 10
+    points = torch.tensor([1, FIRST_FOOT_LANDMARK])  # maxima 4 and 5, 4 and 10
     for bias, wanted in ((-30.0, [[0, 0], [0, 0]]), (300.0, [[4, 5], [4, 10]])):
         with torch.no_grad():
             net.scores[-1].bias.zero_()
@@ -171,7 +180,7 @@ def test_an_ordinal_head_can_say_any_score() -> None:
 @pytest.mark.parametrize("head", ["regression", "ordinal"])
 def test_heads_of_families_are_separate(head: str) -> None:
     net = variant(head=head, heads="family")
-    points = torch.tensor([1, 6, FIRST_FOOT_POINT, N_POINTS - 1])
+    points = torch.tensor([1, 6, FIRST_FOOT_LANDMARK, N_LANDMARKS - 1])
     with torch.no_grad():
         _, before = net(patches(4), points)
     for i, (limb, kind) in enumerate(FAMILIES):
@@ -188,7 +197,7 @@ def test_heads_of_families_are_separate(head: str) -> None:
 
 def test_a_foot_teaches_nothing_to_the_hands_heads() -> None:
     net = variant(heads="family")
-    _, scores = net(patches(2), torch.tensor([FIRST_FOOT_POINT, FIRST_FOOT_POINT + 3]))
+    _, scores = net(patches(2), torch.tensor([FIRST_FOOT_LANDMARK, FIRST_FOOT_LANDMARK + 3]))
     scores[:, 1].sum().backward()
     taught = [float(layers[-1].weight.grad.abs().sum()) > 0 for layers in net.scores]
     assert taught == [family == (Limb.FOOT, Damage.EROSION) for family in FAMILIES]

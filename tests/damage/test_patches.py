@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb
 from mandora.core.geometry import Box, limb_size, mirror_x
 from mandora.core.settings import DamageSettings, TrainDamageSettings, preset
 from mandora.damage.patches import cut_patches, film_half_window, half_window_px, window_box
 from mandora.images.channels import FilmStatistics, patch_channels
 
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
-MTP1, IP = POINT_INDEX[Limb.FOOT]["mtp1"], POINT_INDEX[Limb.FOOT]["ip"]
+MTP1, IP = LANDMARK_INDEX[Limb.FOOT]["mtp1"], LANDMARK_INDEX[Limb.FOOT]["ip"]
 
 
 def film(height: int = 240, width: int = 180) -> np.ndarray:
@@ -30,17 +30,19 @@ def test_a_window_follows_the_limb_and_the_great_toe_has_a_larger_one() -> None:
     assert large.width == pytest.approx(2 * small.width)
     assert window_box(Limb.FOOT, MTP1, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.5)
     assert window_box(Limb.FOOT, IP, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.4)
-    hand = {window_box(Limb.HAND, i, (0, 0), 40 * 0.2).width for i in range(len(POINTS[Limb.HAND]))}
+    hand = {
+        window_box(Limb.HAND, i, (0, 0), 40 * 0.2).width for i in range(len(LANDMARKS[Limb.HAND]))
+    }
     assert len(hand) == 1
 
 
 def test_a_window_is_enlarged_at_points_of_the_hand_that_are_named() -> None:
     enlarged = {"radius": 1.6, "ip": 2.0}
     widths = {
-        limb: [window_box(limb, i, (5, 7), 8, enlarged).width for i in range(len(POINTS[limb]))]
+        limb: [window_box(limb, i, (5, 7), 8, enlarged).width for i in range(len(LANDMARKS[limb]))]
         for limb in Limb
     }
-    for i, place in enumerate(POINTS[Limb.HAND]):
+    for i, place in enumerate(LANDMARKS[Limb.HAND]):
         assert widths[Limb.HAND][i] == pytest.approx(16 * enlarged.get(place.name, 1.0))
     assert widths[Limb.FOOT][IP] == pytest.approx(16 * 1.4), "the toe's joint is another"
     assert window_box(Limb.HAND, 13, (5, 7), 8, enlarged).centre == (5, 7)
@@ -53,12 +55,12 @@ def test_a_window_is_enlarged_at_points_of_the_hand_that_are_named() -> None:
 def test_the_default_windows_hold_the_bones_that_are_scored_in_them(
     site: str, toward: tuple[float, float], share: float
 ) -> None:
-    """Where erosions of radius and ulna begin, and the navicular's middle, from their points."""
+    """Where erosions of radius and ulna begin, and the navicular's middle, from their landmarks."""
     settings = DamageSettings()
-    point = POINT_INDEX[Limb.HAND][site]
-    box = window_box(Limb.HAND, point, (0, 0), settings.half_window, settings.enlarged)
+    landmark = LANDMARK_INDEX[Limb.HAND][site]
+    box = window_box(Limb.HAND, landmark, (0, 0), settings.half_window, settings.enlarged)
     assert max(map(abs, toward)) < share * box.width / 2
-    published = window_box(Limb.HAND, point, (0, 0), settings.half_window)
+    published = window_box(Limb.HAND, landmark, (0, 0), settings.half_window)
     assert max(map(abs, toward)) > 0.7 * published.width / 2, "why it is enlarged"
 
 
@@ -66,11 +68,11 @@ def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
     one = film()
     sheet = np.full((600, 700), 0.1, np.float32)
     sheet[100:340, 200:380] = one
-    points = FOOT * 60 + [90, 120]
+    landmarks = FOOT * 60 + [90, 120]
     seen = []
     for pixels, shift in ((one, [0, 0]), (sheet, [200, 100])):
-        unit = limb_size(points + shift, FOOT)
-        boxes = {i: window_box(Limb.FOOT, i, points[i] + shift, unit * 0.2) for i in range(6)}
+        unit = limb_size(landmarks + shift, FOOT)
+        boxes = {i: window_box(Limb.FOOT, i, landmarks[i] + shift, unit * 0.2) for i in range(6)}
         seen.append(cut_patches(pixels, Limb.FOOT, boxes, 32, mirrored=False))
     for alone, among in zip(*seen, strict=True):
         np.testing.assert_allclose(alone.pixels, among.pixels, atol=1e-4)
@@ -79,9 +81,9 @@ def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
 def test_a_joint_looks_the_same_on_a_finer_film() -> None:
     coarse = film()
     fine = np.kron(coarse, np.ones((2, 2), np.float32))
-    points = FOOT * 60 + [90, 120]
+    landmarks = FOOT * 60 + [90, 120]
     seen = []
-    for pixels, places in ((coarse, points), (fine, points * 2 + 0.5)):
+    for pixels, places in ((coarse, landmarks), (fine, landmarks * 2 + 0.5)):
         unit = limb_size(places, FOOT)
         box = window_box(Limb.FOOT, MTP1, places[MTP1], unit * 0.3)
         seen.append(cut_patches(pixels, Limb.FOOT, {MTP1: box}, 32, mirrored=False)[0].pixels)
@@ -109,7 +111,7 @@ def test_a_right_joint_looks_like_the_left_one_on_the_mirrored_film() -> None:
 def test_patches_know_where_they_came_from_and_are_standardised() -> None:
     boxes = {5: Box.around((60, 60), 15), 2: Box.around((100, 150), 15)}
     patches = cut_patches(film(), Limb.HAND, boxes, 24, mirrored=False)
-    assert [(p.limb, p.point, p.box) for p in patches] == [
+    assert [(p.limb, p.landmark, p.box) for p in patches] == [
         (Limb.HAND, i, box) for i, box in boxes.items()
     ]
     for patch in patches:

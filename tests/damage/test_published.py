@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, Damage, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, Limb
 from mandora.core.geometry import Box
 from mandora.damage.patches import Patch
 from mandora.damage.published import BATCH, PublishedScorer
@@ -58,14 +58,14 @@ def scorer(files: dict[tuple[Limb, Damage], Path]) -> PublishedScorer:
     return PublishedScorer(files, RULE, threads=1)
 
 
-def patch(limb: Limb, point: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
-    rng = np.random.default_rng([seed, point])
+def patch(limb: Limb, landmark: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
+    rng = np.random.default_rng([seed, landmark])
     pixels = rng.normal(0, 1, (7, SIZE, SIZE)).astype(np.float32)
-    return Patch(limb, point, Box(0, 0, 9, 9), pixels, mirrored, pixels)
+    return Patch(limb, landmark, Box(0, 0, 9, 9), pixels, mirrored, pixels)
 
 
 def every_point() -> list[Patch]:
-    return [patch(limb, i) for limb in Limb for i in range(len(POINTS[limb]))]
+    return [patch(limb, i) for limb in Limb for i in range(len(LANDMARKS[limb]))]
 
 
 def test_every_joint_is_scored_by_the_networks_of_its_families(scorer: PublishedScorer) -> None:
@@ -73,14 +73,14 @@ def test_every_joint_is_scored_by_the_networks_of_its_families(scorer: Published
     scores = scorer.score(given)
     for one, score in zip(given, scores, strict=True):
         for kind in Damage:
-            site = site_at(one.limb, kind, one.point)
+            site = site_at(one.limb, kind, one.landmark)
             wanted = None if site is None else min(10 * HEAT[one.limb, kind], site.maximum)
             assert score.of(kind) == (None if wanted is None else pytest.approx(wanted, abs=1e-5))
     assert sum(score.of(kind) is not None for score in scores for kind in Damage) == 43
 
 
 def test_the_mask_is_that_of_narrowing_where_both_are_scored(scorer: PublishedScorer) -> None:
-    both, erosion = (patch(Limb.HAND, POINT_INDEX[Limb.HAND][name]) for name in ("mcp2", "ulna"))
+    both, erosion = (patch(Limb.HAND, LANDMARK_INDEX[Limb.HAND][name]) for name in ("mcp2", "ulna"))
     for one, kind in zip((both, erosion), (Damage.NARROWING, Damage.EROSION), strict=True):
         (score,) = scorer.score([one])
         np.testing.assert_allclose(score.mask, (one.pixels[0] > 0) * HEAT[Limb.HAND, kind])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, Limb, Side, Slot
 from mandora.core.geometry import Box
 from mandora.core.records import Reason
 from mandora.core.settings import DamageSettings
@@ -15,7 +15,7 @@ from mandora.damage.scorable import edge_width, why_not
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 SETTINGS = DamageSettings()
-PIP3, MCP4 = POINT_INDEX[Limb.HAND]["pip3"], POINT_INDEX[Limb.HAND]["mcp4"]
+PIP3, MCP4 = LANDMARK_INDEX[Limb.HAND]["pip3"], LANDMARK_INDEX[Limb.HAND]["mcp4"]
 
 
 def doubts(pixels: np.ndarray, limb: Limb, boxes: dict[int, Box]) -> dict[int, Reason]:
@@ -27,12 +27,12 @@ def a_limb(
 ) -> tuple[np.ndarray, dict[int, Box], float]:
     """Grey values, windows as the default design cuts them, and the size of the limb, px."""
     film = simulate_film(draw_patient(seed, 0), Slot(Side.LEFT, limb), pixels_per_mm=ppmm)
-    ends = [film.points[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb]]
+    ends = [film.landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb]]
     unit = float(np.linalg.norm(ends[0] - ends[1]))
     half = SETTINGS.half_window * unit
     boxes = {
-        i: window_box(limb, i, film.points[i], half, SETTINGS.enlarged)
-        for i in range(len(POINTS[limb]))
+        i: window_box(limb, i, film.landmarks[i], half, SETTINGS.enlarged)
+        for i in range(len(LANDMARKS[limb]))
     }
     return film.bright, boxes, unit
 

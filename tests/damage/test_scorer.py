@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import N_POINTS, POINT_INDEX, POINTS, SITES, Damage, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, N_LANDMARKS, SITES, Damage, Limb
 from mandora.core.geometry import Box
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import (
@@ -13,7 +13,7 @@ from mandora.damage.scorer import (
     PatchRule,
     PatchScorer,
     network_input,
-    network_point,
+    network_landmark,
     site_at,
 )
 
@@ -21,13 +21,13 @@ SIZE = 32
 RULE = PatchRule(SIZE)
 
 
-def patch(limb: Limb, point: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
-    pixels = np.random.default_rng([seed, point]).normal(0, 1, (SIZE, SIZE)).astype(np.float32)
-    return Patch(limb, point, Box(0, 0, 9, 9), pixels, mirrored, pixels)
+def patch(limb: Limb, landmark: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
+    pixels = np.random.default_rng([seed, landmark]).normal(0, 1, (SIZE, SIZE)).astype(np.float32)
+    return Patch(limb, landmark, Box(0, 0, 9, 9), pixels, mirrored, pixels)
 
 
 def every_point(seed: int = 0) -> list[Patch]:
-    return [patch(limb, i, seed=seed) for limb in Limb for i in range(len(POINTS[limb]))]
+    return [patch(limb, i, seed=seed) for limb in Limb for i in range(len(LANDMARKS[limb]))]
 
 
 class KnownNetwork:
@@ -37,11 +37,11 @@ class KnownNetwork:
         self.values = narrowing, erosion
         self.calls: list[list[int]] = []
 
-    def __call__(self, patches: np.ndarray, points: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, patches: np.ndarray, landmarks: np.ndarray) -> list[np.ndarray]:
         assert patches.shape[1:] == (1, SIZE, SIZE)
-        assert points.dtype == np.int64
-        self.calls.append(points.tolist())
-        scores = np.tile(np.float32(self.values), (len(points), 1))
+        assert landmarks.dtype == np.int64
+        self.calls.append(landmarks.tolist())
+        scores = np.tile(np.float32(self.values), (len(landmarks), 1))
         return [(patches > 0).astype(np.float32), scores]
 
 
@@ -66,21 +66,23 @@ def trained_like(tmp_path_factory: pytest.TempPathFactory) -> PatchScorer:
     return PatchScorer(path, RULE, threads=1)
 
 
-# ── points and sites ─────────────────────────────────────────────────────────────────────
+# ── landmarks and sites ─────────────────────────────────────────────────────────────────────
 
 
 def test_hands_come_first_in_the_networks_numbers() -> None:
-    numbers = [network_point(p.limb, p.point) for p in every_point()]
-    assert numbers == list(range(N_POINTS))
-    assert network_point(Limb.FOOT, 0) == 21
+    numbers = [network_landmark(p.limb, p.landmark) for p in every_point()]
+    assert numbers == list(range(N_LANDMARKS))
+    assert network_landmark(Limb.FOOT, 0) == 21
 
 
 def test_every_site_is_found_at_its_point() -> None:
     for site in SITES:
-        assert site_at(site.limb, site.damage, POINT_INDEX[site.limb][site.point_name]) is site
-    wrist = POINT_INDEX[Limb.HAND]["radcar"]
+        assert (
+            site_at(site.limb, site.damage, LANDMARK_INDEX[site.limb][site.landmark_name]) is site
+        )
+    wrist = LANDMARK_INDEX[Limb.HAND]["radcar"]
     assert getattr(site_at(Limb.HAND, Damage.EROSION, wrist), "name", None) == "nav"
-    assert site_at(Limb.HAND, Damage.NARROWING, POINT_INDEX[Limb.HAND]["ip"]) is None
+    assert site_at(Limb.HAND, Damage.NARROWING, LANDMARK_INDEX[Limb.HAND]["ip"]) is None
 
 
 # ── what the network sees ────────────────────────────────────────────────────────────────
@@ -109,7 +111,7 @@ def test_what_is_not_scored_at_a_point_is_missing_not_zero(monkeypatch: pytest.M
     scorer = known(monkeypatch, KnownNetwork(0.0, 0.0))
     for given, score in zip(every_point(), scorer.score(every_point()), strict=True):
         for kind in Damage:
-            site = site_at(given.limb, kind, given.point)
+            site = site_at(given.limb, kind, given.landmark)
             assert score.of(kind) == (None if site is None else 0.0)
     assert sum(s.of(k) is not None for s in scorer.score(every_point()) for k in Damage) == 43
 
@@ -128,7 +130,7 @@ def test_scores_never_leave_the_range_of_the_site(
     scorer = known(monkeypatch, KnownNetwork(value, value))
     for given, score in zip(every_point(), scorer.score(every_point()), strict=True):
         for kind in Damage:
-            site = site_at(given.limb, kind, given.point)
+            site = site_at(given.limb, kind, given.landmark)
             if site is not None:
                 assert score.of(kind) == (0 if low else site.maximum)
 
@@ -179,5 +181,5 @@ def test_masks_are_probabilities_and_scores_in_range(trained_like: PatchScorer) 
         assert score.mask.dtype == np.float32
         assert 0 <= score.mask.min() <= score.mask.max() <= 1
         for kind in Damage:
-            site = site_at(given.limb, kind, given.point)
+            site = site_at(given.limb, kind, given.landmark)
             assert site is None or 0 <= score.of(kind) <= site.maximum  # type: ignore[operator]

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINT_INDEX, Limb, Slot
-from mandora.datasets.annotations import FilmLabels, files_in, no_points
+from mandora.core.anatomy import LANDMARK_INDEX, Limb, Slot
+from mandora.datasets.annotations import FilmLabels, files_in, no_landmarks
 from mandora.datasets.dataset import DatasetFilm
 from mandora.datasets.outlines import Outline
 from mandora.datasets.polygons import labelme_document
 from mandora.datasets.tables import Report
 
 WriteTable = Callable[..., Path]
-MCP2 = POINT_INDEX[Limb.HAND]["mcp2"]
+MCP2 = LANDMARK_INDEX[Limb.HAND]["mcp2"]
 TRIANGLE = np.array([[2, 2], [8, 2], [2, 8]], np.float64)
 JOINTS = "film,site,x,y"
 
@@ -29,7 +29,7 @@ def labels_of(root: Path, *names: str) -> FilmLabels:
     for name in names:
         path, _, code = name.partition(":")
         slot = Slot.parse(code or Path(path).stem[-2:])
-        films.append(DatasetFilm("P", slot, root / path, no_points(slot.limb)))
+        films.append(DatasetFilm("P", slot, root / path, no_landmarks(slot.limb)))
     return FilmLabels(films, Report(root))
 
 
@@ -37,16 +37,16 @@ def codes(labels: FilmLabels) -> list[tuple[str, int | None]]:
     return [(f.code, f.row) for f in labels._report.findings]
 
 
-def place(labels: FilmLabels, film: int = 0, point: int = MCP2) -> list[float]:
-    return list(labels.labelled()[film].points[point])
+def place(labels: FilmLabels, film: int = 0, landmark: int = MCP2) -> list[float]:
+    return list(labels.labelled()[film].landmarks[landmark])
 
 
 def labelme(
     path: Path, image: str = "P1-LH.png", site: str = "hand-mcp2", size: tuple[int, int] = (30, 20),
-    points: dict[str, tuple[float, float]] | None = None,
+    landmarks: dict[str, tuple[float, float]] | None = None,
 ) -> Path:  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = labelme_document((Outline(site, TRIANGLE),) if site else (), image, size, points)
+    document = labelme_document((Outline(site, TRIANGLE),) if site else (), image, size, landmarks)
     path.write_text(json.dumps(document))
     return path
 
@@ -115,9 +115,11 @@ def test_joints_as_mandora_locate_writes_them(tmp_path: Path, write_table: Write
     )  # fmt: skip
     assert codes(labels) == []
     hand, foot = labels.labelled()
-    assert hand.points[MCP2].tolist() == [100.25, 50.75]
-    assert np.isfinite(hand.points).all(axis=1).sum() == 1, "a joint that was not found is missing"
-    assert foot.points[POINT_INDEX[Limb.FOOT]["mtp1"]].tolist() == [7, 8]
+    assert hand.landmarks[MCP2].tolist() == [100.25, 50.75]
+    assert np.isfinite(hand.landmarks).all(axis=1).sum() == 1, (
+        "a joint that was not found is missing"
+    )
+    assert foot.landmarks[LANDMARK_INDEX[Limb.FOOT]["mtp1"]].tolist() == [7, 8]
 
 
 def test_sites_may_be_called_by_limb_or_film(tmp_path: Path, write_table: WriteTable) -> None:
@@ -125,7 +127,7 @@ def test_sites_may_be_called_by_limb_or_film(tmp_path: Path, write_table: WriteT
     names = ("mcp2", "hand-mcp3", "LH-mcp4", "foot-mtp1", "RH-mcp5", "dip2")
     rows = [f"P1-LH,{name},{i},{i}" for i, name in enumerate(names)]
     labels.add_joints(write_table(tmp_path / "j.csv", JOINTS, *rows))
-    known = labels.labelled()[0].points
+    known = labels.labelled()[0].landmarks
     assert np.flatnonzero(np.isfinite(known[:, 0])).tolist() == [MCP2, MCP2 + 1, MCP2 + 2]
     assert codes(labels) == [("site-unknown", 5), ("site-unknown", 6), ("site-unknown", 7)]
 
@@ -182,10 +184,10 @@ def test_the_first_file_wins_and_large_differences_are_told_once(
 
 def test_labelme_gives_spaces_joints_and_size(tmp_path: Path) -> None:
     labels = labels_of(tmp_path, "P1-LH.png")
-    labels.add_file(labelme(tmp_path / "x.json", points={"hand-mcp2": (4.0, 5.0)}))
+    labels.add_file(labelme(tmp_path / "x.json", landmarks={"hand-mcp2": (4.0, 5.0)}))
     (film,) = labels.labelled()
     assert isinstance(film.spaces, tuple)
-    assert np.allclose(film.spaces[0].points, TRIANGLE)
+    assert np.allclose(film.spaces[0].landmarks, TRIANGLE)
     assert (film.erosions, film.label_size) == (None, (30, 20))
     assert place(labels) == [4, 5]
 
@@ -201,14 +203,14 @@ def test_labelme_is_named_after_its_film_if_the_picture_is_not(tmp_path: Path) -
 def test_cvat(tmp_path: Path) -> None:
     labels = labels_of(tmp_path, "P1-LH.png")
     shapes = (
-        '<polygon label="hand-mcp2" points="2.5,2.5;8.5,2.5;2.5,8.5"/>'
-        '<points label="hand-mcp3" points="4.5,5.5"/>'
+        '<polygon label="hand-mcp2" landmarks="2.5,2.5;8.5,2.5;2.5,8.5"/>'
+        '<landmarks label="hand-mcp3" landmarks="4.5,5.5"/>'
     )
     labels.add_file(cvat(tmp_path / "annotations.xml", "task/P1-LH.png", shapes))
     (film,) = labels.labelled()
     assert codes(labels) == []
     assert isinstance(film.spaces, tuple)
-    assert np.allclose(film.spaces[0].points, TRIANGLE)
+    assert np.allclose(film.spaces[0].landmarks, TRIANGLE)
     assert place(labels, 0, MCP2 + 1) == [4, 5]
     assert film.label_size == (30, 20)
 
@@ -219,7 +221,7 @@ def test_coco(tmp_path: Path) -> None:
     assert codes(labels) == [("film-unknown", None)]
     for film in labels.labelled():
         assert isinstance(film.spaces, tuple)
-        assert np.allclose(film.spaces[0].points, TRIANGLE)
+        assert np.allclose(film.spaces[0].landmarks, TRIANGLE)
         assert film.label_size == (30, 20)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot
 from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
 from mandora.datasets.polygons import Outline
@@ -27,17 +27,17 @@ def picture(path: Path, value: int = 7) -> Path:
 def dataset(folder: Path) -> Dataset:
     """Two patients with a film, one with a picture of a joint; two readers."""
     folder.mkdir(exist_ok=True)
-    points = np.full((len(POINTS[Limb.HAND]), 2), np.nan)
-    points[0] = 3, 2
+    landmarks = np.full((len(LANDMARKS[Limb.HAND]), 2), np.nan)
+    landmarks[0] = 3, 2
     films = (
         DatasetFilm(
-            "P1", LH, picture(folder / "P1.png"), points, picture(folder / "spaces.png", 1),
+            "P1", LH, picture(folder / "P1.png"), landmarks, picture(folder / "spaces.png", 1),
             (Outline("mcp2", SQUARE),), (8, 6),
         ),
-        DatasetFilm("P2", LH, picture(folder / "P2.png"), points),
+        DatasetFilm("P2", LH, picture(folder / "P2.png"), landmarks),
     )  # fmt: skip
     roi = DatasetRoi(
-        "P3", LH, POINTS[Limb.HAND][:1], picture(folder / "P3.png"), {"LH-mcp2:erosion": 1.0},
+        "P3", LH, LANDMARKS[Limb.HAND][:1], picture(folder / "P3.png"), {"LH-mcp2:erosion": 1.0},
         picture(folder / "bones.png"), picture(folder / "eroded.png"),
     )  # fmt: skip
     zeros = np.zeros(len(TARGETS))
@@ -79,7 +79,7 @@ def test_it_changes_with_whatever_is_known(tmp_path: Path) -> None:
         "order": replace(data, films=data.films[::-1]),
         "no film": replace(data, films=data.films[1:]),
         "joint's score": replace(data, rois=(replace(roi, scores={"LH-mcp2:erosion": 2.0}),)),
-        "joint's name": replace(data, rois=(replace(roi, points=POINTS[Limb.HAND][1:2]),)),
+        "joint's name": replace(data, rois=(replace(roi, landmarks=LANDMARKS[Limb.HAND][1:2]),)),
         "no bones": replace(data, rois=(replace(roi, bones=None),)),
         # readers are there: training does not use the official label, measuring does
         "official": replace(data, official=one_score(1)),

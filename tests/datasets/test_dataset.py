@@ -9,14 +9,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, SLOTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import (
+    LANDMARK_INDEX,
+    LANDMARKS,
+    SLOTS,
+    TARGET_INDEX,
+    TARGETS,
+    Limb,
+    Side,
+    Slot,
+)
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
 from mandora.datasets.outlines import Outline
 
 WriteFilm = Callable[..., Path]
 LH, LF = Slot(Side.LEFT, Limb.HAND), Slot(Side.LEFT, Limb.FOOT)
 MCP2, MCP3, NAV = "LH-mcp2:narrowing", "LH-mcp3:narrowing", "LH-nav:erosion"
-MTP2 = POINT_INDEX[Limb.FOOT]["mtp2"]
+MTP2 = LANDMARK_INDEX[Limb.FOOT]["mtp2"]
 
 
 def scores(**known: float) -> Scores:
@@ -33,8 +42,8 @@ def of(table: Scores, key: str) -> float:
 
 
 def film(tmp_path: Path, slot: Slot = LF, **labels: object) -> DatasetFilm:
-    points = np.full((len(POINTS[slot.limb]), 2), np.nan)
-    return DatasetFilm("P1", slot, tmp_path / f"P1-{slot.code}.png", points, **labels)  # type: ignore[arg-type]
+    landmarks = np.full((len(LANDMARKS[slot.limb]), 2), np.nan)
+    return DatasetFilm("P1", slot, tmp_path / f"P1-{slot.code}.png", landmarks, **labels)  # type: ignore[arg-type]
 
 
 def dataset(**fields: object) -> Dataset:
@@ -93,7 +102,7 @@ def test_nobody_knows_a_stranger() -> None:
 
 
 def test_a_part_of_the_patients(tmp_path: Path) -> None:
-    roi = DatasetRoi("P2", LH, (POINTS[Limb.HAND][0],), tmp_path / "IP.bmp", {})
+    roi = DatasetRoi("P2", LH, (LANDMARKS[Limb.HAND][0],), tmp_path / "IP.bmp", {})
     one = film(tmp_path)
     data = dataset(films=(one,), rois=(roi,), official={"P1": scores()}, weights={"ana": 2.0})
     assert data.patients == ("P1", "P2")
@@ -102,7 +111,7 @@ def test_a_part_of_the_patients(tmp_path: Path) -> None:
     assert part.weights == {"ana": 2.0}
 
 
-# --- scores by point ------------------------------------------------------------------------
+# --- scores by landmark ------------------------------------------------------------------------
 
 
 def test_scores_by_point_of_a_hand() -> None:
@@ -110,7 +119,7 @@ def test_scores_by_point_of_a_hand() -> None:
         scores(LH_mcp2_narrowing=2, LH_mcp2_erosion=3, LH_radcar_narrowing=1, LH_nav_erosion=4,
                LH_ip_erosion=1, RH_mcp2_narrowing=4), LH
     )  # fmt: skip
-    index = POINT_INDEX[Limb.HAND]
+    index = LANDMARK_INDEX[Limb.HAND]
     assert table.shape == (21, 2)
     assert table[index["mcp2"]].tolist() == [2, 3]
     assert table[index["radcar"]].tolist() == [1, 4], "the navicular is scored in its patch"
@@ -140,7 +149,7 @@ def test_polygons_become_labels_at_their_pixels(tmp_path: Path) -> None:
     assert labels is not None
     expected = np.zeros((20, 30), np.uint8)
     expected[5:8, 10:13] = 1 + MTP2  # pixel centres 10, 11, 12
-    expected[:2, :2] = 1 + POINT_INDEX[Limb.FOOT]["ip"]
+    expected[:2, :2] = 1 + LANDMARK_INDEX[Limb.FOOT]["ip"]
     assert np.array_equal(labels, expected)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
 from mandora.datasets.findings import Severity
 from mandora.datasets.layouts import open_dataset, read_dataset
@@ -89,8 +89,8 @@ def test_one_film_may_show_both_hands(read: Callable[..., Dataset], write_table:
                                       films: Path) -> None:  # fmt: skip
     write_table(films / "joints.csv", "film,side,site,x,y", "a.png,L,mcp2,1,2", "a.png,R,mcp2,3,4")
     dataset = read("patient,film,slot", "P1,a.png,LH", "P1,a.png,RH")
-    at = POINT_INDEX[Limb.HAND]["mcp2"]
-    assert [f.points[at].tolist() for f in dataset.films] == [[1, 2], [3, 4]]
+    at = LANDMARK_INDEX[Limb.HAND]["mcp2"]
+    assert [f.landmarks[at].tolist() for f in dataset.films] == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_labels_of_every_kind(read: Callable[..., Dataset], films: Path,
     assert first.spaces == films / "map.png"
     assert isinstance(first.erosions, tuple)
     assert (second.spaces, second.erosions) == (None, None)
-    at = POINT_INDEX[Limb.HAND]["mcp2"]
-    assert (first.points[at].tolist(), second.points[at].tolist()) == ([3, 4], [5, 6])
+    at = LANDMARK_INDEX[Limb.HAND]["mcp2"]
+    assert (first.landmarks[at].tolist(), second.landmarks[at].tolist()) == ([3, 4], [5, 6])
     erosions = first.erosion_map((80, 100))
     assert erosions is not None
     assert erosions[3, 3] == 1 + at
@@ -230,14 +230,14 @@ def test_labels_that_are_not_there(
 def example(folder: Path) -> Dataset:
     """A data set with all that a manifest can say."""
     rng = np.random.default_rng(4)
-    points = rng.uniform(0, 80, (len(POINTS[Limb.HAND]), 2))
-    points[3] = np.nan
+    landmarks = rng.uniform(0, 80, (len(LANDMARKS[Limb.HAND]), 2))
+    landmarks[3] = np.nan
     official = np.full(86, np.nan)
     official[[0, MCP2, 40]] = 1, 2.5, 3  # of a film that is not there as well
     read = official.copy()
     read[MCP2] = 1 / 3
     hand = DatasetFilm(
-        "P1", LH, folder / "a.png", points, folder / "m.png", (Outline("hand-mcp2", TRIANGLE),)
+        "P1", LH, folder / "a.png", landmarks, folder / "m.png", (Outline("hand-mcp2", TRIANGLE),)
     )
     foot = DatasetFilm("P2", LF, folder / "sub" / "c.png", np.full((6, 2), np.nan))
     return Dataset(
@@ -261,7 +261,7 @@ def test_what_is_written_is_read_back(films: Path, place: str) -> None:
     for mine, its in zip(before.films, after.films, strict=True):
         assert (mine.patient, mine.slot) == (its.patient, its.slot)
         assert mine.path.samefile(its.path)
-        assert np.array_equal(mine.points, its.points, equal_nan=True)
+        assert np.array_equal(mine.landmarks, its.landmarks, equal_nan=True)
         for one, other in ((mine.space_map, its.space_map), (mine.erosion_map, its.erosion_map)):
             assert np.array_equal(one((80, 100)), other((80, 100)))  # type: ignore[arg-type]
 
@@ -277,6 +277,6 @@ def test_a_plain_data_set_has_a_plain_manifest(films: Path) -> None:
 
 
 def test_pictures_of_joints_do_not_fit(films: Path) -> None:
-    roi = DatasetRoi("P1", LH, (POINTS[Limb.HAND][0],), films / "a.png", {})
+    roi = DatasetRoi("P1", LH, (LANDMARKS[Limb.HAND][0],), films / "a.png", {})
     with pytest.raises(ValueError, match="do not fit into a manifest"):
         write_manifest(replace(example(films), rois=(roi,)), films / "m.csv")

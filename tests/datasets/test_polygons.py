@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import POINTS, SLOTS, Limb
+from mandora.core.anatomy import LANDMARKS, SLOTS, Limb
 from mandora.datasets.polygons import (
     Outline,
     labelme_document,
@@ -60,7 +60,7 @@ def test_outlines_of_films_fill_to_the_same_joint_spaces(
     limb, labels = film
     outlines = outlines_of(labels, limb)
     sites = {o.site for o in outlines}
-    for label, point in enumerate(POINTS[limb], start=1):
+    for label, point in enumerate(LANDMARKS[limb], start=1):
         region = labels == label
         assert (site_name(point) in sites) == (region.sum() > 0)
         if region.any():
@@ -98,7 +98,7 @@ def same(a: tuple[Outline, ...], b: tuple[Outline, ...]) -> bool:
 def test_labelme_round_trip(film: tuple[Limb, np.ndarray], tmp_path: Path) -> None:
     limb, labels = film
     outlines = outlines_of(labels, limb)
-    size, points = (labels.shape[1], labels.shape[0]), {site_name(POINTS[limb][0]): (12.25, 7.5)}
+    size, points = (labels.shape[1], labels.shape[0]), {site_name(LANDMARKS[limb][0]): (12.25, 7.5)}
     document = labelme_document(outlines, "../../P1-LH.jpg", size, points)
     path = tmp_path / "P1-LH.json"
     path.write_text(json.dumps(document), encoding="utf-8")

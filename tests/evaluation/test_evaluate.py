@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import POINTS, TARGET_INDEX, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, TARGET_INDEX, Limb, Slot
 from mandora.core.errors import UntrainedLimb
 from mandora.core.geometry import Box
 from mandora.core.records import Reason, read_result
@@ -76,11 +76,11 @@ def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path
     assert made.scores["official"].shape == (PATIENTS, 86)
     assert np.isfinite(made.scores["true_patch"]).all()  # all joints are marked
     for i, film in enumerate(made.films):
-        count = len(POINTS[film.slot.limb])
-        np.testing.assert_array_equal(made.points["true"][i, :count], film.points)
-        assert np.isnan(made.points["true"][i, count:]).all()
+        count = len(LANDMARKS[film.slot.limb])
+        np.testing.assert_array_equal(made.landmarks["true"][i, :count], film.landmarks)
+        assert np.isnan(made.landmarks["true"][i, count:]).all()
     for limb, table in limb_distances(made).items():
-        assert table.shape == (2 * PATIENTS, len(POINTS[limb]))
+        assert table.shape == (2 * PATIENTS, len(LANDMARKS[limb]))
         assert not np.isnan(table).any()
     np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
 
@@ -106,14 +106,14 @@ def test_a_film_that_fails_costs_that_film_and_says_why(
     monkeypatch.setattr(Pipeline, "examine", broken)
     pipeline, lines = Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1), []
     some = replace(dataset, films=tuple(films[code] for code in ("LH", "RH", "LF", "RF")))
-    made = assess(pipeline, some, complain=lines.append)
+    made = assess(pipeline, some, warn=lines.append)
     assert dict(made.reasons) == {
-        Reason.PROGRAM_FAULT: len(POINTS[Limb.HAND]),
-        Reason.FILM_UNREADABLE: len(POINTS[Limb.HAND]),
-        Reason.LIMB_UNTRAINED: len(POINTS[Limb.FOOT]),
+        Reason.PROGRAM_FAULT: len(LANDMARKS[Limb.HAND]),
+        Reason.FILM_UNREADABLE: len(LANDMARKS[Limb.HAND]),
+        Reason.LIMB_UNTRAINED: len(LANDMARKS[Limb.FOOT]),
     }
     # labels that cannot be used cost the comparison with them, not the film's scores
-    found = np.isfinite(made.points["found"]).all(axis=2).any(axis=1)
+    found = np.isfinite(made.landmarks["found"]).all(axis=2).any(axis=1)
     assert found.tolist() == [False, False, False, True]
     assert np.isnan(made.dice).all()
     assert np.isfinite(made.scores["predicted_patch"]).any()
@@ -132,19 +132,19 @@ def test_joints_marked_beyond_the_film_are_not_missed(
     hand = next(film for film in dataset.films if film.slot.limb is Limb.HAND)
     radiograph = read_radiograph(hand.path)
     height, width = radiograph.shape
-    marks = hand.points.copy()
+    marks = hand.landmarks.copy()
     # the first pixel's edge belongs to the film, the edge behind the last one does not
     marks[0, 0], marks[1, 0], marks[2, 1], marks[3, 1] = -0.5, -0.6, height - 0.5, height + 90
     marks[4, 0], marks[5] = width - 0.6, np.nan
     beyond, known = [1, 2, 3], [0, 4, *range(6, len(marks))]
-    framed = replace(hand, points=marks, spaces=None, erosions=None)
+    framed = replace(hand, landmarks=marks, spaces=None, erosions=None)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     broken = replace(framed, patient="P2", path=tmp_path / "broken.jpg")
     badly = replace(dataset, films=(framed, broken), official={})
 
     pipeline = Pipeline.from_bundle(bundle, threads=1)
     made = assess(pipeline, badly)
-    true = made.points["true"]
+    true = made.landmarks["true"]
     np.testing.assert_array_equal(true[0, known], marks[known])
     assert np.isnan(true[0, [*beyond, 5]]).all()
     np.testing.assert_array_equal(made.beyond, [3, 0])
@@ -173,12 +173,12 @@ def test_the_size_of_a_limb_is_known_from_any_of_its_joints(
     dataset = open_dataset(cohort)
     films = []
     for film in dataset.films[:4]:
-        marks = np.full_like(film.points, np.nan)
-        marks[[0, 2, 3]] = film.points[[0, 2, 3]]  # of a foot IP, MTP2 and MTP3
-        films += [film, replace(film, points=marks, patient=f"{film.patient}b")]
-    alone = np.full_like(films[0].points, np.nan)
-    alone[0] = films[0].points[0]
-    films.append(replace(films[0], points=alone, patient="one"))
+        marks = np.full_like(film.landmarks, np.nan)
+        marks[[0, 2, 3]] = film.landmarks[[0, 2, 3]]  # of a foot IP, MTP2 and MTP3
+        films += [film, replace(film, landmarks=marks, patient=f"{film.patient}b")]
+    alone = np.full_like(films[0].landmarks, np.nan)
+    alone[0] = films[0].landmarks[0]
+    films.append(replace(films[0], landmarks=alone, patient="one"))
     few = replace(dataset, films=tuple(films), official={})
     made = assess(Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1), few)
     units: dict[Path, list[float]] = {}

@@ -15,7 +15,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from mandora.core.anatomy import POINTS, SITES, Damage, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, SITES, Damage, JointGroup, Limb
 from mandora.evaluation import figures as f
 from mandora.evaluation.figures.joint_maps import (
     DOUBLE_LINE,
@@ -43,7 +43,7 @@ def boxes(axes: Any) -> list[PathPatch]:
 def distances(seed: int = 0) -> dict[Limb, np.ndarray]:
     random = np.random.default_rng(seed)
     return {
-        limb: np.exp(random.normal(np.log(0.005), 0.5, (50, len(POINTS[limb])))) for limb in Limb
+        limb: np.exp(random.normal(np.log(0.005), 0.5, (50, len(LANDMARKS[limb])))) for limb in Limb
     }
 
 
@@ -52,18 +52,18 @@ def distances(seed: int = 0) -> dict[Limb, np.ndarray]:
 
 def test_there_is_a_box_for_each_joint_and_a_line_at_the_cutoff() -> None:
     figure = f.localisation(distances())
-    groups = [p.group for limb in Limb for p in POINTS[limb]]
+    groups = [p.group for limb in Limb for p in LANDMARKS[limb]]
     for axes, group in zip(figure.axes, JointGroup, strict=True):
         assert len(boxes(axes)) == groups.count(group)
         dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
         assert [line.get_ydata()[0] for line in dashed] == [0.02]
         named = [t.get_text() for t in axes.get_xticklabels()]
-        assert named == [p.name for limb in Limb for p in POINTS[limb] if p.group is group]
+        assert named == [p.name for limb in Limb for p in LANDMARKS[limb] if p.group is group]
     assert "50 hand films and 50 foot films" in words(figure)
 
 
 def test_a_joint_that_was_not_found_is_a_miss_and_one_without_truth_is_left_out() -> None:
-    table = np.full((10, len(POINTS[Limb.FOOT])), 0.01)
+    table = np.full((10, len(LANDMARKS[Limb.FOOT])), 0.01)
     table[:4, 0] = np.inf  # not found
     table[:4, 1] = np.nan  # no truth
     figure = f.localisation({Limb.FOOT: table})
@@ -78,7 +78,7 @@ def test_a_joint_that_was_not_found_is_a_miss_and_one_without_truth_is_left_out(
 
 
 def test_distances_need_a_column_for_every_point() -> None:
-    with pytest.raises(ValueError, match="21 columns in the order of POINTS"):
+    with pytest.raises(ValueError, match="21 columns in the order of LANDMARKS"):
         f.localisation({Limb.HAND: np.zeros((3, 6))})
 
 

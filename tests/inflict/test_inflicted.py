@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, SLOTS, Damage, Limb, Site, Slot
+from mandora.core.anatomy import (
+    FAMILIES,
+    LANDMARK_INDEX,
+    LANDMARKS,
+    SLOTS,
+    Damage,
+    Limb,
+    Site,
+    Slot,
+)
 from mandora.images.read import read_radiograph
 from mandora.inflict.inflicted import Inflicted, inflict
 from mandora.inflict.joint_line import ExpectedLine, find_joint_line
 from mandora.inflict.region import Frame
-from mandora.inflict.sites import JOINTS, LimbPoints
+from mandora.inflict.sites import JOINTS, LimbLandmarks
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 
@@ -24,23 +33,23 @@ UNIT = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
 
 @pytest.fixture(scope="module")
 def healthy() -> dict[str, Film]:
-    """Pixels and points of the four films of a patient without damage, by slot."""
+    """Pixels and landmarks of the four films of a patient without damage, by slot."""
     patient = draw_patient(4, 0, severity=-8.0)
     found = {}
     for slot in SLOTS:
         film = simulate_film(patient, slot, pixels_per_mm=5)
-        found[slot.code] = film.pixels, film.points
+        found[slot.code] = film.pixels, film.landmarks
     return found
 
 
-def place(points: np.ndarray, name: str) -> np.ndarray:
-    limb = next(limb for limb in Limb if len(POINTS[limb]) == len(points))
-    return points[POINT_INDEX[limb][name]]
+def place(landmarks: np.ndarray, name: str) -> np.ndarray:
+    limb = next(limb for limb in Limb if len(LANDMARKS[limb]) == len(landmarks))
+    return landmarks[LANDMARK_INDEX[limb][name]]
 
 
-def size(points: np.ndarray) -> float:
-    limb = next(limb for limb in Limb if len(POINTS[limb]) == len(points))
-    first, last = (place(points, name) for name in UNIT[limb])
+def size(landmarks: np.ndarray) -> float:
+    limb = next(limb for limb in Limb if len(LANDMARKS[limb]) == len(landmarks))
+    first, last = (place(landmarks, name) for name in UNIT[limb])
     return float(np.hypot(*(first - last)))
 
 
@@ -63,10 +72,10 @@ def darkness(pixels: np.ndarray, result: Inflicted) -> float:
 def test_the_joint_space_vanishes_with_the_grade(
     healthy: dict[str, Film], code: str, site: str
 ) -> None:
-    pixels, points = healthy[code]
+    pixels, landmarks = healthy[code]
     left = []
     for grade in (2, 3, 4):
-        result = inflict(pixels, points, site, narrowing=grade, seed=2)
+        result = inflict(pixels, landmarks, site, narrowing=grade, seed=2)
         assert result.narrowing == result.state.narrowing_grade == grade
         left.append(darkness(result.pixels, result))
     assert darkness(pixels, result) > left[0] > left[1] > left[2]
@@ -78,10 +87,10 @@ def test_the_joint_space_vanishes_with_the_grade(
 def test_erosions_take_bone_away_and_more_with_the_grade(
     healthy: dict[str, Film], code: str, site: str
 ) -> None:
-    pixels, points = healthy[code]
+    pixels, landmarks = healthy[code]
     areas = []
     for grade in (1, 3, 5):
-        result = inflict(pixels, points, site, erosion=grade, seed=1)
+        result = inflict(pixels, landmarks, site, erosion=grade, seed=1)
         assert result.erosion == grade
         eroded = result.eroded
         assert result.pixels[eroded].mean() < pixels[eroded].mean() - 0.01
@@ -91,40 +100,42 @@ def test_erosions_take_bone_away_and_more_with_the_grade(
 
 @pytest.mark.parametrize("code", ["LH", "RF"])
 def test_every_site_can_be_damaged_by_every_grade(healthy: dict[str, Film], code: str) -> None:
-    pixels, points = healthy[code]
+    pixels, landmarks = healthy[code]
     for damage in Damage:
         for site in FAMILIES[Slot.parse(code).limb, damage]:
             for grade in range(1, site.maximum + 1, 2):
-                result = inflict(pixels, points, site.name, **{str(damage): grade})
+                result = inflict(pixels, landmarks, site.name, **{str(damage): grade})
                 assert (result.pixels != pixels).any(), (site.name, damage, grade)
                 assert result.pixels.dtype == np.float32
                 assert result.pixels.min() >= 0
                 assert result.pixels.max() <= 1
-                check_locality(pixels, points, site, result)
+                check_locality(pixels, landmarks, site, result)
 
 
-def check_locality(pixels: np.ndarray, points: np.ndarray, site: Site, result: Inflicted) -> None:
+def check_locality(
+    pixels: np.ndarray, landmarks: np.ndarray, site: Site, result: Inflicted
+) -> None:
     """Bit for bit the film it was, but for the neighbourhood of the site."""
     y, x = np.nonzero(result.pixels != pixels)
-    away = np.hypot(x - result.point[0], y - result.point[1]).max()
-    assert away < 0.7 * size(points), site.name
+    away = np.hypot(x - result.landmark[0], y - result.landmark[1]).max()
+    assert away < 0.7 * size(landmarks), site.name
 
 
 def test_no_grade_gives_back_the_very_pixels(healthy: dict[str, Film]) -> None:
     for code in ("LH", "RH"):
-        pixels, points = healthy[code]
-        result = inflict(pixels, points, "mcp3", narrowing=0, erosion=None)
+        pixels, landmarks = healthy[code]
+        result = inflict(pixels, landmarks, "mcp3", narrowing=0, erosion=None)
         assert np.array_equal(result.pixels, pixels)
         assert not result.eroded.any()
-        np.testing.assert_allclose(result.point, place(points, "mcp3"))
+        np.testing.assert_allclose(result.landmark, place(landmarks, "mcp3"))
 
 
 def test_the_same_seed_gives_the_same_film_and_another_one_another(
     healthy: dict[str, Film],
 ) -> None:
-    pixels, points = healthy["LH"]
+    pixels, landmarks = healthy["LH"]
     first, again, other = (
-        inflict(pixels, points, "mcp2", narrowing=2, erosion=3, seed=seed) for seed in (7, 7, 8)
+        inflict(pixels, landmarks, "mcp2", narrowing=2, erosion=3, seed=seed) for seed in (7, 7, 8)
     )
     assert np.array_equal(first.pixels, again.pixels)
     assert first.state == again.state
@@ -132,12 +143,12 @@ def test_the_same_seed_gives_the_same_film_and_another_one_another(
 
 
 def test_a_mirrored_film_gets_the_mirror_image(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
+    pixels, landmarks = healthy["LH"]
     width = pixels.shape[1] - 1
     mirrored = np.ascontiguousarray(pixels[:, ::-1])
     for site, grades in (("mcp2", {"narrowing": 1, "erosion": 4}), ("nav", {"erosion": 3})):
-        result = inflict(pixels, points, site, **grades)
-        twin = inflict(mirrored, points * [-1, 1] + [width, 0], site, **grades)
+        result = inflict(pixels, landmarks, site, **grades)
+        twin = inflict(mirrored, landmarks * [-1, 1] + [width, 0], site, **grades)
         assert np.array_equal(twin.pixels[:, ::-1], result.pixels)
         assert np.array_equal(twin.eroded[:, ::-1], result.eroded)
         np.testing.assert_allclose(twin.line * [-1, 1] + [width, 0], result.line)
@@ -147,12 +158,12 @@ def test_a_mirrored_film_gets_the_mirror_image(healthy: dict[str, Film]) -> None
 def test_a_turned_film_has_its_joint_where_the_upright_one_has(
     healthy: dict[str, Film], quarter_turns: int
 ) -> None:
-    pixels, points = healthy["LH"]
-    turned, places = pixels, points
+    pixels, landmarks = healthy["LH"]
+    turned, places = pixels, landmarks
     for _ in range(quarter_turns):
         turned = np.rot90(turned)
         places = np.column_stack([places[:, 1], turned.shape[0] - 1 - places[:, 0]])
-    upright = inflict(pixels, points, "pip2", narrowing=3)
+    upright = inflict(pixels, landmarks, "pip2", narrowing=3)
     result = inflict(np.ascontiguousarray(turned), places, "pip2", narrowing=3)
     line = upright.line
     for turn in range(quarter_turns):
@@ -162,22 +173,22 @@ def test_a_turned_film_has_its_joint_where_the_upright_one_has(
 
 
 def test_an_error_of_the_points_is_no_harm(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
+    pixels, landmarks = healthy["LH"]
     rng = np.random.default_rng(0)
     for site in ("pip3", "mcp2", "mcp4"):
-        middle = inflict(pixels, points, site, narrowing=2).line.mean(axis=0)
+        middle = inflict(pixels, landmarks, site, narrowing=2).line.mean(axis=0)
         for _ in range(4):
-            shifted = points + rng.normal(0, 0.01 * size(points), points.shape)
+            shifted = landmarks + rng.normal(0, 0.01 * size(landmarks), landmarks.shape)
             found = inflict(pixels, shifted, site, narrowing=2).line.mean(axis=0)
-            # along the joint the line begins where the point says; across, where the space is
-            assert np.hypot(*(found - middle)) < 0.04 * size(points)
+            # along the joint the line begins where the landmark says; across, where the space is
+            assert np.hypot(*(found - middle)) < 0.04 * size(landmarks)
 
 
 @pytest.mark.parametrize("beyond", [0.6, 0.75, 0.85])
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize("faint", [1.0, 0.6])
 def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int, faint: float) -> None:
-    """Not even if the point was set beyond the middle between the two, as localisers do."""
+    """Not even if the landmark was set beyond the middle between the two, as localisers do."""
     rows, columns = np.mgrid[:200, :200].astype(float)
     bone = np.clip(25.5 - abs(columns - 100), 0, 1) * (0.6 + 0.01 * np.sin(rows / 3))
     plate = 12.0 * side  # distal of the joint, or proximal
@@ -198,7 +209,7 @@ def test_a_growth_plate_is_not_taken_for_the_joint(beyond: float, side: int, fai
 def test_a_joint_around_a_head_is_not_taken_for_the_straight_one_beside_it(below: float) -> None:
     """The capitate's joint, and the darker one of the radius proximal of it."""
     rows, columns = np.mgrid[:240, :240].astype(float)
-    radius, middle = 32.0, 120.0  # of the head, and the row of its lowest point
+    radius, middle = 32.0, 120.0  # of the head, and the row of its lowest landmark
     away = np.hypot(columns - 120, rows - (middle - radius)) - radius
     bone = 0.7 + 0.01 * np.sin(rows / 3) * np.cos(columns / 4)
     around = (rows > middle - radius) & (abs(columns - 120) < 1.2 * radius)
@@ -218,8 +229,8 @@ def test_a_joint_around_a_head_is_not_taken_for_the_straight_one_beside_it(below
 
 
 def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
-    limb = LimbPoints.of(points, pixels.shape)
+    pixels, landmarks = healthy["LH"]
+    limb = LimbLandmarks.of(landmarks, pixels.shape)
     for site in ("pip2", "pip3", "pip4", "pip5", "radcar"):
         joint = JOINTS[Limb.HAND][site]
         frame = Frame(limb.known(site, site), limb.axis(site, joint.axes))
@@ -236,31 +247,31 @@ def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Fil
 def test_a_bone_of_the_wrist_that_is_not_seen_is_not_eroded(
     healthy: dict[str, Film], site: str
 ) -> None:
-    pixels, points = healthy["LH"]
-    x, y = LimbPoints.of(points, pixels.shape).centre(site)
+    pixels, landmarks = healthy["LH"]
+    x, y = LimbLandmarks.of(landmarks, pixels.shape).centre(site)
     rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
     reach = 0.6 if site in ("radius", "ulna") else 0.35
-    hidden = np.hypot(rows - y, columns - x) < reach * size(points)
+    hidden = np.hypot(rows - y, columns - x) < reach * size(landmarks)
     flat = np.where(hidden, np.float32(0.6), pixels)
     with pytest.raises(ValueError, match=rf"{site}: nowhere at the edge .* leave this site out"):
-        inflict(flat, points, site, erosion=3)
-    assert inflict(pixels, points, site, erosion=3).eroded.any()
+        inflict(flat, landmarks, site, erosion=3)
+    assert inflict(pixels, landmarks, site, erosion=3).eroded.any()
 
 
 def test_damage_adds_up_over_calls(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
-    first = inflict(pixels, points, "mcp2", narrowing=3)
-    both = inflict(first.pixels, points, "pip5", erosion=2)
-    alone = inflict(pixels, points, "pip5", erosion=2)
+    pixels, landmarks = healthy["LH"]
+    first = inflict(pixels, landmarks, "mcp2", narrowing=3)
+    both = inflict(first.pixels, landmarks, "pip5", erosion=2)
+    alone = inflict(pixels, landmarks, "pip5", erosion=2)
     assert np.array_equal(both.eroded, alone.eroded)
     assert (both.pixels != alone.pixels).any()
 
 
 def test_the_point_moves_with_the_film(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
-    result = inflict(pixels, points, "mcp2", narrowing=3)
-    moved = result.point - place(points, "mcp2")
-    assert np.hypot(*moved) < 0.03 * size(points)
+    pixels, landmarks = healthy["LH"]
+    result = inflict(pixels, landmarks, "mcp2", narrowing=3)
+    moved = result.landmark - place(landmarks, "mcp2")
+    assert np.hypot(*moved) < 0.03 * size(landmarks)
 
 
 # ── what becomes of outlines ─────────────────────────────────────────────────────────────
@@ -284,8 +295,8 @@ def test_the_outline_of_a_space_narrows_with_it(
     outlined: dict[str, SimulatedFilm], code: str, site: str, grade: int
 ) -> None:
     film = outlined[code]
-    label = 1 + POINT_INDEX[film.limb][site]
-    done = inflict(film.bright, film.points, site, narrowing=grade, seed=1, spaces=film.spaces)
+    label = 1 + LANDMARK_INDEX[film.limb][site]
+    done = inflict(film.bright, film.landmarks, site, narrowing=grade, seed=1, spaces=film.spaces)
     assert done.spaces is not None
     before, after = film.spaces == label, done.spaces == label
     left = after.sum() / before.sum()
@@ -307,8 +318,8 @@ def test_a_joint_that_bone_bridges_has_no_space(
     outlined: dict[str, SimulatedFilm], code: str, site: str
 ) -> None:
     film = outlined[code]
-    label = 1 + POINT_INDEX[film.limb][site]
-    done = inflict(film.bright, film.points, site, narrowing=4, spaces=film.spaces)
+    label = 1 + LANDMARK_INDEX[film.limb][site]
+    done = inflict(film.bright, film.landmarks, site, narrowing=4, spaces=film.spaces)
     assert done.state.fused
     assert done.spaces is not None
     assert not (done.spaces == label).any()
@@ -323,8 +334,8 @@ def test_erosions_are_added_to_those_that_were_known(
     film = outlined["RH"]
     known = np.zeros_like(film.erosions)
     known[:20, :20] = 3
-    done = inflict(film.bright, film.points, site, erosion=3, erosions=known, spaces=film.spaces)
-    label = 1 + POINT_INDEX[Limb.HAND]["radcar" if site == "nav" else site]
+    done = inflict(film.bright, film.landmarks, site, erosion=3, erosions=known, spaces=film.spaces)
+    label = 1 + LANDMARK_INDEX[Limb.HAND]["radcar" if site == "nav" else site]
     assert done.eroded.any()
     np.testing.assert_array_equal(done.erosions, np.where(done.eroded, label, known))
     np.testing.assert_array_equal(done.spaces, film.spaces)  # bone is gone, the space is not
@@ -332,23 +343,23 @@ def test_erosions_are_added_to_those_that_were_known(
 
 def test_erosions_move_with_the_bone_they_are_in(outlined: dict[str, SimulatedFilm]) -> None:
     film = outlined["RH"]
-    first = inflict(film.bright, film.points, "mcp2", erosion=3, erosions=film.erosions)
-    both = inflict(first.pixels, film.points, "mcp2", narrowing=3, erosions=first.erosions)
+    first = inflict(film.bright, film.landmarks, "mcp2", erosion=3, erosions=film.erosions)
+    both = inflict(first.pixels, film.landmarks, "mcp2", narrowing=3, erosions=first.erosions)
     assert both.erosions is not None
-    was, now = (np.argwhere(e == 1 + POINT_INDEX[Limb.HAND]["mcp2"])
+    was, now = (np.argwhere(e == 1 + LANDMARK_INDEX[Limb.HAND]["mcp2"])
                 for e in (first.erosions, both.erosions))  # fmt: skip
     assert len(now) == pytest.approx(len(was), rel=0.1)
-    assert 0.2 < np.hypot(*(now.mean(axis=0) - was.mean(axis=0))) < 0.03 * size(film.points)
+    assert 0.2 < np.hypot(*(now.mean(axis=0) - was.mean(axis=0))) < 0.03 * size(film.landmarks)
 
 
 def test_outlines_of_a_mirrored_film_are_mirrored(outlined: dict[str, SimulatedFilm]) -> None:
     film = outlined["RH"]
     given = {"spaces": film.spaces, "erosions": film.erosions}
     damage = {"narrowing": 3, "erosion": 4}
-    result = inflict(film.bright, film.points, "mcp3", **damage, **given)
+    result = inflict(film.bright, film.landmarks, "mcp3", **damage, **given)
     twin = inflict(
         np.ascontiguousarray(film.bright[:, ::-1]),
-        film.points * [-1, 1] + [film.bright.shape[1] - 1, 0],
+        film.landmarks * [-1, 1] + [film.bright.shape[1] - 1, 0],
         "mcp3", **damage, **{name: np.ascontiguousarray(m[:, ::-1]) for name, m in given.items()},
     )  # fmt: skip
     for name in given:
@@ -359,9 +370,9 @@ def test_outlines_of_a_mirrored_film_are_mirrored(outlined: dict[str, SimulatedF
 def test_what_was_not_outlined_stays_unknown(healthy: dict[str, Film]) -> None:
     result = inflict(*healthy["LH"], "mcp2", narrowing=2, erosion=2)
     assert result.spaces is result.erosions is None
-    pixels, points = healthy["LH"]
+    pixels, landmarks = healthy["LH"]
     with pytest.raises(ValueError, match="erosions must be a uint8 map of the film's shape"):
-        inflict(pixels, points, "mcp2", narrowing=2, erosions=np.zeros((4, 4), np.uint8))
+        inflict(pixels, landmarks, "mcp2", narrowing=2, erosions=np.zeros((4, 4), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -384,23 +395,23 @@ def test_what_cannot_be_asked_for_is_refused(
 
 
 def test_points_that_are_no_use_are_refused(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
-    with pytest.raises(ValueError, match="20 points"):
-        inflict(pixels, points[:20], "mcp2", narrowing=1)
-    lost = points.copy()
-    lost[POINT_INDEX[Limb.HAND]["pip3"]] = np.nan
+    pixels, landmarks = healthy["LH"]
+    with pytest.raises(ValueError, match="20 landmarks"):
+        inflict(pixels, landmarks[:20], "mcp2", narrowing=1)
+    lost = landmarks.copy()
+    lost[LANDMARK_INDEX[Limb.HAND]["pip3"]] = np.nan
     with pytest.raises(ValueError, match="pip3 is unknown"):
         inflict(pixels, lost, "pip3", narrowing=1)
-    lost[POINT_INDEX[Limb.HAND]["pip3"]] = (-5, 10)
+    lost[LANDMARK_INDEX[Limb.HAND]["pip3"]] = (-5, 10)
     with pytest.raises(ValueError, match="has to lie on the film"):
         inflict(pixels, lost, "pip3", narrowing=1)
-    alone = np.full_like(points, np.nan)
-    alone[POINT_INDEX[Limb.HAND]["mcp2"]] = place(points, "mcp2")
-    with pytest.raises(ValueError, match="1 of 21 points are known"):
+    alone = np.full_like(landmarks, np.nan)
+    alone[LANDMARK_INDEX[Limb.HAND]["mcp2"]] = place(landmarks, "mcp2")
+    with pytest.raises(ValueError, match="1 of 21 landmarks are known"):
         inflict(pixels, alone, "mcp2", narrowing=1)
-    alone = np.full_like(points, np.nan)
+    alone = np.full_like(landmarks, np.nan)
     for name in ("mcp2", "mcp5", "pip3"):
-        alone[POINT_INDEX[Limb.HAND][name]] = place(points, name)
+        alone[LANDMARK_INDEX[Limb.HAND][name]] = place(landmarks, name)
     with pytest.raises(ValueError, match="which way the hand lies"):
         inflict(pixels, alone, "pip3", narrowing=1)
 
@@ -408,27 +419,27 @@ def test_points_that_are_no_use_are_refused(healthy: dict[str, Film]) -> None:
 @pytest.mark.parametrize("code", ["LH", "RH", "LF", "RF"])
 def test_points_that_are_not_needed_may_be_lacking(healthy: dict[str, Film], code: str) -> None:
     """Not even those that the units of the mean shape are stated in."""
-    pixels, points = healthy[code]
-    known = points.copy()
+    pixels, landmarks = healthy[code]
+    known = landmarks.copy()
     limb = Slot.parse(code).limb
     for name in UNIT[limb]:
-        known[POINT_INDEX[limb][name]] = np.nan
+        known[LANDMARK_INDEX[limb][name]] = np.nan
     if limb is Limb.FOOT:  # these tell which way it lies
-        known[POINT_INDEX[limb]["mtp1"]] = place(points, "mtp1")
+        known[LANDMARK_INDEX[limb]["mtp1"]] = place(landmarks, "mtp1")
     site = "pip3" if limb is Limb.HAND else "mtp3"
-    whole, part = (inflict(pixels, given, site, narrowing=2) for given in (points, known))
-    assert np.hypot(*(whole.line - part.line).T).max() < 0.02 * size(points)
+    whole, part = (inflict(pixels, given, site, narrowing=2) for given in (landmarks, known))
+    assert np.hypot(*(whole.line - part.line).T).max() < 0.02 * size(landmarks)
     assert (part.pixels != pixels).any()
 
 
 def test_a_film_that_shows_no_joint_there_is_refused(healthy: dict[str, Film]) -> None:
-    pixels, points = healthy["LH"]
+    pixels, landmarks = healthy["LH"]
     with pytest.raises(ValueError, match=r"pip3: no joint line was found near .* correct"):
-        inflict(np.full_like(pixels, 0.5), points, "pip3", narrowing=2)
+        inflict(np.full_like(pixels, 0.5), landmarks, "pip3", narrowing=2)
     with pytest.raises(ValueError, match="give the film in full size"):
-        inflict(pixels[::4, ::4].copy(), points / 4, "pip3", narrowing=2)
+        inflict(pixels[::4, ::4].copy(), landmarks / 4, "pip3", narrowing=2)
     with pytest.raises(ValueError, match="float32"):
-        inflict(pixels.astype(np.float64), points, "pip3", narrowing=2)  # type: ignore[arg-type]
+        inflict(pixels.astype(np.float64), landmarks, "pip3", narrowing=2)  # type: ignore[arg-type]
 
 
 @pytest.mark.films
@@ -439,14 +450,14 @@ def test_real_films_keep_their_grain(films: Path) -> None:
         name, path = next(
             (r["film"], films / r["file"]) for r in csv.DictReader(file) if r["set"] == "dha"
         )
-    points = np.full((len(POINTS[Limb.HAND]), 2), np.nan)
+    landmarks = np.full((len(LANDMARKS[Limb.HAND]), 2), np.nan)
     with (films / "joints.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            if row["film"] == name and row["site"] in POINT_INDEX[Limb.HAND]:
-                points[POINT_INDEX[Limb.HAND][row["site"]]] = float(row["x"]), float(row["y"])
+            if row["film"] == name and row["site"] in LANDMARK_INDEX[Limb.HAND]:
+                landmarks[LANDMARK_INDEX[Limb.HAND][row["site"]]] = float(row["x"]), float(row["y"])
     film = read_radiograph(path)
     for site in ("pip3", "mcp2", "mcp5"):
-        result = inflict(film, points, site, narrowing=2)
+        result = inflict(film, landmarks, site, narrowing=2)
         changed = film.pixels != result.pixels
         fine = [p - gaussian_filter(p, 1.0) for p in (film.pixels, result.pixels)]
         before, after = (f[changed].std() for f in fine)

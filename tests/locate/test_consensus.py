@@ -17,8 +17,8 @@ def consensus(places: object) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_one_place_is_the_place() -> None:
-    point, kept = consensus([(50.0, 40.0)])
-    assert point.tolist() == [50, 40]
+    landmark, kept = consensus([(50.0, 40.0)])
+    assert landmark.tolist() == [50, 40]
     assert kept.tolist() == [True]
 
 
@@ -41,9 +41,9 @@ def test_the_published_corner_is_a_hundredth_of_each_side() -> None:
 
 
 def test_places_that_were_not_found_or_lie_outside_are_dropped() -> None:
-    point, kept = consensus([NAN, (50.0, 40.0), (250.0, 40.0), (52.0, 44.0)])
+    landmark, kept = consensus([NAN, (50.0, 40.0), (250.0, 40.0), (52.0, 44.0)])
     assert kept.tolist() == [False, True, False, True]
-    assert point.tolist() == [51, 42]
+    assert landmark.tolist() == [51, 42]
 
 
 def test_the_outlier_has_the_largest_mean_squared_distance_to_the_others() -> None:
@@ -65,15 +65,15 @@ def test_distances_are_shares_of_the_film_not_px() -> None:
 
 def test_of_more_than_three_places_the_farthest_is_dropped() -> None:
     places = [(50.0, 40.0), (52.0, 41.0), (51.0, 42.0), (150.0, 80.0)]
-    point, kept = consensus(places)
+    landmark, kept = consensus(places)
     assert kept.tolist() == [True, True, True, False]
-    assert point.tolist() == [51, 41]
+    assert landmark.tolist() == [51, 41]
 
 
 def test_of_three_places_none_is_dropped() -> None:
-    point, kept = consensus([(50.0, 40.0), (52.0, 41.0), (150.0, 80.0)])
+    landmark, kept = consensus([(50.0, 40.0), (52.0, 41.0), (150.0, 80.0)])
     assert kept.all()
-    assert point.tolist() == [52, 41]
+    assert landmark.tolist() == [52, 41]
 
 
 def test_only_one_outlier_is_dropped() -> None:
@@ -89,8 +89,8 @@ def test_corners_are_dropped_before_they_are_counted() -> None:
 
 @pytest.mark.parametrize("places", [[NAN], [NAN, (1.0, 1.0)]])
 def test_without_any_place_there_is_none(places: list[tuple[float, float]]) -> None:
-    point, kept = consensus(places)
-    assert np.isnan(point).all()
+    landmark, kept = consensus(places)
+    assert np.isnan(landmark).all()
     assert not kept.any()
 
 
@@ -98,9 +98,9 @@ def test_without_any_place_there_is_none(places: list[tuple[float, float]]) -> N
     st.lists(st.tuples(st.floats(0, 199), st.floats(0, 99)), min_size=1, max_size=6, unique=True)
 )
 def test_mirrored_places_have_the_mirrored_consensus(places: list[tuple[float, float]]) -> None:
-    point, kept = consensus(places)
+    landmark, kept = consensus(places)
     mirrored, also = consensus(np.array(places) * [-1, 1] + [199, 0])
     if kept.tolist() == also.tolist():  # else two were equally far
-        np.testing.assert_allclose(mirrored, point * [-1, 1] + [199, 0], atol=1e-6)
+        np.testing.assert_allclose(mirrored, landmark * [-1, 1] + [199, 0], atol=1e-6)
     else:
         assert kept.sum() == also.sum()

@@ -18,15 +18,15 @@ inner = st.floats(6, SIZE - 6)
 def test_points_are_read_back_to_a_fraction_of_a_heat_map_pixel(
     places: list[tuple[float, float]], stride: int
 ) -> None:
-    points = np.array(places)
-    found, confidence = decode(heat_maps(points, SIZE, stride, SIGMA), stride)
-    assert np.abs(found - points).max() < 0.02 * stride
+    landmarks = np.array(places)
+    found, confidence = decode(heat_maps(landmarks, SIZE, stride, SIGMA), stride)
+    assert np.abs(found - landmarks).max() < 0.02 * stride
     assert (confidence > 0.8).all()
 
 
 def test_each_map_gives_its_own_point() -> None:
-    points = np.array([[20.0, 100], [64, 31], [90, 90]])
-    maps = heat_maps(points, SIZE, 2, SIGMA)
+    landmarks = np.array([[20.0, 100], [64, 31], [90, 90]])
+    maps = heat_maps(landmarks, SIZE, 2, SIGMA)
     together, _ = decode(maps, 2)
     for i in range(3):
         alone, _ = decode(maps[i : i + 1], 2)
@@ -59,8 +59,8 @@ def test_empty_maps_have_no_confidence() -> None:
 
 
 def test_mirrored_maps_give_mirrored_points() -> None:
-    points = np.array([[20.3, 100.1], [64.7, 31.2]])
-    maps = heat_maps(points, SIZE, 2, SIGMA)
+    landmarks = np.array([[20.3, 100.1], [64.7, 31.2]])
+    maps = heat_maps(landmarks, SIZE, 2, SIGMA)
     found, _ = decode(maps, 2)
     flipped, _ = decode(np.ascontiguousarray(maps[:, :, ::-1]), 2)
     np.testing.assert_allclose(mirror_x(SIZE, "network")(flipped), found, atol=1e-5)
@@ -77,9 +77,9 @@ def test_peaks_come_in_the_order_of_their_heights() -> None:
 
 def test_the_first_peak_is_the_decoded_point() -> None:
     maps = heat_maps(np.array([[30.2, 31.7], [64.0, 101.0]]), SIZE, 2, SIGMA)
-    points, heights = decode(maps, 2)
+    landmarks, heights = decode(maps, 2)
     found = find_peaks(maps, 2, 4)
-    np.testing.assert_array_equal(found.places[:, 0], points)
+    np.testing.assert_array_equal(found.places[:, 0], landmarks)
     np.testing.assert_array_equal(found.heights[:, 0], heights)
 
 
@@ -88,9 +88,9 @@ def test_the_first_peak_is_the_decoded_point() -> None:
 
 @given(st.lists(st.tuples(inner, inner), min_size=1, max_size=5))
 def test_the_middle_of_a_square_is_its_point(places: list[tuple[float, float]]) -> None:
-    points = np.array(places)
-    found, heights = largest_component(squares(points, SIZE, (SIZE, SIZE), 4 / SIZE * 1024), 0.5)
-    assert np.abs(found - points).max() <= 0.5 + 1e-6  # a px is in or out
+    landmarks = np.array(places)
+    found, heights = largest_component(squares(landmarks, SIZE, (SIZE, SIZE), 4 / SIZE * 1024), 0.5)
+    assert np.abs(found - landmarks).max() <= 0.5 + 1e-6  # a px is in or out
     assert (heights == 1).all()
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, Side
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Side
 from mandora.core.geometry import Affine
 from mandora.core.records import Reason
-from mandora.locate.locator import FoundPoints, Locator
+from mandora.locate.locator import FoundLandmarks, Locator
 from mandora.locate.targets import heat_maps
 from mandora.locate.views import Look, View
 
@@ -26,9 +26,9 @@ UNSEEN = 0.03  # height of the peaks of a limb that the network does not recogni
 
 @dataclass
 class Shown:
-    """A limb on the film: where its points are, and how it lies there."""
+    """A limb on the film: where its landmarks are, and how it lies there."""
 
-    points: np.ndarray
+    landmarks: np.ndarray
     view: View = field(default_factory=View)
     heights: np.ndarray | float = 0.9
     angle: float = 0.0  # degrees that it is turned beyond its view
@@ -41,10 +41,10 @@ def shown(
 ) -> Shown:  # fmt: skip
     """A limb of the mean shape."""
     view = view or View()
-    points = SHAPES[limb] * ([-1.0, 1.0] if view.mirrored else [1.0, 1.0])
+    landmarks = SHAPES[limb] * ([-1.0, 1.0] if view.mirrored else [1.0, 1.0])
     turn = np.radians(angle + 90 * view.turns)
-    points = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    return Shown(points * unit + centre, view, angle=angle, **more)  # type: ignore[arg-type]
+    landmarks = landmarks @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return Shown(landmarks * unit + centre, view, angle=angle, **more)  # type: ignore[arg-type]
 
 
 class KnownNetwork:
@@ -53,7 +53,7 @@ class KnownNetwork:
     Args:
         limbs: what the film shows.
         wrong: height of the peaks, as a share, where a limb looks like a right one.
-        guesses: see points beyond the film as well.
+        guesses: see landmarks beyond the film as well.
     """
 
     def __init__(self, limbs: list[Shown], wrong: float, guesses: bool) -> None:
@@ -70,11 +70,11 @@ class KnownNetwork:
         inverted, part = bool(told[6]), told[7:11]
         maps = []
         for limb in self.limbs:
-            points = to_film.inverse(limb.points)
+            landmarks = to_film.inverse(limb.landmarks)
             share = self._share(limb, to_film, inverted)
-            inside = ((limb.points >= part[:2]) & (limb.points <= part[2:])).all(axis=1)
+            inside = ((limb.landmarks >= part[:2]) & (limb.landmarks <= part[2:])).all(axis=1)
             heights = limb.heights * share * np.where(inside | self.guesses, 1, UNSEEN)
-            maps.append(heat_maps(points, SIZE, STRIDE, SIGMA) * heights[:, None, None])
+            maps.append(heat_maps(landmarks, SIZE, STRIDE, SIGMA) * heights[:, None, None])
         return np.max(maps, axis=0)
 
     def _share(self, limb: Shown, to_film: Affine, inverted: bool) -> float:
@@ -127,10 +127,10 @@ def film(height: int = 400, width: int = 300) -> np.ndarray:
     return np.zeros((height, width), np.float32)
 
 
-def assert_found(found: FoundPoints, limb: Shown) -> None:
-    assert found.reasons == (None,) * len(limb.points)
+def assert_found(found: FoundLandmarks, limb: Shown) -> None:
+    assert found.reasons == (None,) * len(limb.landmarks)
     # one px of this network is about 3 px of the film
-    np.testing.assert_allclose(found.points, limb.points, atol=2.5)
+    np.testing.assert_allclose(found.landmarks, limb.landmarks, atol=2.5)
     assert found.view == limb.view
 
 
@@ -166,7 +166,7 @@ def test_a_slanting_limb_is_found_in_its_nearest_view(make: Make, angle: float) 
 
 def test_a_film_is_searched_no_longer_than_it_may(make: Make) -> None:
     locator = make(Limb.HAND, shown(Limb.HAND, view=View(turns=2)))
-    assert np.isnan(locator.locate(film(), upright_only=True).points).all()
+    assert np.isnan(locator.locate(film(), upright_only=True).landmarks).all()
     assert batches(locator) == [2]
 
 
@@ -246,22 +246,22 @@ def test_one_limb_is_not_found_twice(make: Make) -> None:
 
 def test_a_point_beyond_the_edge_of_the_film_has_no_position(make: Make) -> None:
     hand = shown(Limb.HAND, unit=140, centre=(150, 200))
-    beyond = (hand.points[:, 0] < -0.5) | (hand.points[:, 0] > 249.5)
+    beyond = (hand.landmarks[:, 0] < -0.5) | (hand.landmarks[:, 0] > 249.5)
     assert 0 < beyond.sum() < 8
-    # the network guesses where a point lies that it cannot see
+    # the network guesses where a landmark lies that it cannot see
     found = make(Limb.HAND, hand, guesses=True).locate(film(400, 250), Side.LEFT)
     assert {r for r, out in zip(found.reasons, beyond, strict=True) if out} == {Reason.OUTSIDE_FILM}
-    assert np.isnan(found.points[beyond]).all()
-    assert np.isfinite(found.points[~beyond]).all()
+    assert np.isnan(found.landmarks[beyond]).all()
+    assert np.isfinite(found.landmarks[~beyond]).all()
 
 
 def test_a_faint_point_is_not_found(make: Make) -> None:
     hand = shown(Limb.HAND)
-    lost = POINT_INDEX[Limb.HAND]["mcp3"]
+    lost = LANDMARK_INDEX[Limb.HAND]["mcp3"]
     hand.heights = np.where(np.arange(21) == lost, 0.2, 0.9)
     found = make(Limb.HAND, hand).locate(film(), Side.LEFT)
     assert found.reasons[lost] is Reason.NOT_FOUND
-    assert np.isnan(found.points[lost]).all()
+    assert np.isnan(found.landmarks[lost]).all()
     assert [r for r in found.reasons if r] == [Reason.NOT_FOUND]
 
 
@@ -270,18 +270,18 @@ def test_a_faint_point_is_not_found(make: Make) -> None:
 def test_only_the_point_that_is_grossly_out_of_place_is_dropped(
     make: Make, limb: Limb, shift: tuple[int, int]
 ) -> None:
-    for astray in range(len(POINTS[limb])):
+    for astray in range(len(LANDMARKS[limb])):
         lying = shown(limb)
-        lying.points[astray] += shift
+        lying.landmarks[astray] += shift
         found = make(limb, lying).locate(film(400, 400), Side.LEFT)
-        wanted = [Reason.NOT_FOUND if i == astray else None for i in range(len(lying.points))]
+        wanted = [Reason.NOT_FOUND if i == astray else None for i in range(len(lying.landmarks))]
         assert list(found.reasons) == wanted
 
 
 def test_an_odd_shape_fits_worse_than_the_usual_one(make: Make) -> None:
     usual = make(Limb.HAND, shown(Limb.HAND)).locate(film(), Side.LEFT)
     hand = shown(Limb.HAND)
-    hand.points += np.random.default_rng(0).normal(0, 12, hand.points.shape)
+    hand.landmarks += np.random.default_rng(0).normal(0, 12, hand.landmarks.shape)
     odd = make(Limb.HAND, hand).locate(film(), Side.LEFT)
     assert odd.fit < 0.8 * usual.fit
 
@@ -290,7 +290,7 @@ def test_a_film_with_no_limb_gives_no_points_and_no_error(make: Make) -> None:
     locator = make(Limb.FOOT, shown(Limb.FOOT, heights=0.0))
     found = locator.locate(film())
     assert set(found.reasons) == {Reason.NOT_FOUND}
-    assert np.isnan(found.points).all()
+    assert np.isnan(found.landmarks).all()
     assert found.fit == 0
     assert locator.locate_all(film()) == []
 
@@ -299,10 +299,10 @@ def test_points_of_a_large_film_come_back_in_its_own_px(make: Make) -> None:
     # it is looked at as 900 x 1024, in which the fake's limb lies
     hand = shown(Limb.HAND, unit=120, centre=(450, 500))
     found = make(Limb.HAND, hand).locate(film(3072, 2700))
-    np.testing.assert_allclose(found.points, 3 * hand.points + 1, atol=20)
+    np.testing.assert_allclose(found.landmarks, 3 * hand.landmarks + 1, atol=20)
     # less than a px of the network astray
-    assert np.abs(found.points - 3 * hand.points - 1).mean() < 6
+    assert np.abs(found.landmarks - 3 * hand.landmarks - 1).mean() < 6
 
 
 def test_names_follow_the_points() -> None:
-    assert tuple(POINT_INDEX[Limb.FOOT]) == ("ip", "mtp1", "mtp2", "mtp3", "mtp4", "mtp5")
+    assert tuple(LANDMARK_INDEX[Limb.FOOT]) == ("ip", "mtp1", "mtp2", "mtp3", "mtp4", "mtp5")

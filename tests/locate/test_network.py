@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.settings import LocateSettings, TrainLocateSettings, preset
 
 pytest.importorskip("torch")
@@ -22,8 +22,8 @@ TINY = PAPER.model_copy(update={"input_px": 64, "widths": (3, 6, 12)})
 def test_one_heat_map_per_point_at_the_stated_stride(limb: Limb, stride: int) -> None:
     settings = SMALL.model_copy(update={"heatmap_stride": stride})
     with torch.no_grad():
-        maps = LocateNet(len(POINTS[limb]), settings)(torch.zeros(2, 1, 64, 64))
-    assert maps.shape == (2, len(POINTS[limb]), 64 // stride, 64 // stride)
+        maps = LocateNet(len(LANDMARKS[limb]), settings)(torch.zeros(2, 1, 64, 64))
+    assert maps.shape == (2, len(LANDMARKS[limb]), 64 // stride, 64 // stride)
 
 
 def test_an_untrained_network_finds_nothing() -> None:
@@ -38,7 +38,7 @@ def test_two_localisers_leave_room_in_a_bundle() -> None:
     parameters = sum(
         p.numel()
         for limb in Limb
-        for p in LocateNet(len(POINTS[limb]), LocateSettings()).parameters()
+        for p in LocateNet(len(LANDMARKS[limb]), LocateSettings()).parameters()
     )
     assert 4 * parameters < bundle / 2
 
@@ -113,5 +113,5 @@ def test_settings_that_the_published_localiser_cannot_follow_are_refused() -> No
 def test_the_design_chooses_the_network(limb: Limb) -> None:
     usual = build_locate_net(limb, SMALL)
     assert isinstance(usual, LocateNet)
-    assert usual.head.out_channels == len(POINTS[limb])
+    assert usual.head.out_channels == len(LANDMARKS[limb])
     assert isinstance(build_locate_net(limb, TINY), PublishedLocateNet)

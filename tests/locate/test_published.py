@@ -8,26 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINTS, Limb, Side
+from mandora.core.anatomy import LANDMARKS, Limb, Side
 from mandora.core.records import Reason
 from mandora.locate.published import FilmRule, PublishedLocator
 
 HEIGHT, WIDTH, SIZE = 240, 160, 64
 TEMPLATE = np.array([[-0.5, 0.3], [-0.25, 0.1], [0.0, -0.1], [0.2, -0.2], [0.5, -0.1], [0.5, -0.6]])
 PLACES = TEMPLATE * 60 + [WIDTH / 2, HEIGHT / 2]  # px of the film of a left foot
-NAMES = [p.name for p in POINTS[Limb.FOOT]]
+NAMES = [p.name for p in LANDMARKS[Limb.FOOT]]
 TOLERANCE = 3.0  # px of the film: half a px of the network is 1.9 px high
 Told = tuple[float, float] | None
 
 
 class Networks:
-    """Stands for the files: ``<point>.<seed>.onnx`` draws a square of 5 × 5 px.
+    """Stands for the files: ``<landmark>.<seed>.onnx`` draws a square of 5 × 5 px.
 
     The film holds a bright bar at its left edge. Where a look shows it on the right, it shows a
     mirrored film: the square is drawn only if ``left`` says that the bar belongs where it is.
 
     Args:
-        told: (x, y) px of the film by point and seed; None draws nothing.
+        told: (x, y) px of the film by landmark and seed; None draws nothing.
         bar_left: the bar is on the left of what a left limb looks like.
     """
 
@@ -38,8 +38,8 @@ class Networks:
 
     def __call__(self, path: Path, threads: int) -> Networks._Network:
         self.opened.append(path.name)
-        point, seed = path.stem.split(".")
-        return Networks._Network(self, self.told[point][int(seed) - 1])
+        landmark, seed = path.stem.split(".")
+        return Networks._Network(self, self.told[landmark][int(seed) - 1])
 
     class _Network:
         def __init__(self, owner: Networks, place: Told) -> None:
@@ -124,7 +124,7 @@ def test_what_is_below_the_threshold_is_not_found(decode: str) -> None:
 def test_a_left_limb_is_found_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     networks = Networks(told())
     found = locator(monkeypatch, networks).locate(film(), Side.LEFT)
-    np.testing.assert_allclose(found.points, PLACES, atol=TOLERANCE)
+    np.testing.assert_allclose(found.landmarks, PLACES, atol=TOLERANCE)
     np.testing.assert_allclose(found.confidence, 0.8, atol=1e-6)
     assert found.reasons == (None,) * 6
     assert (found.limb, found.view.mirrored, found.view.turns) == (Limb.FOOT, False, 0)
@@ -136,7 +136,7 @@ def test_a_left_limb_is_found_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_right_limb_is_shown_like_a_left_one(monkeypatch: pytest.MonkeyPatch) -> None:
     found = locator(monkeypatch, Networks(told())).locate(film(right=True), Side.RIGHT)
     mirrored = PLACES * [-1, 1] + [WIDTH - 1, 0]
-    np.testing.assert_allclose(found.points, mirrored, atol=TOLERANCE)
+    np.testing.assert_allclose(found.landmarks, mirrored, atol=TOLERANCE)
     assert found.view.side is Side.RIGHT
     assert found.fit > 0.7
 
@@ -155,7 +155,7 @@ def test_the_better_side_counts_where_none_is_known(
 def test_a_known_side_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = locator(monkeypatch, Networks(told())).locate(film(right=True), Side.LEFT)
     assert found.view.side is Side.LEFT
-    assert np.isnan(found.points).all()
+    assert np.isnan(found.landmarks).all()
     assert set(found.reasons) == {Reason.NOT_FOUND}
     assert found.fit == 0.0
 
@@ -164,7 +164,7 @@ def test_of_several_networks_the_median_counts(monkeypatch: pytest.MonkeyPatch) 
     x, y = (float(v) for v in PLACES[2])
     networks = Networks(told(3, mtp2=[(x, y), (x + 60, y - 80), (x, y)], mtp3=[None, None, None]))
     found = locator(monkeypatch, networks).locate(film(), Side.LEFT)
-    np.testing.assert_allclose(found.points[2], PLACES[2], atol=TOLERANCE)
+    np.testing.assert_allclose(found.landmarks[2], PLACES[2], atol=TOLERANCE)
     assert found.reasons == (None, None, None, Reason.NOT_FOUND, None, None)
     assert found.confidence[3] == pytest.approx(0.1), "what heat there was"
     assert networks.opened[:3] == ["ip.1.onnx", "ip.2.onnx", "ip.3.onnx"]
@@ -173,7 +173,7 @@ def test_of_several_networks_the_median_counts(monkeypatch: pytest.MonkeyPatch) 
 def test_a_square_in_a_corner_is_no_joint(monkeypatch: pytest.MonkeyPatch) -> None:
     found = locator(monkeypatch, Networks(told(mtp5=[(2.0, 2.0)]))).locate(film(), Side.LEFT)
     assert found.reasons[5] is Reason.NOT_FOUND
-    np.testing.assert_allclose(found.points[:5], PLACES[:5], atol=TOLERANCE)
+    np.testing.assert_allclose(found.landmarks[:5], PLACES[:5], atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(("corner", "counts"), [(0.05, False), (0.0, True)])
@@ -191,19 +191,19 @@ def test_a_point_that_is_grossly_astray_counts_as_not_found(
 ) -> None:
     found = locator(monkeypatch, Networks(told(mtp4=[(60.0, 220.0)]))).locate(film(), Side.LEFT)
     assert found.reasons[4] is Reason.NOT_FOUND
-    assert np.isnan(found.points[4]).all()
+    assert np.isnan(found.landmarks[4]).all()
 
 
 def test_all_limbs_of_a_film_are_one_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = locator(monkeypatch, Networks(told())).locate_all(film())
-    np.testing.assert_allclose(found.points, PLACES, atol=TOLERANCE)
+    np.testing.assert_allclose(found.landmarks, PLACES, atol=TOLERANCE)
     nothing = Networks({name: [None] for name in NAMES})
     assert locator(monkeypatch, nothing).locate_all(film()) == []
 
 
 def test_every_point_needs_a_network() -> None:
     paths = {name: [Path("a.onnx")] for name in NAMES if name != "mtp3"} | {"mtp4": []}
-    with pytest.raises(ValueError, match=r"the foot's points mtp3, mtp4 have no network"):
+    with pytest.raises(ValueError, match=r"the foot's landmarks mtp3, mtp4 have no network"):
         PublishedLocator(paths, Limb.FOOT, FilmRule(SIZE), TEMPLATE)
 
 

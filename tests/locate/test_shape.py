@@ -34,7 +34,7 @@ def test_a_limb_is_put_together_from_its_peaks_among_noise(
 ) -> None:
     limb = laid(size, degrees, x, y)
     (found,) = fit_shapes(HAND, peaks(limb))
-    np.testing.assert_allclose(found.points, limb)
+    np.testing.assert_allclose(found.landmarks, limb)
     np.testing.assert_allclose(np.hypot(*found.matrix[:, 0]), size, rtol=1e-6)
     assert found.fit == pytest.approx(0.9, rel=1e-6)
 
@@ -42,8 +42,8 @@ def test_a_limb_is_put_together_from_its_peaks_among_noise(
 def test_the_peaks_of_two_limbs_do_not_mix() -> None:
     one, other = laid(35, 8, 70, 120), laid(33, -10, 190, 130)
     first, second = fit_shapes(HAND, peaks(one, other), 2)
-    np.testing.assert_allclose(first.points, one)
-    np.testing.assert_allclose(second.points, other)
+    np.testing.assert_allclose(first.landmarks, one)
+    np.testing.assert_allclose(second.landmarks, other)
     assert first.fit > second.fit
 
 
@@ -51,7 +51,7 @@ def test_a_deformed_limb_keeps_its_own_peaks() -> None:
     limb = laid(60, 0, 128, 128)
     limb[[1, 2, 3]] += (25, 8)  # fingers that drift by 0.4 units
     found = fit_shapes(HAND, peaks(limb))[0]
-    np.testing.assert_allclose(found.points, limb)
+    np.testing.assert_allclose(found.landmarks, limb)
 
 
 def test_an_upside_down_limb_is_none() -> None:
@@ -68,10 +68,10 @@ def test_peaks_of_one_place_make_up_no_limb() -> None:
 
 
 def test_what_is_faint_or_astray_does_not_hold() -> None:
-    points, heights = laid(60, 5, 128, 128), np.full(21, 0.9)
-    points[4] += (60, 0)
+    landmarks, heights = laid(60, 5, 128, 128), np.full(21, 0.9)
+    landmarks[4] += (60, 0)
     heights[9] = 0.2
-    sure, fit = judge(HAND, points, heights, 0.25)
+    sure, fit = judge(HAND, landmarks, heights, 0.25)
     assert np.flatnonzero(~sure).tolist() == [4, 9]
     assert fit == pytest.approx((19 * 0.9 + 0.2) / 21, rel=0.01)
 

@@ -72,9 +72,9 @@ def test_a_point_that_is_not_marked_is_ignored_and_one_outside_is_absent() -> No
 
 
 def test_mirrored_points_have_mirrored_squares() -> None:
-    points = np.array([(10.3, 20.1), (40.7, 33.0)])
-    usual = squares(points, 64, (80, 50), 80)
-    mirrored = squares(points * [-1, 1] + [63, 0], 64, (80, 50), 80)
+    landmarks = np.array([(10.3, 20.1), (40.7, 33.0)])
+    usual = squares(landmarks, 64, (80, 50), 80)
+    mirrored = squares(landmarks * [-1, 1] + [63, 0], 64, (80, 50), 80)
     np.testing.assert_allclose(mirrored[:, :, ::-1], usual, atol=1e-5)
 
 

@@ -14,7 +14,7 @@ from mandora.locate.views import (
     View,
     parts,
     view_of,
-    view_of_points,
+    view_of_landmarks,
     views,
     whole_looks,
     zoomed_look,
@@ -74,20 +74,20 @@ def test_the_view_is_read_from_how_a_limb_lies(view: View, angle: float) -> None
     on_upright = Affine(np.column_stack([slant, [100, 120]]), "template", "upright")
     to_film = to_upright.inverse @ on_upright
     assert view_of(to_film, view.inverted) == view
-    # or from points, some of which are not known, whatever the side is said to be
+    # or from landmarks, some of which are not known, whatever the side is said to be
     template = mean_shape(Limb.FOOT)
-    points = to_film(template)
-    points[1] = np.nan
+    landmarks = to_film(template)
+    landmarks[1] = np.nan
     for side in Side:
-        assert view_of_points(points, template, side) == replace(view, inverted=False)
+        assert view_of_landmarks(landmarks, template, side) == replace(view, inverted=False)
 
 
 def test_with_few_points_the_name_says_how_a_limb_lies() -> None:
-    points = np.full((6, 2), np.nan)
-    points[:3] = [[0, 0], [1, 0], [2, 0]]
+    landmarks = np.full((6, 2), np.nan)
+    landmarks[:3] = [[0, 0], [1, 0], [2, 0]]
     template = mean_shape(Limb.FOOT)
-    assert view_of_points(points, template, Side.RIGHT) == View(mirrored=True)
-    assert view_of_points(points, template, Side.LEFT) == View()
+    assert view_of_landmarks(landmarks, template, Side.RIGHT) == View(mirrored=True)
+    assert view_of_landmarks(landmarks, template, Side.LEFT) == View()
 
 
 def test_a_mirrored_limb_looks_like_a_right_one() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.settings import (
     DamageSettings,
     LocateSettings,
@@ -39,7 +39,7 @@ FILES = {name: f"content of {name}".encode() for name in STANDARD_FILES}
 
 
 def info(**changes: object) -> BundleInfo:
-    template = {limb: tuple((0.5, 0.25) for _ in POINTS[limb]) for limb in Limb}
+    template = {limb: tuple((0.5, 0.25) for _ in LANDMARKS[limb]) for limb in Limb}
     fields: dict[str, object] = {
         "name": "toy",
         "version": "0.1",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from mandora.core.anatomy import FAMILIES, POINTS, SITES, Damage, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARKS, SITES, Damage, Limb
 from mandora.core.settings import (
     DamageSettings,
     LocateSettings,
@@ -24,7 +24,7 @@ from mandora.model.contract import (
     model_files,
 )
 
-TEMPLATE = {limb: tuple((0.5, 0.25) for _ in POINTS[limb]) for limb in Limb}
+TEMPLATE = {limb: tuple((0.5, 0.25) for _ in LANDMARKS[limb]) for limb in Limb}
 
 
 def contract() -> Contract:
@@ -144,7 +144,7 @@ def test_one_file_can_be_named() -> None:
 def test_a_contract_states_the_order_of_points_and_sites() -> None:
     made = contract()
     for limb in Limb:
-        names = tuple(p.name for p in POINTS[limb])
+        names = tuple(p.name for p in LANDMARKS[limb])
         assert made.locate.points[limb] == made.damage.points[limb] == names
     assert made.symmetry.sites == tuple(site.code for site in SITES)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINTS, SLOTS, TARGETS, Damage, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side, Slot
 from mandora.core.records import Reason, Status
 from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings, preset
 from mandora.model.bundle import Bundle, BundleError, BundleInfo, Licence, open_bundle, write_bundle
@@ -109,7 +109,7 @@ def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     for limb in Limb:
         film = simulate_film(draw_patient(3, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
         places = (film.points + 0.5) / film.pixels.shape[::-1]
-        for point, place in zip(POINTS[limb], places, strict=True):
+        for point, place in zip(LANDMARKS[limb], places, strict=True):
             for seed in (1, 2):
                 network_that_draws(place, run / locate_file(limb, point.name, seed))
     return write(run, tmp_path_factory.mktemp("bundle") / "published")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, RA2_TOTALS, SLOTS, TARGETS, Slot, Target
+from mandora.core.anatomy import LANDMARKS, RA2_TOTALS, SLOTS, TARGETS, Slot, Target
 from mandora.core.geometry import Box
 from mandora.core.records import (
     FilmRecord,
@@ -41,9 +41,9 @@ class Patient:
     evidence: dict[str, dict[str, PatchEvidence]]
 
 
-def position(slot: Slot, point: str) -> tuple[float, float]:
+def position(slot: Slot, landmark: str) -> tuple[float, float]:
     """Points in a grid of five columns: nothing anatomical, but all apart."""
-    i = [p.name for p in POINTS[slot.limb]].index(point)
+    i = [p.name for p in LANDMARKS[slot.limb]].index(landmark)
     return 40.0 + 60 * (i % 5), 60.0 + 80 * (i // 5)
 
 
@@ -56,7 +56,7 @@ def _score(aim: Target, film: str, value: float) -> JointScore:
         return JointScore(**base, status=Status.FAILED, reason=Reason.FILM_UNREADABLE)
     if aim.site.name == LOST:
         return JointScore(**base, status=Status.FAILED, reason=Reason.NOT_FOUND)
-    x, y = position(aim.slot, aim.site.point_name)
+    x, y = position(aim.slot, aim.site.landmark_name)
     return JointScore(
         **base,
         x=x,
@@ -123,7 +123,7 @@ def make_patient(study: str = "P001", film_names: dict[str, str] | None = None) 
         mask[10:14, 4:20] = 1.0
         evidence[name] = {
             p.name: PatchEvidence(p.name, Box.around(position(slot, p.name), HALF), mask)
-            for p in POINTS[slot.limb]
+            for p in LANDMARKS[slot.limb]
             if p.name != LOST
         }
     result = StudyResult(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINTS, SITES, TARGETS, Damage, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, Damage, JointGroup, Limb
 from mandora.core.settings import EquivalenceSettings
 from mandora.metrics import Number
 from mandora.metrics.agreement import Pairwise, joint_correlations, signed_ranks, total_correlations
@@ -83,7 +83,7 @@ def distances(finger: float, wrist: float, toe: float, films: int = 100) -> dict
     """Tables in which the given shares of each joint are within the cut-off."""
     share = {JointGroup.FINGER: finger, JointGroup.WRIST: wrist, JointGroup.TOE: toe}
     made = {}
-    for limb, points in POINTS.items():
+    for limb, points in LANDMARKS.items():
         table = np.full((films, len(points)), np.inf)
         for i, point in enumerate(points):
             table[: round(share[point.group] * films), i] = 0.01

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import FAMILIES, POINTS, SLOTS, TARGETS, JointGroup, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARKS, SLOTS, TARGETS, JointGroup, Limb
 from mandora.core.parallel import Job, Place, map_jobs
 from mandora.core.settings import (
     PRESETS,
@@ -44,7 +44,7 @@ from mandora.reproduce.experiment import (
 from mandora.reproduce.gathered import gathered, of_test
 from mandora.reproduce.jobs import (
     FRAMES,
-    POINTS_FILE,
+    LANDMARKS_FILE,
     SCORES_FILE,
     TREES_FILE,
     Study,
@@ -113,7 +113,7 @@ def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
     assert apart == tuple(f"fold-01/scores-{name}" for name in ("finger", "wrist", "toe"))
     assert jobs["fold-03/trees"].needs == ("fold-03/scores-space",)
     assert set(jobs["fold-03/scores-none"].needs) == {
-        "fold-03/locate", "fold-03/points", "fold-03/damage-none",
+        "fold-03/locate", "fold-03/landmarks", "fold-03/damage-none",
     }  # fmt: skip
     longer = SETTINGS.damage.loop.model_copy(update={"epochs": 9})
     other = SETTINGS.model_copy(
@@ -225,7 +225,7 @@ def test_the_paper_s_steps_are_stretched_with_its_epochs() -> None:
 def test_a_plan_knows_that_the_paper_takes_longer() -> None:
     assert set(longer(SETTINGS).values()) == {1.0}
     paper = longer(preset("paper", ReproduceSettings))
-    assert paper["locate"] > paper["points"] > 100
+    assert paper["locate"] > paper["landmarks"] > 100
     assert paper["damage"] > paper["scores"] > 10
 
 
@@ -286,14 +286,14 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     values = map_jobs(jobs, out)
     assert set(values) == {job.name for job in jobs}
     test = set(folds[0].split.test)
-    points = gathered(out, folds, "points", POINTS_FILE)
-    assert len(points["film"]) == 4 * (len(test) + len(folds[0].split.trees))
-    assert set(of_test(points)["film"]) == {
+    landmarks = gathered(out, folds, "landmarks", LANDMARKS_FILE)
+    assert len(landmarks["film"]) == 4 * (len(test) + len(folds[0].split.trees))
+    assert set(of_test(landmarks)["film"]) == {
         f"{patient}-{slot.code}.jpg" for patient in test for slot in SLOTS
     }
-    hands = points["limb"] == Limb.HAND.value
-    assert np.isfinite(points["true"][hands]).all()
-    assert np.isnan(points["true"][~hands][:, len(POINTS[Limb.FOOT]) :]).all()
+    hands = landmarks["limb"] == Limb.HAND.value
+    assert np.isfinite(landmarks["true"][hands]).all()
+    assert np.isnan(landmarks["true"][~hands][:, len(LANDMARKS[Limb.FOOT]) :]).all()
     scores = gathered(out, folds, "scores-space", SCORES_FILE)
     assert set(scores["patient"]) == test | set(folds[0].split.trees)
     assert set(of_test(scores)["patient"]) == test

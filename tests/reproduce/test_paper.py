@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 pytest.importorskip("shap")
 
-from mandora.core.anatomy import POINTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot
 from mandora.core.parallel import jobs as runner_jobs
 from mandora.core.parallel.jobs import in_order, job_keys
 from mandora.core.settings import ReproduceSettings, SimulateSettings
@@ -30,7 +30,7 @@ NAMES = [f"P{i}" for i in range(6)]
 
 def dataset(folder: Path) -> Dataset:
     """Hands with masks of joint spaces and of erosions; two readers and the official label."""
-    points = np.zeros((len(POINTS[Limb.HAND]), 2))
+    points = np.zeros((len(LANDMARKS[Limb.HAND]), 2))
     for kind in (*NAMES, "spaces", "erosions"):
         Image.new("L", (4, 4)).save(folder / f"{kind}.png")
     films = tuple(

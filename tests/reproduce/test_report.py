@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
-from mandora.core.anatomy import POINTS, SITES
+from mandora.core.anatomy import LANDMARKS, SITES
 from mandora.core.parallel import Job
 from mandora.core.settings import ReproduceSettings, SimulateSettings, preset
 from mandora.datasets.layouts import open_dataset
@@ -21,7 +21,7 @@ from mandora.reproduce import paper as reproduce
 from mandora.reproduce.claims import CLAIMS
 from mandora.reproduce.jobs import (
     FRAMES,
-    POINTS_FILE,
+    LANDMARKS_FILE,
     SCORES_FILE,
     SHAP_FILE,
     TREES_FILE,
@@ -138,14 +138,14 @@ def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
         elif kind == "shap":
             maps = {side: rng.random((1, len(SITES), len(SITES))) for side in ("same", "other")}
             np.savez(place / SHAP_FILE, **maps, rows=np.full((1, len(SITES)), 2 * count))
-        elif kind == "points":
+        elif kind == "landmarks":
             films = films_of(dataset, unseen(split))
-            most = max(len(points) for points in POINTS.values())
+            most = max(len(points) for points in LANDMARKS.values())
             true = np.full((len(films), most, 2), np.nan)
             for i, film in enumerate(films):
-                true[i, : len(film.points)] = film.points
+                true[i, : len(film.landmarks)] = film.landmarks
             np.savez(
-                place / POINTS_FILE, film=np.array([film.name for film in films]),
+                place / LANDMARKS_FILE, film=np.array([film.name for film in films]),
                 limb=np.array([film.slot.limb.value for film in films]),
                 test=np.array([film.patient in split.test for film in films]),
                 size=np.full((len(films), 2), 300.0), true=true, found=true + 1.0,

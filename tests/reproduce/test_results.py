@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINTS, SITES, TARGETS, Damage, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, Damage, Limb, Slot
 
 pytest.importorskip("matplotlib")
 
@@ -88,7 +88,7 @@ def outcomes(found: Any) -> dict[str, str]:
 
 
 def test_distances_are_shares_of_width_and_height(tmp_path: Path) -> None:
-    count = len(POINTS[Limb.HAND])
+    count = len(LANDMARKS[Limb.HAND])
     true = np.full((2, count, 2), np.nan)
     true[0, :3], true[1, :2] = 100.0, 100.0
     found = true.copy()
@@ -104,7 +104,7 @@ def test_distances_are_shares_of_width_and_height(tmp_path: Path) -> None:
     assert error[Limb.HAND][0, 1] == np.inf
     assert error[Limb.HAND][0, 2] == 0
     assert np.isnan(error[Limb.HAND][0, 3:]).all()
-    assert error[Limb.FOOT].shape == (1, len(POINTS[Limb.FOOT]))
+    assert error[Limb.FOOT].shape == (1, len(LANDMARKS[Limb.FOOT]))
     made = localisation(points, films, tmp_path)
     rows = {row[0]: row for row in made.section.tables[0].rows}
     assert rows["finger"][1] == 3

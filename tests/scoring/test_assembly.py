@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINTS, SLOTS, TARGETS, Damage, Limb, Side
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side
 from mandora.core.geometry import limb_size
 from mandora.core.records import JointScore, ModelInfo, Reason, Status
-from mandora.locate.locator import FoundPoints
+from mandora.locate.locator import FoundLandmarks
 from mandora.locate.views import View, views
 from mandora.model.contract import IntervalContract, Spread
 from mandora.scoring.assembly import (
@@ -35,9 +35,9 @@ def found(limb: Limb, size_px: float = 40.0, fit: float = 0.9, view: View | None
     view = view or View()
     mirror = -1.0 if view.mirrored else 1.0
     upright = shape_of(limb) * [mirror * size_px, size_px] + 100
-    points = view.to_upright((200, 200)).inverse(upright)
-    n = len(points)
-    return FoundPoints(limb, view, points, np.full(n, 0.9), (None,) * n, fit)
+    landmarks = view.to_upright((200, 200)).inverse(upright)
+    n = len(landmarks)
+    return FoundLandmarks(limb, view, landmarks, np.full(n, 0.9), (None,) * n, fit)
 
 
 def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointScore, ...]:
@@ -59,7 +59,7 @@ def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointSc
 @pytest.mark.parametrize("view", views(), ids=str)
 @pytest.mark.parametrize("limb", Limb)
 def test_the_size_of_a_limb_does_not_depend_on_how_it_lies(limb: Limb, view: View) -> None:
-    assert limb_size(found(limb, 37.0, view=view).points, shape_of(limb)) == pytest.approx(37)
+    assert limb_size(found(limb, 37.0, view=view).landmarks, shape_of(limb)) == pytest.approx(37)
 
 
 def test_a_limb_has_a_size_that_fits_the_film() -> None:
@@ -80,7 +80,7 @@ def test_a_total_over_all_joints_is_their_sum() -> None:
 
 
 def test_a_total_is_pro_rated_from_four_fifths_of_its_maximum_on() -> None:
-    # narrowing has 42 sites of 4 points: 34 of them are 81 %, 33 are 79 %
+    # narrowing has 42 sites of 4 landmarks: 34 of them are 81 %, 33 are 79 %
     keys = [t.key for t in TARGETS if t.damage is Damage.NARROWING]
     kept = totals(scores(1.0, lost=frozenset(keys[:8])))[2]
     assert (kept.method, kept.observed, kept.scored) == ("pro-rated", 34.0, 34)
@@ -115,13 +115,13 @@ def test_a_second_film_of_the_same_name_gets_its_slot_in_front() -> None:
 
 def test_a_point_without_a_place_has_its_reason() -> None:
     foot = found(Limb.FOOT)
-    foot.points[2] = np.nan
-    reasons = tuple(Reason.NOT_FOUND if i == 2 else None for i in range(len(foot.points)))
-    foot = FoundPoints(foot.limb, foot.view, foot.points, foot.confidence, reasons, foot.fit)
+    foot.landmarks[2] = np.nan
+    reasons = tuple(Reason.NOT_FOUND if i == 2 else None for i in range(len(foot.landmarks)))
+    foot = FoundLandmarks(foot.limb, foot.view, foot.landmarks, foot.confidence, reasons, foot.fit)
     lost, there = (location("x.png", Limb.FOOT, Side.LEFT, i, foot) for i in (2, 3))
-    assert (lost.site, lost.x, lost.y) == (POINTS[Limb.FOOT][2].name, None, None)
+    assert (lost.site, lost.x, lost.y) == (LANDMARKS[Limb.FOOT][2].name, None, None)
     assert lost.reason is Reason.NOT_FOUND
-    assert (there.x, there.y) == tuple(foot.points[3])
+    assert (there.x, there.y) == tuple(foot.landmarks[3])
 
 
 def test_a_failed_film_and_films_that_were_not_given_are_told_apart() -> None:

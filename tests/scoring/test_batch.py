@@ -33,7 +33,7 @@ def test_the_summary_says_what_came_out(
     steps: list[tuple[int, int]] = []
     summary = score_films(
         [films], tmp_path / "out", bundle=bundle, threads=1,
-        progress=lambda *s: steps.append(s), complain=lines.append,
+        progress=lambda *s: steps.append(s), warn=lines.append,
     )  # fmt: skip
     content = json.loads(summary.to_json())
     assert (content["patients"], content["scored"], content["failed"]) == (2, 2, 0)
@@ -97,7 +97,7 @@ def test_an_unforeseen_error_costs_one_patient(
     monkeypatch.setattr(Pipeline, "score", broken)
     lines: list[str] = []
     films = give(P1_LF="LF", P2_LF="LF", P3_LF="LF")
-    summary = score_films([films], tmp_path / "out", bundle=bundle, complain=lines.append)
+    summary = score_films([films], tmp_path / "out", bundle=bundle, warn=lines.append)
     assert lines == [
         "P2: the program failed, through a fault of its own; please report it: RuntimeError: the "
         "network is tired"
@@ -134,7 +134,7 @@ def test_a_run_ends_when_not_even_the_reason_can_be_written(
     lines: list[str] = []
     with pytest.raises(OutputError, match="No space left"):
         score_films(
-            [give(P1_LF="LF", P2_LF="LF")], tmp_path / "out", bundle=bundle, complain=lines.append
+            [give(P1_LF="LF", P2_LF="LF")], tmp_path / "out", bundle=bundle, warn=lines.append
         )
     assert len(lines) == 1
 
@@ -198,7 +198,7 @@ def test_a_link_to_nothing_costs_its_own_film(
     (films / "P1-RF.png").symlink_to(tmp_path / "absent.png")
     (films / "scan.png").symlink_to(tmp_path / "absent.png")
     lines: list[str] = []
-    summary = score_films([films], tmp_path / "out", bundle=bundle, complain=lines.append)
+    summary = score_films([films], tmp_path / "out", bundle=bundle, warn=lines.append)
     assert [r.patient for r in summary.results] == ["P1", "P2"]
     assert [(r.scored, r.failed) for r in summary.results] == [(12, 12), (12, 0)]
     assert [line.partition(":")[0] for line in lines] == ["scan.png", "P1-RF.png"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mandora.core.anatomy import POINTS, Limb, Side
+from mandora.core.anatomy import LANDMARKS, Limb, Side
 from mandora.core.records import REASON_TEXT, Reason
 from mandora.images.radiograph import Radiograph
 from mandora.model.bundle import Bundle
-from mandora.scoring import POINT_COLUMNS, locate_films
+from mandora.scoring import LANDMARK_COLUMNS, locate_films
 from mandora.scoring.pipeline import Pipeline
 
 
@@ -25,14 +25,14 @@ def test_points_of_a_folder_of_films(
 ) -> None:
     films = give(P1_LH="LH", P1_RF="RF", sub__unnamed="LF")
     steps: list[tuple[int, int]] = []
-    out = tmp_path / "deep" / "points.csv"
+    out = tmp_path / "deep" / "landmarks.csv"
     failed = locate_films([films], out, bundle=bundle, progress=lambda *s: steps.append(s))
     assert failed == 0
     table = rows(out)
-    assert tuple(table[0]) == POINT_COLUMNS
+    assert tuple(table[0]) == LANDMARK_COLUMNS
     hand = [r for r in table if r["film"] == "P1-LH.png"]
     assert [(r["limb"], r["side"], r["site"]) for r in hand] == [
-        ("hand", "L", p.name) for p in POINTS[Limb.HAND]
+        ("hand", "L", p.name) for p in LANDMARKS[Limb.HAND]
     ]
     assert {(r["limb"], r["side"]) for r in table if r["film"] == "P1-RF.png"} == {("foot", "R")}
     assert any(r["film"] == "unnamed.png" for r in table)
@@ -43,7 +43,7 @@ def test_points_of_a_folder_of_films(
 def test_what_is_said_comes_before_the_name(
     bundle: Bundle, give: Callable[..., Path], tmp_path: Path
 ) -> None:
-    films, out = give(P1_LF="LH"), tmp_path / "points.csv"
+    films, out = give(P1_LF="LH"), tmp_path / "landmarks.csv"
     locate_films([films], out, bundle=bundle, limb=Limb.HAND)
     assert {(r["limb"], r["side"]) for r in rows(out)} == {("hand", "L")}
     locate_films([films], out, bundle=bundle, side=Side.RIGHT)
@@ -53,7 +53,7 @@ def test_what_is_said_comes_before_the_name(
 def test_films_of_one_name_are_told_apart_by_their_folders(
     bundle: Bundle, give: Callable[..., Path], tmp_path: Path
 ) -> None:
-    films, out = give(a__P1_LF="LF", b__P1_LF="LF"), tmp_path / "points.csv"
+    films, out = give(a__P1_LF="LF", b__P1_LF="LF"), tmp_path / "landmarks.csv"
     locate_films([films], out, bundle=bundle)
     assert {r["film"] for r in rows(out)} == {
         str(films / "a" / "P1-LF.png"), str(films / "b" / "P1-LF.png")
@@ -63,14 +63,14 @@ def test_films_of_one_name_are_told_apart_by_their_folders(
 def test_a_film_without_a_limb_has_points_without_places(
     bundle: Bundle, give: Callable[..., Path], tmp_path: Path, noise_film: Callable[[Path], Path]
 ) -> None:
-    films, out = give(P1_LF="LF"), tmp_path / "points.csv"
+    films, out = give(P1_LF="LF"), tmp_path / "landmarks.csv"
     noise_film(films / "P2-RF.png")
     noise_film(films / "unnamed.png")
     (films / "P3-LF.png").write_bytes(b"")
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 3
+    assert locate_films([films], out, bundle=bundle, warn=lines.append) == 3
     blank = [r for r in rows(out) if r["film"] == "P2-RF.png"]
-    assert len(blank) == len(POINTS[Limb.FOOT])
+    assert len(blank) == len(LANDMARKS[Limb.FOOT])
     assert {(r["x"], r["y"]) for r in blank} == {("", "")}
     assert {r["film"] for r in rows(out)} == {"P1-LF.png", "P2-RF.png"}
     assert [line.split(":")[0] for line in lines] == ["P2-RF.png", "P3-LF.png", "unnamed.png"]
@@ -89,9 +89,9 @@ def test_a_fault_of_the_program_costs_one_film_and_is_called_so(
         return locate(self, film, *known)
 
     monkeypatch.setattr(Pipeline, "locate", broken)
-    films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "points.csv"
+    films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "landmarks.csv"
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 1
+    assert locate_films([films], out, bundle=bundle, warn=lines.append) == 1
     assert lines == [
         f"P1-LF.png: {REASON_TEXT[Reason.PROGRAM_FAULT]}: ZeroDivisionError: division by zero"
     ]
@@ -105,11 +105,11 @@ def test_an_interrupted_search_keeps_what_it_found(
         if done == 1:
             raise KeyboardInterrupt
 
-    films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "points.csv"
+    films, out = give(P1_LF="LF", P2_LF="LF"), tmp_path / "landmarks.csv"
     with pytest.raises(KeyboardInterrupt):
         locate_films([films], out, bundle=bundle, progress=stop)
     assert {r["film"] for r in rows(out)} == {"P1-LF.png"}
-    assert len(rows(out)) == len(POINTS[Limb.FOOT])
+    assert len(rows(out)) == len(LANDMARKS[Limb.FOOT])
 
 
 def test_an_output_that_is_a_folder_is_refused(
@@ -124,10 +124,10 @@ def test_an_output_that_is_a_folder_is_refused(
 def test_a_link_to_nothing_costs_no_other_film(
     bundle: Bundle, give: Callable[..., Path], tmp_path: Path
 ) -> None:
-    films, out = give(P1_LF="LF"), tmp_path / "points.csv"
+    films, out = give(P1_LF="LF"), tmp_path / "landmarks.csv"
     (films / "P1-RF.png").symlink_to(tmp_path / "absent.png")
     lines: list[str] = []
-    assert locate_films([films], out, bundle=bundle, complain=lines.append) == 1
+    assert locate_films([films], out, bundle=bundle, warn=lines.append) == 1
     assert {r["film"] for r in rows(out)} == {"P1-LF.png"}
     (line,) = lines
     assert line.startswith("P1-RF.png: ")

@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import POINTS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.core.errors import InputError, UntrainedLimb
 from mandora.core.records import ModelInfo, Reason, Status, StudyResult
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchRule, PatchScore
 from mandora.images.radiograph import Radiograph, UnreadableFilm
 from mandora.images.read import read_radiograph
-from mandora.locate.locator import FoundPoints
+from mandora.locate.locator import FoundLandmarks
 from mandora.locate.views import View, views
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.model.contract import locate_file
@@ -53,16 +53,18 @@ class FakeLocator:
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
-    ) -> FoundPoints:
+    ) -> FoundLandmarks:
         view = self.view or View(mirrored=side is Side.RIGHT)
         mirror = -1.0 if view.mirrored else 1.0
         upright = self.template * [mirror * self.unit_px, self.unit_px] + SIZE_PX / 2
-        points = view.to_upright((SIZE_PX, SIZE_PX)).inverse(upright)
-        names = [p.name for p in POINTS[self.limb]]
+        landmarks = view.to_upright((SIZE_PX, SIZE_PX)).inverse(upright)
+        names = [p.name for p in LANDMARKS[self.limb]]
         for name in self.lost:
-            points[names.index(name)] = np.nan
+            landmarks[names.index(name)] = np.nan
         reasons = tuple(self.lost.get(name) for name in names)
-        return FoundPoints(self.limb, view, points, np.full(len(names), 0.9), reasons, self.fit)
+        return FoundLandmarks(
+            self.limb, view, landmarks, np.full(len(names), 0.9), reasons, self.fit
+        )
 
 
 class FakeScorer:
@@ -131,7 +133,7 @@ def test_films_that_were_not_given_are_missing_and_no_failure(films: dict[Slot, 
     assert set(of(result, RF).values()) == {(Status.MISSING, Reason.FILM_MISSING)}
     assert result.complete
     total, erosion, narrowing = result.totals
-    # a foot holds 84 of 448 points, 60 of the 280 of erosion and 24 of the 168 of narrowing
+    # a foot holds 84 of 448 landmarks, 60 of the 280 of erosion and 24 of the 168 of narrowing
     assert (total.method, narrowing.method) == ("pro-rated", "pro-rated")
     assert narrowing.value == pytest.approx(36 * 1.5 * 168 / 144)
     assert (erosion.value, erosion.reason) == (None, Reason.TOO_FEW_JOINTS)
@@ -223,7 +225,7 @@ def test_a_lost_point_costs_the_scores_that_are_read_there() -> None:
     lost = {"LH-radcar:narrowing", "LH-nav:erosion", "LH-pip2:narrowing", "LH-pip2:erosion"}
     assert set(part.scores) == {t.key for t in TARGETS if t.slot == LH} - lost
     assert part.record.status is Status.SCORED
-    assert set(part.evidence) == {p.name for p in POINTS[Limb.HAND]} - {"radcar", "pip2"}
+    assert set(part.evidence) == {p.name for p in LANDMARKS[Limb.HAND]} - {"radcar", "pip2"}
 
 
 def test_scores_that_were_not_found_say_why(films: dict[Slot, Path]) -> None:
@@ -236,7 +238,7 @@ def test_scores_that_were_not_found_say_why(films: dict[Slot, Path]) -> None:
 
 
 def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
-    return {p.name: Reason.NOT_FOUND for p in POINTS[limb][n:]}
+    return {p.name: Reason.NOT_FOUND for p in LANDMARKS[limb][n:]}
 
 
 @pytest.mark.parametrize(
@@ -249,9 +251,9 @@ def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
         FakeLocator(Limb.HAND, unit_px=500.0),
     ],
     ids=[
-        "no point",
-        "a few points",
-        "points at odds",
+        "no landmark",
+        "a few landmarks",
+        "landmarks at odds",
         "a tiny limb",
         "a limb larger than the film",
     ],
@@ -276,7 +278,7 @@ def test_most_of_a_hand_is_a_hand() -> None:
 
 @pytest.mark.parametrize(
     ("hand", "foot", "better"),
-    # six points fit more easily than 21
+    # six landmarks fit more easily than 21
     [(0.6, 0.7, Limb.HAND), (0.45, 0.9, Limb.FOOT), (0.55, 0.65, Limb.HAND)],
 )
 def test_an_unknown_limb_is_the_one_that_fits_better(
@@ -295,7 +297,7 @@ def test_a_film_is_searched_further_only_where_that_may_help(
     asked = []
 
     class Counting(FakeLocator):
-        def locate(self, *args: object, **options: object) -> FoundPoints:
+        def locate(self, *args: object, **options: object) -> FoundLandmarks:
             asked.append(self.limb)
             return super().locate(*args, **options)  # type: ignore[arg-type]
 
@@ -306,7 +308,7 @@ def test_a_film_is_searched_further_only_where_that_may_help(
 
 def test_of_all_limbs_on_a_film_those_that_are_none_are_left_out() -> None:
     class Two(FakeLocator):
-        def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+        def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundLandmarks]:
             return [self.locate(pixels), replace(self.locate(pixels), fit=0.1)]
 
     (found,) = pipeline(Two(Limb.HAND)).locate_all(film(), Limb.HAND)
@@ -317,7 +319,7 @@ class WatchingScorer(FakeScorer):
     """Keeps the patches; its masks mark the side towards the little finger or toe."""
 
     def score(self, patches: list[Patch]) -> list[PatchScore]:
-        self.patches = {patch.point: patch.pixels for patch in patches}
+        self.patches = {patch.landmark: patch.pixels for patch in patches}
         masks = []
         for patch in patches:
             mask = np.zeros((16, 16), np.float32)
@@ -341,15 +343,15 @@ def test_patches_are_upright_with_bright_bone_and_masks_lie_on_the_film_as_given
     part = pipeline(found, scorer=seen).examine(LH, Radiograph(given, "a.png", "0" * 64))
     pipeline(plain, scorer=wanted).examine(LH, Radiograph(upright, "a.png", "0" * 64))
     assert len(seen.patches) == 21
-    for point, pixels in wanted.patches.items():
-        np.testing.assert_allclose(seen.patches[point], pixels, atol=1e-4)
+    for landmark, pixels in wanted.patches.items():
+        np.testing.assert_allclose(seen.patches[landmark], pixels, atol=1e-4)
     # from the thumb to the little finger on the film as given
-    index = {p.name: i for i, p in enumerate(POINTS[Limb.HAND])}
+    index = {p.name: i for i, p in enumerate(LANDMARKS[Limb.HAND])}
     assert part.found is not None
-    across = part.found.points[index["mcp5"]] - part.found.points[index["mcp2"]]
+    across = part.found.landmarks[index["mcp5"]] - part.found.landmarks[index["mcp2"]]
     for evidence in part.evidence.values():
         np.testing.assert_allclose(
-            evidence.box.centre, part.found.points[index[evidence.point]], atol=1e-9
+            evidence.box.centre, part.found.landmarks[index[evidence.landmark]], atol=1e-9
         )
         rows, columns = np.nonzero(evidence.mask)
         towards = np.array([columns.mean() - 7.5, rows.mean() - 7.5])
@@ -366,20 +368,20 @@ def test_points_that_are_known_are_not_looked_for(view: View) -> None:
     assert part.found is not None
 
     class Blind(FakeLocator):
-        def locate(self, *_: object, **__: object) -> FoundPoints:
+        def locate(self, *_: object, **__: object) -> FoundLandmarks:
             raise AssertionError("it was told where they are")
 
-    known = pipeline(Blind(Limb.HAND), scorer=seen).examine(LH, grey, part.found.points)
+    known = pipeline(Blind(Limb.HAND), scorer=seen).examine(LH, grey, part.found.landmarks)
     assert known.found is not None
     assert known.found.view == view
     assert known.scores == part.scores
     assert known.reasons == {"mcp3": Reason.NOT_FOUND}
     assert seen.patches.keys() == wanted.patches.keys()
-    for point, pixels in wanted.patches.items():
-        np.testing.assert_allclose(seen.patches[point], pixels, atol=1e-4)
+    for landmark, pixels in wanted.patches.items():
+        np.testing.assert_allclose(seen.patches[landmark], pixels, atol=1e-4)
     # places do not say whether bone is dark; whoever has found them does
     dark = replace(view, inverted=True)
-    told = pipeline(Blind(Limb.HAND)).examine(LH, grey, part.found.points, dark)
+    told = pipeline(Blind(Limb.HAND)).examine(LH, grey, part.found.landmarks, dark)
     assert told.found is not None
     assert told.found.view == dark
 
@@ -399,15 +401,15 @@ def test_patches_are_cut_as_the_scorer_wants_them() -> None:
 
 
 def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
-    points = np.full((len(POINTS[Limb.FOOT]), 2), np.nan)
-    points[2] = 100.0, 120.0
+    landmarks = np.full((len(LANDMARKS[Limb.FOOT]), 2), np.nan)
+    landmarks[2] = 100.0, 120.0
     whole = FakeScorer(PatchRule(24, window="film"))
-    part = pipeline(scorer=whole).examine(LF, film(), points)
+    part = pipeline(scorer=whole).examine(LF, film(), landmarks)
     assert list(part.evidence) == ["mtp2"]
-    with pytest.raises(ValueError, match="1 of 6 points are known"):
-        pipeline().examine(LF, film(), points)
-    points[5] = 40.0, 150.0  # the limb's size is that of what is known
-    assert set(pipeline().examine(LF, film(), points).evidence) == {"mtp2", "mtp5"}
+    with pytest.raises(ValueError, match="1 of 6 landmarks are known"):
+        pipeline().examine(LF, film(), landmarks)
+    landmarks[5] = 40.0, 150.0  # the limb's size is that of what is known
+    assert set(pipeline().examine(LF, film(), landmarks).evidence) == {"mtp2", "mtp5"}
 
 
 def test_a_film_that_lies_otherwise_is_remarked_upon() -> None:
@@ -530,7 +532,7 @@ def test_the_packaged_model_scores_a_simulated_film(packaged: Pipeline, slot: Sl
     part = packaged.examine(slot, Radiograph(shown.pixels, "P1.png", "0" * 64))
     assert set(part.scores) == {t.key for t in TARGETS if t.slot == slot}
     assert part.found is not None
-    away = np.linalg.norm(part.found.points - shown.points, axis=1) / max(shown.pixels.shape)
+    away = np.linalg.norm(part.found.landmarks - shown.landmarks, axis=1) / max(shown.pixels.shape)
     assert np.median(away) < 0.02
 
 
@@ -557,10 +559,10 @@ def test_the_packaged_model_scores_a_film_however_it_lies(
     assert part.found is not None
     assert hand_score.found is not None
     assert part.found.view == view
-    points = view.to_upright(given.shape)(part.found.points)
+    landmarks = view.to_upright(given.shape)(part.found.landmarks)
     if view.mirrored:
-        points[:, 0] = hand_film.shape[1] - 1 - points[:, 0]
-    away = np.linalg.norm(points - hand_score.found.points, axis=1) / max(hand_film.shape)
+        landmarks[:, 0] = hand_film.shape[1] - 1 - landmarks[:, 0]
+    away = np.linalg.norm(landmarks - hand_score.found.landmarks, axis=1) / max(hand_film.shape)
     assert np.nanmax(away) < 0.01
     differences = [abs(part.scores[key] - score) for key, score in hand_score.scores.items()]
     assert np.median(differences) < 0.1
@@ -572,12 +574,12 @@ def test_the_packaged_model_finds_both_limbs_on_one_film(packaged: Pipeline, lim
     height = max(film.pixels.shape[0] for film in films)
     wide = [np.pad(f.pixels, ((0, height - len(f.pixels)), (0, 0)), mode="edge") for f in films]
     both = Radiograph(np.hstack(wide), "P1.png", "0" * 64)
-    places = films[0].points, np.add(films[1].points, (films[0].pixels.shape[1], 0))
+    places = films[0].landmarks, np.add(films[1].landmarks, (films[0].pixels.shape[1], 0))
     found = packaged.locate_all(both, limb)
     assert {one.view.side for one in found} == set(Side)
     for side, truth in zip(Side, places, strict=True):
         (one,) = (f for f in found if f.view.side is side)
         stated = packaged.locate(both, limb, side)
-        for points in (one.points, stated.points):
-            away = np.linalg.norm(points - truth, axis=1) / max(both.shape)
+        for landmarks in (one.landmarks, stated.landmarks):
+            away = np.linalg.norm(landmarks - truth, axis=1) / max(both.shape)
             assert np.nanmedian(away) < 0.01

@@ -1,4 +1,4 @@
-"""Changes of pictures follow from keys alone, and points and masks follow the pixels."""
+"""Changes of pictures follow from keys alone, and landmarks and masks follow the pixels."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_film_is_never_cut_nearer_to_the_lowest_point_than_a_hundredth() -> No
         assert cut(beyond).matrix[1] == pytest.approx([0, 1, 0])
 
 
-# ── points follow the pixels ─────────────────────────────────────────────────────────────
+# ── landmarks follow the pixels ─────────────────────────────────────────────────────────────
 
 
 def dots(places: np.ndarray, size: int) -> Tensor:
@@ -258,7 +258,7 @@ def test_points_move_with_the_pixels(draw: Draws, side: int) -> None:
 
 
 def test_a_smaller_picture_shows_the_same() -> None:
-    """Its px hold what those of the full one hold, and its points lie where its pixels say."""
+    """Its px hold what those of the full one hold, and its landmarks lie where its pixels say."""
     side = smaller_px(SIZE, 16)
     assert side == 64
     change = film_change((1, 2, 3))
@@ -305,13 +305,13 @@ def test_brightness_multiplies_what_is_left() -> None:
 
 
 def test_blur_is_a_mean_over_nine_px() -> None:
-    point = torch.zeros(7, 7)
-    point[3, 3] = 1
-    soft = exposed(point, blur=1)
+    landmark = torch.zeros(7, 7)
+    landmark[3, 3] = 1
+    soft = exposed(landmark, blur=1)
     expected = torch.zeros(7, 7)
     expected[2:5, 2:5] = 1 / 9
     torch.testing.assert_close(soft, expected, atol=2e-4, rtol=0)
-    assert exposed(point, blur=0.5)[3, 3] == pytest.approx((1 + 1 / 9) / 2, abs=2e-4)
+    assert exposed(landmark, blur=0.5)[3, 3] == pytest.approx((1 + 1 / 9) / 2, abs=2e-4)
     corner = torch.zeros(7, 7)
     corner[0, 0] = 1
     assert exposed(corner, blur=1)[0, 0] == pytest.approx(1 / 4, abs=2e-4)  # over 4 px

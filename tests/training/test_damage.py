@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, Damage, JointGroup, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Damage, JointGroup, Limb
 from mandora.core.geometry import Box
 from mandora.core.settings import (
     DamageSettings,
@@ -42,7 +42,7 @@ MEAN = Processes(0, 1, CPU).mean
 PATCH = 32
 HAND, FOOT = Limb.HAND, Limb.FOOT
 NARROWING, EROSION = Damage.NARROWING, Damage.EROSION
-TOES = len(POINTS[FOOT])
+TOES = len(LANDMARKS[FOOT])
 IP, MTP1, MTP2, MTP3, MTP4, MTP5 = range(TOES)
 NAN = np.nan
 
@@ -90,12 +90,12 @@ def training_film(
     erosions: NDArray[np.uint8] | None = None,
     limb: Limb = FOOT,
 ) -> TrainingFilm:
-    points = np.full((len(POINTS[limb]), 2), np.nan)
+    landmarks = np.full((len(LANDMARKS[limb]), 2), np.nan)
     for index, place in places.items():
-        points[index] = place
-    scores = np.arange(2.0 * len(points), dtype=np.float32).reshape(-1, 2)
+        landmarks[index] = place
+    scores = np.arange(2.0 * len(landmarks), dtype=np.float32).reshape(-1, 2)
     pixels = grey_film() if pixels is None else pixels
-    return TrainingFilm(pixels, points, scores, scores + 1, spaces, erosions)
+    return TrainingFilm(pixels, landmarks, scores, scores + 1, spaces, erosions)
 
 
 def patches_of(
@@ -154,9 +154,9 @@ def test_the_great_toe_has_a_larger_window(tmp_path: Path) -> None:
     film = training_film({IP: (99.5, 59.5), MTP1: (119.5, 139.5), MTP2: (180, 139.5)})
     made = patches_of(film, tmp_path)
     fill = float(np.percentile(film.pixels[::8, ::8], 5))
-    for point, half in ((IP, 16 * 1.4), (MTP1, 16 * 1.5), (MTP2, 16.0)):
-        window = sample_box(film.pixels, Box.around(film.points[point], half), PATCH, fill)
-        np.testing.assert_array_equal(made["pixels"][point], np.round(window * 255))
+    for landmark, half in ((IP, 16 * 1.4), (MTP1, 16 * 1.5), (MTP2, 16.0)):
+        window = sample_box(film.pixels, Box.around(film.landmarks[landmark], half), PATCH, fill)
+        np.testing.assert_array_equal(made["pixels"][landmark], np.round(window * 255))
     # on a hand nothing is enlarged
     hand = training_film({0: (99.5, 59.5)}, limb=HAND)
     made = patches_of(hand, tmp_path / "hand", limb=HAND)
@@ -180,9 +180,9 @@ def test_a_margin_shows_more_at_the_same_scale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made["pixels"][MTP2], np.round(film.pixels * 255)[40:80, 80:120])
 
 
-@pytest.mark.parametrize("point", [IP, MTP2])
+@pytest.mark.parametrize("landmark", [IP, MTP2])
 def test_centres_are_moved_by_px_of_the_film_whatever_its_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, landmark: int
 ) -> None:
     """What is seen is what would have been cut about the moved centre."""
     rows, columns = np.mgrid[:256, :256]
@@ -194,11 +194,11 @@ def test_centres_are_moved_by_px_of_the_film_whatever_its_size(
         )
         side = stored_px(settings, moved)
         assert side == 84
-        film = training_film({point: (128.0, 120.0)}, smooth)
+        film = training_film({landmark: (128.0, 120.0)}, smooth)
         films, folder = FakeFilms([film]), tmp_path / str(half)
         made = prepare_patches(films, settings, side, folder, 1, lambda *_: None, 10)
-        half *= POINTS[FOOT][point].window
-        assert made.arrays["film_scale"][0, point] == pytest.approx(64 / (2 * half))
+        half *= LANDMARKS[FOOT][landmark].window
+        assert made.arrays["film_scale"][0, landmark] == pytest.approx(64 / (2 * half))
         items = task((FOOT, made), network=settings, changes=moved)
         shifts = set()
         for place in range(4):
@@ -235,12 +235,12 @@ def test_windows_follow_the_size_of_the_limb(
 ) -> None:
     monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
     monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
-    points = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
+    landmarks = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
     fill = float(np.percentile(grey_film()[::8, ::8], 5))
     for known in (range(TOES), (IP, MTP3, MTP4, MTP5), (MTP1, MTP3)):
-        film = training_film({i: tuple(points[i]) for i in known})
+        film = training_film({i: tuple(landmarks[i]) for i in known})
         made = patches_of(film, tmp_path / str(known), BY_LIMB)
-        window = sample_box(film.pixels, Box.around(points[MTP3], 16), PATCH, fill)
+        window = sample_box(film.pixels, Box.around(landmarks[MTP3], 16), PATCH, fill)
         np.testing.assert_allclose(made["pixels"][MTP3], window * 255, atol=0.6)
 
 
@@ -262,14 +262,14 @@ def test_a_limb_of_unknown_size_is_refused(tmp_path: Path) -> None:
     films = FakeFilms([training_film({IP: (99, 59)})])
     made = prepare_patches(films, BY_LIMB, PATCH, tmp_path, 1, lambda *_: None)
     assert list(made.refused) == [0]
-    assert made.refused[0].startswith("1 of 6 points are known, at least 2")
+    assert made.refused[0].startswith("1 of 6 landmarks are known, at least 2")
     assert not made.arrays["usable"].any()
 
 
 def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     # with a bright dot at each joint: where is it on its patch?
-    points = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
-    places = {i: tuple(points[i]) for i in (MTP1, MTP3, MTP5)}
+    landmarks = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
+    places = {i: tuple(landmarks[i]) for i in (MTP1, MTP3, MTP5)}
     pixels = np.zeros((256, 256), np.float32)
     for x, y in places.values():
         rows, columns = np.mgrid[:256, :256]
@@ -290,10 +290,10 @@ def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
 
 
 def test_erosions_that_are_known_in_part_teach_where_they_are(tmp_path: Path) -> None:
-    points = mean_shape(FOOT) * 80 + (140, 120)
+    landmarks = mean_shape(FOOT) * 80 + (140, 120)
     known = np.array([True, True, True, True, False, True])  # not MTP4
     film = replace(
-        training_film({i: tuple(points[i]) for i in range(TOES)}, erosions=np.zeros_like(ROOM)),
+        training_film({i: tuple(landmarks[i]) for i in range(TOES)}, erosions=np.zeros_like(ROOM)),
         erosions_known=known,
     )
     for half_window, taught in ((0.1, known), (0.25, known & [1, 1, 1, 0, 0, 0])):
@@ -345,8 +345,8 @@ def prepared(
     side: int = PATCH,
     depth: str = "uint8",
 ) -> Prepared:
-    """Patches of noise, whose scores are given by (film, point); the others are not usable."""
-    rng, places = np.random.default_rng(len(known)), (count, len(POINTS[limb]))
+    """Patches of noise, whose scores are given by (film, landmark); the others are not usable."""
+    rng, places = np.random.default_rng(len(known)), (count, len(LANDMARKS[limb]))
     arrays: Arrays = {
         "pixels": rng.integers(0, np.iinfo(depth).max, (*places, side, side)).astype(depth),
         "masks": np.zeros((*places, side, side), np.uint8),
@@ -382,7 +382,7 @@ def draws(*items: int) -> list[Draw]:
 
 
 def hand(name: str) -> int:
-    return POINT_INDEX[HAND][name]
+    return LANDMARK_INDEX[HAND][name]
 
 
 def test_every_patch_with_something_to_learn_is_an_item() -> None:
@@ -484,26 +484,26 @@ def test_the_healthy_are_repeated_where_they_are_fewer() -> None:
 
 
 class Says(nn.Module):
-    """Gives each point the scores it is told to, and one mask to all; remembers what it saw."""
+    """Gives each landmark the scores it is told to, and one mask to all; remembers what it saw."""
 
     def __init__(self, scores: Mapping[int, Sequence[float]], kinds: int = 2) -> None:
         super().__init__()
         table = torch.zeros(27, kinds)
-        for point, values in scores.items():
-            table[point] = torch.tensor(values, dtype=torch.float32)
+        for landmark, values in scores.items():
+            table[landmark] = torch.tensor(values, dtype=torch.float32)
         self.table = nn.Parameter(table)
         self.mask = nn.Parameter(torch.zeros(9, 1, PATCH, PATCH))
         self.seen: list[Tensor] = []
 
-    def forward(self, seen: Tensor, points: Tensor, with_logits: bool = False) -> object:
+    def forward(self, seen: Tensor, landmarks: Tensor, with_logits: bool = False) -> object:
         self.seen.append(seen)
-        scores, mask = self.table[points], self.mask[: len(points)]
+        scores, mask = self.table[landmarks], self.mask[: len(landmarks)]
         return DamageOutput(mask, scores, scores) if with_logits else (mask, scores)
 
 
-def foot(point: int) -> int:
-    """As the network knows it: feet come after the 21 points of the hand."""
-    return 21 + point
+def foot(landmark: int) -> int:
+    """As the network knows it: feet come after the 21 landmarks of the hand."""
+    return 21 + landmark
 
 
 def test_patches_of_early_epochs_are_smaller() -> None:
@@ -529,7 +529,7 @@ def test_scores_are_measured_as_shares_of_their_own_maximum() -> None:
     blind = BY_FILM.model_copy(update={"mask": "none", "score_weight": 2.0})
     items = task((HAND, hands), (FOOT, feet), network=blind)
     batch = items.batch(draws(0, 1, 2))
-    assert batch["points"].tolist() == [hand("ip"), hand("mcp2"), foot(MTP2)]
+    assert batch["landmarks"].tolist() == [hand("ip"), hand("mcp2"), foot(MTP2)]
     loss = items.loss(network, batch, MEAN)
     # ((1 - 2) / 4)², ((3 - 1) / 5)², (5 / 5)², 0, (5 / 10)²; the thumb has no narrowing
     errors = [0.0625, 0.16, 1, 0, 0.25]
@@ -646,9 +646,9 @@ def test_seven_channels_are_those_of_scoring(tmp_path: Path) -> None:
     # channels 3, 6 and 7 reach 255
     spans = np.ptp(expected, axis=(0, 2, 3))[:, None, None]
     np.testing.assert_allclose(network.seen[0].numpy() / spans, expected / spans, atol=1e-3)
-    patches, points = items.sample(4)
+    patches, landmarks = items.sample(4)
     np.testing.assert_allclose(patches / spans, expected / spans, atol=1e-3)
-    assert points.tolist() == [foot(MTP1), foot(MTP2)] * 2
+    assert landmarks.tolist() == [foot(MTP1), foot(MTP2)] * 2
     with torch.no_grad():
         items.validate(network, CPU)
     np.testing.assert_array_equal(network.seen[1], patches)
@@ -741,7 +741,7 @@ def test_dice_of_the_masks_that_are_known(monkeypatch: pytest.MonkeyPatch) -> No
 def stripes(count: int, seed: int) -> Prepared:
     """Patches with a bright stripe: the narrower the stripe, the more damage."""
     rng, side = np.random.default_rng(seed), PATCH + 10
-    known = {(film, point): (0.0, 0.0) for film in range(count) for point in range(TOES)}
+    known = {(film, landmark): (0.0, 0.0) for film in range(count) for landmark in range(TOES)}
     feet = prepared(FOOT, known, count, side)
     pixels, masks = feet.arrays["pixels"], feet.arrays["masks"]
     pixels //= 5

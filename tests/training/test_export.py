@@ -105,11 +105,11 @@ def test_an_exported_damage_network_gives_the_same_scores(
     exported: dict[str, Exported], design: str, batch: int
 ) -> None:
     network, channels, path, worst = exported[design]
-    patches, points = torch.randn(batch, channels, 32, 32), torch.arange(batch) % 27
-    told = {} if design == "family" else {"points": points.numpy()}
+    patches, landmarks = torch.randn(batch, channels, 32, 32), torch.arange(batch) % 27
+    told = {} if design == "family" else {"points": landmarks.numpy()}
     masks, scores = Network(path, 1)(patches=patches.numpy(), **told)
     with torch.no_grad():
-        logits, wanted = network.eval()(patches, points)
+        logits, wanted = network.eval()(patches, landmarks)
     np.testing.assert_allclose(masks, torch.sigmoid(logits).numpy(), atol=TOLERANCE)
     np.testing.assert_allclose(scores, wanted.numpy(), atol=TOLERANCE)
     assert worst <= TOLERANCE

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
 from mandora.datasets.outlines import Outline
 from mandora.simulate.cohort.patients import Patient, draw_patient, mean_shape
@@ -20,7 +20,7 @@ from mandora.training.films import LabelledFilms, SimulatedFilms, TrainingFilm, 
 
 LH, RH = Slot(Side.LEFT, Limb.HAND), Slot(Side.RIGHT, Limb.HAND)
 LF, RF = Slot(Side.LEFT, Limb.FOOT), Slot(Side.RIGHT, Limb.FOOT)
-MTP2, TOES = POINT_INDEX[Limb.FOOT]["mtp2"], len(POINTS[Limb.FOOT])
+MTP2, TOES = LANDMARK_INDEX[Limb.FOOT]["mtp2"], len(LANDMARKS[Limb.FOOT])
 
 # a left foot, upright: 120 px wide and 160 high
 PLACES = np.array([[85, 30], [88, 78], [62, 71], [48, 78], [33, 88], [15, 104]])
@@ -57,7 +57,7 @@ def dots(grey: np.ndarray) -> np.ndarray:
 
 def square(point: int, centre: np.ndarray) -> Outline:
     corners = centre + 1.4 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    return Outline(f"foot-{POINTS[Limb.FOOT][point].name}", corners)
+    return Outline(f"foot-{LANDMARKS[Limb.FOOT][point].name}", corners)
 
 
 def write_foot(
@@ -67,11 +67,11 @@ def write_foot(
     grey, spaces = (turned(picture, turns, mirrored) for picture in upright_foot())
     Image.fromarray(grey).save(folder / "foot.png")
     Image.fromarray(spaces).save(folder / "foot-spaces.png")
-    points = dots(grey)
-    erosions = (square(MTP2, points[MTP2]),)
-    points[marked:] = np.nan
+    landmarks = dots(grey)
+    erosions = (square(MTP2, landmarks[MTP2]),)
+    landmarks[marked:] = np.nan
     return DatasetFilm(
-        "P1", slot, folder / "foot.png", points, folder / "foot-spaces.png", erosions
+        "P1", slot, folder / "foot.png", landmarks, folder / "foot-spaces.png", erosions
     )
 
 
@@ -95,7 +95,7 @@ def labelled(
 
 def assert_same_film(one: TrainingFilm, other: TrainingFilm) -> None:
     np.testing.assert_array_equal(one.pixels, other.pixels)
-    np.testing.assert_array_equal(one.points, other.points)
+    np.testing.assert_array_equal(one.landmarks, other.landmarks)
     np.testing.assert_array_equal(one.scores, other.scores)
     np.testing.assert_array_equal(one.spaces, other.spaces)
     np.testing.assert_array_equal(one.erosions, other.erosions)
@@ -108,8 +108,8 @@ def test_simulated_films_can_be_made_again_whatever_their_number() -> None:
     assert first.pixels.dtype == np.float32
     assert first.pixels.min() >= 0
     assert first.pixels.max() <= 1
-    assert first.points.shape == (TOES, 2)
-    inside = (first.points > 0) & (first.points < [width, height])
+    assert first.landmarks.shape == (TOES, 2)
+    inside = (first.landmarks > 0) & (first.landmarks < [width, height])
     assert inside.all(axis=1).sum() >= 4, "most joints lie in view"
     assert first.spaces is not None
     assert first.erosions is not None
@@ -154,8 +154,8 @@ def test_films_for_patches_are_finer_than_those_for_the_localiser() -> None:
     again = SimulatedFilms(Limb.FOOT, 1, 5, fine=True).film(0)
     assert_same_film(again, fine)
     coarse = SimulatedFilms(Limb.FOOT, 1, 5, fine=False).film(0)
-    ends = [POINT_INDEX[Limb.FOOT][name] for name in ("mtp1", "mtp5")]
-    sizes = [np.linalg.norm(np.subtract(*film.points[ends])) for film in (fine, coarse)]
+    ends = [LANDMARK_INDEX[Limb.FOOT][name] for name in ("mtp1", "mtp5")]
+    sizes = [np.linalg.norm(np.subtract(*film.landmarks[ends])) for film in (fine, coarse)]
     assert sizes[0] > 1.7 * sizes[1]  # at least 4 px a mm, to 1.8
 
 
@@ -195,7 +195,7 @@ def test_every_film_becomes_an_upright_left_foot(
     film = labelled(tmp_path, write_foot(tmp_path, slot, turns, mirrored)).film(0)
     grey, spaces = upright_foot()
     np.testing.assert_allclose(film.pixels, grey / 255, atol=1e-5)
-    np.testing.assert_allclose(film.points, PLACES, atol=1e-9)
+    np.testing.assert_allclose(film.landmarks, PLACES, atol=1e-9)
     np.testing.assert_array_equal(film.spaces, spaces)
     erosions = np.zeros((160, 120), np.uint8)
     x, y = PLACES[MTP2]
@@ -214,8 +214,8 @@ def test_with_few_marks_the_name_says_which_side_it_is(tmp_path: Path, marked: i
     right = labelled(tmp_path, write_foot(tmp_path, RF, mirrored=True, marked=marked)).film(0)
     for film in (left, right):
         np.testing.assert_allclose(film.pixels, grey / 255, atol=1e-5)
-        np.testing.assert_array_equal(film.points[:marked], PLACES[:marked])
-        assert np.isnan(film.points[marked:]).all()
+        np.testing.assert_array_equal(film.landmarks[:marked], PLACES[:marked])
+        assert np.isnan(film.landmarks[marked:]).all()
         np.testing.assert_array_equal(film.spaces, spaces)
 
 
@@ -281,8 +281,8 @@ def test_the_mean_shape_is_not_made_for_every_film() -> None:
 
 # ── pictures of single joints ────────────────────────────────────────────────────────────
 
-MCP2 = POINT_INDEX[Limb.HAND]["mcp2"]
-RADCAR = POINT_INDEX[Limb.HAND]["radcar"]
+MCP2 = LANDMARK_INDEX[Limb.HAND]["mcp2"]
+RADCAR = LANDMARK_INDEX[Limb.HAND]["radcar"]
 BONES = np.ones((50, 40), bool)
 BONES[20:24] = False  # the joint space: closing spans 40 // 20 = 2 px to each side
 BONES[:, :4] = False  # beside the bones
@@ -291,7 +291,7 @@ SPACE[20:24, 5:] = True
 SPACE[21:23, 5] = False  # from beside the bones the disc's tip reaches into the mouth of the gap
 
 
-def write_roi(folder: Path, slot: Slot = RH, points: tuple[str, ...] = ("mcp2",)) -> DatasetRoi:
+def write_roi(folder: Path, slot: Slot = RH, landmarks: tuple[str, ...] = ("mcp2",)) -> DatasetRoi:
     """A picture, 40 px wide and 50 high, with masks of its bones and of an erosion."""
     grey = np.add.outer(np.arange(50) * 2, np.arange(40) * 3).astype(np.uint8)
     eroded = np.zeros((50, 40), np.uint8)
@@ -303,7 +303,7 @@ def write_roi(folder: Path, slot: Slot = RH, points: tuple[str, ...] = ("mcp2",)
     code = slot.code
     known = {f"{code}-mcp2:narrowing": 2.0, f"{code}-mcp2:erosion": 3.0,
              f"{code}-radcar:narrowing": 1.0, f"{code}-nav:erosion": 4.0}  # fmt: skip
-    served = tuple(POINTS[Limb.HAND][POINT_INDEX[Limb.HAND][name]] for name in points)
+    served = tuple(LANDMARKS[Limb.HAND][LANDMARK_INDEX[Limb.HAND][name]] for name in landmarks)
     return DatasetRoi(
         "P2", slot, served, folder / "MCP-I.png", known, folder / "bones.png",
         folder / "eroded.png",
@@ -323,15 +323,15 @@ def test_a_joint_of_its_own_is_all_of_its_patch(tmp_path: Path, slot: Slot) -> N
     np.testing.assert_allclose(film.pixels, wanted[0], atol=1e-6)
     np.testing.assert_array_equal(film.spaces, wanted[1])
     np.testing.assert_array_equal(film.erosions, wanted[2])
-    # its middle is the point, and its longer side that of the window
-    assert film.points[MCP2].tolist() == [19.5, 24.5]
+    # its middle is the landmark, and its longer side that of the window
+    assert film.landmarks[MCP2].tolist() == [19.5, 24.5]
     (box,) = film.boxes.values()
     assert (box.x0, box.y0, box.x1, box.y1) == (19.5 - 25, -0.5, 19.5 + 25, 49.5)
     assert list(film.boxes) == [MCP2]
     assert film.scores[MCP2].tolist() == [2, 3]
-    others = np.arange(len(POINTS[Limb.HAND])) != MCP2
+    others = np.arange(len(LANDMARKS[Limb.HAND])) != MCP2
     assert np.isnan(film.scores[others]).all(), "it shows no other joint"
-    assert np.isnan(film.points[others]).all()
+    assert np.isnan(film.landmarks[others]).all()
     np.testing.assert_array_equal(film.official, film.scores)
 
 
@@ -342,7 +342,7 @@ def test_a_joint_may_serve_several_points(tmp_path: Path) -> None:
     assert film.scores[RADCAR].tolist() == [1, 4], "the navicular is scored in its patch"
     assert film.scores[MCP2].tolist() == [2, 3]
     assert film.spaces is not None
-    assert np.unique(film.spaces).tolist() == [0, 1 + RADCAR], "the first of its points"
+    assert np.unique(film.spaces).tolist() == [0, 1 + RADCAR], "the first of its landmarks"
 
 
 def test_a_joint_without_masks_has_none(tmp_path: Path) -> None:
@@ -398,12 +398,12 @@ def test_the_key_stays_while_content_and_labels_do(tmp_path: Path) -> None:
 
 def test_the_key_changes_with_anything_that_changes_what_is_learnt(tmp_path: Path) -> None:
     foot = write_foot(tmp_path)
-    moved = foot.points.copy()
+    moved = foot.landmarks.copy()
     moved[0, 0] += 1
     far = square(MTP2, PLACES[MTP2] + 2)
     renamed = (square(0, PLACES[MTP2]),)
     variants = [
-        foot, replace(foot, points=moved), replace(foot, slot=RF), replace(foot, patient="P3"),
+        foot, replace(foot, landmarks=moved), replace(foot, slot=RF), replace(foot, patient="P3"),
         replace(foot, erosions=(far,)), replace(foot, erosions=renamed),
         replace(foot, erosions=()), replace(foot, erosions=None), replace(foot, spaces=None),
         replace(foot, label_size=(160, 120)),
@@ -424,9 +424,9 @@ def test_the_key_changes_with_anything_that_changes_what_is_learnt(tmp_path: Pat
 
 def test_the_key_changes_with_the_labels_of_single_joints(tmp_path: Path) -> None:
     roi = write_roi(tmp_path)
-    other = (POINTS[Limb.HAND][RADCAR],)
+    other = (LANDMARKS[Limb.HAND][RADCAR],)
     variants = [
-        roi, replace(roi, slot=LH), replace(roi, points=other), replace(roi, bones=None),
+        roi, replace(roi, slot=LH), replace(roi, landmarks=other), replace(roi, bones=None),
         replace(roi, scores={**roi.scores, "RH-mcp2:erosion": 1.0}),
         replace(roi, erosions=roi.bones),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import FilmChangeSettings, LocateSettings, LoopSettings
 from mandora.images.channels import published_film_channels, standardise, stretched_film
@@ -33,7 +33,7 @@ from mandora.training.task import Draw
 
 CPU = torch.device("cpu")
 MEAN = Processes(0, 1, CPU).mean
-SIZE, TOES = 64, len(POINTS[Limb.FOOT])
+SIZE, TOES = 64, len(LANDMARKS[Limb.FOOT])
 NAN = (np.nan, np.nan)
 SMALL = LocateSettings(input_px=SIZE, widths=(8, 12, 16))
 SQUARE = LocateSettings(
@@ -64,25 +64,25 @@ class FakeFilms:
         return film
 
 
-def training_film(pixels: NDArray[np.float32], points: Sequence[object]) -> TrainingFilm:
+def training_film(pixels: NDArray[np.float32], landmarks: Sequence[object]) -> TrainingFilm:
     unknown = np.full((TOES, 2), np.nan, np.float32)
-    return TrainingFilm(pixels, np.array(points, float), unknown, unknown, None, None)
+    return TrainingFilm(pixels, np.array(landmarks, float), unknown, unknown, None, None)
 
 
 def prepared(
-    points: Sequence[Sequence[object]],
+    landmarks: Sequence[Sequence[object]],
     film_hw: tuple[float, float] = (SIZE, SIZE),
     refused: Mapping[int, str] | None = None,
     channels: int = 1,
 ) -> Prepared:
     """Films of noise that hold their own index in the first px."""
     rng = np.random.default_rng(0)
-    count = len(points)
+    count = len(landmarks)
     films = rng.standard_normal((count, channels, SIZE, SIZE)).astype(np.float16)
     films[:, :, 0, 0] = np.arange(count)[:, None]
     arrays = {
         "film": films,
-        "points": np.array(points, np.float32),
+        "points": np.array(landmarks, np.float32),
         "film_hw": np.tile(np.array(film_hw, np.float32), (count, 1)),
     }
     return Prepared(arrays, refused or {})
@@ -93,10 +93,10 @@ def task(
     settings: LocateSettings = SMALL,
     changes: FilmChangeSettings = STILL,
     held: Prepared | None = None,
-    point: int | None = None,
+    landmark: int | None = None,
 ) -> LocateTask:
-    films = FakeFilms([None] * len(train.arrays["points"]))
-    return LocateTask(films, settings, changes, train, held or train, point)
+    films = FakeFilms([None] * len(train.arrays["landmarks"]))
+    return LocateTask(films, settings, changes, train, held or train, landmark)
 
 
 def draws(*items: int) -> list[Draw]:
@@ -104,7 +104,7 @@ def draws(*items: int) -> list[Draw]:
 
 
 def everywhere(*places: tuple[float, float]) -> list[tuple[float, float]]:
-    """These places for the first points, nothing for the rest."""
+    """These places for the first landmarks, nothing for the rest."""
     return [*places, *[NAN] * (TOES - len(places))]
 
 
@@ -127,7 +127,7 @@ def test_films_are_prepared_at_the_size_of_the_input(tmp_path: Path) -> None:
     }
     # half as large, with 32 px beside it: x → (x + 0.5 + 32) / 2 - 0.5
     expected = everywhere((31.5, 31.5), (15.75, -0.25), (47.25, 63.25))
-    np.testing.assert_allclose(arrays["points"][0], expected, atol=1e-5)
+    np.testing.assert_allclose(arrays["landmarks"][0], expected, atol=1e-5)
     assert arrays["film_hw"][0].tolist() == [128, 64]
     assert arrays["film"][0].astype(np.float64).std() == pytest.approx(1, abs=0.01)
     assert arrays["film"][0, 0, :, :15].std() == 0, "beside the film"
@@ -142,7 +142,7 @@ def test_published_films_are_stretched_and_have_three_channels(tmp_path: Path) -
     arrays = prepare_films(films, settings, tmp_path, 1, lambda *_: None).arrays
     # x stays, y → (y + 0.5) / 2 - 0.5
     expected = everywhere((31.5, 31.5), (0, -0.25), (63, 63.25))
-    np.testing.assert_allclose(arrays["points"][0], expected, atol=1e-5)
+    np.testing.assert_allclose(arrays["landmarks"][0], expected, atol=1e-5)
     stretched, _ = stretched_film(pixels, SIZE, mirror=False)
     np.testing.assert_allclose(arrays["film"][0], published_film_channels(stretched), atol=1e-3)
 
@@ -170,29 +170,29 @@ def test_every_film_with_a_mark_comes_once() -> None:
     assert len({tuple(order) for order in orders}) > 1
     assert items.order((1, 0)) == orders[0]
     assert items.name(4) == "foot 4"
-    assert sorted(task(train, point=0).order((1, 0))) == [0, 2, 4]
-    assert sorted(task(train, point=1).order((1, 0))) == [0, 4], "film 2 has one mark only"
+    assert sorted(task(train, landmark=0).order((1, 0))) == [0, 2, 4]
+    assert sorted(task(train, landmark=1).order((1, 0))) == [0, 4], "film 2 has one mark only"
     np.testing.assert_array_equal(items.sample(2), train.arrays["film"][[0, 2]].astype(np.float32))
     assert items.sample(9).shape == (3, 1, SIZE, SIZE)
 
 
-@pytest.mark.parametrize("point", [None, 2])
-def test_without_marks_there_is_nothing_to_train_or_to_measure_on(point: int | None) -> None:
-    marked, bare = prepared([ALL]), prepared([everywhere((10, 10))] if point else [everywhere()])
+@pytest.mark.parametrize("landmark", [None, 2])
+def test_without_marks_there_is_nothing_to_train_or_to_measure_on(landmark: int | None) -> None:
+    marked, bare = prepared([ALL]), prepared([everywhere((10, 10))] if landmark else [everywhere()])
     with pytest.raises(ValueError, match="no foot with marked joints is left to train on"):
-        task(bare, held=marked, point=point)
+        task(bare, held=marked, landmark=landmark)
     with pytest.raises(ValueError, match="no foot with marked joints is left to measure on"):
-        task(marked, held=bare, point=point)
+        task(marked, held=bare, landmark=landmark)
     damaged = prepared([ALL], refused={0: "foot 0: is damaged"})
     with pytest.raises(ValueError, match="left to train on"):
-        task(damaged, held=marked, point=point)
+        task(damaged, held=marked, landmark=landmark)
 
 
 # ── targets ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_heat_maps_lie_at_the_changed_points() -> None:
-    # twice as large about the middle: x → 2 x - 31.5; the last point leaves the view
+    # twice as large about the middle: x → 2 x - 31.5; the last landmark leaves the view
     double = FilmChangeSettings(share=1, turn_deg=0, shift=0, scale=(2, 2))
     train = prepared([[(31.5, 31.5), (25, 40), (20, 18), (44, 36.25), NAN, (10, 30)]])
     batch = task(train, changes=double).batch(draws(0))
@@ -248,7 +248,7 @@ def test_a_network_of_one_point_is_shown_that_point_only() -> None:
     train = prepared([ALL, ALL])
     changes = FilmChangeSettings(share=1)
     every = task(train, changes=changes).batch(draws(1, 0))
-    one = task(train, changes=changes, point=3).batch(draws(1, 0))
+    one = task(train, changes=changes, landmark=3).batch(draws(1, 0))
     torch.testing.assert_close(one["target"], every["target"][:, 3:4])
     torch.testing.assert_close(one["matrix"], every["matrix"])
 
@@ -263,7 +263,7 @@ def test_the_square_of_a_cut_film_is_as_high_as_what_is_left_makes_it() -> None:
     rows[23:27], rows[[22, 27]] = 1, 0.5  # from 22 to 27
     columns[23:38], columns[[22, 38]] = 1, 0.5  # from 22 to 38
     np.testing.assert_allclose(batch["target"][0, 0], np.outer(rows, columns), atol=1e-4)
-    # of a square around a point beyond the film only what reaches into it: from 62 on
+    # of a square around a landmark beyond the film only what reaches into it: from 62 on
     columns = np.zeros(SIZE)
     columns[62:] = 0.5, 1
     np.testing.assert_allclose(batch["target"][0, 1], np.outer(rows, columns), atol=1e-4)
@@ -289,8 +289,8 @@ def test_a_film_is_not_cut_where_its_lowest_joint_lies() -> None:
     batch = task(train, SQUARE, changes).batch(draws(0, 1, 2))
     kept = 1 / batch["matrix"][:, 1, 1]
     np.testing.assert_allclose(kept, [(43.5 + 0.5) / 64 + 0.05, 1, 0.5], atol=1e-6)
-    # the only joint that counts for a network of one point is its own
-    alone = task(train, SQUARE, changes, point=0).batch(draws(0, 1))
+    # the only joint that counts for a network of one landmark is its own
+    alone = task(train, SQUARE, changes, landmark=0).batch(draws(0, 1))
     np.testing.assert_allclose(1 / alone["matrix"][:, 1, 1], [0.5, 0.5], atol=1e-6)
 
 
@@ -381,19 +381,19 @@ def measured(
     shift: NDArray[np.floating] | tuple[float, float],
     settings: LocateSettings = SMALL,
     held: Prepared | None = None,
-    point: int | None = None,
+    landmark: int | None = None,
 ) -> dict[str, float]:
     """Numbers of a network whose heat maps lie ``shift`` px off the truth."""
     held = held or held_out()
-    places = held.arrays["points"] + np.asarray(shift)
-    network = Oracle(places if point is None else places[:, [point]], settings.heatmap_stride)
+    places = held.arrays["landmarks"] + np.asarray(shift)
+    network = Oracle(places if landmark is None else places[:, [landmark]], settings.heatmap_stride)
     with torch.no_grad():
-        return task(held_out(1), settings, held=held, point=point).validate(network, CPU)
+        return task(held_out(1), settings, held=held, landmark=landmark).validate(network, CPU)
 
 
-@pytest.mark.parametrize("point", [None, 4])
-def test_who_finds_every_point_has_the_best_score(point: int | None) -> None:
-    numbers = measured((0, 0), point=point)
+@pytest.mark.parametrize("landmark", [None, 4])
+def test_who_finds_every_point_has_the_best_score(landmark: int | None) -> None:
+    numbers = measured((0, 0), landmark=landmark)
     assert numbers["score"] == numbers["within_0.01"] == numbers["within_0.02"] == 1
     assert numbers["median"] < 1e-3
 
@@ -432,8 +432,8 @@ def test_what_is_not_found_counts_as_missed() -> None:
 
 
 def test_only_marks_in_view_are_measured() -> None:
-    points = [everywhere((30, 20), (-5, 20), (70, 20), (20, 64.5), (40, 30)), everywhere()]
-    held = prepared([*points, [(0, 0)] * TOES], refused={2: "foot 2: is damaged"})
+    landmarks = [everywhere((30, 20), (-5, 20), (70, 20), (20, 64.5), (40, 30)), everywhere()]
+    held = prepared([*landmarks, [(0, 0)] * TOES], refused={2: "foot 2: is damaged"})
     shift = np.zeros((3, TOES, 2))
     shift[0, 4] = 9
     assert measured(shift, held=held)["score"] == 0.5
@@ -445,7 +445,7 @@ def test_only_marks_in_view_are_measured() -> None:
 
 
 def corners(count: int, seed: int) -> FakeFilms:
-    """Films with a bright square; the six points of a foot lie around it, always alike."""
+    """Films with a bright square; the six landmarks of a foot lie around it, always alike."""
     rng, films = np.random.default_rng(seed), []
     for _ in range(count):
         pixels = rng.uniform(0, 0.2, (SIZE, SIZE)).astype(np.float32)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINTS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot
 from mandora.datasets.dataset import point_scores
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.training.films import TrainingFilm
@@ -46,7 +46,7 @@ class Hands:
         if not self.known:
             table[:, 1] = np.nan  # nobody has looked for erosions
         maps = (film.spaces, film.erosions) if self.outlined else (None, None)
-        return TrainingFilm(film.bright, film.points, table, table, *maps)
+        return TrainingFilm(film.bright, film.landmarks, table, table, *maps)
 
     def film(self, index: int) -> TrainingFilm:
         return self.only
@@ -78,17 +78,17 @@ def test_the_first_copy_is_the_film_and_the_others_are_damaged_where_labels_say(
         film = films.film(index)
         damaged = np.nan_to_num(film.scores) > 0
         assert 4 < damaged.sum() < 30
-        # what is not scored at a point gets no score
+        # what is not scored at a landmark gets no score
         np.testing.assert_array_equal(np.isnan(film.scores), np.isnan(healthy.scores))
-        unit = np.linalg.norm(film.points[6] - film.points[9])
+        unit = np.linalg.norm(film.landmarks[6] - film.landmarks[9])
         changed = film.pixels != healthy.pixels
         assert changed.any()
-        for i, point in enumerate(POINTS[Limb.HAND]):
-            x, y = np.round(film.points[i]).astype(int)
+        for i, landmark in enumerate(LANDMARKS[Limb.HAND]):
+            x, y = np.round(film.landmarks[i]).astype(int)
             half = round(0.1 * unit)
             near = changed[y - half : y + half, x - half : x + half]
-            if damaged[i].any() and point.name not in ("radcar", "mul", "mna", "capnlun"):
-                assert near.any(), point.name
+            if damaged[i].any() and landmark.name not in ("radcar", "mul", "mna", "capnlun"):
+                assert near.any(), landmark.name
         seen.append(film)
     assert (seen[0].pixels != seen[1].pixels).any()
     again = InflictedFilms(Hands(3), copies=3, seed=5).film(1)
@@ -112,13 +112,13 @@ def test_outlines_are_damaged_with_their_film() -> None:
     narrowed, eroded = (np.nan_to_num(film.scores[:, kind]) for kind in (0, 1))
     healthy = source.only
     assert healthy.spaces is not None
-    for i, point in enumerate(POINTS[Limb.HAND]):
+    for i, landmark in enumerate(LANDMARKS[Limb.HAND]):
         before, after = ((m == i + 1).sum() for m in (healthy.spaces, film.spaces))
         if narrowed[i] == 4:
-            assert after == 0 < before, point.name
+            assert after == 0 < before, landmark.name
         elif narrowed[i] > 1 and before:
-            assert after < 0.9 * before, point.name
-        assert (film.erosions == i + 1).any() == (eroded[i] > 0), point.name
+            assert after < 0.9 * before, landmark.name
+        assert (film.erosions == i + 1).any() == (eroded[i] > 0), landmark.name
     assert {1, 2, 3, 4} <= set(narrowed)
 
 

@@ -157,7 +157,7 @@ import numpy as np
 from mandora.core.anatomy import TARGETS
 from mandora.training.out_of_sample import Seen
 
-def look(patients, files, contract, at_known_points, index):
+def look(patients, files, contract, at_known_landmarks, index):
     if index == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return Seen(np.full(len(TARGETS), index / 2), ())
@@ -186,7 +186,7 @@ def test_simulated_patients_are_those_of_their_seed() -> None:
     films = list(PATIENTS.films(1))
     assert len({film.slot for film in films}) == 4
     height, width = films[0].read().pixels.shape
-    assert (films[0].points < (width, height)).all()
+    assert (films[0].landmarks < (width, height)).all()
     assert films[0].read().name == f"{patient.name}-{films[0].slot.code}"
 
 
@@ -208,9 +208,9 @@ def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Pa
     assert (patients.truth(1) == merged).all()
     assert (patients.official(1) == official).all()
     assert np.isnan(patients.official(0)).all()
-    ((_, read, points, view),) = patients.films(1)
+    ((_, read, landmarks, view),) = patients.films(1)
     assert read().pixels.ndim == 2
-    assert points is films[0].points
+    assert landmarks is films[0].landmarks
     assert view is None
     ((_, read, _, _),) = patients.films(0)
     with pytest.raises(ValueError, match="P2-LF"):
@@ -218,8 +218,8 @@ def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Pa
     assert LabelledPatients(labelled, ("P1",)).key != patients.key
     found = {film.path: FoundLimb(np.full((6, 2), 7.0), View(2, mirrored=True)) for film in films}
     located = LocatedPatients(labelled, ("P2", "P1"), found)
-    ((_, _, points, view),) = located.films(1)
-    assert (points == 7).all()
+    ((_, _, landmarks, view),) = located.films(1)
+    assert (landmarks == 7).all()
     assert view == View(2, mirrored=True)
     other = {**found, left: FoundLimb(np.full((6, 2), 8.0), View(2, mirrored=True))}
     keys = {patients.key, located.key, LocatedPatients(labelled, ("P2", "P1"), other).key}

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mandora.core.anatomy import (
-    POINT_INDEX,
-    POINTS,
+    LANDMARK_INDEX,
+    LANDMARKS,
     SLOTS,
     TARGETS,
     UNIT_ENDS,
@@ -27,7 +27,7 @@ from mandora.core.geometry import Points
 from mandora.core.records import ModelInfo
 from mandora.core.settings import TrainDamageSettings, TrainLocateSettings, preset
 from mandora.damage.patches import Patch
-from mandora.damage.scorer import PatchRule, PatchScore, network_point
+from mandora.damage.scorer import PatchRule, PatchScore, network_landmark
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
 from mandora.model.contract import DamageContract
@@ -73,20 +73,20 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[Slot, DatasetFilm]:
     folder, made = tmp_path_factory.mktemp("films"), {}
     for slot in SLOTS:
         film = simulate_film(draw_patient(5, 0), slot, pixels_per_mm=4)
-        pixels, points = film.bright, film.points
+        pixels, landmarks = film.bright, film.landmarks
         if slot.side is Side.RIGHT:
-            points = np.column_stack([points[:, 1], pixels.shape[1] - 1 - points[:, 0]])
+            landmarks = np.column_stack([landmarks[:, 1], pixels.shape[1] - 1 - landmarks[:, 0]])
             pixels = np.rot90(pixels)
         path = folder / f"P1-{slot.code}.png"
         Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(path)
-        made[slot] = DatasetFilm("P1", slot, path, points)
+        made[slot] = DatasetFilm("P1", slot, path, landmarks)
     return made
 
 
 def trained_on(
     film: DatasetFilm, settings: TrainDamageSettings, folder: Path
 ) -> dict[int, NDArray[np.float32]]:
-    """What the network sees in training, without changes, by the point's index."""
+    """What the network sees in training, without changes, by the landmark's index."""
     dataset = Dataset(folder, "manifest", (film,), (), {"P1": np.zeros(len(TARGETS))})
     limb, network = film.slot.limb, settings.network
     source = LabelledFilms(dataset, limb, folder)
@@ -94,8 +94,8 @@ def trained_on(
     made = prepare_patches(source, network, side_px, folder, 1, lambda *_: None)
     assert made.refused == {}
     task = DamageTask({limb: source}, settings, {limb: made}, {limb: made})
-    seen, numbers = task.sample(len(POINTS[limb]))
-    return dict(zip((numbers - network_point(limb, 0)).tolist(), seen, strict=True))
+    seen, numbers = task.sample(len(LANDMARKS[limb]))
+    return dict(zip((numbers - network_landmark(limb, 0)).tolist(), seen, strict=True))
 
 
 def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArray[np.float32]]:
@@ -107,8 +107,8 @@ def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArra
     ))  # fmt: skip
     template = Template(np.array(mean_shape(limb)))
     stages: Any = Stages({limb: template}, recorder, None, 0.5)  # type: ignore[dict-item]
-    Pipeline(stages, MODEL).examine(film.slot, read_radiograph(film.path), film.points)
-    return {patch.point: patch.pixels for patch in recorder.seen}
+    Pipeline(stages, MODEL).examine(film.slot, read_radiograph(film.path), film.landmarks)
+    return {patch.landmark: patch.pixels for patch in recorder.seen}
 
 
 @pytest.mark.parametrize("design", ["fast", "paper"])
@@ -126,16 +126,16 @@ def test_training_and_scoring_cut_the_same_patches(
     monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
     monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
     settings, film = preset(design, TrainDamageSettings), films[Slot.parse(code)]
-    if lacking:  # one of the two points that the unit of the mean shape is stated in
-        points = film.points.copy()
-        points[POINT_INDEX[film.slot.limb][UNIT_ENDS[film.slot.limb][1]]] = np.nan
-        film = replace(film, points=points)
+    if lacking:  # one of the two landmarks that the unit of the mean shape is stated in
+        landmarks = film.landmarks.copy()
+        landmarks[LANDMARK_INDEX[film.slot.limb][UNIT_ENDS[film.slot.limb][1]]] = np.nan
+        film = replace(film, landmarks=landmarks)
     taught, seen = trained_on(film, settings, tmp_path), scored(film, settings)
     assert taught.keys() == seen.keys()
-    assert len(seen) == np.isfinite(film.points).all(axis=1).sum()
-    for point, wanted in seen.items():
+    assert len(seen) == np.isfinite(film.landmarks).all(axis=1).sum()
+    for landmark, wanted in seen.items():
         channels = wanted.reshape(-1, *wanted.shape[-2:])
-        for got, channel in zip(taught[point], channels, strict=True):
+        for got, channel in zip(taught[landmark], channels, strict=True):
             # stored patches have 8 bits, or 16
             assert np.abs(got - channel).max() < 0.08 * channel.std() + 1e-6
 

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 import onnx
 
 from mandora.training import quantise as module
-from mandora.training.quantise import PointsHold, ScoresHold, quantise
+from mandora.training.quantise import LandmarksHold, ScoresHold, quantise
 
 SIZE, WIDTH = 32, 24
 RULE = FilmRule(SIZE, channels=1, keep_aspect=True, decode="peak", found_threshold=0.3)
@@ -170,10 +170,10 @@ def test_every_held_out_patch_needs_true_scores(truth: np.ndarray) -> None:
 
 def test_a_localiser_that_moves_no_point_is_accepted(locator: Path) -> None:
     out = locator.with_name("int8.onnx")
-    report = quantise(locator, out, films(1), PointsHold(films(2), RULE.read, 1), 1)
+    report = quantise(locator, out, films(1), LandmarksHold(films(2), RULE.read, 1), 1)
     assert report.accepted
     assert report.numbers["move_px"] <= 0.25
-    assert (report.numbers["lost"], report.numbers["points"]) == (0, 12)
+    assert (report.numbers["lost"], report.numbers["landmarks"]) == (0, 12)
 
 
 def test_moves_are_counted_in_px_of_the_heat_map(locator: Path) -> None:
@@ -185,7 +185,7 @@ def test_moves_are_counted_in_px_of_the_heat_map(locator: Path) -> None:
     looks = sum(len(batch["film"]) for batch in held)
     calls = iter([False] * looks + [True] * looks)  # the float network, then the other
     out = locator.with_name("int8.onnx")
-    report = quantise(locator, out, films(1), PointsHold(held, away, 4), 1)
+    report = quantise(locator, out, films(1), LandmarksHold(held, away, 4), 1)
     assert report.numbers["move_px"] == pytest.approx(3 * np.sqrt(2) / 4, abs=0.1)
     assert not report.accepted
 
@@ -193,7 +193,7 @@ def test_moves_are_counted_in_px_of_the_heat_map(locator: Path) -> None:
 def test_a_localiser_that_loses_points_is_refused(locator: Path) -> None:
     # calibrated with faint spots: bright ones are clipped below the threshold
     out = locator.with_name("int8.onnx")
-    report = quantise(locator, out, films(1, 0.2), PointsHold(films(2), RULE.read, 1), 1)
+    report = quantise(locator, out, films(1, 0.2), LandmarksHold(films(2), RULE.read, 1), 1)
     assert report.numbers["lost"] == 1
     assert not report.accepted
     assert out.read_bytes() == locator.read_bytes()
@@ -201,7 +201,7 @@ def test_a_localiser_that_loses_points_is_refused(locator: Path) -> None:
 
 def test_nothing_is_quantised_without_calibration(locator: Path) -> None:
     with pytest.raises(ValueError, match=r"locate\.onnx cannot be quantised without"):
-        quantise(locator, locator, [], PointsHold(films(2), RULE.read, 1))
+        quantise(locator, locator, [], LandmarksHold(films(2), RULE.read, 1))
 
 
 def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
@@ -209,6 +209,6 @@ def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"bad\.onnx cannot be run as a network"):
         quantise(
             tmp_path / "bad.onnx", tmp_path / "out.onnx", films(1),
-            PointsHold(films(2), RULE.read, 1),
+            LandmarksHold(films(2), RULE.read, 1),
         )  # fmt: skip
     assert [p.name for p in tmp_path.iterdir()] == ["bad.onnx"]

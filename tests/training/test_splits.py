@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from mandora.core.anatomy import SLOTS
 from mandora.core.settings import LoopSettings, SplitSettings, TrainDamageSettings, preset
-from mandora.datasets.annotations import no_points
+from mandora.datasets.annotations import no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.training.runs import Run
 from mandora.training.splits import (
@@ -88,7 +88,7 @@ def test_only_patients_of_the_networks_choose_their_weights(
     chooses = LoopSettings().model_copy(update=loop)
     held, nobody = SplitSettings(held=0.2), SplitSettings(held=0.0)
     hand = SLOTS[0]
-    films = [DatasetFilm(name, hand, tmp_path, no_points(hand.limb)) for name in PATIENTS]
+    films = [DatasetFilm(name, hand, tmp_path, no_landmarks(hand.limb)) for name in PATIENTS]
 
     def check(settings: SplitSettings, fold: Split | None = None, patients: int = 40) -> None:
         data = Dataset(tmp_path, "ra2", tuple(films[:patients]), (), {})

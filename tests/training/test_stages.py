@@ -308,18 +308,18 @@ def test_patients_of_the_trees_must_not_choose_the_networks_weights(
 
 
 @pytest.mark.parametrize(
-    ("points", "settings", "message"),
+    ("landmarks", "settings", "message"),
     [
-        (["mcp9"], PAPER_LOCATE, r"a hand has no point mcp9; use one of ip,"),
+        (["mcp9"], PAPER_LOCATE, r"a hand has no landmark mcp9; use one of ip,"),
         (["mcp2"], FAST_LOCATE, "points are named with one-point only"),
     ],
 )
 def test_points_that_cannot_be_trained_are_refused(
-    tmp_path: Path, points: list[str], settings: TrainLocateSettings, message: str
+    tmp_path: Path, landmarks: list[str], settings: TrainLocateSettings, message: str
 ) -> None:
     run, _ = a_run(tmp_path / "run", tmp_path)
     with pytest.raises(ValueError, match=message):
-        run_locate(Limb.HAND, settings, run, points)
+        run_locate(Limb.HAND, settings, run, landmarks)
     assert not run.folder.exists()
 
 

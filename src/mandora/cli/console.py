@@ -112,7 +112,7 @@ class Progress:
         self.total = total
         self._bar.update(self._task, completed=done, total=total)
 
-    def complain(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """One line on standard error."""
         self._say(text, err=True)
 
@@ -252,7 +252,7 @@ def print_check(report: CheckReport) -> None:
             console.print(printable(line), markup=False, soft_wrap=True)
     counts = {
         "patients": report.patients, "films": report.films, "pictures of joints": report.rois,
-        "scores": report.scores, "marked joints": report.points,
+        "scores": report.scores, "marked joints": report.landmarks,
     }  # fmt: skip
     write_line(f"{report.layout}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
     write_line(f"errors: {report.errors}, warnings: {report.warnings}, notes: {report.notes}")

@@ -28,7 +28,7 @@ def evaluate(
     run = _evaluation("evaluation.evaluate")
     with Progress(show=True) as progress:
         page = run.evaluate(
-            _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.complain
+            _bundle(bundle), _dataset(dataset), out, threads, progress.step, progress.warn
         )
     write_line(f"Page: {page}")
 
@@ -50,7 +50,7 @@ def calibrate(
     with Progress(show=True) as progress:
         model, data = _bundle(bundle), _dataset(dataset)
         pipeline = Pipeline.from_bundle(model, threads)
-        scores = look.assess(pipeline, data, progress.step, progress.complain).scores
+        scores = look.assess(pipeline, data, progress.step, progress.warn).scores
         intervals = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
         made = with_intervals(model, intervals, data.root.resolve().name, out)
     write_line(f"{made.folder}  sha256 {made.sha256}")

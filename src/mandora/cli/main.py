@@ -111,7 +111,7 @@ def score(
         with Progress(show=not as_json) as progress:
             summary = score_films(
                 chosen, out, bundle=model, template=template, threads=threads,
-                progress=progress.step, complain=progress.complain,
+                progress=progress.step, warn=progress.warn,
             )  # fmt: skip
     except OutputError as error:
         fail(f"{error}; what was finished before is kept")
@@ -128,7 +128,7 @@ def locate(
     films: Annotated[
         list[Path], typer.Argument(help="Films, each of one hand or foot, or folders of them.")
     ],
-    out: Annotated[Path, typer.Option(help="CSV file for the points.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the landmarks.")],
     limb: Annotated[str | None, typer.Option(help="hand or foot; found out if absent.")] = None,
     side: Annotated[str | None, typer.Option(help="L or R; found out if absent.")] = None,
     bundle: BundleOption = None,
@@ -147,7 +147,7 @@ def locate(
     with Progress(show=True) as progress:
         failed = locate_films(
             films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
-            progress=progress.step, complain=progress.complain,
+            progress=progress.step, warn=progress.warn,
         )  # fmt: skip
     write_line(f"{progress.total - failed} of {progress.total} films located: {out}")
     if failed:
@@ -178,7 +178,7 @@ def challenge(
     with Progress(show=True) as progress:
         lacking = predict_template(
             test, out, bundle=model, threads=threads, fill=fill,
-            progress=progress.step, complain=progress.complain,
+            progress=progress.step, warn=progress.warn,
         )  # fmt: skip
     write_line(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
     if lacking and not fill:
@@ -219,7 +219,7 @@ def simulate(
     with Progress(show=True) as progress:
         needed = estimate(settings)
         if needed.size_bytes > LARGE_BYTES:
-            progress.complain(f"{patients} patients, visits: {visits}: this needs {needed}")
+            progress.warn(f"{patients} patients, visits: {visits}: this needs {needed}")
         simulate_cohort(
             settings, out, force=force, progress=lambda done: progress.step(done, patients)
         )

@@ -60,7 +60,7 @@ def reproduce(
         try:
             path, verdicts = experiments.run(runner, workers, progress.report, progress.step)
         except JobsFailed as error:
-            progress.complain(f"mandora: {error}")
+            progress.warn(f"mandora: {error}")
             raise typer.Exit(EXIT_SOME_FAILED) from None
     for sort, found in counts(verdicts).items():
         words = ", ".join(f"{outcome} {n}" for outcome, n in found.items())

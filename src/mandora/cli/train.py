@@ -64,9 +64,9 @@ def training(name: str) -> Any:
 def train_locate(
     out: OutOption = None,
     limb: Annotated[str | None, typer.Option(help="hand or foot; both if absent.")] = None,
-    point: Annotated[
+    landmark: Annotated[
         list[str] | None,
-        typer.Option(help="paper: only the network of this point, e.g. mcp2; may be repeated."),
+        typer.Option(help="paper: only the network of this landmark, e.g. mcp2; may be repeated."),
     ] = None,
     preset: PresetOption = "fast",
     settings: SettingsOption = None,
@@ -78,7 +78,7 @@ def train_locate(
     describe: DescribeOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the localisers; writes locate-hand.onnx and locate-foot.onnx, or one per point."""
+    """Train the localisers; writes locate-hand.onnx and locate-foot.onnx, or one per landmark."""
     from mandora.core.anatomy import Limb
     from mandora.core.settings import TrainLocateSettings
 
@@ -90,7 +90,7 @@ def train_locate(
     stages = training("stages")
     with _run(out, data, reader, cache, real, start) as run:
         for kind in (wanted,) if wanted else tuple(Limb):
-            stages.run_locate(kind, chosen, run, point or ())
+            stages.run_locate(kind, chosen, run, landmark or ())
 
 
 @train_app.command("damage")

@@ -6,7 +6,7 @@ one of the numbers 15, 16, 6, 27, 43 and 86.
 
 Three things are kept apart:
 
-* a **point** is where the localiser looks (21 in a hand, 6 in a foot);
+* a **landmark** is where the localiser looks (21 in a hand, 6 in a foot);
 * a **target** is what is scored: a site, a kind of damage, a side (86 per patient);
 * a **film slot** is the film that a target is read from (LH, RH, LF, RF).
 
@@ -108,7 +108,7 @@ SLOTS: tuple[Slot, ...] = (
 
 
 @dataclass(frozen=True)
-class Point:
+class Landmark:
     """A place in one limb that the localiser finds."""
 
     limb: Limb
@@ -116,7 +116,7 @@ class Point:
     group: JointGroup
     title: str
     snomed: str | None = None  # SNOMED CT body structure; only codes that are known for certain
-    window: float = 1.0  # the paper's enlargement of the patch around this point
+    window: float = 1.0  # the paper's enlargement of the patch around this landmark
 
 
 _F, _W, _T = JointGroup.FINGER, JointGroup.WRIST, JointGroup.TOE
@@ -124,68 +124,71 @@ _ORDINAL = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 _FINGER = {2: "index", 3: "middle", 4: "ring", 5: "little"}
 
 
-def _hand_points() -> tuple[Point, ...]:
-    def point(name: str, group: JointGroup, title: str, snomed: str | None = None) -> Point:
-        return Point(Limb.HAND, name, group, title, snomed)
+def _hand_landmarks() -> tuple[Landmark, ...]:
+    def landmark(name: str, group: JointGroup, title: str, snomed: str | None = None) -> Landmark:
+        return Landmark(Limb.HAND, name, group, title, snomed)
 
     mcp_codes = {2: "289002", 3: "6059006"}
     return (
-        point("ip", _F, "interphalangeal joint of the thumb"),
+        landmark("ip", _F, "interphalangeal joint of the thumb"),
         *(
-            point(f"pip{n}", _F, f"proximal interphalangeal joint, {_FINGER[n]} finger")
+            landmark(f"pip{n}", _F, f"proximal interphalangeal joint, {_FINGER[n]} finger")
             for n in range(2, 6)
         ),
         *(
-            point(f"mcp{n}", _F, f"{_ORDINAL[n]} metacarpophalangeal joint", mcp_codes.get(n))
+            landmark(f"mcp{n}", _F, f"{_ORDINAL[n]} metacarpophalangeal joint", mcp_codes.get(n))
             for n in range(1, 6)
         ),
-        point("mc1", _W, "base of the first metacarpal"),
-        point("mul", _W, "multangular bones (trapezium and trapezoid)"),
-        point("lunate", _W, "lunate"),
-        point("radius", _W, "distal radius"),
-        point("ulna", _W, "distal ulna"),
-        *(point(f"cmc{n}", _W, f"{_ORDINAL[n]} carpometacarpal joint") for n in range(3, 6)),
-        point("mna", _W, "multangular-navicular joint"),
-        point("capnlun", _W, "capitate-navicular-lunate joint"),
-        point("radcar", _W, "radiocarpal joint", "74670003"),
+        landmark("mc1", _W, "base of the first metacarpal"),
+        landmark("mul", _W, "multangular bones (trapezium and trapezoid)"),
+        landmark("lunate", _W, "lunate"),
+        landmark("radius", _W, "distal radius"),
+        landmark("ulna", _W, "distal ulna"),
+        *(landmark(f"cmc{n}", _W, f"{_ORDINAL[n]} carpometacarpal joint") for n in range(3, 6)),
+        landmark("mna", _W, "multangular-navicular joint"),
+        landmark("capnlun", _W, "capitate-navicular-lunate joint"),
+        landmark("radcar", _W, "radiocarpal joint", "74670003"),
     )
 
 
-def _foot_points() -> tuple[Point, ...]:
+def _foot_landmarks() -> tuple[Landmark, ...]:
     titles = {n: f"{_ORDINAL[n]} metatarsophalangeal joint" for n in range(1, 6)}
     return (
-        Point(
+        Landmark(
             Limb.FOOT, "ip", _T, "interphalangeal joint of the great toe", "363670009", window=1.4
         ),
-        Point(Limb.FOOT, "mtp1", _T, titles[1], window=1.5),
-        *(Point(Limb.FOOT, f"mtp{n}", _T, titles[n]) for n in range(2, 6)),
+        Landmark(Limb.FOOT, "mtp1", _T, titles[1], window=1.5),
+        *(Landmark(Limb.FOOT, f"mtp{n}", _T, titles[n]) for n in range(2, 6)),
     )
 
 
-POINTS: dict[Limb, tuple[Point, ...]] = {Limb.HAND: _hand_points(), Limb.FOOT: _foot_points()}
-"""Every localisation point, in the order of a localiser's output channels."""
+LANDMARKS: dict[Limb, tuple[Landmark, ...]] = {
+    Limb.HAND: _hand_landmarks(),
+    Limb.FOOT: _foot_landmarks(),
+}
+"""Every localisation landmark, in the order of a localiser's output channels."""
 
-POINT_INDEX: dict[Limb, dict[str, int]] = {
-    limb: {p.name: i for i, p in enumerate(points)} for limb, points in POINTS.items()
+LANDMARK_INDEX: dict[Limb, dict[str, int]] = {
+    limb: {p.name: i for i, p in enumerate(points)} for limb, points in LANDMARKS.items()
 }
 
 UNIT_ENDS: dict[Limb, tuple[str, str]] = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
-"""The two points of a limb whose distance is 1 in its mean shape, see ``geometry.limb_size``."""
+"""The two landmarks of a limb whose distance is 1 in its mean shape, see ``geometry.limb_size``."""
 
-N_POINTS = sum(len(points) for points in POINTS.values())
+N_LANDMARKS = sum(len(points) for points in LANDMARKS.values())
 
 
-def point(limb: Limb, name: str) -> Point:
-    """Look up a point.
+def landmark(limb: Limb, name: str) -> Landmark:
+    """Look up a landmark.
 
     Raises:
-        ValueError: if the limb has no point of that name.
+        ValueError: if the limb has no landmark of that name.
     """
     try:
-        return POINTS[limb][POINT_INDEX[limb][name]]
+        return LANDMARKS[limb][LANDMARK_INDEX[limb][name]]
     except KeyError:
-        known = ", ".join(POINT_INDEX[limb])
-        raise InputError(f"a {limb} has no point {name!r}; known points: {known}") from None
+        known = ", ".join(LANDMARK_INDEX[limb])
+        raise InputError(f"a {limb} has no landmark {name!r}; known landmarks: {known}") from None
 
 
 @dataclass(frozen=True)
@@ -195,21 +198,21 @@ class Site:
     limb: Limb
     damage: Damage
     name: str
-    point_name: str  # where a patch for this site is cut
+    landmark_name: str  # where a patch for this site is cut
     maximum: int
     ra2_stem: str  # RA2 column without the film slot, e.g. ``wrist_E__nav``
     code: str  # the paper's short code, e.g. ``eh12``
     ram_key: str | None = None  # RAM-H1200 JSON key, hands only
 
     @property
-    def point(self) -> Point:
-        """The localisation point of the site."""
-        return point(self.limb, self.point_name)
+    def landmark(self) -> Landmark:
+        """The localisation landmark of the site."""
+        return landmark(self.limb, self.landmark_name)
 
     @property
     def group(self) -> JointGroup:
         """Finger, wrist or toe."""
-        return self.point.group
+        return self.landmark.group
 
 
 _RAM_EROSION = {
@@ -257,8 +260,8 @@ def _family(limb: Limb, damage: Damage) -> tuple[Site, ...]:
             limb=limb,
             damage=damage,
             name=name,
-            # the navicular has no point of its own: its patch is the radiocarpal joint's
-            point_name="radcar" if name == "nav" else name,
+            # the navicular has no landmark of its own: its patch is the radiocarpal joint's
+            landmark_name="radcar" if name == "nav" else name,
             maximum=maximum,
             ra2_stem=_ra2_stem(limb, damage, name),
             code=f"{damage.value[0]}{limb.value[0]}{i}",

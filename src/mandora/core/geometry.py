@@ -25,10 +25,10 @@ def as_points(xy: ArrayLike) -> Points:
     Raises:
         ValueError: for another shape.
     """
-    points = np.atleast_2d(np.asarray(xy, dtype=np.float64))
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"points must have shape (N, 2) in (x, y) order, got {points.shape}")
-    return points
+    landmarks = np.atleast_2d(np.asarray(xy, dtype=np.float64))
+    if landmarks.ndim != 2 or landmarks.shape[1] != 2:
+        raise ValueError(f"landmarks must have shape (N, 2) in (x, y) order, got {landmarks.shape}")
+    return landmarks
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Affine:
         object.__setattr__(self, "matrix", matrix)
 
     def __call__(self, xy: ArrayLike) -> Points:
-        """Map (N, 2) points; NaN stays NaN."""
+        """Map (N, 2) landmarks; NaN stays NaN."""
         return as_points(xy) @ self.matrix[:, :2].T + self.matrix[:, 2]
 
     def __matmul__(self, first: Affine) -> Affine:
@@ -143,15 +143,15 @@ def mirror_x(width: float, frame: str) -> Affine:
     return Affine(np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]]), frame, frame)
 
 
-def limb_size(points_xy: ArrayLike, template_xy: ArrayLike) -> float:
-    """Size of a limb: the median, over pairs of its points, of their distance here and in a shape.
+def limb_size(landmarks_xy: ArrayLike, template_xy: ArrayLike) -> float:
+    """Limb size: the median, over pairs of landmarks, of their distance here / in the template.
 
     The only measure of a limb that patches, errors and inflicted damage are stated in. Turn and
-    mirror do not matter. A wrong point spoils its own pairs only: 2 of 21 points of a hand, 1 in 3
-    of the pairs of a foot.
+    mirror do not matter. A wrong landmark spoils its own pairs only: 2 of 21 landmarks of a hand,
+    1 in 3 of the pairs of a foot.
 
     Args:
-        points_xy: (N, 2) px of any frame; NaN where unknown, two must be known.
+        landmarks_xy: (N, 2) px of any frame; NaN where unknown, two must be known.
         template_xy: (N, 2) mean shape of the limb, in units: from MCP2 to MCP5, or
             MTP1 to MTP5, is 1.
 
@@ -159,22 +159,22 @@ def limb_size(points_xy: ArrayLike, template_xy: ArrayLike) -> float:
         px of that frame per unit.
 
     Raises:
-        ValueError: if fewer than two different points are known.
+        ValueError: if fewer than two different landmarks are known.
     """
-    points, template = as_points(points_xy), as_points(template_xy)
-    known = np.isfinite(points).all(axis=1)
+    landmarks, template = as_points(landmarks_xy), as_points(template_xy)
+    known = np.isfinite(landmarks).all(axis=1)
     first, second = np.triu_indices(int(known.sum()), 1)
 
     def apart(xy: Points) -> NDArray[np.float64]:
         return np.asarray(np.linalg.norm(xy[known][first] - xy[known][second], axis=1))
 
     expected = apart(template)
-    here = apart(points)[expected > 0] / expected[expected > 0]
+    here = apart(landmarks)[expected > 0] / expected[expected > 0]
     size = float(np.median(here)) if len(here) else 0.0
     if not size > 0:
         raise InputError(
-            f"{int(known.sum())} of {len(points)} points are known, at least 2 at different places "
-            "are needed to know the size of the limb"
+            f"{int(known.sum())} of {len(landmarks)} landmarks are known, at least 2 at "
+            "different places are needed to know the size of the limb"
         )
     return size
 
@@ -195,7 +195,7 @@ def fit_similarity(
         (2, 3) float64 matrix.
 
     Raises:
-        ValueError: with fewer than two distinct points.
+        ValueError: with fewer than two distinct landmarks.
     """
     a, b = as_points(source_xy), as_points(target_xy)
     w = np.ones(len(a)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -204,7 +204,7 @@ def fit_similarity(
     ca, cb = a - mean_a, b - mean_b
     spread = float(w @ (ca**2).sum(axis=1))
     if len(a) < 2 or not spread > 0:
-        raise InputError("a similarity needs at least two distinct points with weight")
+        raise InputError("a similarity needs at least two distinct landmarks with weight")
     # in the plane the rotation has a closed form: the complex quotient <cb, ca> / <ca, ca>
     cos = float(w @ (ca * cb).sum(axis=1)) / spread
     sin = float(w @ (ca[:, 0] * cb[:, 1] - ca[:, 1] * cb[:, 0])) / spread

@@ -16,7 +16,7 @@ class PatchEvidence:
     """One patch of one film, as it was scored.
 
     Attributes:
-        point: name of the localisation point, see :class:`mandora.core.anatomy.Point`.
+        landmark: name of the localisation landmark, see :class:`mandora.core.anatomy.Landmark`.
         box: the patch, px of the film; may reach beyond the film.
         mask: (S, S) float32, rows then columns, probability 0..1 that a pixel belongs to the
             joint space. It is stretched over ``box``, edge to edge, and oriented like the
@@ -27,21 +27,21 @@ class PatchEvidence:
             probabilities.
     """
 
-    point: str
+    landmark: str
     box: Box
     mask: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         if self.box.frame != "film":
             raise InputError(
-                f"the patch of {self.point} lies in frame {self.box.frame!r}; "
+                f"the patch of {self.landmark} lies in frame {self.box.frame!r}; "
                 "map its box to 'film' first"
             )
         mask = np.array(self.mask, dtype=np.float32)
         if mask.ndim != 2 or mask.shape[0] != mask.shape[1] or mask.size == 0:
-            raise InputError(f"the mask of {self.point} must be square, got shape {mask.shape}")
+            raise InputError(f"the mask of {self.landmark} must be square, got shape {mask.shape}")
         # written so that NaN fails as well
         if not (mask.min() >= 0 and mask.max() <= 1):
-            raise InputError(f"the mask of {self.point} must hold probabilities 0..1")
+            raise InputError(f"the mask of {self.landmark} must hold probabilities 0..1")
         mask.setflags(write=False)
         object.__setattr__(self, "mask", mask)

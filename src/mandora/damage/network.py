@@ -15,12 +15,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mandora.core.anatomy import FAMILIES, N_POINTS, POINTS, Damage, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARKS, N_LANDMARKS, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import DamageSettings
 
 KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of scores
-FIRST_FOOT_POINT = len(POINTS[Limb.HAND])
+FIRST_FOOT_LANDMARK = len(LANDMARKS[Limb.HAND])
 GRADES = max(site.maximum for sites in FAMILIES.values() for site in sites)
 """Thresholds of an ordinal head: as many as the widest scale has grades above 0."""
 
@@ -71,18 +71,18 @@ def build_damage_net(
 # ── one network for all joints ───────────────────────────────────────────────────────────
 
 
-def point_maxima() -> Tensor:
+def landmark_maxima() -> Tensor:
     """(27, 2) float32: highest narrowing and erosion at each point; 0 where none is scored."""
     rows = [
         [_maximum(limb, kind, point.name) for kind in KINDS]
         for limb in (Limb.HAND, Limb.FOOT)
-        for point in POINTS[limb]
+        for point in LANDMARKS[limb]
     ]
     return torch.tensor(rows, dtype=torch.float32)
 
 
 def _maximum(limb: Limb, kind: Damage, point: str) -> int:
-    return max((s.maximum for s in FAMILIES[limb, kind] if s.point_name == point), default=0)
+    return max((s.maximum for s in FAMILIES[limb, kind] if s.landmark_name == point), default=0)
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -128,7 +128,7 @@ class DamageNet(nn.Module):
             for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.mask = nn.Conv2d(widths[0], 4, 1) if settings.mask != "none" else None
-        self.embedding = nn.Embedding(N_POINTS, settings.condition_width)
+        self.embedding = nn.Embedding(N_LANDMARKS, settings.condition_width)
         # the regressor: patch and mask, then the decoder's features level by level
         seen = (0 if settings.bottleneck else blocks) + (4 if self.mask is not None else 0)
         self.regressor = nn.ModuleList(
@@ -145,7 +145,7 @@ class DamageNet(nn.Module):
             self.scores = nn.ModuleList(_last_layers(known, values) for _ in FAMILIES)
         else:
             self.scores = _last_layers(known, len(KINDS) * values)
-        self.register_buffer("maxima", point_maxima(), persistent=False)
+        self.register_buffer("maxima", landmark_maxima(), persistent=False)
 
     def forward(
         self, patches: Tensor, points: Tensor, with_logits: bool = False
@@ -184,7 +184,7 @@ class DamageNet(nn.Module):
         if isinstance(self.scores, nn.ModuleList):
             each = torch.stack([layers(known) for layers in self.scores], dim=1)
             hand, foot = each.chunk(2, dim=1)
-            raw = torch.where((points >= FIRST_FOOT_POINT)[:, None, None], foot, hand)
+            raw = torch.where((points >= FIRST_FOOT_LANDMARK)[:, None, None], foot, hand)
         else:
             raw = self.scores(known).unflatten(1, (len(KINDS), -1))
         maxima = self.maxima[points]

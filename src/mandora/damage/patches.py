@@ -1,4 +1,4 @@
-"""Patches around located points.
+"""Patches around located landmarks.
 
 The default window follows the size of the limb, not of the film, so that a joint looks equally
 large whether one hand or two lie on the film: half side = ``half_window`` × the size of the limb,
@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box
 from mandora.images.channels import (
@@ -38,7 +38,7 @@ class Patch:
 
     Attributes:
         limb: hand or foot.
-        point: index of the point in ``anatomy.POINTS[limb]``.
+        landmark: index of the landmark in ``anatomy.LANDMARKS[limb]``.
         box: px of the film; may reach beyond it.
         pixels: what the network sees, as on a left limb: (S, S) float32 standardised, or
             (7, S, S) float32, see :mod:`mandora.images.channels`.
@@ -47,7 +47,7 @@ class Patch:
     """
 
     limb: Limb
-    point: int
+    landmark: int
     box: Box
     pixels: NDArray[np.float32]
     mirrored: bool
@@ -102,33 +102,33 @@ def half_window_px(settings: Window, film_hw: ArrayLike, unit_px: float | None =
 
 def window_box(
     limb: Limb,
-    point: int,
+    landmark: int,
     centre: ArrayLike,
     half_px: float,
     enlarged: Mapping[str, float] | None = None,
 ) -> Box:
-    """The window of one point, px of the film.
+    """The window of one landmark, px of the film.
 
     Args:
         limb: hand or foot.
-        point: index of the point in ``anatomy.POINTS[limb]``.
+        landmark: index of the landmark in ``anatomy.LANDMARKS[limb]``.
         centre: (x, y) px of the film.
         half_px: half side before any enlargement, see :func:`half_window_px`.
-        enlarged: points of the hand whose window is larger, by their names, and the factor.
+        enlarged: landmarks of the hand whose window is larger, by their names, and the factor.
     """
-    more = enlargement(limb, point, enlarged or {})
-    return Box.around(centre, half_px * POINTS[limb][point].window * more)
+    more = enlargement(limb, landmark, enlarged or {})
+    return Box.around(centre, half_px * LANDMARKS[limb][landmark].window * more)
 
 
-def enlargement(limb: Limb, point: int, enlarged: Mapping[str, float]) -> float:
-    """How much larger than the published window that of a point is; 1 for all of a foot.
+def enlargement(limb: Limb, landmark: int, enlarged: Mapping[str, float]) -> float:
+    """How much larger than the published window that of a landmark is; 1 for all of a foot.
 
     Args:
         limb: hand or foot.
-        point: index of the point in ``anatomy.POINTS[limb]``.
-        enlarged: factors of points of the hand, by their names.
+        landmark: index of the landmark in ``anatomy.LANDMARKS[limb]``.
+        enlarged: factors of landmarks of the hand, by their names.
     """
-    return enlarged.get(POINTS[limb][point].name, 1.0) if limb is Limb.HAND else 1.0
+    return enlarged.get(LANDMARKS[limb][landmark].name, 1.0) if limb is Limb.HAND else 1.0
 
 
 def cut_patches(
@@ -146,7 +146,7 @@ def cut_patches(
     Args:
         pixels: (H, W) float32, 0..1.
         limb: hand or foot.
-        boxes: window by index of the point.
+        boxes: window by index of the landmark.
         size_px: side of the patches.
         mirrored: flip each patch (the film shows a right limb).
         channels: 1: standardised; 7: five versions of the film, two of the patch.
@@ -156,7 +156,7 @@ def cut_patches(
     fill = background(pixels[:, ::-1] if mirrored else pixels)
     statistics = FilmStatistics.of(pixels) if channels == 7 else None
     patches = []
-    for point, box in boxes.items():
+    for landmark, box in boxes.items():
         grey = sample_box(pixels, box, size_px, fill)
         if mirrored:
             grey = np.ascontiguousarray(grey[:, ::-1])
@@ -165,5 +165,5 @@ def cut_patches(
             if statistics is None
             else patch_channels(grey, statistics, patch_range)
         )
-        patches.append(Patch(limb, point, box, seen, mirrored, grey))
+        patches.append(Patch(limb, landmark, box, seen, mirrored, grey))
     return patches

@@ -67,7 +67,7 @@ class PublishedScorer:
         self, limb: Limb, kind: Damage, patches: Sequence[Patch]
     ) -> list[tuple[int, NDArray[np.float32], float]]:
         """Index, (S, S) mask and SvH points of each patch that one network scores."""
-        sites = [site_at(p.limb, kind, p.point) if p.limb is limb else None for p in patches]
+        sites = [site_at(p.limb, kind, p.landmark) if p.limb is limb else None for p in patches]
         rows = [(i, site.maximum) for i, site in enumerate(sites) if site is not None]
         if not rows:
             return []

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, JointGroup
+from mandora.core.anatomy import LANDMARKS, JointGroup
 from mandora.core.records import Reason
 from mandora.damage.patches import Patch, enlargement
 
@@ -33,22 +33,24 @@ def why_not(
 
     Args:
         patches: of one film.
-        enlarged: points of the hand whose patch is larger, and the factor.
+        enlarged: landmarks of the hand whose patch is larger, and the factor.
 
     Returns:
-        ``BLURRED``, ``COVERED`` or ``REPLACED`` by index of the point; joints without a doubt
+        ``BLURRED``, ``COVERED`` or ``REPLACED`` by index of the landmark; joints without a doubt
         are left out. Metal is looked for at fingers and toes only: the radius is as bright beside
         the carpus as a ring beside a finger.
     """
     found: dict[int, Reason] = {}
     for group in (JointGroup.FINGER, JointGroup.TOE):
-        looks = {p.point: p.grey for p in patches if POINTS[p.limb][p.point].group is group}
+        looks = {
+            p.landmark: p.grey for p in patches if LANDMARKS[p.limb][p.landmark].group is group
+        }
         if len(looks) >= MIN_JOINTS:
             found |= _metal(looks)
     for patch in patches:
-        more = enlargement(patch.limb, patch.point, enlarged or {})  # blur is not enlarged
+        more = enlargement(patch.limb, patch.landmark, enlarged or {})  # blur is not enlarged
         if patch.box.width < more * MIN_WINDOW_PX or more * edge_width(patch.grey) > MAX_EDGE:
-            found.setdefault(patch.point, Reason.BLURRED)
+            found.setdefault(patch.landmark, Reason.BLURRED)
     return found
 
 

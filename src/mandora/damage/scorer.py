@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import FAMILIES, POINTS, Damage, Limb, Site
+from mandora.core.anatomy import FAMILIES, LANDMARKS, Damage, Limb, Site
 from mandora.core.inference import Network
 from mandora.damage.patches import Patch, half_window_px
 
@@ -27,7 +27,7 @@ class PatchRule:
         window: patches are as large as the ``limb`` or the ``film`` makes them.
         half_window: ``limb``: half side of a patch / size of the limb.
         half_window_px: ``film``: half side of a patch on a film of 4096 × 4096 px.
-        enlarged: points of the hand whose patch is larger, and the factor.
+        enlarged: landmarks of the hand whose patch is larger, and the factor.
         patch_range: 7 channels: what the two versions of the patch are multiplied by.
     """
 
@@ -79,10 +79,10 @@ class Scorer(Protocol):
         """Mask and scores of each patch; the order is kept."""
 
 
-def site_at(limb: Limb, kind: Damage, point: int) -> Site | None:
-    """The site that is scored at a point for one kind of damage, if any."""
-    name = POINTS[limb][point].name
-    return next((s for s in FAMILIES[limb, kind] if s.point_name == name), None)
+def site_at(limb: Limb, kind: Damage, landmark: int) -> Site | None:
+    """The site that is scored at a landmark for one kind of damage, if any."""
+    name = LANDMARKS[limb][landmark].name
+    return next((s for s in FAMILIES[limb, kind] if s.landmark_name == name), None)
 
 
 def network_input(patches: Sequence[Patch]) -> NDArray[np.float32]:
@@ -115,20 +115,20 @@ class PatchScorer:
             part = patches[start : start + BATCH]
             masks, values = self._network(
                 patches=network_input(part),
-                points=np.array([network_point(p.limb, p.point) for p in part], dtype=np.int64),
+                points=np.array([network_landmark(p.limb, p.landmark) for p in part], np.int64),
             )
             for patch, mask, row in zip(part, masks[:, 0], values, strict=True):
                 kept = [
                     float(np.clip(value, 0, site.maximum)) if site is not None else None
                     for value, site in (
-                        (row[0], site_at(patch.limb, Damage.NARROWING, patch.point)),
-                        (row[1], site_at(patch.limb, Damage.EROSION, patch.point)),
+                        (row[0], site_at(patch.limb, Damage.NARROWING, patch.landmark)),
+                        (row[1], site_at(patch.limb, Damage.EROSION, patch.landmark)),
                     )
                 ]
                 scores.append(PatchScore(kept[0], kept[1], on_film(mask, patch)))
         return scores
 
 
-def network_point(limb: Limb, point: int) -> int:
-    """The number under which the network knows a point: hands first, then feet."""
-    return point if limb is Limb.HAND else len(POINTS[Limb.HAND]) + point
+def network_landmark(limb: Limb, landmark: int) -> int:
+    """The number under which the network knows a landmark: hands first, then feet."""
+    return landmark if limb is Limb.HAND else len(LANDMARKS[Limb.HAND]) + landmark

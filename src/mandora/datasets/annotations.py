@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import is_regular, listed, read_text
@@ -28,15 +28,15 @@ _SAME_PX = 1.0  # joints that two files place this close are the same
 _NAMED = 3  # so many files are named in a message
 
 
-def no_points(limb: Limb) -> Points:
+def no_landmarks(limb: Limb) -> Points:
     """(N, 2) NaN: no joint of the limb is marked."""
-    return np.full((len(POINTS[limb]), 2), np.nan)
+    return np.full((len(LANDMARKS[limb]), 2), np.nan)
 
 
 @dataclass
 class _Labels:
-    points: Points
-    origin: dict[int, Path] = field(default_factory=dict)  # which file marked a point
+    landmarks: Points
+    origin: dict[int, Path] = field(default_factory=dict)  # which file marked a landmark
     maps: dict[str, Path] = field(default_factory=dict)  # "spaces" or "erosions"
     outlines: dict[str, list[Outline]] = field(default_factory=dict)
     size: tuple[int, int] | None = None
@@ -53,9 +53,9 @@ class FilmLabels:
     def __init__(self, films: Iterable[DatasetFilm], report: Report) -> None:
         self.films = tuple(films)
         self._report = report
-        self._labels = [_Labels(film.points.copy()) for film in self.films]
+        self._labels = [_Labels(film.landmarks.copy()) for film in self.films]
         self._files: dict[Path, list[LabelledFilm] | None] = {}
-        # what two files say of one joint: (later, first) → (film, point) → px between them
+        # what two files say of one joint: (later, first) → (film, landmark) → px between them
         self._apart: dict[tuple[Path, Path], dict[tuple[int, int], float]] = {}
         self._by_name: dict[str, set[int]] = {}
         for index, film in enumerate(self.films):
@@ -111,21 +111,21 @@ class FilmLabels:
             if (fault := _wrong_limb(row, slot)) is not None:
                 self._report.error("limb-differs", path, fault, row.line)
                 continue
-            point = _point_index(row["site"], slot)
-            if point is None:
+            landmark = _landmark_index(row["site"], slot)
+            if landmark is None:
                 other_sites.setdefault(row["site"], row.line)
                 continue
-            if (film, point) in seen:
+            if (film, landmark) in seen:
                 fault = (
-                    f"{row['site']} of {row['film']} is in row {seen[film, point]} already; "
+                    f"{row['site']} of {row['film']} is in row {seen[film, landmark]} already; "
                     "keep one row"
                 )
                 self._report.error("joint-repeated", path, fault, row.line)
                 continue
-            seen[film, point] = row.line
+            seen[film, landmark] = row.line
             place = self._place(path, row)
             if place is not None:
-                self._mark(film, point, place, path)
+                self._mark(film, landmark, place, path)
         for site, line in other_sites.items():
             fault = f"{site!r} is no joint that is looked for, and is not used"
             self._report.warning("site-unknown", path, fault, line)
@@ -146,25 +146,25 @@ class FilmLabels:
         self._report.error("place-unusable", path, fault, row.line)
         return None
 
-    def _mark(self, film: int, point: int, place: tuple[float, float], path: Path) -> None:
+    def _mark(self, film: int, landmark: int, place: tuple[float, float], path: Path) -> None:
         labels = self._labels[film]
-        if point in labels.origin:
-            apart = float(np.hypot(*(labels.points[point] - place)))
+        if landmark in labels.origin:
+            apart = float(np.hypot(*(labels.landmarks[landmark] - place)))
             if apart > _SAME_PX:
-                files = path, labels.origin[point]
-                self._apart.setdefault(files, {})[film, point] = apart
+                files = path, labels.origin[landmark]
+                self._apart.setdefault(files, {})[film, landmark] = apart
             return
-        labels.points[point], labels.origin[point] = place, path
+        labels.landmarks[landmark], labels.origin[landmark] = place, path
 
     def _tell_apart(self) -> None:
         """Say which joints two files put in different places, once for each pair of files."""
         for (path, first), joints in self._apart.items():
-            film, point = max(joints, key=lambda joint: joints[joint])
+            film, landmark = max(joints, key=lambda joint: joints[joint])
             count = "1 joint lies" if len(joints) == 1 else f"{len(joints)} joints lie"
             fault = (
                 f"{count} elsewhere than {first.name} says, which is used; furthest is "
-                f"{POINTS[self.films[film].slot.limb][point].name} of {self.films[film].name} "
-                f"with {joints[film, point]:.0f} px"
+                f"{LANDMARKS[self.films[film].slot.limb][landmark].name} of "
+                f"{self.films[film].name} with {joints[film, landmark]:.0f} px"
             )
             self._report.warning("joint-differs", path, fault)
         self._apart.clear()
@@ -231,7 +231,7 @@ class FilmLabels:
         if item.outlines:
             labels.outlines.setdefault(kind, []).extend(item.outlines)
         for site, place in item.points.items():
-            index = _point_index(site, slot)
+            index = _landmark_index(site, slot)
             if index is not None:
                 self._mark(at, index, place, path)
 
@@ -275,7 +275,7 @@ class FilmLabels:
         return tuple(
             replace(
                 film,
-                points=labels.points,
+                landmarks=labels.landmarks,
                 spaces=labels.maps.get("spaces") or _tuple(labels.outlines.get("spaces")),
                 erosions=labels.maps.get("erosions") or _tuple(labels.outlines.get("erosions")),
                 label_size=labels.size,
@@ -338,9 +338,9 @@ def _wrong_limb(row: Row, slot: Slot) -> str | None:
     return None
 
 
-def _point_index(site: str, slot: Slot) -> int | None:
-    """Index of a point that is called ``mcp2``, ``hand-mcp2`` or ``LH-mcp2``."""
+def _landmark_index(site: str, slot: Slot) -> int | None:
+    """Index of a landmark that is called ``mcp2``, ``hand-mcp2`` or ``LH-mcp2``."""
     prefix, dash, name = site.partition("-")
     if dash and prefix not in (slot.limb.value, slot.code):
         return None
-    return POINT_INDEX[slot.limb].get(name if dash else site)
+    return LANDMARK_INDEX[slot.limb].get(name if dash else site)

@@ -19,7 +19,7 @@ def content_digest(
 ) -> str:
     """Changes with anything that is known of films and patients.
 
-    That is, of each film or picture of a joint: its bytes, name, patient and slot, its points,
+    That is, of each film or picture of a joint: its bytes, name, patient and slot, its landmarks,
     joint spaces and erosions, whether they are drawn or in files; of their patients: the official
     label, and the scores and the weight of each reader. Where the files lie does not count; one
     that is not there counts as such.
@@ -50,11 +50,11 @@ def content_digest(
 
 def _of_film(film: DatasetFilm) -> list[object]:
     drawn = [_of_labels(film.spaces), _of_labels(film.erosions)]
-    return ["film", film.points.tolist(), film.label_size, *drawn]
+    return ["film", film.landmarks.tolist(), film.label_size, *drawn]
 
 
 def _of_roi(roi: DatasetRoi) -> list[object]:
-    names = [point.name for point in roi.points]
+    names = [landmark.name for landmark in roi.landmarks]
     return ["joint", names, dict(sorted(roi.scores.items())),
             _of_labels(roi.bones), _of_labels(roi.erosions)]  # fmt: skip
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, TARGET_INDEX, TARGETS, Damage, Point, Slot
+from mandora.core.anatomy import LANDMARKS, TARGET_INDEX, TARGETS, Damage, Landmark, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.datasets.masks import check_label_size, fill_outlines, read_label_map
@@ -35,9 +35,9 @@ class DatasetFilm:
         patient: the patient's id.
         slot: which film it is.
         path: the film's file.
-        points: (N, 2) float64, (x, y), px of the film as ``images.read_radiograph`` gives it,
-            order of ``anatomy.POINTS[slot.limb]``; NaN where a joint is not marked.
-        spaces: joint spaces: a PNG label map (1 + index of the point), polygons, or None.
+        landmarks: (N, 2) float64, (x, y), px of the film as ``images.read_radiograph`` gives it,
+            order of ``anatomy.LANDMARKS[slot.limb]``; NaN where a joint is not marked.
+        spaces: joint spaces: a PNG label map (1 + index of the landmark), polygons, or None.
         erosions: outlines of erosions, likewise.
         label_size: (width, height), px, of the film that polygons and joints were marked on,
             if their files say so.
@@ -46,7 +46,7 @@ class DatasetFilm:
     patient: str
     slot: Slot
     path: Path
-    points: Points
+    landmarks: Points
     spaces: Labels = None
     erosions: Labels = None
     label_size: tuple[int, int] | None = None
@@ -63,8 +63,8 @@ class DatasetFilm:
             shape: (height, width) of the film as it was read, px.
 
         Returns:
-            (H, W) uint8, 1 + index of the point in ``anatomy.POINTS``, 0 elsewhere; None if no
-            joint space of the film is known.
+            (H, W) uint8, 1 + index of the landmark in ``anatomy.LANDMARKS``, 0 elsewhere; None if
+            no joint space of the film is known.
 
         Raises:
             ValueError: naming the file, if it cannot be read or was made for another size.
@@ -95,7 +95,7 @@ class DatasetRoi:
     Attributes:
         patient: the patient's id.
         slot: the film that it was cut from.
-        points: the points that this picture serves, of ``anatomy.POINTS[slot.limb]``.
+        landmarks: the landmarks that this picture serves, of ``anatomy.LANDMARKS[slot.limb]``.
         path: the picture.
         scores: SvH score by target key, as far as known.
         bones: mask of bone, or None.
@@ -104,7 +104,7 @@ class DatasetRoi:
 
     patient: str
     slot: Slot
-    points: tuple[Point, ...]
+    landmarks: tuple[Landmark, ...]
     path: Path
     scores: Mapping[str, float]
     bones: Path | None = None
@@ -183,20 +183,20 @@ class Dataset:
 
 
 def point_scores(scores: Scores, slot: Slot) -> NDArray[np.float32]:
-    """Scores of one film point by point.
+    """Scores of one film landmark by landmark.
 
     Args:
         scores: of the patient.
         slot: the film.
 
     Returns:
-        (N, 2) float32 narrowing and erosion of each point of the limb; NaN where the point has
-        no such score or it is not known.
+        (N, 2) float32 narrowing and erosion of each landmark of the limb; NaN where the landmark
+        has no such score or it is not known.
     """
-    table = np.full((len(POINTS[slot.limb]), 2), np.nan, np.float32)
-    for row, point in enumerate(POINTS[slot.limb]):
+    table = np.full((len(LANDMARKS[slot.limb]), 2), np.nan, np.float32)
+    for row, landmark in enumerate(LANDMARKS[slot.limb]):
         for target in TARGETS:
-            if target.slot == slot and target.site.point_name == point.name:
+            if target.slot == slot and target.site.landmark_name == landmark.name:
                 column = 0 if target.damage is Damage.NARROWING else 1
                 table[row, column] = scores[TARGET_INDEX[target.key]]
     return table

@@ -21,11 +21,20 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import FAMILIES, POINTS, SLOTS, TARGET_INDEX, Damage, Limb, Slot, target
+from mandora.core.anatomy import (
+    FAMILIES,
+    LANDMARKS,
+    SLOTS,
+    TARGET_INDEX,
+    Damage,
+    Limb,
+    Slot,
+    target,
+)
 from mandora.core.cells import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
-from mandora.datasets.annotations import FilmLabels, no_points
+from mandora.datasets.annotations import FilmLabels, no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm, Labels, Scores
 from mandora.datasets.folder import study_id_fault
 from mandora.datasets.polygons import labelme_document
@@ -92,7 +101,7 @@ def read_manifest(
         _take(path, row, content, report)
     labels = FilmLabels(
         (
-            DatasetFilm(patient, slot, path.parent / item.film, no_points(slot.limb))
+            DatasetFilm(patient, slot, path.parent / item.film, no_landmarks(slot.limb))
             for (patient, slot), item in content.films.items()
             if item.film
         ),
@@ -252,7 +261,7 @@ def write_manifest(dataset: Dataset, path: Path) -> None:
             "open the data set in its own layout"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    marked = any(np.isfinite(film.points).any() for film in dataset.films)
+    marked = any(np.isfinite(film.landmarks).any() for film in dataset.films)
     joints = path.with_name(f"{path.stem}-joints.csv") if marked else None
     if joints:
         _write_csv(joints, _joint_lines(dataset.films, path.parent))
@@ -336,9 +345,9 @@ def _joint_lines(films: Iterable[DatasetFilm], folder: Path) -> list[list[str]]:
     lines = [["film", "limb", "side", "site", "x", "y"]]
     for film in films:
         where = [_relative(film.path, folder), str(film.slot.limb), str(film.slot.side)]
-        for point, place in zip(POINTS[film.slot.limb], film.points.tolist(), strict=True):
+        for landmark, place in zip(LANDMARKS[film.slot.limb], film.landmarks.tolist(), strict=True):
             if all(math.isfinite(v) for v in place):
-                lines.append([*where, point.name, *(repr(v) for v in place)])
+                lines.append([*where, landmark.name, *(repr(v) for v in place)])
     return lines
 
 

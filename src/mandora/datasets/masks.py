@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.datasets.polygons import Outline, site_name
 from mandora.images.radiograph import UnreadableFilm
@@ -26,7 +26,7 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
         limb: hand or foot.
 
     Returns:
-        (H, W) uint8, 1 + index of the point in ``anatomy.POINTS[limb]``, 0 elsewhere.
+        (H, W) uint8, 1 + index of the landmark in ``anatomy.LANDMARKS[limb]``, 0 elsewhere.
 
     Raises:
         ValueError: naming the file, if it cannot be read, is in colour, has another size than
@@ -42,10 +42,10 @@ def read_label_map(path: Path, shape: tuple[int, int], limb: Limb) -> NDArray[np
     if mode not in LABEL_MODES:
         raise InputError(
             f"{path}: is a picture of mode {mode}, no label map; save it as a grey or indexed "
-            "PNG whose values are 1 + the index of the point"
+            "PNG whose values are 1 + the index of the landmark"
         )
     check_label_size(str(path), (labels.shape[1], labels.shape[0]), shape)
-    count, highest = len(POINTS[limb]), int(labels.max(initial=0))
+    count, highest = len(LANDMARKS[limb]), int(labels.max(initial=0))
     if highest > count or int(labels.min(initial=0)) < 0:
         raise InputError(
             f"{path}: has label {highest}, a {limb} has 1 to {count} and 0 for the rest; export "
@@ -82,12 +82,12 @@ def fill_outlines(
         limb: hand or foot.
 
     Returns:
-        (H, W) uint8, 1 + index of the point, 0 elsewhere.
+        (H, W) uint8, 1 + index of the landmark, 0 elsewhere.
 
     Raises:
         ValueError: for a site that is none of the limb's.
     """
-    labels = {site_name(point): i for i, point in enumerate(POINTS[limb], start=1)}
+    labels = {site_name(landmark): i for i, landmark in enumerate(LANDMARKS[limb], start=1)}
     canvas = np.zeros(shape, np.uint8)
     for outline in outlines:
         if outline.site not in labels:
@@ -96,10 +96,10 @@ def fill_outlines(
     return canvas
 
 
-def _fill(canvas: NDArray[np.uint8], points: NDArray[np.float64], label: int) -> None:
+def _fill(canvas: NDArray[np.uint8], landmarks: NDArray[np.float64], label: int) -> None:
     height, width = canvas.shape
-    x0, y0 = points.T
-    x1, y1 = np.roll(points, -1, axis=0).T
+    x0, y0 = landmarks.T
+    x1, y1 = np.roll(landmarks, -1, axis=0).T
     first = max(0, math.ceil(y0.min()))
     last = min(height - 1, math.floor(y0.max()))
     for row in range(first, last + 1):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.core.anatomy import POINTS, Limb, Point
+from mandora.core.anatomy import LANDMARKS, Landmark, Limb
 from mandora.core.errors import InputError
 
 SPECK_PX = 4  # smaller regions are left out
@@ -32,12 +32,12 @@ class Outline:
     points: NDArray[np.float64]
 
 
-def site_name(point: Point) -> str:
+def site_name(point: Landmark) -> str:
     """The name of a point's site in files that hold hands and feet, e.g. ``hand-mcp2``."""
     return f"{point.limb}-{point.name}"
 
 
-SITE_NAMES: tuple[str, ...] = tuple(site_name(p) for limb in Limb for p in POINTS[limb])
+SITE_NAMES: tuple[str, ...] = tuple(site_name(p) for limb in Limb for p in LANDMARKS[limb])
 """The 27 labels of joint spaces."""
 
 
@@ -47,7 +47,7 @@ def outlines_of(labels: NDArray[np.uint8], limb: Limb) -> tuple[Outline, ...]:
     Pixels that touch at a corner belong together. Holes are filled: a polygon has none.
 
     Args:
-        labels: (H, W) uint8, 1 + index of the point in ``anatomy.POINTS[limb]``, 0 elsewhere.
+        labels: (H, W) uint8, 1 + index of the point in ``anatomy.LANDMARKS[limb]``, 0 elsewhere.
         limb: hand or foot.
 
     Returns:
@@ -58,7 +58,7 @@ def outlines_of(labels: NDArray[np.uint8], limb: Limb) -> tuple[Outline, ...]:
     """
     if labels.ndim != 2:
         raise InputError(f"a label map has two axes, this array has shape {labels.shape}")
-    sites = POINTS[limb]
+    sites = LANDMARKS[limb]
     if labels.size and int(labels.max()) > len(sites):
         raise InputError(f"label {labels.max()} is too high: a {limb} has 1 to {len(sites)}")
     found = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import limb_size
 from mandora.core.records import REASON_TEXT, Reason
@@ -25,17 +25,17 @@ from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.cohort.patients import mean_shape
 
-MOST_POINTS = max(len(points) for points in POINTS.values())
+MOST_LANDMARKS = max(len(points) for points in LANDMARKS.values())
 MASK_THRESHOLD = 0.5  # probability from which a pixel counts as joint space
 
 
 @dataclass(frozen=True, eq=False)
 class Assessed:
-    """F films with P points at most, of N patients.
+    """F films with P landmarks at most, of N patients.
 
     Attributes:
         films: (F,) those that the arrays are of.
-        points: ``film``, ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and
+        landmarks: ``film``, ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and
             ``found`` (F, P, 2) px, ``confidence`` (F, P) 0..1; NaN where not marked or not found.
             Marks beyond the edge of a film are not in ``true``: nobody can find such a joint.
         beyond: (F,) number of the marks that are left out of ``true``; 0 if the film could not be
@@ -51,7 +51,7 @@ class Assessed:
     """
 
     films: tuple[DatasetFilm, ...]
-    points: Arrays
+    landmarks: Arrays
     beyond: NDArray[np.int64]
     unit: Floats
     dice: Floats
@@ -63,7 +63,7 @@ def assess(
     pipeline: Pipeline,
     dataset: Dataset,
     progress: Callable[[int, int], None] = lambda done, count: None,
-    complain: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Assessed:
     """Look at all films of a data set, at marked and at found joints.
 
@@ -71,7 +71,7 @@ def assess(
         pipeline: the model.
         dataset: whole films; what is not known of them is left out of the comparison.
         progress: told (patients done, of how many).
-        complain: told of films that could not be used.
+        warn: told of films that could not be used.
 
     Raises:
         ValueError: if the data set has no whole film.
@@ -87,7 +87,7 @@ def assess(
     for done, (name, films) in enumerate(of_patient.items(), start=1):
         patch = {"true": unknown.copy(), "predicted": unknown.copy()}
         for film in films:
-            look = _look(pipeline, film, complain)
+            look = _look(pipeline, film, warn)
             looks.append(look)
             for frame, result in (("true", look.at_true), ("predicted", look.at_found)):
                 for key, value in result.scores.items() if result else ():
@@ -100,10 +100,12 @@ def assess(
             for stage, row in made.items():
                 tables.setdefault(f"{frame}_{stage}", []).append(row)
         progress(done, len(of_patient))
-    points = {key: np.stack([look.points[key] for look in looks]) for key in looks[0].points}
+    landmarks = {
+        key: np.stack([look.landmarks[key] for look in looks]) for key in looks[0].landmarks
+    }
     who = {"patient": np.array(list(of_patient)), "fold": np.full(len(of_patient), "all")}
     return Assessed(
-        tuple(look.film for look in looks), points, np.array([look.beyond for look in looks]),
+        tuple(look.film for look in looks), landmarks, np.array([look.beyond for look in looks]),
         np.array([look.unit for look in looks]), np.stack([look.dice for look in looks]),
         {**who, **{key: np.array(rows) for key, rows in tables.items()}}, reasons,
     )  # fmt: skip
@@ -114,7 +116,7 @@ class _Look:
     """One film, with one row of each array of :class:`Assessed`."""
 
     film: DatasetFilm
-    points: Mapping[str, NDArray[Any]]
+    landmarks: Mapping[str, NDArray[Any]]
     beyond: int
     unit: float
     dice: Floats
@@ -122,12 +124,12 @@ class _Look:
     at_found: FilmResult
 
 
-def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]) -> _Look:
+def _look(pipeline: Pipeline, film: DatasetFilm, warn: Callable[[str], None]) -> _Look:
     slot, name = film.slot, film.name
-    size, dice = np.full(2, np.nan), np.full(MOST_POINTS, np.nan)
-    true, found = (np.full((MOST_POINTS, 2), np.nan) for _ in range(2))
-    confidence = np.full(MOST_POINTS, np.nan)
-    true[: len(POINTS[slot.limb])] = film.points
+    size, dice = np.full(2, np.nan), np.full(MOST_LANDMARKS, np.nan)
+    true, found = (np.full((MOST_LANDMARKS, 2), np.nan) for _ in range(2))
+    confidence = np.full(MOST_LANDMARKS, np.nan)
+    true[: len(LANDMARKS[slot.limb])] = film.landmarks
     beyond, at_true = 0, None
     try:
         radiograph = read_radiograph(film.path)
@@ -135,44 +137,44 @@ def _look(pipeline: Pipeline, film: DatasetFilm, complain: Callable[[str], None]
         off_film = _beyond_film(true, size)
         true[off_film], beyond = np.nan, int(off_film.sum())
         at_found = pipeline.examine(slot, radiograph)
-        overlap = _dice(film, radiograph, at_found.evidence, complain)
+        overlap = _dice(film, radiograph, at_found.evidence, warn)
         at_true = _at_marks(pipeline, film, radiograph)
     except Exception as error:  # one film must not cost the others theirs
         reason, detail = why_failed(error, name)
-        complain(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
+        warn(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
         at_found = failed_film(name, slot, reason, detail)
     else:
         dice[: len(overlap)] = overlap
         if at_found.found is not None:
-            count = len(at_found.found.points)
-            found[:count] = at_found.found.points
+            count = len(at_found.found.landmarks)
+            found[:count] = at_found.found.landmarks
             confidence[:count] = at_found.found.confidence
-    points = {
+    landmarks = {
         "film": np.array(name), "limb": np.array(slot.limb.value), "size": size, "true": true,
         "found": found, "confidence": confidence,
     }  # fmt: skip
-    return _Look(film, points, beyond, _unit(film), dice, at_true, at_found)
+    return _Look(film, landmarks, beyond, _unit(film), dice, at_true, at_found)
 
 
-def _beyond_film(points: Floats, size: Floats) -> NDArray[np.bool_]:
+def _beyond_film(landmarks: Floats, size: Floats) -> NDArray[np.bool_]:
     """(P,): which are marked where a film of that width and height has no pixel."""
-    marked: NDArray[np.bool_] = np.all(np.isfinite(points), axis=1)
-    on_film: NDArray[np.bool_] = np.all((points >= -0.5) & (points < size - 0.5), axis=1)
+    marked: NDArray[np.bool_] = np.all(np.isfinite(landmarks), axis=1)
+    on_film: NDArray[np.bool_] = np.all((landmarks >= -0.5) & (landmarks < size - 0.5), axis=1)
     return marked & ~on_film
 
 
 def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> FilmResult | None:
-    if not np.isfinite(film.points).all(axis=1).any():
+    if not np.isfinite(film.landmarks).all(axis=1).any():
         return None
     try:
-        return pipeline.examine(film.slot, radiograph, film.points)
+        return pipeline.examine(film.slot, radiograph, film.landmarks)
     except InputError:  # too few joints are marked to tell how the limb lies
         return None
 
 
 def _unit(film: DatasetFilm) -> float:
     try:
-        return limb_size(film.points, mean_shape(film.slot.limb))
+        return limb_size(film.landmarks, mean_shape(film.slot.limb))
     except ValueError:  # too few joints are marked
         return float("nan")
 
@@ -181,19 +183,19 @@ def _dice(
     film: DatasetFilm,
     radiograph: Radiograph,
     evidence: Mapping[str, PatchEvidence],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Floats:
-    """Overlap at each point of the limb; labels that cannot be used cost the overlap only."""
-    made = np.full(len(POINTS[film.slot.limb]), np.nan)
+    """Overlap at each landmark of the limb; labels that cannot be used cost the overlap only."""
+    made = np.full(len(LANDMARKS[film.slot.limb]), np.nan)
     try:
         labels = film.space_map(radiograph.shape)
     except InputError as error:
-        complain(str(error))
+        warn(str(error))
         return made
     if labels is None:
         return made
     for name, seen in evidence.items():
-        index = POINT_INDEX[film.slot.limb][name]
+        index = LANDMARK_INDEX[film.slot.limb][name]
         made[index] = space_dice(seen, labels, index + 1)
     return made
 
@@ -226,13 +228,15 @@ def space_dice(seen: PatchEvidence, spaces: NDArray[np.uint8], own: int) -> floa
 
 
 def limb_distances(assessed: Assessed) -> dict[Limb, Floats]:
-    """Distance to the truth as a share of the limb's size, for each film and point.
+    """Distance to the truth as a share of the limb's size, for each film and landmark.
 
     Returns:
-        Limb → (films, points); NaN without a truth or a size, infinite where nothing was found.
+        Limb → (films, landmarks); NaN without a truth or a size, infinite where nothing was found.
     """
-    points = assessed.points
-    error = np.linalg.norm(points["found"] - points["true"], axis=2) / assessed.unit[:, None]
-    marked = np.isfinite(points["true"]).all(axis=2) & np.isfinite(assessed.unit)[:, None]
+    landmarks = assessed.landmarks
+    error = np.linalg.norm(landmarks["found"] - landmarks["true"], axis=2) / assessed.unit[:, None]
+    marked = np.isfinite(landmarks["true"]).all(axis=2) & np.isfinite(assessed.unit)[:, None]
     error = np.where(marked, np.where(np.isfinite(error), error, np.inf), np.nan)
-    return {limb: error[points["limb"] == limb.value][:, : len(POINTS[limb])] for limb in Limb}
+    return {
+        limb: error[landmarks["limb"] == limb.value][:, : len(LANDMARKS[limb])] for limb in Limb
+    }

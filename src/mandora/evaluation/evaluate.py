@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, TARGETS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, TARGETS, JointGroup, Limb
 from mandora.core.files import write_atomically
 from mandora.core.records import REASON_TEXT
 from mandora.datasets.dataset import Dataset
@@ -44,7 +44,7 @@ def evaluate(
     out: Path,
     threads: int,
     progress: Callable[[int, int], None],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Path:
     """Try a model on a data set; write ``metrics.json``, ``report.html``, figures and tables.
 
@@ -54,7 +54,7 @@ def evaluate(
         out: folder.
         threads: processor threads.
         progress: told (patients done, of how many).
-        complain: told of films that could not be used.
+        warn: told of films that could not be used.
 
     Returns:
         The path of the page.
@@ -64,7 +64,7 @@ def evaluate(
         OSError: if a file cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    assessed = assess(Pipeline.from_bundle(bundle, threads), dataset, progress, complain)
+    assessed = assess(Pipeline.from_bundle(bundle, threads), dataset, progress, warn)
     sections = list(_sections(assessed, bundle.manifest.contract.intervals, out))
     manifest = bundle.manifest
     head = {
@@ -102,7 +102,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _sections(assessed: Assessed, spread: IntervalContract | None, out: Path) -> Iterator[Section]:
-    marked = np.isfinite(assessed.points["true"]).any()
+    marked = np.isfinite(assessed.landmarks["true"]).any()
     labelled = np.isfinite(assessed.scores["official"]).any()
     yield (
         _located(assessed, out)
@@ -136,19 +136,19 @@ def _plainly(section: Section) -> Section:
 
 
 def _located(assessed: Assessed, out: Path) -> Section:
-    points = assessed.points
+    landmarks = assessed.landmarks
     view = figure_view(
-        figures.localisation(distances(points)), out, "located",
+        figures.localisation(distances(landmarks)), out, "located",
         "Normalised distance of found to marked joints.",
     )  # fmt: skip
     patients = [film.patient for film in assessed.films]
     rows: list[list[Any]] = []
-    share, units = distances(points), limb_distances(assessed)
+    share, units = distances(landmarks), limb_distances(assessed)
     for limb in Limb:
-        of_limb = points["limb"] == limb.value
+        of_limb = landmarks["limb"] == limb.value
         who = np.array(patients)[of_limb]
         for group in JointGroup:
-            columns = [i for i, p in enumerate(POINTS[limb]) if p.group is group]
+            columns = [i for i, p in enumerate(LANDMARKS[limb]) if p.group is group]
             if not columns:
                 continue
             for table, cut, words in (
@@ -166,7 +166,7 @@ def _located(assessed: Assessed, out: Path) -> Section:
         "MTP5, is a median over the distances of all its marked joints. Intervals are "
         "95 % over patients.",
         (view,),
-        (located(points, "located.csv"),
+        (located(landmarks, "located.csv"),
          TableView("By limb, with intervals", heads, rows, "located-intervals.csv")),
     )  # fmt: skip
 
@@ -244,9 +244,9 @@ def _healthy(assessed: Assessed) -> Section:
 def _spaces(assessed: Assessed) -> Section:
     rows: list[list[Any]] = []
     for limb in Limb:
-        dice = assessed.dice[assessed.points["limb"] == limb.value]
+        dice = assessed.dice[assessed.landmarks["limb"] == limb.value]
         for group in JointGroup:
-            columns = [i for i, p in enumerate(POINTS[limb]) if p.group is group]
+            columns = [i for i, p in enumerate(LANDMARKS[limb]) if p.group is group]
             values = dice[:, columns][np.isfinite(dice[:, columns])]
             if values.size:
                 quarter = float(np.quantile(values, 0.25))
@@ -282,7 +282,7 @@ def _intervals(assessed: Assessed, spread: IntervalContract | None, *, labelled:
 
 def _not_scored(assessed: Assessed) -> Section:
     rows: list[list[Any]] = [[REASON_TEXT[r], n] for r, n in sorted(assessed.reasons.items())]
-    looked = sum(len(POINTS[film.slot.limb]) for film in assessed.films)
+    looked = sum(len(LANDMARKS[film.slot.limb]) for film in assessed.films)
     text = f"Of {looked:,} joints on {len(assessed.films):,} films."
     table = TableView("Joints without a score", ["reason", "joints"], rows, "not-scored.csv")
     return Section("not-scored", "Not scored", "", text, tables=(table,))
@@ -290,10 +290,10 @@ def _not_scored(assessed: Assessed) -> Section:
 
 def _worst(assessed: Assessed, out: Path) -> Section:
     """The films whose joints are farthest from their places, or whose scores are most wrong."""
-    points, units = assessed.points, limb_distances(assessed)
+    landmarks, units = assessed.landmarks, limb_distances(assessed)
     error = np.full(len(assessed.films), np.nan)
     for limb in Limb:
-        of_limb = points["limb"] == limb.value
+        of_limb = landmarks["limb"] == limb.value
         capped = np.minimum(units[limb], 1.0)
         known = np.isfinite(capped).any(axis=1)
         mean = np.full(len(capped), np.nan)
@@ -341,7 +341,7 @@ def _whole(assessed: Assessed, index: int, error: float) -> figures.LocatedExamp
     except UnreadableFilm:
         pixels = np.zeros((SHOWN_PX, SHOWN_PX), np.float32)
     step = max(1, -(-max(pixels.shape) // SHOWN_PX))
-    count = len(POINTS[film.slot.limb])
-    true, found = (assessed.points[key][index, :count] / step for key in ("true", "found"))
+    count = len(LANDMARKS[film.slot.limb])
+    true, found = (assessed.landmarks[key][index, :count] / step for key in ("true", "found"))
     name = film.name if len(film.name) <= 24 else f"…{film.name[-23:]}"
     return figures.LocatedExample(pixels[::step, ::step], true, found, name, error)

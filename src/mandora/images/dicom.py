@@ -61,7 +61,7 @@ def read_tags(data: bytes) -> FilmTags:
 def read_dicom(data: bytes) -> Picture:
     """Read a film from the bytes of a single-frame DICOM file.
 
-    Some decoders end the process that a damaged stream is decoded in, or complain of it on
+    Some decoders end the process that a damaged stream is decoded in, or warn of it on
     standard error only: call this in :mod:`mandora.images.worker`.
 
     Raises:

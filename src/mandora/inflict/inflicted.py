@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import as_points
 from mandora.images.radiograph import Radiograph
@@ -29,7 +29,7 @@ from mandora.inflict.narrowing import (
     narrowed,
 )
 from mandora.inflict.region import Array, Frame, Window
-from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbPoints
+from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 
 POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
@@ -50,8 +50,9 @@ class Inflicted:
         narrowing: SvH grade that was added, 0-4.
         erosion: SvH grade that was added, 0-5 (hand) or 0-10 (foot).
         eroded: (H, W) bool, where bone was taken away.
-        point: (2,) float64 px of the film, where the site's point lies now; for the navicular,
-            which has no point, its centre.
+        landmark: (2,) float64 px of the film, where the site's landmark lies now; for the
+        navicular,
+            which has no landmark, its centre.
         line: (M, 2) float64 px of the film, the middle of the joint space as it was found; the
             outline for a bone of the wrist; no rows if nothing was asked for.
         quality: how clear the joint space is: its darkness as a share of the grey around, 0..1;
@@ -70,7 +71,7 @@ class Inflicted:
     narrowing: int
     erosion: int
     eroded: NDArray[np.bool_]
-    point: NDArray[np.float64]
+    landmark: NDArray[np.float64]
     line: NDArray[np.float64]
     quality: float
     spaces: NDArray[np.uint8] | None = None
@@ -79,7 +80,7 @@ class Inflicted:
 
 def inflict(
     film: Radiograph | NDArray[np.float32],
-    points: ArrayLike,
+    landmarks: ArrayLike,
     site: str,
     *,
     narrowing: int | None = None,
@@ -92,15 +93,15 @@ def inflict(
 
     Args:
         film: a film, or its pixels: (H, W) float32, 0..1, bright bone. Mirrored and turned films
-            are fine: directions follow from the points.
-        points: (N, 2) px of the film, the points of the limb in the order of
-            ``anatomy.POINTS``; NaN where unknown. Their number tells hand from foot. An error of
+            are fine: directions follow from the landmarks.
+        landmarks: (N, 2) px of the film, the landmarks of the limb in the order of
+            ``anatomy.LANDMARKS``; NaN where unknown. Their number tells hand from foot. An error of
             2 % of the limb's size is no harm.
         site: name of an SvH site, such as ``mcp2``.
         narrowing: SvH grade to add, 0-4; None is 0.
         erosion: SvH grade to add, 0-5 (hand) or 0-10 (foot); None is 0.
-        seed: the same film, points, site, grades and seed give the same result.
-        spaces: (H, W) joint spaces of the film, 1 + index of the point, 0 elsewhere.
+        seed: the same film, landmarks, site, grades and seed give the same result.
+        spaces: (H, W) joint spaces of the film, 1 + index of the landmark, 0 elsewhere.
         erosions: (H, W) erosions that the film has, likewise.
 
     Returns:
@@ -110,7 +111,7 @@ def inflict(
         ValueError: if an argument breaks a rule, or the joint is not found in the pixels.
     """
     pixels = film.pixels if isinstance(film, Radiograph) else _checked(film)
-    limb = LimbPoints.of(as_points(points), pixels.shape)
+    limb = LimbLandmarks.of(as_points(landmarks), pixels.shape)
     grades = {Damage.NARROWING: narrowing or 0, Damage.EROSION: erosion or 0}
     _check_grades(limb.limb, site, grades)
     rng = np.random.default_rng([seed, *site.encode()])
@@ -129,7 +130,7 @@ def inflict(
         eroded=_flipped(result.eroded),
         spaces=_flipped_map(result.spaces),
         erosions=_flipped_map(result.erosions),
-        point=result.point * [-1.0, 1.0] + back,
+        landmark=result.landmark * [-1.0, 1.0] + back,
         line=result.line * [-1.0, 1.0] + back,
     )
 
@@ -139,20 +140,20 @@ class _Operation:
     """One film, shown like a left limb, and the place on it."""
 
     pixels: NDArray[np.float32]
-    points: LimbPoints
+    landmarks: LimbLandmarks
     site: str
     spaces: NDArray[np.uint8] | None
     erosions: NDArray[np.uint8] | None
 
     def run(self, grades: Mapping[Damage, int], rng: np.random.Generator) -> Inflicted:
         """The film with damage of these grades."""
-        limb, site = self.points.limb, self.site
+        limb, site = self.landmarks.limb, self.site
         in_bone = limb is Limb.HAND and site in BONES
-        point = self.points.centre(site) if in_bone else self.points.known(site, site)
+        landmark = self.landmarks.centre(site) if in_bone else self.landmarks.known(site, site)
         state = _draw(limb, site, grades, rng)
         result = Inflicted(
             self.pixels, limb, site, state, state.narrowing_grade, state.erosion_grade(limb),
-            np.zeros(self.pixels.shape, np.bool_), point, np.empty((0, 2)), 1.0,
+            np.zeros(self.pixels.shape, np.bool_), landmark, np.empty((0, 2)), 1.0,
             self.spaces, self.erosions,
         )  # fmt: skip
         if not any(grades.values()):
@@ -160,12 +161,12 @@ class _Operation:
         return (self._on_bone if in_bone else self._on_joint)(result, rng)
 
     def _on_joint(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
-        line = self._line(result.point)
+        line = self._line(result.landmark)
         width = line.width
         along = max(fade_px(line) + 0.35 * width, 0.9 * width) + line.gap
         window = Window(line.frame, self.pixels.shape, 1.1 * width, along)
         film = window.cut(self.pixels)
-        state, point = result.state, result.point
+        state, landmark = result.state, result.landmark
         before = line
         if result.narrowing:
             moved = displacement(line, state, window, float(rng.choice([-1.0, 1.0])))
@@ -173,8 +174,8 @@ class _Operation:
             if state.fused:
                 film = bridged(film, window, moved, rng)
             result = self._moved(result, window, moved)
-            u, v = line.frame.from_film(point[:1], point[1:])
-            point = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
+            u, v = line.frame.from_film(landmark[:1], landmark[1:])
+            landmark = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
             line = moved.closer
         eroded = np.zeros(film.shape, np.bool_)
         for erosion in state.erosions:
@@ -183,13 +184,13 @@ class _Operation:
             eroded |= gone
         return replace(
             self._with(result, window, film, eroded),
-            point=point, line=before.line, quality=min(before.quality, 1.0),
+            landmark=landmark, line=before.line, quality=min(before.quality, 1.0),
         )  # fmt: skip
 
-    def _line(self, point: Array) -> JointLine:
-        joint, unit = JOINTS[self.points.limb][self.site], self.points.unit
-        axis = self.points.axis(self.site, joint.axes)
-        frame = Frame(point + joint.shift * unit * axis, axis)
+    def _line(self, landmark: Array) -> JointLine:
+        joint, unit = JOINTS[self.landmarks.limb][self.site], self.landmarks.unit
+        axis = self.landmarks.axis(self.site, joint.axes)
+        frame = Frame(landmark + joint.shift * unit * axis, axis)
         expected = ExpectedLine(
             joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
             joint.plate * unit, joint.round_of * unit,
@@ -198,14 +199,15 @@ class _Operation:
             return find_joint_line(self.pixels, frame, expected)
         except NoJointLine as reason:
             raise InputError(
-                f"{self.site}: no joint line was found near ({point[0]:.0f}, {point[1]:.0f}): "
-                f"{reason}; correct the point, or leave this site out"
+                f"{self.site}: no joint line was found near "
+                f"({landmark[0]:.0f}, {landmark[1]:.0f}): {reason}; "
+                "correct the landmark, or leave this site out"
             ) from None
 
     def _on_bone(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
         bone = BONES[self.site]
-        radius = bone.radius * self.points.unit
-        frame = Frame(result.point, self.points.axis(self.site, WRIST_AXES))
+        radius = bone.radius * self.landmarks.unit
+        frame = Frame(result.landmark, self.landmarks.axis(self.site, WRIST_AXES))
         window = Window(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
         before = window.cut(self.pixels)
         edge = outline(before, window, radius)
@@ -227,7 +229,7 @@ class _Operation:
         raise InputError(
             f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
             f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
-            "needed; correct the points, or leave this site out"
+            "needed; correct the landmarks, or leave this site out"
         )
 
     def _with(
@@ -253,11 +255,11 @@ class _Operation:
 
     @property
     def _label(self) -> np.uint8:
-        """Of this site's point in the maps."""
-        limb = self.points.limb
+        """Of this site's landmark in the maps."""
+        limb = self.landmarks.limb
         sites = (site for kind in Damage for site in FAMILIES[limb, kind])
-        point = next(site.point_name for site in sites if site.name == self.site)
-        return np.uint8(1 + POINT_INDEX[limb][point])
+        landmark = next(site.landmark_name for site in sites if site.name == self.site)
+        return np.uint8(1 + LANDMARK_INDEX[limb][landmark])
 
 
 def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:

@@ -1,11 +1,11 @@
-"""Where exactly a joint lies on a film: its two bone surfaces, found from the pixels near a point.
+"""Where exactly a joint lies on a film: its two bone surfaces, found near a landmark.
 
-A point from a reader or a localiser is good to one or two hundredths of the limb's size, a joint
+A landmark from a reader or a localiser is good to one or two hundredths of the limb's size, a joint
 space is not much wider. The surfaces are found by dynamic programming: of all pairs of lines that
 cross the joint, the pair with bone before the first, bone behind the second and the dark of the
 joint space between them. An open growth plate looks alike, and is often darker. In a middle phalanx
-it lies just distal of the joint, in the radius just proximal, and a point that was set between the
-two is as near to either: where there is a second line on the joint's side, it is the joint's.
+it lies just distal of the joint, in the radius just proximal, and a landmark that was set between
+the two is as near to either: where there is a second line on the joint's side, it is the joint's.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from mandora.inflict.region import Array, Frame
 
 COLUMNS = 41  # lines along the axis that cross the joint, over its width
 SPAN = 0.9  # share of the width that they cover
-REACH = 0.62  # rows on each side of the point, as a share of the width
+REACH = 0.62  # rows on each side of the landmark, as a share of the width
 GAP_SIGMA = 0.4  # spread of the joint space's logarithm
 PENALTY = 0.12  # weight of what is expected against what is seen
 MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
-MAX_TILT = 0.45  # rad, between the axis from the points and the joint
+MAX_TILT = 0.45  # rad, between the axis from the landmarks and the joint
 # costs of a change of row and of gap from a column to the next
 _MOVES = {
     (r, g): 0.02 * abs(r + g / 2) ** 2 + 0.08 * abs(g) for r in range(-2, 3) for g in (-1, 0, 1)
@@ -82,7 +82,7 @@ class ExpectedLine:
     Attributes:
         width: of the joint.
         gap: width of the joint space.
-        error: standard deviation of the point near which it is sought.
+        error: standard deviation of the landmark near which it is sought.
         plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
             0: none is near.
         round_of: radius, more than half of the width, of a distal bone's head around which the
@@ -97,7 +97,7 @@ class ExpectedLine:
 
 
 class NoJointLine(InputError):
-    """The pixels near a point show no joint space."""
+    """The pixels near a landmark show no joint space."""
 
 
 def find_joint_line(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
@@ -184,7 +184,7 @@ def _extent(u: Array, dark: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def _central(u: Array, width: float) -> Array:
-    """Only the middle of the line has to be near the point: a joint may be round."""
+    """Only the middle of the line has to be near the landmark: a joint may be round."""
     return np.exp(-((u / (0.3 * width)) ** 2))
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, UNIT_ENDS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
 from mandora.inflict.region import Array
@@ -18,7 +18,7 @@ MIN_UNIT_PX = 100.0
 """Smallest size of a limb, px: with less a joint space has no pixel of its own."""
 
 Axes = tuple[tuple[tuple[str, str], ...], ...]
-"""Groups of pairs of points; in each group the first pair that is known gives a direction along
+"""Groups of pairs of landmarks; in each group the first pair that is known gives a direction along
 the limb, and the axis is their mean."""
 
 
@@ -29,7 +29,7 @@ class ExpectedJoint:
     Attributes:
         width: of the joint.
         gap: width of the joint space.
-        axes: the pairs of points that tell its direction.
+        axes: the pairs of landmarks that tell its direction.
         plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
             0: none is near.
         round_of: radius of the distal bone's head that the joint line bends around; 0: it is about
@@ -50,7 +50,7 @@ class ExpectedBone:
     """What is expected of a bone of the wrist, in units of the limb.
 
     Attributes:
-        centre: weights of the points whose weighted mean is the bone's centre.
+        centre: weights of the landmarks whose weighted mean is the bone's centre.
         shift: from there along the axis.
         radius: mean distance of the edge from the centre.
         bare: degrees from the axis to the places where erosions start, positive towards the
@@ -104,7 +104,7 @@ JOINTS: dict[Limb, dict[str, ExpectedJoint]] = {
     },
 }  # fmt: skip
 
-# The navicular has no point; the weights are a least squares fit to wrists with all points.
+# The navicular has no landmark; the weights are a least squares fit to wrists with all landmarks.
 BONES: dict[str, ExpectedBone] = {
     "mul": ExpectedBone({"mul": 1}, 0.0, 0.13, (70, 110, 30, 160, -30, -150)),
     "nav": ExpectedBone(
@@ -117,11 +117,11 @@ BONES: dict[str, ExpectedBone] = {
 
 
 @dataclass(frozen=True, eq=False)
-class LimbPoints:
-    """The points of a limb on a film.
+class LimbLandmarks:
+    """The landmarks of a limb on a film.
 
     Attributes:
-        xy: (N, 2) px of the film, in the order of ``anatomy.POINTS``; NaN where unknown.
+        xy: (N, 2) px of the film, in the order of ``anatomy.LANDMARKS``; NaN where unknown.
         limb: hand or foot.
         shape: (height, width) of the film, px.
         unit: size of the limb, px.
@@ -133,25 +133,25 @@ class LimbPoints:
     unit: float
 
     @staticmethod
-    def of(xy: Points, shape: tuple[int, int]) -> LimbPoints:
-        """Tell the limb by the number of its points.
+    def of(xy: Points, shape: tuple[int, int]) -> LimbLandmarks:
+        """Tell the limb by the number of its landmarks.
 
         Raises:
             ValueError: if the number fits no limb, or the limb's size is unknown or too small.
         """
         limb = _limb_of(xy)
-        return LimbPoints(xy, limb, shape, _unit(xy, limb))
+        return LimbLandmarks(xy, limb, shape, _unit(xy, limb))
 
     @property
     def mirrored(self) -> bool:
         """Whether the film shows the limb like a right one.
 
         Raises:
-            ValueError: if the points do not tell.
+            ValueError: if the landmarks do not tell.
         """
         if self.limb is Limb.HAND:
             fingers = [[f"{row}{n}" for n in range(2, 6)] for row in ("pip", "mcp")]
-            wrist = [p.name for p in POINTS[self.limb] if p.group is JointGroup.WRIST]
+            wrist = [p.name for p in LANDMARKS[self.limb] if p.group is JointGroup.WRIST]
             pairs = [(high, low) for high, low in zip(*fingers, strict=True)]
             pairs += [(f"mcp{n}", low) for n in (2, 5) for low in wrist]
             beside = [(f"{row}{a}", f"{row}{b}") for row in ("mcp", "pip") for a, b in _TWO_FINGERS]
@@ -162,8 +162,8 @@ class LimbPoints:
         return bool(across[0] * -along[1] + across[1] * along[0] < 0)
 
     def _mean_step(self, pairs: Sequence[tuple[str, str]]) -> Array:
-        """(2,) px, mean step from the second point of a pair to the first."""
-        index = POINT_INDEX[self.limb]
+        """(2,) px, mean step from the second landmark of a pair to the first."""
+        index = LANDMARK_INDEX[self.limb]
         steps = np.array([self.xy[index[to]] - self.xy[index[start]] for to, start in pairs])
         known = np.isfinite(steps).all(axis=1)
         if not known.any():
@@ -172,25 +172,29 @@ class LimbPoints:
             )
         return np.asarray(steps[known].mean(axis=0))
 
-    def flipped(self) -> LimbPoints:
+    def flipped(self) -> LimbLandmarks:
         """The same limb on the mirrored film."""
         return replace(self, xy=self.xy * [-1.0, 1.0] + [self.shape[1] - 1.0, 0.0])
 
     def known(self, site: str, name: str) -> Array:
-        """(2,) px, a point that has to be known and on the film.
+        """(2,) px, a landmark that has to be known and on the film.
 
         Raises:
-            ValueError: if it is not; the message names the site and the point.
+            ValueError: if it is not; the message names the site and the landmark.
         """
-        point = self.xy[POINT_INDEX[self.limb][name]]
+        landmark = self.xy[LANDMARK_INDEX[self.limb][name]]
         height, width = self.shape
-        if not (0 <= point[0] <= width - 1 and 0 <= point[1] <= height - 1):
-            what = "unknown" if np.isnan(point).any() else f"at ({point[0]:.0f}, {point[1]:.0f})"
-            raise InputError(
-                f"{site}: the point {name} is {what}, it has to lie on the film of "
-                f"{width} × {height} px; give this point or leave this site out"
+        if not (0 <= landmark[0] <= width - 1 and 0 <= landmark[1] <= height - 1):
+            what = (
+                "unknown"
+                if np.isnan(landmark).any()
+                else f"at ({landmark[0]:.0f}, {landmark[1]:.0f})"
             )
-        return np.asarray(point)
+            raise InputError(
+                f"{site}: the landmark {name} is {what}, it has to lie on the film of "
+                f"{width} × {height} px; give this landmark or leave this site out"
+            )
+        return np.asarray(landmark)
 
     def centre(self, site: str) -> Array:
         """(2,) px, the centre of a bone of the wrist."""
@@ -202,9 +206,9 @@ class LimbPoints:
         """(2,) unit vector towards the fingertips or toes.
 
         Raises:
-            ValueError: if no pair of points tells it; the message names the site.
+            ValueError: if no pair of landmarks tells it; the message names the site.
         """
-        index = POINT_INDEX[self.limb]
+        index = LANDMARK_INDEX[self.limb]
         directions = []
         for group in groups:
             for low, high in group:
@@ -217,25 +221,25 @@ class LimbPoints:
         if not directions or np.hypot(*total) < 0.1:
             needed = " or ".join(f"{a} and {b}" for group in groups for a, b in group)
             raise InputError(
-                f"{site}: the direction of the bones is unknown; give the points {needed}"
+                f"{site}: the direction of the bones is unknown; give the landmarks {needed}"
             )
         return np.asarray(total / np.hypot(*total))
 
 
-def _limb_of(points: Points) -> Limb:
-    for limb, known in POINTS.items():
-        if len(points) == len(known):
+def _limb_of(landmarks: Points) -> Limb:
+    for limb, known in LANDMARKS.items():
+        if len(landmarks) == len(known):
             return limb
-    counts = " or ".join(f"{len(known)} of a {limb}" for limb, known in POINTS.items())
+    counts = " or ".join(f"{len(known)} of a {limb}" for limb, known in LANDMARKS.items())
     raise InputError(
-        f"got {len(points)} points, need {counts}, in the order of anatomy.POINTS; "
-        "put NaN where a point is unknown"
+        f"got {len(landmarks)} landmarks, need {counts}, in the order of anatomy.LANDMARKS; "
+        "put NaN where a landmark is unknown"
     )
 
 
-def _unit(points: Points, limb: Limb) -> float:
+def _unit(landmarks: Points, limb: Limb) -> float:
     """Size of the limb, px."""
-    size = limb_size(points, mean_shape(limb))
+    size = limb_size(landmarks, mean_shape(limb))
     if size < MIN_UNIT_PX:
         raise InputError(
             f"the {limb} is {size:.0f} px large (about the distance of "

@@ -1,4 +1,4 @@
-"""One place of the places that several networks give for one point."""
+"""One place of the places that several networks give for one landmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ENOUGH = 3  # with more places than this, one may be an outlier
 
 
 def consensus(
-    points: ArrayLike, size_wh: tuple[float, float], corner: float
+    landmarks: ArrayLike, size_wh: tuple[float, float], corner: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The published rule: drop corners, drop one outlier of more than three, take the median.
 
@@ -22,7 +22,7 @@ def consensus(
     three are left, far away or not. The median is that of x and of y.
 
     Args:
-        points: (K, 2) px of one picture, one row per network; NaN where not found.
+        landmarks: (K, 2) px of one picture, one row per network; NaN where not found.
         size_wh: width and height of the picture, px.
         corner: a place is in a corner if it lies within this share of the picture of a vertical
             *and* of a horizontal border.
@@ -30,7 +30,7 @@ def consensus(
     Returns:
         (2,) float64, NaN if no place is left, and (K,) bool: which places the median is of.
     """
-    places = as_points(points)
+    places = as_points(landmarks)
     size = np.asarray(size_wh, np.float64)
     # 0..1 from edge to edge; the centre of the first pixel is at 0 px
     share = (places + 0.5) / size

@@ -1,4 +1,4 @@
-"""From heat maps to points."""
+"""From heat maps to landmarks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def decode(maps: NDArray[np.float32], stride: int) -> tuple[Points, NDArray[np.f
 
     Returns:
         (N, 2) float64 px of the network's input, and (N,) float64 the height of the peak,
-        0..1. Every map gives a point; the caller decides which peaks are too low.
+        0..1. Every map gives a landmark; the caller decides which peaks are too low.
     """
     found = find_peaks(maps, stride, 1)
     return found.places[:, 0], found.heights[:, 0]

@@ -1,4 +1,4 @@
-"""Finding all points of a limb on a film, whichever way the limb lies there."""
+"""Finding all landmarks of a limb on a film, whichever way the limb lies there."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ _SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in units
 
 
 @dataclass(frozen=True, eq=False)
-class FoundPoints:
+class FoundLandmarks:
     """What the localiser says of one limb on one film.
 
     Attributes:
         limb: hand or foot.
         view: how the limb lies on the film.
-        points: (N, 2) float64, (x, y), px of the film as it was given, order of
-            ``anatomy.POINTS[limb]``; NaN where a point was not found.
+        landmarks: (N, 2) float64, (x, y), px of the film as it was given, order of
+            ``anatomy.LANDMARKS[limb]``; NaN where a landmark was not found.
         confidence: (N,) float64, 0..1: height of the heat map's peak.
-        reasons: why a point has no position; None where it has one.
+        reasons: why a landmark has no position; None where it has one.
         fit: 0..1, how well peaks and shape fit a limb of this kind and side.
     """
 
     limb: Limb
     view: View
-    points: Points
+    landmarks: Points
     confidence: NDArray[np.float64]
     reasons: tuple[Reason | None, ...]
     fit: float
@@ -72,7 +72,7 @@ class FoundPoints:
 
 @dataclass(frozen=True, eq=False)
 class _Guess:
-    """A limb that one look at a film shows: where its template lies, and its points."""
+    """A limb that one look at a film shows: where its template lies, and its landmarks."""
 
     to_film: Affine
     look: Look
@@ -107,7 +107,7 @@ class Locator:
         limb: which limb it was trained for.
         input_px: side of its input.
         stride: input px per heat-map px.
-        found_threshold: peak below which a point counts as not found.
+        found_threshold: peak below which a landmark counts as not found.
         template: (N, 2) mean shape of a left limb, in units of its size.
         threads: processor threads.
     """
@@ -123,8 +123,8 @@ class Locator:
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
-    ) -> FoundPoints:
-        """Find the points of the limb that fits best, or of the one of the given side.
+    ) -> FoundLandmarks:
+        """Find the landmarks of the limb that fits best, or of the one of the given side.
 
         The film is read as shown and in the mirror, and where that shows no clear limb, turned,
         inverted and in halves; where the limb is clear and yet fits poorly, a better one is sought
@@ -137,7 +137,7 @@ class Locator:
             upright_only: spare the time that it takes to look for a limb that is not clear.
 
         Returns:
-            The points; none has a position where nothing was found. A poor fit is for the
+            The landmarks; none has a position where nothing was found. A poor fit is for the
             caller to judge.
         """
         small, to_small = _reduced(pixels)
@@ -158,7 +158,7 @@ class Locator:
             best = max(beside if doubted and beside else [best, *beside], key=worth)
         return self._found(best, to_small, pixels.shape)
 
-    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundLandmarks]:
         """Find all limbs of this kind on a film, as both hands or two views of one.
 
         Args:
@@ -248,12 +248,12 @@ class Locator:
                     guesses.append(_Guess(look.to_film @ to_network, look, shape))
         return guesses
 
-    def _found(self, guess: _Guess, to_small: Affine, shape: tuple[int, ...]) -> FoundPoints:
+    def _found(self, guess: _Guess, to_small: Affine, shape: tuple[int, ...]) -> FoundLandmarks:
         """Drop what is too faint, outside the film or grossly out of place."""
         height, width = shape[:2]
-        points, heights = guess.shape.points, guess.shape.heights
-        sure, fit = judge(self.template, points, heights, self._threshold)
-        on_film = to_small.inverse(guess.look.to_film(points))
+        landmarks, heights = guess.shape.landmarks, guess.shape.heights
+        sure, fit = judge(self.template, landmarks, heights, self._threshold)
+        on_film = to_small.inverse(guess.look.to_film(landmarks))
         inside: NDArray[np.bool_] = np.all(
             (on_film >= -0.5) & (on_film < [width - 0.5, height - 0.5]), axis=1
         )
@@ -262,13 +262,13 @@ class Locator:
             for ok, within in zip(sure, inside, strict=True)
         )
         kept = np.where((sure & inside)[:, None], on_film, np.nan)
-        return FoundPoints(self.limb, guess.view, kept, heights, reasons, fit)
+        return FoundLandmarks(self.limb, guess.view, kept, heights, reasons, fit)
 
-    def _nothing(self) -> FoundPoints:
+    def _nothing(self) -> FoundLandmarks:
         count = len(self.template)
         nowhere = np.full((count, 2), np.nan)
         reasons = (Reason.NOT_FOUND,) * count
-        return FoundPoints(self.limb, View(), nowhere, np.zeros(count), reasons, 0.0)
+        return FoundLandmarks(self.limb, View(), nowhere, np.zeros(count), reasons, 0.0)
 
 
 def _apart(guesses: Sequence[_Guess], *, sides_too: bool = False) -> list[_Guess]:

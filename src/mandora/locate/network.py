@@ -1,8 +1,8 @@
-"""The networks that look for points on a film.
+"""The networks that look for landmarks on a film.
 
-``LocateNet`` is the default: one small U-Net per limb, one heat map per point.
+``LocateNet`` is the default: one small U-Net per limb, one heat map per landmark.
 ``PublishedLocateNet`` is that of Li & Guan 2022, doi:10.1002/aisy.202200184: a U-Net of 7 × 7
-convolutions on a film of 1024 × 1024 px, one network for each of the 27 points.
+convolutions on a film of 1024 × 1024 px, one network for each of the 27 landmarks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import LocateSettings
 
@@ -19,12 +19,12 @@ def build_locate_net(limb: Limb, settings: LocateSettings) -> nn.Module:
     """The network that the settings ask for: (B, channels, S, S) → heat-map logits.
 
     Args:
-        limb: hand or foot; says how many heat maps a network of all points draws.
+        limb: hand or foot; says how many heat maps a network of all landmarks draws.
         settings: ``design`` chooses.
     """
     if settings.design == "one-point":
         return PublishedLocateNet(settings)
-    return LocateNet(len(POINTS[limb]), settings)
+    return LocateNet(len(LANDMARKS[limb]), settings)
 
 
 def block(inputs: int, outputs: int, stride: int = 1, kernel_px: int = 3) -> nn.Sequential:
@@ -40,9 +40,9 @@ def block(inputs: int, outputs: int, stride: int = 1, kernel_px: int = 3) -> nn.
 
 
 class LocateNet(nn.Module):
-    """(B, channels, S, S) standardised film → (B, points, S/stride, S/stride) heat-map logits."""
+    """(B, channels, S, S) standardised film → (B, landmarks, S/stride, S/stride) logits."""
 
-    def __init__(self, points: int, settings: LocateSettings) -> None:
+    def __init__(self, landmarks: int, settings: LocateSettings) -> None:
         super().__init__()
         widths, kernel_px = settings.widths, odd(settings.kernel_px)
         first = settings.heatmap_stride
@@ -55,7 +55,7 @@ class LocateNet(nn.Module):
             block(deep + shallow, shallow, kernel_px=kernel_px)
             for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.head = nn.Conv2d(widths[0], points, 1)
+        self.head = nn.Conv2d(widths[0], landmarks, 1)
         # heat maps are almost empty: start from a low prior
         nn.init.constant_(self.head.bias, -4.0)  # type: ignore[arg-type]
 
@@ -74,7 +74,7 @@ class LocateNet(nn.Module):
 
 
 class PublishedLocateNet(nn.Module):
-    """(B, 3, S, S) film → (B, 1, S, S) logits of the square around one point.
+    """(B, 3, S, S) film → (B, 1, S, S) logits of the square around one landmark.
 
     Pairs of 7 × 7 convolutions (convolution → ReLU → batch normalisation) with 9, 18, 36, 72
     and 144 channels, 2 × 2 max-pooling between them; back up by 2 × 2 transposed convolutions of

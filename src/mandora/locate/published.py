@@ -1,8 +1,8 @@
-"""Finding the points of a limb as published: one network per point looks at the whole film.
+"""Finding the landmarks of a limb as published: one network per landmark looks at the whole film.
 
 Li & Guan 2022, doi:10.1002/aisy.202200184: the film is stretched to a square and shown in three
 versions; right limbs are mirrored to look like left ones; the middle of the largest region that
-a network draws is the point; of several networks the median counts.
+a network draws is the landmark; of several networks the median counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, Limb, Side
+from mandora.core.anatomy import LANDMARKS, Limb, Side
 from mandora.core.errors import InputError
 from mandora.core.geometry import Affine, Points, mirror_x
 from mandora.core.inference import Network
@@ -23,11 +23,11 @@ from mandora.core.records import Reason
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.consensus import consensus
 from mandora.locate.decode import decode, largest_component
-from mandora.locate.locator import FoundPoints
+from mandora.locate.locator import FoundLandmarks
 from mandora.locate.shape import judge
 from mandora.locate.views import View
 
-_NO_HEAT = 1e-6  # a point that was not found has none, whatever the threshold
+_NO_HEAT = 1e-6  # a landmark that was not found has none, whatever the threshold
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class FilmRule:
 
 
 class PublishedLocator:
-    """One limb's localisers, each for one point.
+    """One limb's localisers, each for one landmark.
 
     A known side is believed. Films that lie turned, inverted or beside another limb are not
     looked at again, as the published method does not. Files are opened when they are needed
@@ -108,34 +108,34 @@ class PublishedLocator:
     what a network needs for its features (0.5 GB at 1024 × 1024 px) is never needed twice.
 
     Args:
-        paths: ONNX files by name of the point, one for each seed.
+        paths: ONNX files by name of the landmark, one for each seed.
         limb: which limb they were trained for.
         rule: what they see, and how they are read.
         template: (N, 2) mean shape of a left limb, in units of its size.
         threads: processor threads.
 
     Raises:
-        ValueError: if a point has no network.
+        ValueError: if a landmark has no network.
     """
 
     def __init__(
         self, paths: Mapping[str, Sequence[Path]], limb: Limb, rule: FilmRule, template: Points,
         threads: int = 2,
     ) -> None:  # fmt: skip
-        lacking = [p.name for p in POINTS[limb] if not paths.get(p.name)]
+        lacking = [p.name for p in LANDMARKS[limb] if not paths.get(p.name)]
         if lacking:
             raise InputError(
-                f"the {limb}'s points {', '.join(lacking)} have no network; train these as well"
+                f"the {limb}'s landmarks {', '.join(lacking)} have no network; train these as well"
             )
         self.limb = limb
         self.template = template
-        self._paths = [tuple(paths[p.name]) for p in POINTS[limb]]
+        self._paths = [tuple(paths[p.name]) for p in LANDMARKS[limb]]
         self._rule, self._threads = rule, threads
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
-    ) -> FoundPoints:
-        """Find the points of the limb.
+    ) -> FoundLandmarks:
+        """Find the landmarks of the limb.
 
         Args:
             pixels: (H, W) float32, 0..1.
@@ -144,7 +144,7 @@ class PublishedLocator:
             upright_only: makes no difference: no film is looked at in another way.
 
         Returns:
-            The points; none has a position where nothing was found. A point that lies grossly
+            The landmarks; none has a position where nothing was found. A landmark that lies grossly
             astray from where the others put it counts as not found. A poor fit is for the
             caller to judge.
 
@@ -172,14 +172,14 @@ class PublishedLocator:
         ]  # fmt: skip
         return max(found, key=lambda limb: limb.fit)
 
-    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundLandmarks]:
         """The limb on the film, if there is any: these networks know of one limb on a film.
 
         Args:
             pixels: (H, W) float32, 0..1.
         """
         found = self.locate(pixels)
-        return [found] if np.isfinite(found.points).any() else []
+        return [found] if np.isfinite(found.landmarks).any() else []
 
     def _found(
         self,
@@ -188,11 +188,11 @@ class PublishedLocator:
         to_network: Affine,
         side: Side,
         shape: tuple[int, ...],
-    ) -> FoundPoints:
-        """What the networks of all points agree on.
+    ) -> FoundLandmarks:
+        """What the networks of all landmarks agree on.
 
         Args:
-            places: (N, K, 2) px of the network's input, from K networks for each point.
+            places: (N, K, 2) px of the network's input, from K networks for each landmark.
             heights: (N, K) 0..1.
             to_network: from the film, flip included.
             side: what the limb was taken for.
@@ -204,15 +204,15 @@ class PublishedLocator:
         to_film = to_network.inverse
         # the template is judged where a px is as wide as high, and limbs look like left ones
         to_left = flip @ to_film if side is Side.RIGHT else to_film
-        points, confidence = np.full((count, 2), np.nan), np.zeros(count)
+        landmarks, confidence = np.full((count, 2), np.nan), np.zeros(count)
         for i, seen in enumerate(to_left(places.reshape(-1, 2)).reshape(count, networks, 2)):
-            points[i], kept = consensus(seen, (width, height), self._rule.corner)
+            landmarks[i], kept = consensus(seen, (width, height), self._rule.corner)
             confidence[i] = heights[i, kept].mean() if kept.any() else heights[i].max()
-        placed = np.isfinite(points).all(axis=1)
+        placed = np.isfinite(landmarks).all(axis=1)
         heat = np.where(placed, np.maximum(confidence, _NO_HEAT), 0.0)
-        sure, fit = judge(self.template, np.nan_to_num(points), heat, _NO_HEAT)
-        on_film = flip(points) if side is Side.RIGHT else points
-        return FoundPoints(
+        sure, fit = judge(self.template, np.nan_to_num(landmarks), heat, _NO_HEAT)
+        on_film = flip(landmarks) if side is Side.RIGHT else landmarks
+        return FoundLandmarks(
             self.limb,
             View(mirrored=side is Side.RIGHT),
             np.where(sure[:, None], on_film, np.nan),

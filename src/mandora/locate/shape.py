@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from mandora.core.geometry import Points, fit_similarity
 from mandora.locate.decode import Peaks
 
-GROSS_ERROR = 0.7  # a point this far from where the rest of the limb puts it is wrong, in units
-TYPICAL_SPREAD = 0.15  # s.d. of a point around the mean shape, in units of the limb's size
+GROSS_ERROR = 0.7  # a landmark this far from where the rest of the limb puts it is wrong, in units
+TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the mean shape, in units of the limb's size
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
 _LOWEST_PEAK = 0.1  # a lower one is noise
-_APART = 0.4  # two points nearer than this in the template say little of the limb's turn, in units
+_APART = (
+    0.4  # two landmarks nearer than this in the template say little of the limb's turn, in units
+)
 _MOST_PAIRS = 400
 _MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another view
 _ROUNDS = 4
@@ -29,13 +31,13 @@ class ShapeFit:
     """A limb that was put together from peaks.
 
     Attributes:
-        points: (N, 2) float64, the peak that was chosen for each point, px of the network.
+        landmarks: (N, 2) float64, the peak that was chosen for each landmark, px of the network.
         heights: (N,) float64, 0..1, the heights of these peaks.
-        matrix: (2, 3) float64, the similarity that lays the template on the points.
+        matrix: (2, 3) float64, the similarity that lays the template on the landmarks.
         fit: 0..1, mean height of the peaks, each weighted by how well it is in place.
     """
 
-    points: Points
+    landmarks: Points
     heights: Floats
     matrix: Floats
     fit: float
@@ -44,7 +46,7 @@ class ShapeFit:
 def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
     """Limbs that the peaks agree on, the best first.
 
-    Every pair of peaks of different points says where the whole limb would lie; the pair that
+    Every pair of peaks of different landmarks says where the whole limb would lie; the pair that
     finds the highest peaks in place wins, and the peaks that it chose are fitted anew. Peaks of
     a limb are used up: what is left may make up a second one.
 
@@ -74,10 +76,10 @@ def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
             zoom, shift = complex(matrix[0, 0], matrix[1, 0]), complex(*matrix[:, 2])
             if abs(zoom) < _SMALLEST_PX:
                 return found
-        points, kept = peaks.places[every, chosen], peaks.heights[every, chosen]
-        fit = goodness(kept, distances(matrix, template, points))
-        found.append(ShapeFit(points, kept, matrix, fit))
-        used = np.abs(places[:, :, None] - _complex(points)[None, None, :]).min(axis=2)
+        landmarks, kept = peaks.places[every, chosen], peaks.heights[every, chosen]
+        fit = goodness(kept, distances(matrix, template, landmarks))
+        found.append(ShapeFit(landmarks, kept, matrix, fit))
+        used = np.abs(places[:, :, None] - _complex(landmarks)[None, None, :]).min(axis=2)
         heights = np.where(used < 0.5 * _APART * abs(zoom), 0.0, heights)
     return found
 
@@ -86,10 +88,10 @@ def _best_pair(
     shape: NDArray[np.complex128], places: NDArray[np.complex128], heights: Floats
 ) -> tuple[complex, complex] | None:
     """Zoom (with turn) and shift from the pair of peaks that most other peaks agree with."""
-    point, rank = np.nonzero(heights)
-    at, height = places[point, rank], heights[point, rank]
-    i, j = np.triu_indices(len(point), 1)
-    across = shape[point[i]] - shape[point[j]]
+    landmark, rank = np.nonzero(heights)
+    at, height = places[landmark, rank], heights[landmark, rank]
+    i, j = np.triu_indices(len(landmark), 1)
+    across = shape[landmark[i]] - shape[landmark[j]]
     useful = np.abs(across) >= _APART
     i, j, across = i[useful], j[useful], across[useful]
     zoom = (at[i] - at[j]) / across
@@ -98,7 +100,7 @@ def _best_pair(
     if not len(i):
         return None
     best = np.argsort(-height[i] * height[j], kind="stable")[:_MOST_PAIRS]
-    zoom, shift = zoom[best], at[i[best]] - zoom[best] * shape[point[i[best]]]
+    zoom, shift = zoom[best], at[i[best]] - zoom[best] * shape[landmark[i[best]]]
     expected = zoom[:, None] * shape + shift[:, None]
     away = np.abs(expected[:, :, None] - places) / np.abs(zoom)[:, None, None]
     gain = (heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)).max(axis=2).sum(axis=1)
@@ -106,17 +108,17 @@ def _best_pair(
     return complex(zoom[winner]), complex(shift[winner])
 
 
-def distances(matrix: Floats, template: Points, points: Points) -> Floats:
-    """How far each point lies from its place in a fitted template, in units of the limb.
+def distances(matrix: Floats, template: Points, landmarks: Points) -> Floats:
+    """How far each landmark lies from its place in a fitted template, in units of the limb.
 
     Args:
-        matrix: (2, 3) similarity from the template to the points.
+        matrix: (2, 3) similarity from the template to the landmarks.
         template: (N, 2) in units.
-        points: (N, 2) px.
+        landmarks: (N, 2) px.
     """
     size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
     expected = template @ matrix[:, :2].T + matrix[:, 2]
-    return np.asarray(np.linalg.norm(points - expected, axis=1) / size, np.float64)
+    return np.asarray(np.linalg.norm(landmarks - expected, axis=1) / size, np.float64)
 
 
 def goodness(heights: Floats, away: Floats) -> float:
@@ -125,52 +127,52 @@ def goodness(heights: Floats, away: Floats) -> float:
 
 
 def judge(
-    template: Points, points: Points, heights: Floats, threshold: float
+    template: Points, landmarks: Points, heights: Floats, threshold: float
 ) -> tuple[NDArray[np.bool_], float]:
-    """Which points hold, and how well they fit a limb.
+    """Which landmarks hold, and how well they fit a limb.
 
     Args:
         template: (N, 2) mean shape, in units.
-        points: (N, 2) px, finite.
+        landmarks: (N, 2) px, finite.
         heights: (N,) of their peaks, 0..1.
-        threshold: peak below which a point does not hold.
+        threshold: peak below which a landmark does not hold.
 
     Returns:
-        (N,) the points that are neither too faint nor grossly out of place, and the fit, 0..1.
+        (N,) the landmarks that are neither too faint nor grossly out of place, and the fit, 0..1.
     """
-    sure = without_gross_errors(template, points, heights, heights >= threshold)
+    sure = without_gross_errors(template, landmarks, heights, heights >= threshold)
     if sure.sum() < 2:
         return sure, 0.0
-    matrix = fit_similarity(template[sure], points[sure], heights[sure])
-    return sure, goodness(heights, distances(matrix, template, points))
+    matrix = fit_similarity(template[sure], landmarks[sure], heights[sure])
+    return sure, goodness(heights, distances(matrix, template, landmarks))
 
 
 def without_gross_errors(
-    template: Points, points: Points, weights: Floats, sure: NDArray[np.bool_]
+    template: Points, landmarks: Points, weights: Floats, sure: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Drop wrong points, one by one, until the rest agree.
+    """Drop wrong landmarks, one by one, until the rest agree.
 
-    The suspect is the point without which the others fit best, and it is judged by them alone:
-    in a foot with six points, a wrong one would draw a common fit to itself, and right ones
+    The suspect is the landmark without which the others fit best, and it is judged by them alone:
+    in a foot with six landmarks, a wrong one would draw a common fit to itself, and right ones
     would be thrown out.
 
     Args:
         template: (N, 2) mean shape, in units.
-        points: (N, 2) px, finite.
+        landmarks: (N, 2) px, finite.
         weights: (N,) not negative.
         sure: (N,) points to judge; the others are not used.
 
     Returns:
-        (N,) the sure points without those that lie ``GROSS_ERROR`` or more astray.
+        (N,) the sure landmarks without those that lie ``GROSS_ERROR`` or more astray.
     """
     sure = sure.copy()
-    while sure.sum() > 3:  # of three points nobody can say which one is wrong
+    while sure.sum() > 3:  # of three landmarks nobody can say which one is wrong
         best, suspect, away = np.inf, -1, 0.0
         for i in np.flatnonzero(sure):
             others = sure.copy()
             others[i] = False
-            matrix = fit_similarity(template[others], points[others], weights[others])
-            astray = distances(matrix, template, points)
+            matrix = fit_similarity(template[others], landmarks[others], weights[others])
+            astray = distances(matrix, template, landmarks)
             rest = float((astray[others] ** 2).sum())
             if rest < best:
                 best, suspect, away = rest, int(i), float(astray[i])

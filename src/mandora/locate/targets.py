@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from mandora.core.geometry import Points, as_points
 
 
-def heat_maps(points: Points, size_px: int, stride: int, sigma_px: float) -> NDArray[np.float32]:
-    """One Gaussian per point.
+def heat_maps(landmarks: Points, size_px: int, stride: int, sigma_px: float) -> NDArray[np.float32]:
+    """One Gaussian per landmark.
 
     Args:
-        points: (N, 2) px of the network's input; NaN or outside gives an empty map.
+        landmarks: (N, 2) px of the network's input; NaN or outside gives an empty map.
         size_px: side of the network's input.
         stride: input px per heat-map px.
         sigma_px: s.d. in heat-map px.
@@ -24,7 +24,7 @@ def heat_maps(points: Points, size_px: int, stride: int, sigma_px: float) -> NDA
     # pixel centres of the coarse map, in px of the input
     centres = (np.arange(side, dtype=np.float32) + 0.5) * stride - 0.5
     spread = 2 * (sigma_px * stride) ** 2
-    x, y = np.asarray(points, np.float32).T
+    x, y = np.asarray(landmarks, np.float32).T
     gx = np.exp(-((centres[None, :] - x[:, None]) ** 2) / spread)
     gy = np.exp(-((centres[None, :] - y[:, None]) ** 2) / spread)
     maps = gy[:, :, None] * gx[:, None, :]
@@ -48,19 +48,19 @@ def square_half_px(film_hw: ArrayLike, half_px: float = 15.0) -> float:
 
 
 def squares(
-    points: ArrayLike,
+    landmarks: ArrayLike,
     size_px: int,
     film_hw: ArrayLike,
     half_px: float = 15.0,
     stretch: tuple[float, float] = (1.0, 1.0),
 ) -> NDArray[np.float32]:
-    """One filled square per point, drawn on the film and stretched with it.
+    """One filled square per landmark, drawn on the film and stretched with it.
 
     The network's input is the film stretched to a square, and what was a square on the film is
     a rectangle there. A px that it covers in part holds the share of it that is covered.
 
     Args:
-        points: (N, 2) px of the network's input; a point outside gives what of its square
+        landmarks: (N, 2) px of the network's input; a landmark outside gives what of its square
             lies inside, NaN a map of -1, which the loss ignores.
         size_px: S, side of the network's input.
         film_hw: height and width of the film that was stretched, px.
@@ -72,7 +72,7 @@ def squares(
     """
     height, width = np.asarray(film_hw, np.float64)
     half = square_half_px((height, width), half_px)
-    x, y = as_points(points).T
+    x, y = as_points(landmarks).T
     columns = _covered(x, half * size_px / width * stretch[0], size_px)
     rows = _covered(y, half * size_px / height * stretch[1], size_px)
     maps: NDArray[np.float32] = rows[:, :, None] * columns[:, None, :]

@@ -18,7 +18,7 @@ ZOOM = {Limb.HAND: 0.30, Limb.FOOT: 0.45}
 """Size of a limb / side of the network's input, when it looks at that limb alone."""
 
 _HALF = 0.55  # share of a film's side that is taken for half of it: nobody halves a film exactly
-_MIN_POINTS = 4  # with fewer how a limb lies is a guess
+_MIN_LANDMARKS = 4  # with fewer how a limb lies is a guess
 _CORNER = 0.6  # share of both sides that makes up a corner
 _BACKGROUND = 5.0  # percentile of a film's grey values that is taken for its background
 
@@ -198,23 +198,23 @@ def view_of(to_film: Affine, inverted: bool) -> View:
     return View(turns, bool(np.linalg.det(to_film.matrix[:, :2]) < 0), inverted)
 
 
-def view_of_points(points: Points, template: Points, side: Side) -> View:
-    """How a limb lies, from points that are known; its name or side may be wrong about that.
+def view_of_landmarks(landmarks: Points, template: Points, side: Side) -> View:
+    """How a limb lies, from landmarks that are known; its name or side may be wrong about that.
 
     Args:
-        points: (N, 2) px of the film; NaN where not known.
+        landmarks: (N, 2) px of the film; NaN where not known.
         template: (N, 2) mean shape of a left limb.
-        side: taken for true where fewer than four points are known.
+        side: taken for true where fewer than four landmarks are known.
     """
-    known = np.isfinite(points).all(axis=1)
-    if known.sum() < _MIN_POINTS:
+    known = np.isfinite(landmarks).all(axis=1)
+    if known.sum() < _MIN_LANDMARKS:
         return View(mirrored=side is Side.RIGHT)
     fits = [
-        Affine(fit_similarity(template[known] * [sign, 1], points[known]) * [sign, 1, 1],
+        Affine(fit_similarity(template[known] * [sign, 1], landmarks[known]) * [sign, 1, 1],
                "template", "film")
         for sign in (1.0, -1.0)
     ]  # fmt: skip
-    errors = [np.linalg.norm(fit(template[known]) - points[known]) for fit in fits]
+    errors = [np.linalg.norm(fit(template[known]) - landmarks[known]) for fit in fits]
     return view_of(fits[int(np.argmin(errors))], inverted=False)
 
 

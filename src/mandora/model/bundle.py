@@ -356,12 +356,12 @@ def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
         )
     try:
         manifest = Manifest.model_validate_json(raw)
-        return raw, _by_all_points(manifest) if schema in _BY_ENDS else manifest, []
+        return raw, _by_all_landmarks(manifest) if schema in _BY_ENDS else manifest, []
     except ValidationError as error:
         return raw, None, [f"{path}: {problem}; {_REMEDY}" for problem in _problems_of(error)]
 
 
-def _by_all_points(manifest: Manifest) -> Manifest:
+def _by_all_landmarks(manifest: Manifest) -> Manifest:
     """An earlier manifest as it is stated today: its patches stay as large on average."""
     damage = manifest.contract.damage
     half_window = min(round(damage.half_window / _SIZE_PER_ENDS, 4), 1.0)

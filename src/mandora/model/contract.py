@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mandora.core.anatomy import FAMILIES, POINTS, SITES, Damage, Limb, Target
+from mandora.core.anatomy import FAMILIES, LANDMARKS, SITES, Damage, Limb, Target
 from mandora.core.errors import InputError
 from mandora.core.records import Record
 from mandora.core.settings import DamageSettings, Enlarged, LocateSettings, SymmetrySettings
@@ -82,7 +82,7 @@ class LocateContract(Record):
             found_threshold=settings.found_threshold,
             corner=settings.corner,
             seeds=settings.seeds,
-            points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
+            points={limb: tuple(p.name for p in LANDMARKS[limb]) for limb in Limb},
             template=template,
         )
 
@@ -90,7 +90,7 @@ class LocateContract(Record):
     def _known_points(self) -> Self:
         for limb in Limb:
             names = self.points.get(limb, ())
-            if sorted(names) != sorted(p.name for p in POINTS[limb]):
+            if sorted(names) != sorted(p.name for p in LANDMARKS[limb]):
                 raise InputError(f"points of the {limb} must be those of mandora.core.anatomy")
             if len(self.template.get(limb, ())) != len(names):
                 raise InputError(f"the {limb}'s template needs one place for each of its points")
@@ -155,7 +155,7 @@ class DamageContract(Record):
             half_window_px=settings.half_window_px,
             enlarged=settings.enlarged,
             mask=settings.mask,
-            points={limb: tuple(p.name for p in POINTS[limb]) for limb in Limb},
+            points={limb: tuple(p.name for p in LANDMARKS[limb]) for limb in Limb},
         )
 
 

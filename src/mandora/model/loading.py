@@ -10,13 +10,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import FAMILIES, POINTS, Limb, Side
+from mandora.core.anatomy import FAMILIES, LANDMARKS, Limb, Side
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.geometry import Points
 from mandora.damage.published import PublishedScorer
 from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
-from mandora.locate.locator import FoundPoints, Locator
+from mandora.locate.locator import FoundLandmarks, Locator
 from mandora.locate.published import FilmRule, PublishedLocator
 from mandora.model.contract import (
     SYMMETRY_FILE,
@@ -40,10 +40,10 @@ class LimbLocator(Protocol):
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
-    ) -> FoundPoints:
+    ) -> FoundLandmarks:
         """The limb that fits best, or the one of the given side."""
 
-    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundPoints]:
+    def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundLandmarks]:
         """All limbs of this kind, the one that fits best first."""
 
 
@@ -85,7 +85,7 @@ class Stages:
         """
         files = {name: Path(path) for name, path in paths.items()}
         for limb in Limb:
-            names = tuple(p.name for p in POINTS[limb])
+            names = tuple(p.name for p in LANDMARKS[limb])
             if contract.locate.points[limb] != names or contract.damage.points[limb] != names:
                 raise InputError(
                     f"the model numbers the points of the {limb} in another way than this "

@@ -56,11 +56,11 @@ def joint_crops(
 
     Args:
         pixels: (H, W) float32, 0..1: the film.
-        evidence: by point name; boxes in px of the film. Outside the film the crop is black.
+        evidence: by landmark name; boxes in px of the film. Outside the film the crop is black.
         size_px: side of one crop.
 
     Returns:
-        By point name, RGB: the bare crop on the left, the crop with the mask on the right.
+        By landmark name, RGB: the bare crop on the left, the crop with the mask on the right.
     """
     film = film_image(pixels)
     pairs = {}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mandora.core.anatomy import POINTS, Damage, JointGroup, Point, target
+from mandora.core.anatomy import LANDMARKS, Damage, JointGroup, Landmark, target
 from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, JointScore
 from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.crops import MASK_RGB, film_image, tint
@@ -59,7 +59,7 @@ def draw_overlay(
         pixels: (H, W) float32, 0..1, bright bone: the film.
         scores: the film's joint scores, with positions in px of the film. Scores without a
             value are listed below the film with their reason.
-        masks: evidence by point name, in px of the film. A joint without evidence gets its box
+        masks: evidence by landmark name, in px of the film. A joint without evidence gets its box
             from ``half_px`` and no mask.
         title: one line above the film.
         notice: one line below it.
@@ -135,15 +135,15 @@ class _Sheet:
 
 @dataclass(frozen=True)
 class _Joint:
-    """All that is drawn at one point. ``box`` is in px of the picture."""
+    """All that is drawn at one landmark. ``box`` is in px of the picture."""
 
-    point: Point
+    landmark: Landmark
     box: Rect
     scores: tuple[JointScore, ...]
 
     @property
     def in_wrist(self) -> bool:
-        return self.point.group is JointGroup.WRIST
+        return self.landmark.group is JointGroup.WRIST
 
     @property
     def step(self) -> int:
@@ -169,22 +169,22 @@ def _joints(
     scores: Sequence[JointScore], masks: Mapping[str, PatchEvidence], sheet: _Sheet
 ) -> list[_Joint]:
     joints = []
-    by_point: dict[Point, list[JointScore]] = {}
+    by_landmark: dict[Landmark, list[JointScore]] = {}
     for score in scores:
         if score.score is not None:
-            by_point.setdefault(target(score.target).site.point, []).append(score)
-    order = [p for points in POINTS.values() for p in points]
-    for point in sorted(by_point, key=order.index):
-        found = by_point[point]
-        if point.name in masks:
-            box = masks[point.name].box
+            by_landmark.setdefault(target(score.target).site.landmark, []).append(score)
+    order = [p for points in LANDMARKS.values() for p in points]
+    for landmark in sorted(by_landmark, key=order.index):
+        found = by_landmark[landmark]
+        if landmark.name in masks:
+            box = masks[landmark.name].box
             rect = sheet.place(box.x0, box.y0, box.x1, box.y1)
         elif (x := found[0].x) is not None and (y := found[0].y) is not None:
             half = found[0].half_px or 0.0
             rect = sheet.place(x - half, y - half, x + half, y + half)
         else:
             continue
-        joints.append(_Joint(point, rect, tuple(found)))
+        joints.append(_Joint(landmark, rect, tuple(found)))
     return joints
 
 
@@ -221,7 +221,7 @@ def _label_digits(
 ) -> None:
     """Two lines beside each finger or toe joint: its name, its scores."""
     labelled = [j for j in joints if not j.in_wrist]
-    lines = [([(j.point.name.upper(), _WHITE)], _spaced(j.words)) for j in labelled]
+    lines = [([(j.landmark.name.upper(), _WHITE)], _spaced(j.words)) for j in labelled]
     sizes = [(max(_width(name), _width(words)) + 4, 2.2 * _FONT_PX) for name, words in lines]
     boxes = [j.box for j in (*labelled, *(j for j in joints if j.in_wrist))]
     # the wrist's labels and leader lines are avoided like boxes

@@ -12,7 +12,17 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from mandora.core.anatomy import FAMILIES, POINTS, SLOTS, Damage, Limb, Side, Slot, Target, target
+from mandora.core.anatomy import (
+    FAMILIES,
+    LANDMARKS,
+    SLOTS,
+    Damage,
+    Limb,
+    Side,
+    Slot,
+    Target,
+    target,
+)
 from mandora.core.records import REASON_TEXT, JointScore, StudyResult, Total
 
 # at these sizes four noisy films still make a report of less than 3 MB
@@ -29,7 +39,7 @@ _COLUMNS = tuple((side, kind) for side in Side for kind in (Damage.NARROWING, Da
 _SIDE_TITLES = {Side.LEFT: "left", Side.RIGHT: "right"}
 
 Crops = Mapping[str, Mapping[str, Image.Image]]
-"""By film name, then by point name: see :func:`mandora.outputs.crops.joint_crops`."""
+"""By film name, then by landmark name: see :func:`mandora.outputs.crops.joint_crops`."""
 
 
 def render_report(
@@ -43,7 +53,7 @@ def render_report(
     Args:
         result: the record.
         overlays: by film name; films without one are only listed.
-        crops: evidence by film and point name; scores without a crop are not links.
+        crops: evidence by film and landmark name; scores without a crop are not links.
         created: when the result was computed, as it shall be printed; left out if absent.
 
     Returns:
@@ -132,8 +142,8 @@ def _notes(result: StudyResult) -> dict[str, str]:
     return {reason: chr(ord("a") + i) for i, reason in enumerate(reasons)}
 
 
-def _anchor(slot: Slot, point: str) -> str:
-    return f"joint-{slot.code}-{point}"
+def _anchor(slot: Slot, landmark: str) -> str:
+    return f"joint-{slot.code}-{landmark}"
 
 
 def _table(result: StudyResult, limb: Limb, linked: set[str]) -> _Table:
@@ -152,7 +162,7 @@ def _table(result: StudyResult, limb: Limb, linked: set[str]) -> _Table:
                 cells.append(_cell(scores[aim.key], aim, notes, linked))
         some = families[Damage.EROSION].get(name) or families[Damage.NARROWING][name]
         # the navicular is looked up at the radiocarpal joint but is a bone of its own
-        title = "navicular (scaphoid)" if name != some.point_name else some.point.title
+        title = "navicular (scaphoid)" if name != some.landmark_name else some.landmark.title
         rows.append(_Row(name, title, tuple(cells)))
     columns = tuple(
         (_SIDE_TITLES[side], kind.value, FAMILIES[limb, kind][0].maximum) for side, kind in _COLUMNS
@@ -168,7 +178,7 @@ def _site_names(limb: Limb) -> list[str]:
 
 def _cell(score: JointScore, aim: Target, notes: Mapping[str, str], linked: set[str]) -> _Cell:
     reason = REASON_TEXT[score.reason] if score.reason else None
-    anchor = _anchor(aim.slot, aim.site.point_name)
+    anchor = _anchor(aim.slot, aim.site.landmark_name)
     return _Cell(
         score=score.score,
         grade=score.grade,
@@ -202,21 +212,21 @@ def _figures(result: StudyResult, overlays: Mapping[str, Image.Image]) -> list[d
 def _evidence(result: StudyResult, crops: Crops) -> list[_EvidenceGroup]:
     groups = []
     for slot in SLOTS:
-        by_point: dict[str, list[JointScore]] = {}
+        by_landmark: dict[str, list[JointScore]] = {}
         for s in result.scores:
             if (s.side, s.limb) == (slot.side, slot.limb) and s.film in crops:
-                by_point.setdefault(target(s.target).site.point_name, []).append(s)
+                by_landmark.setdefault(target(s.target).site.landmark_name, []).append(s)
         joints = tuple(
             _EvidenceJoint(
-                anchor=_anchor(slot, point.name),
-                name=point.name,
-                title=point.title,
-                image=_crop_uri(crops[found[0].film or ""][point.name]),
-                scores=tuple(_score_words(s, point.name) for s in found),
+                anchor=_anchor(slot, landmark.name),
+                name=landmark.name,
+                title=landmark.title,
+                image=_crop_uri(crops[found[0].film or ""][landmark.name]),
+                scores=tuple(_score_words(s, landmark.name) for s in found),
             )
-            for point in POINTS[slot.limb]
-            if (found := _narrowing_first(by_point.get(point.name, ())))
-            and point.name in crops[found[0].film or ""]
+            for landmark in LANDMARKS[slot.limb]
+            if (found := _narrowing_first(by_landmark.get(landmark.name, ())))
+            and landmark.name in crops[found[0].film or ""]
         )
         if joints:
             groups.append(_EvidenceGroup(slot.title, joints))
@@ -227,8 +237,8 @@ def _narrowing_first(scores: Sequence[JointScore]) -> list[JointScore]:
     return sorted(scores, key=lambda s: s.kind is Damage.EROSION)
 
 
-def _score_words(score: JointScore, point: str) -> str:
-    what = score.kind.value if score.site == point else f"{score.site} {score.kind}"
+def _score_words(score: JointScore, landmark: str) -> str:
+    what = score.kind.value if score.site == landmark else f"{score.site} {score.kind}"
     if score.score is None:
         return f"{what}: –"
     interval = "" if score.low is None else f" ({score.low:.1f}–{score.high:.1f})"

@@ -80,7 +80,7 @@ class ResultWriter:
         Args:
             result: the patient's record.
             radiographs: the films that could be read, by film name.
-            evidence: by film name, then by point name.
+            evidence: by film name, then by landmark name.
 
         Returns:
             The files of this patient, without the tables.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mandora.core.anatomy import FAMILIES, POINTS, SITES, Damage, JointGroup, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARKS, SITES, Damage, JointGroup, Limb
 from mandora.metrics import Floats, Number, Table, same_shape
 from mandora.metrics.agreement import DECIMALS, Pairwise
 from mandora.reproduce.claims import (
@@ -35,13 +35,13 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
     """Figure 3.
 
     Args:
-        distances: as for :func:`mandora.evaluation.figures.localisation`: (films, points)
+        distances: as for :func:`mandora.evaluation.figures.localisation`: (films, landmarks)
             normalised distances; NaN: no truth, left out; infinite: not found, a miss.
     """
     cases: dict[str, list[Floats]] = {str(group): [] for group in JointGroup}
     for limb, table in distances.items():
-        for point, column in zip(POINTS[limb], np.asarray(table, dtype=float).T, strict=True):
-            cases[point.group].append(column[~np.isnan(column)])
+        for landmark, column in zip(LANDMARKS[limb], np.asarray(table, dtype=float).T, strict=True):
+            cases[landmark.group].append(column[~np.isnan(column)])
     cases["all"] = [column for columns in cases.values() for column in columns]
     known = {name: np.concatenate([*columns, []]) for name, columns in cases.items()}
     share = {name: float((k < CUTOFF).mean()) if k.size else np.nan for name, k in known.items()}
@@ -182,8 +182,8 @@ def _wrist_blocks() -> list[Block]:
 
 
 def _damage_blocks() -> list[Block]:
-    damage, limb, point = _sites("damage"), _sites("limb"), _sites("point_name")
-    joint = point[:, None] == point
+    damage, limb, landmark = _sites("damage"), _sites("limb"), _sites("landmark_name")
+    joint = landmark[:, None] == landmark
     made = []
     for place, kind in FAMILIES:
         rows, columns = ((limb == place) & (damage == d) for d in (kind, kind.other))

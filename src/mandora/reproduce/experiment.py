@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from mandora.core.anatomy import FAMILIES, POINTS, JointGroup, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARKS, JointGroup, Limb
 from mandora.core.parallel import Job, Place
 from mandora.core.settings import ReproduceSettings, SplitSettings, TrainDamageSettings
 from mandora.reproduce.folds import Fold, k_folds, repeated
 from mandora.reproduce.jobs import (
-    POINTS_FILE,
+    LANDMARKS_FILE,
     SCORES_FILE,
     SHAP_FILE,
     TREES_FILE,
     Networks,
     Study,
     explain_trees,
-    find_points,
+    find_landmarks,
     grow_trees,
     join_groups,
     score_patients,
@@ -30,7 +30,9 @@ from mandora.reproduce.jobs import (
 from mandora.training.describe import describe_network
 from mandora.training.splits import Split, check_choice, with_held
 
-_MINUTES = {"locate": 4.5, "damage": 5.5, "points": 0.2, "scores": 0.5, "trees": 1.0, "shap": 0.1}
+_MINUTES = {
+    "locate": 4.5, "damage": 5.5, "landmarks": 0.2, "scores": 0.5, "trees": 1.0, "shap": 0.1,
+}  # fmt: skip
 """What jobs take on one core with 100 patients, 10 folds and the default settings, measured once;
 for the plan only."""
 
@@ -123,7 +125,7 @@ def longer(settings: ReproduceSettings) -> dict[str, float]:
         family = next(iter(FAMILIES)) if one.damage.network.design == "family" else None
         locate = describe_network("locate", one.locate.network)
         damage = describe_network("damage", one.damage.network, family=family)
-        once = {"points": locate.patient_tmac, "scores": damage.patient_tmac}
+        once = {"landmarks": locate.patient_tmac, "scores": damage.patient_tmac}
         trained = {
             "locate": locate.patient_tmac * one.locate.loop.epochs,
             "damage": damage.patient_tmac * one.damage.loop.epochs,
@@ -154,8 +156,8 @@ def jobs_of(
     for fold in folds:
         for stage in (settings.locate, settings.damage):
             check_choice(with_held(fold.split, stage.split), stage.loop)
-    groups = tuple(dict.fromkeys(point.group for limb in Limb if limb in limbs
-                                 for point in POINTS[limb]))  # fmt: skip
+    groups = tuple(dict.fromkeys(landmark.group for limb in Limb if limb in limbs
+                                 for landmark in LANDMARKS[limb]))  # fmt: skip
     times = longer(settings)
     made = [_FoldJobs(study, fold, settings, content, groups, times) for fold in folds]
     main = [job for one in made for job in one.main()]
@@ -184,13 +186,14 @@ class _FoldJobs:
             damage = changed(settings.damage, changes)
             jobs += self._damage(name, split, damage, for_trees=name == BASE)
         networks = self._networks(BASE, changed(settings.damage, MASKS[BASE]))
-        points = partial(find_points, study, split, networks)
+        landmarks = partial(find_landmarks, study, split, networks)
         grow = partial(grow_trees, f"{self.fold.name}/scores-{BASE}", settings.forest)
         both = settings.shap_rows == "both orders"
         explain = partial(explain_trees, f"{self.fold.name}/trees", "predicted", both)
         return [
             *jobs,
-            self._job("points", points, "points", "locate", f"damage-{BASE}", files=(POINTS_FILE,)),
+            self._job("landmarks", landmarks, "landmarks", "locate", f"damage-{BASE}",
+                      files=(LANDMARKS_FILE,)),
             self._job("trees", grow, settings.forest.to_toml(), f"scores-{BASE}",
                       files=(TREES_FILE,)),
             self._job("shap", explain, f"shap, {settings.shap_rows}", "trees", files=(SHAP_FILE,)),
@@ -228,14 +231,14 @@ class _FoldJobs:
         """Train a damage network, and score the test patients, or all that it has not seen."""
         train = partial(train_damage, self.study, split, damage, group)
         networks = self._networks(name, damage)
-        points = f"{self.fold.name}/points"
-        score = partial(score_patients, self.study, split, networks, points, for_trees)
+        landmarks = f"{self.fold.name}/landmarks"
+        score = partial(score_patients, self.study, split, networks, landmarks, for_trees)
         size = [] if split == self.fold.split else [str(len(split.networks))]
-        every = [point.group for limb in Limb for point in POINTS[limb]]
+        every = [landmark.group for limb in Limb for landmark in LANDMARKS[limb]]
         share = every.count(group) / len(every) if group else 1.0  # of the joints, and of the time
         return [
             self._job(f"damage-{name}", train, " ".join([damage.to_toml(), *size]), share=share),
-            self._job(f"scores-{name}", score, "scores", "locate", "points", f"damage-{name}",
+            self._job(f"scores-{name}", score, "scores", "locate", "landmarks", f"damage-{name}",
                       files=(SCORES_FILE,)),
         ]  # fmt: skip
 

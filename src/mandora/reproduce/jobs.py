@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import POINTS, SITES, TARGETS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, JointGroup, Limb
 from mandora.core.files import write_atomically
 from mandora.core.parallel import Place
 from mandora.core.records import ModelInfo
@@ -51,7 +51,7 @@ from mandora.training.symmetry import train_forest
 Table = NDArray[np.float64]
 S = TypeVar("S", TrainLocateSettings, TrainDamageSettings)
 
-SCORES_FILE, POINTS_FILE, TREES_FILE = "scores.npz", "points.npz", "trees.npz"
+SCORES_FILE, LANDMARKS_FILE, TREES_FILE = "scores.npz", "landmarks.npz", "trees.npz"
 SHAP_FILE = "shap.npz"
 FRAMES = ("true", "predicted")  # where joints are: known, or found by the fold's localisers
 
@@ -172,22 +172,26 @@ def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
     return [film for film in dataset.films if film.patient in patients]
 
 
-def find_points(study: Study, split: Split, networks: Networks, place: Place) -> dict[str, float]:
-    """Look for the joints of all patients that the networks have not seen; leaves ``points.npz``.
+def find_landmarks(
+    study: Study, split: Split, networks: Networks, place: Place
+) -> dict[str, float]:
+    """Look for the joints of all patients that the networks have not seen.
+
+    Leaves ``landmarks.npz``.
 
     Arrays: ``film`` (F,) names, ``limb`` (F,), ``test`` (F,) bool, of a test patient, ``size``
-    (F, 2) width and height in px, for the larger number of points of the two limbs ``true`` and
+    (F, 2) width and height in px, for the larger number of landmarks of the two limbs ``true`` and
     ``found`` (F, N, 2) px, NaN where not marked or not found, and ``view`` (F, 3): quarter turns,
     mirrored, inverted.
     """
-    dataset, most = study.open(), max(len(POINTS[limb]) for limb in Limb)
+    dataset, most = study.open(), max(len(LANDMARKS[limb]) for limb in Limb)
     pipeline = _pipeline(networks, place)
     films = films_of(dataset, unseen(split))
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
     size, views = np.full((len(films), 2), np.nan), np.zeros((len(films), 3), np.int64)
     for i, film in enumerate(films):
-        count = len(POINTS[film.slot.limb])
-        true[i, :count] = film.points
+        count = len(LANDMARKS[film.slot.limb])
+        true[i, :count] = film.landmarks
         try:
             radiograph = read_radiograph(film.path)
             size[i] = radiograph.shape[::-1]
@@ -195,7 +199,7 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
         except Exception as error:  # costs this film: nothing is found on it
             why_failed(error, film.name)
             continue
-        found[i, :count] = limb.points
+        found[i, :count] = limb.landmarks
         views[i] = limb.view.turns, limb.view.mirrored, limb.view.inverted
     names = np.array([film.name for film in films])
     arrays = {
@@ -203,9 +207,9 @@ def find_points(study: Study, split: Split, networks: Networks, place: Place) ->
         "test": np.array([film.patient in split.test for film in films]),
         "size": size, "true": true, "found": found, "view": views,
     }  # fmt: skip
-    _save(place.folder / POINTS_FILE, arrays)
+    _save(place.folder / LANDMARKS_FILE, arrays)
     known = np.isfinite(true).all(axis=2)
-    return {"films": float(len(films)), "points": float(known.sum())}
+    return {"films": float(len(films)), "landmarks": float(known.sum())}
 
 
 def unseen(split: Split) -> tuple[str, ...]:
@@ -214,25 +218,25 @@ def unseen(split: Split) -> tuple[str, ...]:
 
 
 def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
-    """What :func:`find_points` has left, by path of the film."""
+    """What :func:`find_landmarks` has left, by path of the film."""
     with np.load(path, allow_pickle=False) as data:
         return {
             film.path: FoundLimb(
-                points[: len(POINTS[film.slot.limb])],
+                landmarks[: len(LANDMARKS[film.slot.limb])],
                 View(int(view[0]), bool(view[1]), bool(view[2])),
             )
-            for film, points, view in zip(
+            for film, landmarks, view in zip(
                 films_of(dataset, unseen(split)), data["found"], data["view"], strict=True
             )
         }
 
 
 def score_patients(
-    study: Study, split: Split, networks: Networks, points: str, for_trees: bool, place: Place
+    study: Study, split: Split, networks: Networks, landmarks: str, for_trees: bool, place: Place
 ) -> dict[str, float]:
     """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
 
-    ``points`` is the name of the job that has looked for the joints.
+    ``landmarks`` is the name of the job that has looked for the joints.
 
     Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
     at joints that are known and that are found, NaN where missing, ``official`` and ``training``
@@ -242,7 +246,7 @@ def score_patients(
     chosen = unseen(split) if for_trees else split.test
     patients = LabelledPatients(dataset, chosen)
     located = LocatedPatients(
-        dataset, chosen, _found(dataset, split, place.folders[points] / POINTS_FILE)
+        dataset, chosen, _found(dataset, split, place.folders[landmarks] / LANDMARKS_FILE)
     )
     names = [patients.name(i) for i in range(len(patients))]
     tables = {}
@@ -251,7 +255,7 @@ def score_patients(
         kept.mkdir(exist_ok=True)
         tables[frame] = patch_scores(
             placed, networks.files(place.folders), networks.contract(), kept, 1, _silence,
-            _silence, at_known_points=True,
+            _silence, at_known_landmarks=True,
         )  # fmt: skip
     labels = {
         "official": np.array([patients.official(i) for i in range(len(patients))]),

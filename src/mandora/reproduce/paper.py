@@ -40,7 +40,7 @@ from mandora.reproduce.folds import FOLDS_FILE, Fold, keep_folds
 from mandora.reproduce.gathered import Arrays, gathered, of_test
 from mandora.reproduce.jobs import (
     FRAMES,
-    POINTS_FILE,
+    LANDMARKS_FILE,
     SCORES_FILE,
     SHAP_FILE,
     TREES_FILE,
@@ -181,7 +181,7 @@ class Experiments:
         patients = [str(name) for name in trees["patient"]]
         readers = reader_tables(self.dataset, patients)
         tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
-        yield localisation(of_test(gathered(jobs, folds, "points", POINTS_FILE)), tested, out)
+        yield localisation(of_test(gathered(jobs, folds, "landmarks", LANDMARKS_FILE)), tested, out)
         for figure in self._mask_figures():
             for frame in FRAMES:
                 yield segmentation(tested_scores, frame, out, figure, margins)

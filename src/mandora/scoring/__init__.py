@@ -6,13 +6,13 @@ go of before the next one's are read.
 """
 
 from mandora.scoring.batch import EXAMPLE, example_films, example_truth, score_films
-from mandora.scoring.batch_locate import POINT_COLUMNS, locate_films
+from mandora.scoring.batch_locate import LANDMARK_COLUMNS, locate_films
 from mandora.scoring.challenge import PREDICTIONS_FILE, TEMPLATE_FILE, predict_template
 from mandora.scoring.summary import Complain, PatientSummary, Progress, Summary
 
 __all__ = [
     "EXAMPLE",
-    "POINT_COLUMNS",
+    "LANDMARK_COLUMNS",
     "PREDICTIONS_FILE",
     "TEMPLATE_FILE",
     "Complain",

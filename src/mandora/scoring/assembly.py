@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.anatomy import (
-    POINTS,
+    LANDMARKS,
     RA2_TOTALS,
     TARGETS,
     Limb,
@@ -35,17 +35,17 @@ from mandora.core.records import (
 )
 from mandora.damage.evidence import PatchEvidence
 from mandora.images.radiograph import Radiograph
-from mandora.locate.locator import FoundPoints
+from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
 
 ENOUGH_FOR_TOTAL = 0.8  # share of the maximum that must be scored before a total is pro-rated
-MIN_FOUND = 4  # fewer points fit together by chance
-ENOUGH_FOR_LIMB = 1 / 3  # share of the points below which they are taken for accidents
+MIN_FOUND = 4  # fewer landmarks fit together by chance
+ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks below which they are taken for accidents
 # Best fit over all views of real films that are not tested on: hands from 0.59 to 0.89, in
 # plaster or from the side 0.28 to 0.56, other body parts up to 0.47, feet taken for hands up to
-# 0.56, noise up to 0.44. Six points fit by chance far more easily: other body parts reach 0.62 as
-# a foot and noise 0.66; the feet of all marked films, tested on or not, reach 0.69 to 0.91, those
-# of simulated patients at least 0.79.
+# 0.56, noise up to 0.44. Six landmarks fit by chance far more easily: other body parts reach 0.62
+# as a foot and noise 0.66; the feet of all marked films, tested on or not, reach 0.69 to 0.91,
+# those of simulated patients at least 0.79.
 MIN_FIT = {Limb.HAND: 0.5, Limb.FOOT: 0.67}
 UNIT_SHARE = (0.03, 0.9)  # size of a limb / longer side of a film that shows it
 
@@ -72,15 +72,15 @@ class FilmResult:
     Attributes:
         record: the film, and whether it was scored.
         radiograph: its pixels, if it could be read.
-        found: its points, if they were looked for.
-        evidence: patch and mask by point name.
+        found: its landmarks, if they were looked for.
+        evidence: patch and mask by landmark name.
         scores: patch score in SvH points by target key; only those that were scored.
-        reasons: why a point has no score, by point name; it may have a patch all the same.
+        reasons: why a landmark has no score, by landmark name; it may have a patch all the same.
     """
 
     record: FilmRecord
     radiograph: Radiograph | None = None
-    found: FoundPoints | None = None
+    found: FoundLandmarks | None = None
     evidence: Mapping[str, PatchEvidence] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     reasons: Mapping[str, Reason] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class ScoredStudy:
     Attributes:
         result: the record.
         radiographs: films that could be read, by name.
-        evidence: patches and masks by film name and point name.
+        evidence: patches and masks by film name and landmark name.
         expected: (86,) float64, what the trees expect of each target from those that were scored;
             NaN where they say nothing. For joints that nobody saw this is no score.
     """
@@ -104,20 +104,20 @@ class ScoredStudy:
     expected: NDArray[np.float64]
 
 
-def shows_limb(found: FoundPoints, template: Points, shape: tuple[int, int]) -> bool:
-    """Whether the points are enough, fit together and are as far apart as in a limb.
+def shows_limb(found: FoundLandmarks, template: Points, shape: tuple[int, int]) -> bool:
+    """Whether the landmarks are enough, fit together and are as far apart as in a limb.
 
     Args:
         found: what the localiser found on a film.
         template: (N, 2) the localiser's mean shape of a left limb.
         shape: (height, width) of the film, px.
     """
-    placed = np.isfinite(found.points).all(axis=1) & (found.confidence > 0)
-    enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.points))
+    placed = np.isfinite(found.landmarks).all(axis=1) & (found.confidence > 0)
+    enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.landmarks))
     if placed.sum() < enough or found.fit < MIN_FIT[found.limb]:
         return False
     try:
-        size = limb_size(found.points, template)
+        size = limb_size(found.landmarks, template)
     except ValueError:  # all at one place
         return False
     return UNIT_SHARE[0] <= size / max(shape) <= UNIT_SHARE[1]
@@ -136,13 +136,13 @@ def own_name(name: str, slot: Slot, taken: Collection[str]) -> str:
     return f"{slot.code}-{text}" if text in taken else text
 
 
-def nothing_found(slot: Slot, film: Radiograph, found: FoundPoints) -> FilmResult:
+def nothing_found(slot: Slot, film: Radiograph, found: FoundLandmarks) -> FilmResult:
     """The outcome of a film that does not show the limb that it is given as.
 
     Args:
         slot: what the film is given as.
         film: read.
-        found: its points, none with a position.
+        found: its landmarks, none with a position.
     """
     detail = (
         f"no {slot.limb} was found on the film; check that it shows the {slot.title}, not from "
@@ -151,7 +151,7 @@ def nothing_found(slot: Slot, film: Radiograph, found: FoundPoints) -> FilmResul
     outcome = {"status": Status.FAILED, "reason": Reason.NOT_FOUND, "detail": detail}
     # what contradicts the name is no news on a film that shows nothing
     record = film_record(slot, film).model_copy(update=outcome)
-    reasons = {p.name: Reason.NOT_FOUND for p in POINTS[slot.limb]}
+    reasons = {p.name: Reason.NOT_FOUND for p in LANDMARKS[slot.limb]}
     return FilmResult(record, film, found, reasons=reasons)
 
 
@@ -168,7 +168,7 @@ def failed_film(name: str, slot: Slot, reason: Reason, detail: str) -> FilmResul
         name=name, side=slot.side, limb=slot.limb, status=Status.FAILED, reason=reason,
         detail=detail,
     )  # fmt: skip
-    return FilmResult(record, reasons={p.name: reason for p in POINTS[slot.limb]})
+    return FilmResult(record, reasons={p.name: reason for p in LANDMARKS[slot.limb]})
 
 
 def film_record(slot: Slot, film: Radiograph, doubts: tuple[str, ...] = ()) -> FilmRecord:
@@ -186,13 +186,13 @@ def film_record(slot: Slot, film: Radiograph, doubts: tuple[str, ...] = ()) -> F
     )  # fmt: skip
 
 
-def doubts_about(slot: Slot, film: Radiograph, found: FoundPoints) -> tuple[str, ...]:
+def doubts_about(slot: Slot, film: Radiograph, found: FoundLandmarks) -> tuple[str, ...]:
     """What contradicts that a film is what it is given as, in words.
 
     Args:
         slot: what the film is given as.
         film: read.
-        found: its points.
+        found: its landmarks.
     """
     doubts = []
     view = found.view
@@ -225,12 +225,12 @@ def _joint_score(
             {**about, "status": Status.MISSING, "reason": Reason.FILM_MISSING}
         )
     about["film"] = part.record.name
-    seen = part.evidence.get(target.site.point_name)
+    seen = part.evidence.get(target.site.landmark_name)
     if seen is not None:
         x, y = seen.box.centre
         about |= {"x": x, "y": y, "half_px": seen.box.width / 2}
     if not np.isfinite(final):
-        reason = part.reasons.get(target.site.point_name, Reason.STAGE_FAILED)
+        reason = part.reasons.get(target.site.landmark_name, Reason.STAGE_FAILED)
         return JointScore.model_validate({**about, "status": Status.FAILED, "reason": reason})
     score = float(np.clip(final, 0, target.maximum))
     low, high = (intervals and intervals.of_joint(target, score)) or (None, None)
@@ -254,24 +254,24 @@ def _locations_on(part: FilmResult) -> list[JointLocation]:
     record, found = part.record, part.found
     return [
         location(record.name, record.limb, record.side, i, found)
-        for i in range(len(POINTS[record.limb]))
+        for i in range(len(LANDMARKS[record.limb]))
     ]
 
 
-def location(film: str, limb: Limb, side: Side, index: int, found: FoundPoints) -> JointLocation:
-    """One point of a film as a record.
+def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmarks) -> JointLocation:
+    """One landmark of a film as a record.
 
     Args:
         film: its name.
         limb: hand or foot.
         side: the patient's side.
-        index: of the point in ``anatomy.POINTS[limb]``.
-        found: the film's points.
+        index: of the landmark in ``anatomy.LANDMARKS[limb]``.
+        found: the film's landmarks.
     """
-    x, y = found.points[index]
+    x, y = found.landmarks[index]
     placed = bool(np.isfinite(x) and np.isfinite(y))
     return JointLocation(
-        film=film, limb=limb, side=side, site=POINTS[limb][index].name,
+        film=film, limb=limb, side=side, site=LANDMARKS[limb][index].name,
         x=float(x) if placed else None, y=float(y) if placed else None,
         confidence=float(found.confidence[index]), reason=found.reasons[index],
     )  # fmt: skip

@@ -71,7 +71,7 @@ def score_films(
     template: AnyPath | None = None,
     threads: int = 2,
     progress: Progress = lambda done, total: None,
-    complain: Complain = lambda line: None,
+    warn: Complain = lambda line: None,
 ) -> Summary:
     """Score patients one after the other; each is written as soon as it is scored.
 
@@ -86,7 +86,7 @@ def score_films(
         template: CSV file whose columns ``scores.csv`` gets.
         threads: processor threads.
         progress: told after each patient.
-        complain: told of each item that failed, when it fails.
+        warn: told of each item that failed, when it fails.
 
     Raises:
         ValueError: if the call cannot be used: an input that does not exist or cannot be
@@ -105,7 +105,7 @@ def score_films(
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     with ResultWriter(out, columns, created) as writer:
-        run = _Run(pipeline, writer, complain)
+        run = _Run(pipeline, writer, warn)
         run.note_unplaced(found)
         result, total = None, len(found.studies)
         progress(0, total)
@@ -129,7 +129,7 @@ class _Run:
 
     pipeline: Pipeline
     writer: ResultWriter
-    complain: Complain
+    warn: Complain
     results: list[PatientSummary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     _ids: dict[str, str] = field(default_factory=dict)  # as file names see them → as given
@@ -181,7 +181,7 @@ class _Run:
     def _note(self, problem: Problem, *, row: bool) -> None:
         """Keep a problem and tell of it; ``row``: no row of a patient in joints.csv has it."""
         self.problems.append(problem)
-        self.complain(problem_line(problem))
+        self.warn(problem_line(problem))
         if row:
             side = problem.slot.side.value if problem.slot else ""
             self.writer.write_problem(problem.path_name, problem.reason, problem.study or "", side)

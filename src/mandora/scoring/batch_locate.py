@@ -1,4 +1,4 @@
-"""Finding the points of many films, one after the other, into one CSV file."""
+"""Finding the landmarks of many films, one after the other, into one CSV file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mandora.core.files import AnyPath, paths_of
 from mandora.core.records import Reason
 from mandora.datasets.folder import FilmFile, Problem, find_films
 from mandora.images.read import read_radiograph
-from mandora.locate.locator import FoundPoints
+from mandora.locate.locator import FoundLandmarks
 from mandora.model.bundle import Bundle
 from mandora.outputs.files import RowFile, make_output_folder
 from mandora.scoring.assembly import location
@@ -24,7 +24,7 @@ from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
 from mandora.scoring.summary import Complain, Progress, listed, problem_line
 
-POINT_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
+LANDMARK_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
 """Columns of :func:`locate_films`: x and y in px of the film."""
 
 _LOG = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ def locate_films(
     limb: Limb | None = None,
     side: Side | None = None,
     progress: Progress = lambda done, total: None,
-    complain: Complain = lambda line: None,
+    warn: Complain = lambda line: None,
 ) -> int:
-    """Find the points of many films and write them to a CSV file, film by film.
+    """Find the landmarks of many films and write them to a CSV file, film by film.
 
-    The columns are :data:`POINT_COLUMNS`; ``film`` is the file's name, or its path where two
-    films have the same name. A point that was not found has no x and y.
+    The columns are :data:`LANDMARK_COLUMNS`; ``film`` is the file's name, or its path where two
+    films have the same name. A landmark that was not found has no x and y.
 
     Args:
         films: films, each of one hand or foot, and folders that are searched two levels
@@ -56,7 +56,7 @@ def locate_films(
             else what it looks like.
         side: the patient's side, likewise.
         progress: told after each film.
-        complain: told of each film that failed, when it fails.
+        warn: told of each film that failed, when it fails.
 
     Returns:
         Number of films that failed: they could not be read, or no limb was found on them.
@@ -71,13 +71,13 @@ def locate_films(
     if not found.films and not found.problems:
         raise InputError(f"no film in {listed(films)}; name image files or folders that hold some")
     if out.is_dir():
-        raise InputError(f"{out} is a folder; name a CSV file for the points")
+        raise InputError(f"{out} is a folder; name a CSV file for the landmarks")
     pipeline = Pipeline.from_bundle(bundle, threads)
     make_output_folder(out.parent)
-    table = RowFile(out, POINT_COLUMNS)
+    table = RowFile(out, LANDMARK_COLUMNS)
     try:
         for unusable in found.problems:
-            complain(problem_line(unusable))
+            warn(problem_line(unusable))
         failed, total = len(found.problems), len(found.problems) + len(found.films)
         progress(failed, total)
         for done, film in enumerate(found.films, start=failed + 1):
@@ -85,7 +85,7 @@ def locate_films(
             table.append(rows)
             if problem:
                 failed += 1
-                complain(problem_line(problem))
+                warn(problem_line(problem))
             progress(done, total)
     finally:
         table.close()
@@ -105,21 +105,22 @@ def _locate_film(
     except Exception as error:  # one film must not cost the others theirs
         return "", Problem(film.name, *why_failed(error, film.name))
     _LOG.info(
-        "%s: %d of %d points, in %.2f s", film.name, np.isfinite(found.points).all(axis=1).sum(),
-        len(found.points), time.monotonic() - start,
+        "%s: %d of %d landmarks, in %.2f s", film.name,
+        np.isfinite(found.landmarks).all(axis=1).sum(), len(found.landmarks),
+        time.monotonic() - start,
     )  # fmt: skip
-    if np.isfinite(found.points).any():
-        return _point_rows(film.name, side or found.view.side, found), None
+    if np.isfinite(found.landmarks).any():
+        return _landmark_rows(film.name, side or found.view.side, found), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
     # rows without places need a limb that they are rows of
-    rows = _point_rows(film.name, side or found.view.side, found) if limb else ""
+    rows = _landmark_rows(film.name, side or found.view.side, found) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
 
 
-def _point_rows(name: str, side: Side, found: FoundPoints) -> str:
+def _landmark_rows(name: str, side: Side, found: FoundLandmarks) -> str:
     rows = []
-    for index in range(len(found.points)):
-        point = location(name, found.limb, side, index, found)
-        x, y = ("" if v is None else f"{v:.2f}" for v in (point.x, point.y))
-        rows.append([name, found.limb, side, point.site, x, y, f"{found.confidence[index]:.4f}"])
+    for index in range(len(found.landmarks)):
+        landmark = location(name, found.limb, side, index, found)
+        x, y = ("" if v is None else f"{v:.2f}" for v in (landmark.x, landmark.y))
+        rows.append([name, found.limb, side, landmark.site, x, y, f"{found.confidence[index]:.4f}"])
     return csv_text(rows)

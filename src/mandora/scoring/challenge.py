@@ -37,7 +37,7 @@ def predict_template(
     threads: int = 2,
     fill: bool = False,
     progress: Progress = lambda done, total: None,
-    complain: Complain = lambda line: None,
+    warn: Complain = lambda line: None,
 ) -> int:
     """Predict all scores that ``template.csv`` asks for.
 
@@ -49,7 +49,7 @@ def predict_template(
         fill: what cannot be scored gets what the trees expect of it from the patient's other
             joints, for programs that accept no blank; else it is blank.
         progress: told after each patient.
-        complain: told of each patient of whom something could not be scored.
+        warn: told of each patient of whom something could not be scored.
 
     Returns:
         Number of scores, not counting totals, that could not be had from a film.
@@ -64,7 +64,7 @@ def predict_template(
     template = read_template(test / TEMPLATE_FILE)
     studies = {study.study: study for study in find_studies([test]).studies}
     for name in sorted(studies.keys() - set(template.patients)):
-        complain(f"{name}: is not in {TEMPLATE_FILE}; the films are left out")
+        warn(f"{name}: is not in {TEMPLATE_FILE}; the films are left out")
     pipeline = Pipeline.from_bundle(bundle, threads)
     make_output_folder(out)
     table, lacking = RowFile(out / PREDICTIONS_FILE, template.columns), 0
@@ -74,7 +74,7 @@ def predict_template(
             lacking += sum(why.values())
             if why:
                 reasons = ", ".join(f"{reason}: {count}" for reason, count in why.items())
-                complain(f"{name}: {'filled' if fill else 'left blank'} ({reasons})")
+                warn(f"{name}: {'filled' if fill else 'left blank'} ({reasons})")
             table.append(csv_text([_row(template, name, scores)]))
             progress(done, len(template.patients))
     finally:

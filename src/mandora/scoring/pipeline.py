@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora import __version__
-from mandora.core.anatomy import POINTS, SLOTS, TARGET_INDEX, TARGETS, Limb, Side, Slot, targets_of
+from mandora.core.anatomy import (
+    LANDMARKS,
+    SLOTS,
+    TARGET_INDEX,
+    TARGETS,
+    Limb,
+    Side,
+    Slot,
+    targets_of,
+)
 from mandora.core.errors import InputError, UntrainedLimb
 from mandora.core.files import AnyPath
 from mandora.core.geometry import Points, limb_size
@@ -26,8 +35,8 @@ from mandora.damage.patches import cut_patches, window_box
 from mandora.damage.scorable import why_not
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.locate.locator import CLEAR_FIT, FoundPoints
-from mandora.locate.views import View, view_of_points
+from mandora.locate.locator import CLEAR_FIT, FoundLandmarks
+from mandora.locate.views import View, view_of_landmarks
 from mandora.model.bundle import Bundle
 from mandora.model.loading import LimbLocator, Stages
 from mandora.scoring.assembly import (
@@ -93,8 +102,8 @@ class Pipeline:
 
     def locate(
         self, radiograph: Radiograph, limb: Limb | None = None, side: Side | None = None
-    ) -> FoundPoints:
-        """Find the points of one limb on a film, whichever way it lies there.
+    ) -> FoundLandmarks:
+        """Find the landmarks of one limb on a film, whichever way it lies there.
 
         Args:
             radiograph: the film.
@@ -102,7 +111,7 @@ class Pipeline:
             side: the patient's side; the better fit if not known.
 
         Returns:
-            The points. On a film that does not show a limb, none has a position and all have
+            The landmarks. On a film that does not show a limb, none has a position and all have
             the reason ``NOT_FOUND``: a few peaks at random places are no hand.
 
         Raises:
@@ -119,11 +128,11 @@ class Pipeline:
             found = self._locator(limb).locate(pixels, side)
         if shows_limb(found, self._locator(found.limb).template, radiograph.shape):
             return found
-        nowhere = np.full_like(found.points, np.nan)
-        return replace(found, points=nowhere, reasons=(Reason.NOT_FOUND,) * len(nowhere))
+        nowhere = np.full_like(found.landmarks, np.nan)
+        return replace(found, landmarks=nowhere, reasons=(Reason.NOT_FOUND,) * len(nowhere))
 
-    def locate_all(self, radiograph: Radiograph, limb: Limb) -> list[FoundPoints]:
-        """Find the points of all limbs of one kind on a film, as both hands.
+    def locate_all(self, radiograph: Radiograph, limb: Limb) -> list[FoundLandmarks]:
+        """Find the landmarks of all limbs of one kind on a film, as both hands.
 
         Args:
             radiograph: the film.
@@ -221,16 +230,20 @@ class Pipeline:
         return made
 
     def examine(
-        self, slot: Slot, film: Radiograph, points: Points | None = None, view: View | None = None
+        self,
+        slot: Slot,
+        film: Radiograph,
+        landmarks: Points | None = None,
+        view: View | None = None,
     ) -> FilmResult:
         """Locate the joints of one film and score their patches.
 
         Args:
             slot: what the film is given as.
             film: read.
-            points: (N, 2) px of the film, where its joints are known to be, NaN where not; they
+            landmarks: (N, 2) px of the film, where its joints are known to be, NaN where not; they
                 are not looked for then.
-            view: how a limb with known points lies there; worked out from these if absent.
+            view: how a limb with known landmarks lies there; worked out from these if absent.
 
         Returns:
             The patch scores; a failed record with the reason ``NOT_FOUND`` if the film does not
@@ -238,23 +251,23 @@ class Pipeline:
         """
         found = (
             self.locate(film, slot.limb, slot.side)
-            if points is None
-            else self._known(slot, points, view)
+            if landmarks is None
+            else self._known(slot, landmarks, view)
         )
-        lost = {p.name: r for p, r in zip(POINTS[slot.limb], found.reasons, strict=True) if r}
-        if len(lost) == len(POINTS[slot.limb]):
+        lost = {p.name: r for p, r in zip(LANDMARKS[slot.limb], found.reasons, strict=True) if r}
+        if len(lost) == len(LANDMARKS[slot.limb]):
             return nothing_found(slot, film, found)
         view, scorer = found.view, self._stages.scorer
         by_limb = scorer.rule.window == "limb"
-        unit = limb_size(found.points, self._locator(slot.limb).template) if by_limb else None
+        unit = limb_size(found.landmarks, self._locator(slot.limb).template) if by_limb else None
         half_px = scorer.rule.half_px(film.shape, unit)
         boxes, upright_boxes = (
             {
                 i: window_box(slot.limb, i, xy, half_px, scorer.rule.enlarged)
-                for i, xy in enumerate(points)
+                for i, xy in enumerate(landmarks)
                 if np.isfinite(xy).all()
             }
-            for points in (found.points, view.to_upright(film.shape)(found.points))
+            for landmarks in (found.landmarks, view.to_upright(film.shape)(found.landmarks))
         )
         patches = cut_patches(
             view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
@@ -262,17 +275,17 @@ class Pipeline:
             patch_range=scorer.rule.patch_range,
         )  # fmt: skip
         doubts = why_not(patches, scorer.rule.enlarged)
-        lost |= {POINTS[slot.limb][i].name: reason for i, reason in doubts.items()}
+        lost |= {LANDMARKS[slot.limb][i].name: reason for i, reason in doubts.items()}
         evidence, scores = {}, {}
         for patch, seen in zip(patches, scorer.score(patches), strict=True):
-            name = POINTS[slot.limb][patch.point].name
+            name = LANDMARKS[slot.limb][patch.landmark].name
             mask = view.as_given(seen.mask)
-            evidence[name] = PatchEvidence(name, boxes[patch.point], mask)
-            if patch.point in doubts:
+            evidence[name] = PatchEvidence(name, boxes[patch.landmark], mask)
+            if patch.landmark in doubts:
                 continue  # to be looked at, not scored
             for target in targets_of(slot):
                 value = seen.of(target.damage)
-                if target.site.point_name == name and value is not None:
+                if target.site.landmark_name == name and value is not None:
                     scores[target.key] = value
         record = film_record(slot, film, doubts_about(slot, film, found))
         return FilmResult(record, film, found, evidence, scores, lost)
@@ -285,22 +298,22 @@ class Pipeline:
             )
         return self._stages.locators[limb]
 
-    def _known(self, slot: Slot, points: Points, view: View | None) -> FoundPoints:
+    def _known(self, slot: Slot, landmarks: Points, view: View | None) -> FoundLandmarks:
         """Points that are known, as if they had been found."""
-        known = np.asarray(np.isfinite(points).all(axis=1))
+        known = np.asarray(np.isfinite(landmarks).all(axis=1))
         template = self._locator(slot.limb).template
-        return FoundPoints(
+        return FoundLandmarks(
             slot.limb,
-            view or view_of_points(points, template, slot.side),
-            np.where(known[:, None], points, np.nan),
+            view or view_of_landmarks(landmarks, template, slot.side),
+            np.where(known[:, None], landmarks, np.nan),
             np.asarray(known, np.float64),
             tuple(None if k else Reason.NOT_FOUND for k in known),
             1.0,
         )
 
 
-def _likelier(sought: Iterable[FoundPoints]) -> FoundPoints:
-    """The limb that fits best, measured by what is asked of its kind: six points fit easily."""
+def _likelier(sought: Iterable[FoundLandmarks]) -> FoundLandmarks:
+    """The limb that fits best, measured by what is asked of its kind: six landmarks fit easily."""
     return max(sought, key=lambda found: found.fit / MIN_FIT[found.limb])
 
 

@@ -239,7 +239,7 @@ def _joints(pipeline: Pipeline, slot: Slot, path: Path) -> list[list[float]]:
     """Where the joints of a film are, px; NaN where not found."""
     found: list[list[float]] = pipeline.locate(
         read_radiograph(path), slot.limb, slot.side
-    ).points.tolist()
+    ).landmarks.tolist()
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mandora import __version__
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import (
     PRESETS,
@@ -228,5 +228,5 @@ def _card(
         yield "Films of other hospitals and machines may be read worse than those it was trained"
         yield "on; compare it with a reader on some of your own before you use it."
     yield "Views of the hand from its back and of the foot from its top only."
-    points = {limb: len(POINTS[limb]) for limb in Limb}
-    yield f"It finds {points[Limb.HAND]} points of a hand and {points[Limb.FOOT]} of a foot."
+    hand, foot = (len(LANDMARKS[limb]) for limb in (Limb.HAND, Limb.FOOT))
+    yield f"It finds {hand} landmarks of a hand and {foot} of a foot."

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import FAMILIES, POINTS, Damage, JointGroup, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARKS, Damage, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box, limb_size
 from mandora.core.settings import DamageSettings, PatchChangeSettings, TrainDamageSettings
-from mandora.damage.network import point_maxima
+from mandora.damage.network import landmark_maxima
 from mandora.damage.patches import half_window_px, window_box
-from mandora.damage.scorer import network_point, site_at
+from mandora.damage.scorer import network_landmark, site_at
 from mandora.images.channels import FilmStatistics, background, sample_box
 from mandora.simulate.cohort.patients import mean_shape
 from mandora.training.augment import (
@@ -75,12 +75,12 @@ def prepare_patches(
         centre_film_px: px of the film by which centres may be moved; 0 of what is only measured on.
 
     Returns:
-        For each film and each point of the limb: ``pixels`` (n, N, T, T) uint8 or uint16,
+        For each film and each landmark of the limb: ``pixels`` (n, N, T, T) uint8 or uint16,
         ``masks`` (n, N, T, T) uint8, ``usable`` and ``has_mask`` (n, N) bool, ``scores`` and
         ``official`` (n, N, 2) float32, NaN unknown; ``film_scale`` (n, N) float32, how many px of
         the patch one px of the film is; ``statistics`` (n, K) float32 of the film.
     """
-    count = len(POINTS[films.limb])
+    count = len(LANDMARKS[films.limb])
     depth = "uint8" if settings.channels == 1 else "uint16"
     shapes: Shapes = {
         "pixels": ((count, side_px, side_px), depth),
@@ -123,7 +123,7 @@ def _one(
     drawn = film.erosions if settings.mask == "erosion" else film.spaces
     made["scores"], made["official"] = film.scores, film.official
     made["statistics"] = FilmStatistics.of(film.pixels).vector
-    rng = np.random.default_rng([index, len(film.points)])
+    rng = np.random.default_rng([index, len(film.landmarks)])
     for i, window in _windows(film, films.limb, settings, rng).items():
         box = stored_window(window, settings.patch_px, side_px, centre_film_px)
         made["film_scale"][i] = settings.patch_px / window.width
@@ -139,17 +139,17 @@ def _one(
     return made
 
 
-def _all_eroded(film: TrainingFilm, limb: Limb, point: int, box: Box) -> bool:
-    """Whether all erosions in the window of a point are known."""
+def _all_eroded(film: TrainingFilm, limb: Limb, landmark: int, box: Box) -> bool:
+    """Whether all erosions in the window of a landmark are known."""
     known = film.erosions_known
     if known is None:
         return True
     inside = [
         i
-        for i, (x, y) in enumerate(film.points)
+        for i, (x, y) in enumerate(film.landmarks)
         if site_at(limb, Damage.EROSION, i) and box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1
     ]
-    return bool(known[[point, *inside]].all())
+    return bool(known[[landmark, *inside]].all())
 
 
 def _windows(
@@ -158,19 +158,19 @@ def _windows(
     settings: DamageSettings,
     rng: np.random.Generator,
 ) -> dict[int, Box]:
-    """The window of each point that lies on the film."""
+    """The window of each landmark that lies on the film."""
     height, width = film.pixels.shape
     boxes = dict(film.boxes)
-    places = [i for i in range(len(film.points)) if i not in boxes]
+    places = [i for i in range(len(film.landmarks)) if i not in boxes]
     by_limb = settings.window == "limb"
-    marked = [i for i in places if np.isfinite(film.points[i]).all()]
-    unit = limb_size(film.points, mean_shape(limb)) if by_limb and marked else None
+    marked = [i for i in places if np.isfinite(film.landmarks[i]).all()]
+    unit = limb_size(film.landmarks, mean_shape(limb)) if by_limb and marked else None
     half = half_window_px(settings, (height, width), unit) if marked else 0.0
     for i in marked:
-        centre, size = film.points[i], 1.0
+        centre, size = film.landmarks[i], 1.0
         if unit is not None:
             # the localiser errs by about this much
-            error = PLACE_ERROR[POINTS[limb][i].group]
+            error = PLACE_ERROR[LANDMARKS[limb][i].group]
             centre = centre + rng.normal(0, error * unit, 2)
             size += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
@@ -213,13 +213,13 @@ class DamageTask:
         self._repeated = self._drawn_again() if settings.oversample else []
 
     def _usable(self, parts: Mapping[Limb, Prepared]) -> list[tuple[Limb, int, int]]:
-        """(limb, film, point) of patches that have something to learn from."""
+        """(limb, film, landmark) of patches that have something to learn from."""
         return [
-            (limb, int(film), int(point))
+            (limb, int(film), int(landmark))
             for limb, part in parts.items()
             if self._family is None or self._family[0] is limb
-            for film, point in np.argwhere(part.arrays["usable"] & self._taught(part.arrays))
-            if self._group in (None, POINTS[limb][point].group)
+            for film, landmark in np.argwhere(part.arrays["usable"] & self._taught(part.arrays))
+            if self._group in (None, LANDMARKS[limb][landmark].group)
         ]
 
     def _taught(self, arrays: Arrays) -> NDArray[np.bool_]:
@@ -241,7 +241,8 @@ class DamageTask:
         The official score says which an item is; items without one stand for neither.
         """
         official = np.array([
-            self._train[limb].arrays["official"][film, point] for limb, film, point in self._items
+            self._train[limb].arrays["official"][film, landmark]
+            for limb, film, landmark in self._items
         ])  # fmt: skip
         kept = self._columns(official)
         damaged = np.flatnonzero((kept > 0).any(axis=1))
@@ -254,11 +255,11 @@ class DamageTask:
 
     def name(self, item: int) -> str:
         """Film and joint."""
-        limb, film, point = self._items[item]
-        return f"{self._films[limb].name(film)} {POINTS[limb][point].name}"
+        limb, film, landmark = self._items[item]
+        return f"{self._films[limb].name(film)} {LANDMARKS[limb][landmark].name}"
 
     def batch(self, draws: Sequence[Draw]) -> Batch:
-        """Patches with masks, points, scores and the numbers that change them."""
+        """Patches with masks, landmarks, scores and the numbers that change them."""
         rows = [self._items[draw.item] for draw in draws]
         stored, full = self._train[rows[0][0]].arrays["pixels"].shape[-1], self._network.patch_px
         side = smaller_px(full, 2 ** len(self._network.widths)) if draws[0].small else full
@@ -267,13 +268,15 @@ class DamageTask:
         return {**self._load(self._train, rows), **as_batch(changes), "side": sides}
 
     def _change(self, draw: Draw, stored: int, full: int) -> Change:
-        limb, film, point = self._items[draw.item]
-        film_scale = float(self._train[limb].arrays["film_scale"][film, point])
+        limb, film, landmark = self._items[draw.item]
+        film_scale = float(self._train[limb].arrays["film_scale"][film, landmark])
         return draw_patch_change(draw.key, self._settings.changes, stored, full, film_scale)
 
     def _load(self, parts: Mapping[Limb, Prepared], rows: Sequence[tuple[Limb, int, int]]) -> Batch:
         def stack(name: str) -> NDArray[Any]:
-            return np.stack([parts[limb].arrays[name][film, point] for limb, film, point in rows])
+            return np.stack(
+                [parts[limb].arrays[name][film, landmark] for limb, film, landmark in rows]
+            )
 
         pixels = stack("pixels")
         depth = np.float32(np.iinfo(pixels.dtype).max)
@@ -282,7 +285,7 @@ class DamageTask:
             "pixels": torch.from_numpy(pixels.astype(np.float32) / depth)[:, None],
             "masks": torch.from_numpy(stack("masks").astype(np.float32) / 255)[:, None],
             "has_mask": torch.from_numpy(stack("has_mask")),
-            "points": torch.tensor([network_point(limb, p) for limb, _, p in rows]),
+            "points": torch.tensor([network_landmark(limb, p) for limb, _, p in rows]),
             "scores": torch.from_numpy(self._columns(stack("scores"))),
             "official": torch.from_numpy(self._columns(stack("official"))),
             "statistics": torch.from_numpy(statistics),
@@ -292,8 +295,8 @@ class DamageTask:
         kept = scores if self._family is None else scores[:, [KINDS.index(self._family[1])]]
         return np.asarray(kept, np.float32)
 
-    def _maxima(self, points: Tensor) -> Tensor:
-        maxima = point_maxima().to(points.device)[points]
+    def _maxima(self, landmarks: Tensor) -> Tensor:
+        maxima = landmark_maxima().to(landmarks.device)[landmarks]
         return maxima if self._family is None else maxima[:, [KINDS.index(self._family[1])]]
 
     def _seen(self, pixels: Tensor, statistics: Tensor) -> Tensor:
@@ -304,8 +307,8 @@ class DamageTask:
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
         """Cross-entropy of the mask and error of the scores, weighted as the settings say."""
-        side, points = int(batch["side"][0]), batch["points"]
-        with torch.autocast(points.device.type, enabled=False):
+        side, landmarks = int(batch["side"][0]), batch["landmarks"]
+        with torch.autocast(landmarks.device.type, enabled=False):
             both = move(torch.cat([batch["pixels"], batch["masks"]], 1), batch, side)
             patches, masks = both[:, :1], both[:, 1:].clamp(0, 1)
             if self._network.channels == 1:
@@ -315,15 +318,15 @@ class DamageTask:
                 seen = self._seen(patches, batch["statistics"]) * factor
             masks = torch.where(batch["has_mask"][:, None, None, None], masks, -1.0)
         seen = seen.contiguous(memory_format=torch.channels_last)
-        output = network(seen, points, with_logits=True)
-        truth = DamageTruth(masks, batch["scores"], self._maxima(points))
+        output = network(seen, landmarks, with_logits=True)
+        truth = DamageTruth(masks, batch["scores"], self._maxima(landmarks))
         return damage_loss(output, truth, self._network, mean)
 
     def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Held-out patches as the network sees them, and their points; at most ``count``."""
+        """Held-out patches as the network sees them, and their landmarks; at most ``count``."""
         batch = self._load(self._held, self._measured[:count])
         seen = self._seen(self._middle(batch["pixels"]), batch["statistics"])
-        return seen.numpy(), batch["points"].numpy()
+        return seen.numpy(), batch["landmarks"].numpy()
 
     def _middle(self, stored: Tensor) -> Tensor:
         """Stored pictures without their margin."""
@@ -337,7 +340,7 @@ class DamageTask:
         for start in range(0, len(self._measured), VALIDATION_BATCH):
             batch = self._load(self._held, self._measured[start : start + VALIDATION_BATCH])
             seen = self._seen(self._middle(batch["pixels"]), batch["statistics"])
-            logits, scores = network(seen.to(device), batch["points"].to(device))
+            logits, scores = network(seen.to(device), batch["landmarks"].to(device))
             predicted.append(scores.float().cpu().numpy())
             counts = batch["has_mask"][:, None, None, None]
             drawn = (logits.cpu() > 0) & counts
@@ -352,7 +355,8 @@ class DamageTask:
     def _agreement(self, predicted: NDArray[np.float32]) -> dict[str, float]:
         """Pearson's r and RMSE against the official label, by family."""
         official = np.array([
-            self._held[limb].arrays["official"][film, point] for limb, film, point in self._measured
+            self._held[limb].arrays["official"][film, landmark]
+            for limb, film, landmark in self._measured
         ])  # fmt: skip
         limbs = np.array([limb is Limb.HAND for limb, _, _ in self._measured])
         numbers = {}

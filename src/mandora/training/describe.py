@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mandora.core.anatomy import FAMILIES, N_POINTS, POINTS, SITES, SLOTS, Damage, Limb, Side
+from mandora.core.anatomy import FAMILIES, LANDMARKS, N_LANDMARKS, SITES, SLOTS, Damage, Limb, Side
 from mandora.core.errors import InputError
 from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.network import DamageNet, build_damage_net
@@ -128,7 +128,7 @@ def describe_network(
     Args:
         kind: ``locate`` or ``damage``.
         settings: of that stage's network.
-        limb: of a localiser; a network of one point is the same in both.
+        limb: of a localiser; a network of one landmark is the same in both.
         family: of a damage network of one family; hand narrowing if absent. Families differ in
             their maximum only.
 
@@ -160,17 +160,17 @@ def _locate(settings: LocateSettings, limb: Limb) -> Description:
         network = build_locate_net(limb, settings)
         layers, outputs = _run(network, [torch.empty(1, *inputs["film"])])
     one_point = settings.design == "one-point"
-    # networks of all points look at a film once or, to find out how the limb lies, more often
+    # networks of all landmarks look at a film once or, to find out how the limb lies, more often
     films = sum(slot.limb is limb for slot in SLOTS)
     return Description(
-        title="localiser of one point"
+        title="localiser of one landmark"
         if one_point
-        else f"localiser of a {limb}'s {len(POINTS[limb])} points, one look at each film",
+        else f"localiser of a {limb}'s {len(LANDMARKS[limb])} landmarks, one look at each film",
         layers=layers,
         inputs=inputs,
         outputs=dict(zip(("heat_map_logits",), outputs, strict=True)),
-        networks=(N_POINTS if one_point else 1) * settings.seeds,
-        passes=(N_POINTS * len(Side) if one_point else films) * settings.seeds,
+        networks=(N_LANDMARKS if one_point else 1) * settings.seeds,
+        passes=(N_LANDMARKS * len(Side) if one_point else films) * settings.seeds,
     )
 
 
@@ -185,7 +185,7 @@ def _damage(settings: DamageSettings, family: tuple[Limb, Damage] | None) -> Des
         network = build_damage_net(settings, family)
         given = [torch.empty(1, *inputs["patches"])]
         if isinstance(network, DamageNet):
-            inputs["points"] = ()
+            inputs["landmarks"] = ()
             given.append(torch.zeros(1, dtype=torch.int64))
         layers, outputs = _run(network, given)
     return Description(
@@ -194,7 +194,7 @@ def _damage(settings: DamageSettings, family: tuple[Limb, Damage] | None) -> Des
         inputs=inputs,
         outputs=dict(zip(("mask_logits", "scores"), outputs, strict=True)),
         networks=len(FAMILIES) if one_family else 1,
-        passes=(len(SITES) if one_family else N_POINTS) * len(Side),
+        passes=(len(SITES) if one_family else N_LANDMARKS) * len(Side),
     )
 
 

@@ -22,14 +22,14 @@ from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import POINT_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import beside, write_atomically
 from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.patches import Patch, cut_patches, window_box
-from mandora.damage.scorer import PatchRule, network_input, network_point
+from mandora.damage.scorer import PatchRule, network_input, network_landmark
 from mandora.locate.published import FilmRule
 from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
@@ -63,7 +63,7 @@ def export_locator(
     """Write a localiser: input ``film`` (B, C, S, S), output ``heat_maps`` (B, N, h, w), 0..1.
 
     Args:
-        network: trained, of all points or of one.
+        network: trained, of all landmarks or of one.
         settings: it was built with.
         path: where to.
         films: (n, C, S, S) float32 as the network sees films, to compare on as well.
@@ -89,11 +89,11 @@ def export_damage(
     settings: DamageSettings,
     path: Path,
     patches: ArrayLike | None = None,
-    points: ArrayLike | None = None,
+    landmarks: ArrayLike | None = None,
 ) -> float:
     """Write a damage network.
 
-    Inputs are ``patches`` (B, C, S, S) and, of all joints, ``points`` (B,) int64; outputs
+    Inputs are ``patches`` (B, C, S, S) and, of all joints, ``landmarks`` (B,) int64; outputs
     ``masks`` (B, 1, S, S), 0..1, and ``scores`` (B, 2), or (B, 1) of a family, SvH points.
 
     Args:
@@ -101,7 +101,7 @@ def export_damage(
         settings: it was built with.
         path: where to.
         patches: (n, C, S, S) float32 as the network sees patches, to compare on as well.
-        points: (n,) their points' numbers; a network of all joints needs them with patches.
+        landmarks: (n,) their landmarks' numbers; a network of all joints needs them with patches.
 
     Returns:
         The largest difference between torch and ONNX Runtime.
@@ -116,10 +116,10 @@ def export_damage(
                                           "points": np.arange(n, dtype=np.int64) * 11}  # fmt: skip
     batches["simulated patches"] = _simulated_patches(settings)
     if patches is not None:
-        if settings.design == "all-joints" and points is None:
-            raise InputError("a network of all joints is told the points; give those of patches")
+        if settings.design == "all-joints" and landmarks is None:
+            raise InputError("a network of all joints is told the landmarks; give those of patches")
         batches["the given patches"] = {"patches": np.asarray(patches, np.float32),
-                                        "points": np.asarray(points, np.int64)}  # fmt: skip
+                                        "points": np.asarray(landmarks, np.int64)}  # fmt: skip
     if settings.design == "family":
         batches = {name: {"patches": batch["patches"]} for name, batch in batches.items()}
     return _export(network, batches, ["masks", "scores"], path)
@@ -159,7 +159,7 @@ def check_forest(
         if not difference <= TOLERANCE:
             raise InputError(
                 f"the trees of {site.code} ({site.limb} {site.name} {site.damage}) differ from "
-                f"scikit-learn's by {difference:g} > {TOLERANCE:g} points; export them again"
+                f"scikit-learn's by {difference:g} > {TOLERANCE:g} landmarks; export them again"
             )
         worst = max(worst, difference)
     return worst
@@ -313,7 +313,7 @@ def _simulated_looks(settings: LocateSettings) -> NDArray[np.float32]:
 
 
 def _simulated_patches(settings: DamageSettings) -> Arrays:
-    """Two patches of a hand and two of a foot, and the numbers of their points."""
+    """Two patches of a hand and two of a foot, and the numbers of their landmarks."""
     rule = PatchRule(
         settings.patch_px, settings.channels, settings.window, settings.half_window,
         settings.half_window_px, settings.enlarged, settings.patch_range,
@@ -321,14 +321,14 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        half_px = rule.half_px(film.pixels.shape, limb_size(film.points, mean_shape(limb)))
+        half_px = rule.half_px(film.pixels.shape, limb_size(film.landmarks, mean_shape(limb)))
         boxes = {
-            i: window_box(limb, i, film.points[i], half_px, rule.enlarged)
-            for i in (POINT_INDEX[limb][name] for name in UNIT_ENDS[limb])
+            i: window_box(limb, i, film.landmarks[i], half_px, rule.enlarged)
+            for i in (LANDMARK_INDEX[limb][name] for name in UNIT_ENDS[limb])
         }
         patches += cut_patches(
             film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels,
             patch_range=rule.patch_range,
         )  # fmt: skip
-    points = [network_point(patch.limb, patch.point) for patch in patches]
-    return {"patches": network_input(patches), "points": np.array(points, np.int64)}
+    landmarks = [network_landmark(patch.limb, patch.landmark) for patch in patches]
+    return {"patches": network_input(patches), "points": np.array(landmarks, np.int64)}

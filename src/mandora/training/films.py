@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box, Points
 from mandora.core.source import code_digest
@@ -20,7 +20,7 @@ from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
 from mandora.images.read import read_labels, read_radiograph
-from mandora.locate.views import view_of_points
+from mandora.locate.views import view_of_landmarks
 from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film, simulate_pair
 from mandora.training.cache import FilmCache
 
@@ -38,17 +38,17 @@ class TrainingFilm:
 
     Attributes:
         pixels: (H, W) float32, 0..1, bright bone.
-        points: (N, 2) float64 px of ``pixels``; NaN where not marked.
+        landmarks: (N, 2) float64 px of ``pixels``; NaN where not marked.
         scores: (N, 2) float32 narrowing and erosion that training aims at; NaN unknown.
         official: (N, 2) float32 likewise, that validation compares with.
-        spaces: (H, W) uint8, 1 + index of the point in joint spaces; None unknown.
+        spaces: (H, W) uint8, 1 + index of the landmark in joint spaces; None unknown.
         erosions: (H, W) uint8, likewise in erosions.
-        boxes: windows of patches that are not cut around a point, by index of the point.
+        boxes: windows of patches that are not cut around a landmark, by index of the landmark.
         erosions_known: (N,) bool, joints of which ``erosions`` holds all there is; None: of all.
     """
 
     pixels: NDArray[np.float32]
-    points: Points
+    landmarks: Points
     scores: NDArray[np.float32]
     official: NDArray[np.float32]
     spaces: NDArray[np.uint8] | None
@@ -132,7 +132,7 @@ class SimulatedFilms:
         else:
             film = simulate_film(patient, slot, wide=True, pixels_per_mm=resolution)
         grades = point_scores(np.array([patient.grades[t.key] for t in TARGETS], float), slot)
-        return TrainingFilm(film.bright, film.points, grades, grades, film.spaces, film.erosions)
+        return TrainingFilm(film.bright, film.landmarks, grades, grades, film.spaces, film.erosions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +180,7 @@ class LabelledFilms:
         official = point_scores(self.dataset.official.get(item.patient, unknown), item.slot)
         pixels = FilmCache(self.cache).film(item.path)
         film = TrainingFilm(
-            pixels, item.points, scores, official,
+            pixels, item.landmarks, scores, official,
             item.space_map(pixels.shape), item.erosion_map(pixels.shape),
         )  # fmt: skip
         return _upright(film, item.slot)
@@ -188,18 +188,22 @@ class LabelledFilms:
 
 def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
     """The film turned so that fingers or toes point up, and mirrored if it is a right limb."""
-    # the film's own points say how the limb lies there, whatever its name says
-    view = view_of_points(film.points, mean_shape(slot.limb), slot.side)
-    points = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.points)
+    # the film's own landmarks say how the limb lies there, whatever its name says
+    view = view_of_landmarks(film.landmarks, mean_shape(slot.limb), slot.side)
+    landmarks = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.landmarks)
     pixels = view.upright(film.pixels)
     maps = [None if m is None else np.rot90(m, view.turns) for m in (film.spaces, film.erosions)]
     if view.mirrored:
-        points = points * [-1, 1] + [pixels.shape[1] - 1, 0]
+        landmarks = landmarks * [-1, 1] + [pixels.shape[1] - 1, 0]
         pixels = pixels[:, ::-1]
         maps = [None if m is None else m[:, ::-1] for m in maps]
     kept = [None if m is None else np.ascontiguousarray(m) for m in maps]
     return replace(
-        film, pixels=np.ascontiguousarray(pixels), points=points, spaces=kept[0], erosions=kept[1]
+        film,
+        pixels=np.ascontiguousarray(pixels),
+        landmarks=landmarks,
+        spaces=kept[0],
+        erosions=kept[1],
     )
 
 
@@ -207,24 +211,24 @@ def _roi(roi: DatasetRoi) -> TrainingFilm:
     """A joint's own picture: all of it is the patch."""
     pixels = read_radiograph(roi.path, MIN_JOINT_PX).pixels
     height, width = pixels.shape
-    count = len(POINTS[roi.slot.limb])
-    points = np.full((count, 2), np.nan)
+    count = len(LANDMARKS[roi.slot.limb])
+    landmarks = np.full((count, 2), np.nan)
     scores = np.full(len(TARGETS), np.nan)
     for i, target in enumerate(TARGETS):
         scores[i] = roi.scores.get(target.key, np.nan)
     table = point_scores(scores, roi.slot)
     boxes, served = {}, np.zeros(count, bool)
-    for point in roi.points:
-        index = POINT_INDEX[roi.slot.limb][point.name]
-        points[index] = (width - 1) / 2, (height - 1) / 2
+    for landmark in roi.landmarks:
+        index = LANDMARK_INDEX[roi.slot.limb][landmark.name]
+        landmarks[index] = (width - 1) / 2, (height - 1) / 2
         half = max(width, height) / 2
-        boxes[index], served[index] = Box.around(points[index], half), True
+        boxes[index], served[index] = Box.around(landmarks[index], half), True
     table[~served] = np.nan
-    label = 1 + POINT_INDEX[roi.slot.limb][roi.points[0].name]
+    label = 1 + LANDMARK_INDEX[roi.slot.limb][roi.landmarks[0].name]
     spaces = None if roi.bones is None else space_between(_mask(roi.bones, roi.path, pixels))
     erosions = None if roi.erosions is None else _mask(roi.erosions, roi.path, pixels)
     film = TrainingFilm(
-        pixels, points, table, table,
+        pixels, landmarks, table, table,
         None if spaces is None else spaces.astype(np.uint8) * label,
         None if erosions is None else erosions.astype(np.uint8) * label, boxes,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import POINTS
+from mandora.core.anatomy import LANDMARKS
 from mandora.core.errors import InputError
 from mandora.core.settings import FilmChangeSettings, LocateSettings
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
@@ -45,13 +45,13 @@ def prepare_films(
     """Films at the size of the network's input.
 
     Returns:
-        ``film`` (n, C, S, S) float16, ``points`` (n, N, 2) float32 px of the input,
+        ``film`` (n, C, S, S) float16, ``landmarks`` (n, N, 2) float32 px of the input,
         ``film_hw`` (n, 2) float32 px of the film.
     """
     size, channels = settings.input_px, settings.channels
     shapes: Shapes = {
         "film": ((channels, size, size), "float16"),
-        "points": ((len(POINTS[films.limb]), 2), "float32"),
+        "landmarks": ((len(LANDMARKS[films.limb]), 2), "float32"),
         "film_hw": ((2,), "float32"),
     }
     key = f"locate {films.key} {size} {channels} {settings.keep_aspect}"
@@ -68,13 +68,13 @@ def _one(films: Films, settings: LocateSettings, index: int) -> Arrays:
     stack = published_film_channels(seen) if settings.channels == 3 else standardise(seen)[None]
     return {
         "film": stack.astype(np.float16),
-        "points": to_network(film.points).astype(np.float32),
+        "landmarks": to_network(film.landmarks).astype(np.float32),
         "film_hw": np.array(film.pixels.shape, np.float32),
     }
 
 
 class LocateTask:
-    """Finding all points of a limb, or one of them.
+    """Finding all landmarks of a limb, or one of them.
 
     Args:
         films: where the items come from.
@@ -82,7 +82,7 @@ class LocateTask:
         changes: of the films.
         train: prepared films to train on.
         held: prepared films to measure on.
-        point: index of the only point that is looked for; None: all of them.
+        landmark: index of the only landmark that is looked for; None: all of them.
 
     Raises:
         ValueError: if no film is left with a marked joint to train or to measure on.
@@ -95,13 +95,13 @@ class LocateTask:
         changes: FilmChangeSettings,
         train: Prepared,
         held: Prepared,
-        point: int | None = None,
+        landmark: int | None = None,
     ) -> None:
         self._films, self._settings, self._changes = films, settings, changes
         self._train, self._held = train.arrays, held.arrays
-        self._columns = slice(None) if point is None else slice(point, point + 1)
+        self._columns = slice(None) if landmark is None else slice(landmark, landmark + 1)
         self._usable = [i for i in range(len(films)) if self._marked(train, i)]
-        self._measured = [i for i in range(len(held.arrays["points"])) if self._marked(held, i)]
+        self._measured = [i for i in range(len(held.arrays["landmarks"])) if self._marked(held, i)]
         if not self._usable or not self._measured:
             raise InputError(
                 f"no {films.limb} with marked joints is left to "
@@ -109,8 +109,8 @@ class LocateTask:
             )
 
     def _marked(self, films: Prepared, index: int) -> bool:
-        points = films.arrays["points"][index, self._columns]
-        return index not in films.refused and bool(np.isfinite(points).any())
+        landmarks = films.arrays["landmarks"][index, self._columns]
+        return index not in films.refused and bool(np.isfinite(landmarks).any())
 
     def order(self, key: tuple[int, int]) -> Sequence[int]:
         """Every film once."""
@@ -127,12 +127,12 @@ class LocateTask:
         side = smaller_px(size, step) if draws[0].small else size
         changes, targets = [], []
         for item, key, _ in draws:
-            points = np.asarray(self._train["points"][item, self._columns])
-            known = points[np.isfinite(points).all(axis=1), 1]
+            landmarks = np.asarray(self._train["landmarks"][item, self._columns])
+            known = landmarks[np.isfinite(landmarks).all(axis=1), 1]
             lowest = float(known.max()) if len(known) else 0.0
             change = draw_film_change(key, self._changes, size, lowest)
             changes.append(smaller(change, side / size))
-            targets.append(self._target(changes[-1], points, self._train["film_hw"][item], side))
+            targets.append(self._target(changes[-1], landmarks, self._train["film_hw"][item], side))
         films = np.stack([self._train["film"][draw.item] for draw in draws])
         return {
             "film": torch.from_numpy(films).float(),
@@ -144,11 +144,11 @@ class LocateTask:
     def _target(
         self,
         change: Change,
-        points: NDArray[np.float32],
+        landmarks: NDArray[np.float32],
         film_hw: NDArray[np.float32],
         side_px: int,
     ) -> NDArray[np.float32]:
-        settings, points = self._settings, change(points)
+        settings, landmarks = self._settings, change(landmarks)
         if settings.target == "square":
             # drawn on the whole film, and stretched with what is left of it
             enlarged = side_px / settings.input_px
@@ -158,11 +158,11 @@ class LocateTask:
                 side = film_hw.max()
                 half_px *= float(np.sqrt(film_hw.prod()) / side)
                 film_hw = np.array([side, side])
-            return squares(points, side_px, film_hw, half_px, stretch)
+            return squares(landmarks, side_px, film_hw, half_px, stretch)
         maps = heat_maps(
-            points.astype(np.float64), side_px, settings.heatmap_stride, settings.sigma_px
+            landmarks.astype(np.float64), side_px, settings.heatmap_stride, settings.sigma_px
         )
-        maps[~np.isfinite(points).all(axis=1)] = -1  # not marked is not absent
+        maps[~np.isfinite(landmarks).all(axis=1)] = -1  # not marked is not absent
         return maps
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
@@ -188,7 +188,7 @@ class LocateTask:
             films = torch.from_numpy(self._held["film"][rows]).float()
             logits = network(films.to(device)).float().cpu()
             for maps, row in zip(torch.sigmoid(logits).numpy(), rows, strict=True):
-                truth = self._held["points"][row, self._columns]
+                truth = self._held["landmarks"][row, self._columns]
                 if settings.decode == "component":
                     found, _ = largest_component(
                         maps, settings.found_threshold, settings.heatmap_stride

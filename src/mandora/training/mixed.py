@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, Damage, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.source import code_digest
 from mandora.inflict.inflicted import inflict
@@ -108,7 +108,7 @@ class InflictedFilms:
 
 
 def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> TrainingFilm:
-    pixels, points, scores = film.pixels, film.points.copy(), film.scores.copy()
+    pixels, landmarks, scores = film.pixels, film.landmarks.copy(), film.scores.copy()
     spaces, erosions, known = film.spaces, film.erosions, film.erosions_known
     if erosions is None:  # a joint without erosions shows those alone that it is given here
         erosions, known = (
@@ -118,7 +118,7 @@ def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> Traini
     for site, grades, row in _drawn(film.scores, limb, rng):
         try:
             done = inflict(
-                pixels, film.points, site, seed=int(rng.integers(2**31)),
+                pixels, film.landmarks, site, seed=int(rng.integers(2**31)),
                 narrowing=grades.get(Damage.NARROWING), erosion=grades.get(Damage.EROSION),
                 spaces=spaces, erosions=erosions,
             )  # fmt: skip
@@ -127,10 +127,10 @@ def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> Traini
         pixels, spaces, erosions = done.pixels, done.spaces, done.erosions
         for kind, grade in grades.items():
             scores[row, COLUMN[kind]] = grade
-        if POINT_INDEX[limb].get(site) == row:
-            points[row] = done.point
+        if LANDMARK_INDEX[limb].get(site) == row:
+            landmarks[row] = done.landmark
     return replace(
-        film, pixels=pixels, points=points, scores=scores, official=scores, spaces=spaces,
+        film, pixels=pixels, landmarks=landmarks, scores=scores, official=scores, spaces=spaces,
         erosions=erosions, erosions_known=known,
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def _drawn(
     """Name, grades and row in the table of each site that is to be damaged."""
     sites = {site.name: site for kind in Damage for site in FAMILIES[limb, kind]}
     for name, any_kind in sites.items():
-        row = POINT_INDEX[limb][any_kind.point_name]
+        row = LANDMARK_INDEX[limb][any_kind.landmark_name]
         kinds = [
             (kind, site.maximum)
             for kind in Damage

@@ -46,13 +46,13 @@ class Film(NamedTuple):
     Attributes:
         slot: which.
         read: reads or draws it; a ValueError costs that film only.
-        points: (N, 2) where its joints are known to be, px of the film; NaN where not known.
-        view: how the limb lies there; None: as these points say.
+        landmarks: (N, 2) where its joints are known to be, px of the film; NaN where not known.
+        view: how the limb lies there; None: as these landmarks say.
     """
 
     slot: Slot
     read: Callable[[], Radiograph]
-    points: Points
+    landmarks: Points
     view: View | None = None
 
 
@@ -111,7 +111,7 @@ class SimulatedPatients:
         for slot in SLOTS:
             film = simulate_film(patient, slot, pixels_per_mm=self.pixels_per_mm)
             name = f"{patient.name}-{slot.code}"
-            yield Film(slot, partial(Radiograph, film.pixels, name, "0" * 64), film.points)
+            yield Film(slot, partial(Radiograph, film.pixels, name, "0" * 64), film.landmarks)
 
     def truth(self, index: int) -> NDArray[np.float64]:
         """The true grades."""
@@ -162,7 +162,7 @@ class LabelledPatients:
     def films(self, index: int) -> Iterator[Film]:
         """Those that there are."""
         for film in self._films[self._names[index]]:
-            yield Film(film.slot, partial(read_radiograph, film.path), film.points)
+            yield Film(film.slot, partial(read_radiograph, film.path), film.landmarks)
 
     def truth(self, index: int) -> NDArray[np.float64]:
         """The readers' weighted mean."""
@@ -178,11 +178,11 @@ class FoundLimb(NamedTuple):
     """What a localiser has found on a film.
 
     Attributes:
-        points: (N, 2) px of the film; NaN where not found.
+        landmarks: (N, 2) px of the film; NaN where not found.
         view: how the limb lies there.
     """
 
-    points: Points
+    landmarks: Points
     view: View
 
 
@@ -202,8 +202,8 @@ class LocatedPatients(LabelledPatients):
         digest = hashlib.sha256()
         for films in self._films.values():
             for film in films:
-                points, view = self.found[film.path]
-                digest.update(points.tobytes() + repr(view).encode())
+                landmarks, view = self.found[film.path]
+                digest.update(landmarks.tobytes() + repr(view).encode())
         return f"{super().key} {digest.hexdigest()}"
 
     def films(self, index: int) -> Iterator[Film]:
@@ -233,7 +233,7 @@ def patch_scores(
     report: Callable[[str], None],
     progress: Callable[[int, int], None],
     *,
-    at_known_points: bool = False,
+    at_known_landmarks: bool = False,
 ) -> NDArray[np.float64]:
     """Score patients with a run's networks; goes on where an earlier call was stopped.
 
@@ -245,7 +245,7 @@ def patch_scores(
         workers: processes.
         report: told of films that could not be used.
         progress: told (done, count).
-        at_known_points: joints are where the patients' films say, and are not looked for.
+        at_known_landmarks: joints are where the patients' films say, and are not looked for.
 
     Returns:
         (N, 86) float64 SvH points in the order of ``anatomy.TARGETS``, NaN where missing.
@@ -253,14 +253,14 @@ def patch_scores(
     path = folder / SCORES_FILE
     stated = contract.model_dump_json()
     about = {
-        "patients": patients.key, "networks": _hashes(networks), "known": at_known_points,
+        "patients": patients.key, "networks": _hashes(networks), "known": at_known_landmarks,
         "contract": stated, "code": code_digest(_look),
     }  # fmt: skip
     head = json.dumps(about)
     rows = _kept(path, head)
     left = range(len(rows), len(patients))
     files = tuple(sorted(networks.items()))
-    look = partial(_look, patients, files, stated, at_known_points)
+    look = partial(_look, patients, files, stated, at_known_landmarks)
     lost = f"{KILLED_ALONE}; remove {path} to have it tried again"
     unseen = Seen(np.full(len(TARGETS), np.nan), (lost,))
     seen_of = in_order(look, left, workers, lambda _: unseen)
@@ -304,14 +304,14 @@ Files = tuple[tuple[str, Path], ...]
 
 
 def _look(
-    patients: Patients, files: Files, contract: str, at_known_points: bool, index: int
+    patients: Patients, files: Files, contract: str, at_known_landmarks: bool, index: int
 ) -> Seen:
     """One patient through localisers and damage networks."""
     pipeline = _pipeline(files, contract)
     found: dict[str, float] = {}
     complaints = []
-    for slot, read, points, view in patients.films(index):
-        known = (points, view) if at_known_points else ()
+    for slot, read, landmarks, view in patients.films(index):
+        known = (landmarks, view) if at_known_landmarks else ()
         try:
             examined = pipeline.examine(slot, read(), *known)
         except InputError as error:

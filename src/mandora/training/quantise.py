@@ -36,8 +36,8 @@ from mandora.core.inference import Arrays, Network
 
 MAX_SCORE_CHANGE = 0.05  # SvH points, mean over held-out patches, of either kind of damage
 MAX_R_DROP = 0.005  # loss of Pearson's r with the true scores
-MAX_MOVE_PX = 0.25  # heat-map px, mean over held-out points
-MAX_LOST = 0.005  # share of the held-out points that only one of the two networks finds
+MAX_MOVE_PX = 0.25  # heat-map px, mean over held-out landmarks
+MAX_LOST = 0.005  # share of the held-out landmarks that only one of the two networks finds
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def quantise(
             be the same file.
         calibration: inputs of some calls, by name. They set the ranges of the features and
             must be as various as what the network will see; not the ones of the check.
-        check: :class:`ScoresHold` or :class:`PointsHold`.
+        check: :class:`ScoresHold` or :class:`LandmarksHold`.
         threads: processor threads of the comparison.
 
     Returns:
@@ -161,8 +161,8 @@ class ScoresHold:
 
 
 @dataclass(frozen=True, eq=False)
-class PointsHold:
-    """A localiser puts its points where it did.
+class LandmarksHold:
+    """A localiser puts its landmarks where it did.
 
     Attributes:
         held_out: inputs of some calls, by name.
@@ -177,11 +177,11 @@ class PointsHold:
 
     @property
     def limits(self) -> dict[str, float]:
-        """``move_px`` in px of the heat map, and ``lost``, a share of the points."""
+        """``move_px`` in px of the heat map, and ``lost``, a share of the landmarks."""
         return {"move_px": MAX_MOVE_PX, "lost": MAX_LOST}
 
     def measure(self, before: Network, after: Network) -> dict[str, float]:
-        """The limits' numbers; ``points``: how many both networks find."""
+        """The limits' numbers; ``landmarks``: how many both networks find."""
         one, other = (np.concatenate(list(self._places(n))) for n in (before, after))
         found = [np.isfinite(places).all(axis=1) for places in (one, other)]
         both = found[0] & found[1]

@@ -17,8 +17,8 @@ from torch import nn
 
 from mandora.core.anatomy import (
     FAMILIES,
-    POINT_INDEX,
-    POINTS,
+    LANDMARK_INDEX,
+    LANDMARKS,
     TARGETS,
     Damage,
     JointGroup,
@@ -89,7 +89,7 @@ class Sources(NamedTuple):
 
 
 def run_locate(
-    limb: Limb, settings: TrainLocateSettings, run: Run, points: Sequence[str] = ()
+    limb: Limb, settings: TrainLocateSettings, run: Run, landmarks: Sequence[str] = ()
 ) -> None:
     """Train and export one limb's localisers.
 
@@ -97,19 +97,19 @@ def run_locate(
         limb: hand or foot.
         settings: of the stage.
         run: where.
-        points: with networks of one point each: names of those to train; empty: all.
+        landmarks: with networks of one landmark each: names of those to train; empty: all.
 
     Raises:
-        ValueError: if a point is not known, nothing is left to train on, or the run was begun
+        ValueError: if a landmark is not known, nothing is left to train on, or the run was begun
             with other settings or data.
     """
     network, loop = settings.network, settings.loop
     one_point = network.design == "one-point"
-    names = [point.name for point in POINTS[limb]]
-    unknown = [point for point in points if point not in names]
+    names = [landmark.name for landmark in LANDMARKS[limb]]
+    unknown = [point for point in landmarks if point not in names]
     if unknown:
-        raise InputError(f"a {limb} has no point {unknown[0]}; use one of {', '.join(names)}")
-    if points and not one_point:
+        raise InputError(f"a {limb} has no landmark {unknown[0]}; use one of {', '.join(names)}")
+    if landmarks and not one_point:
         raise InputError("one network finds all points; points are named with one-point only")
     locate_contract(network)  # what could not be used for scoring is not worth training
     processes = join(loop.device)
@@ -133,10 +133,10 @@ def run_locate(
         for films in made
     )  # fmt: skip
     _tell(run, made.train, train, processes)
-    wanted: Sequence[str | None] = points or (names if one_point else [None])
+    wanted: Sequence[str | None] = landmarks or (names if one_point else [None])
     for name in wanted:
         for seed in range(1, network.seeds + 1) if one_point else [1]:
-            index = None if name is None else POINT_INDEX[limb][name]
+            index = None if name is None else LANDMARK_INDEX[limb][name]
             task = LocateTask(made.train, network, settings.changes, train, held, index)
             _train(
                 run, run.folder / locate_file(limb, name, seed), task,
@@ -197,11 +197,11 @@ def run_damage(
     taught = [family for family in wanted if families or family is None or family[0] in films]
     for family in taught or wanted:
         task = DamageTask(films, settings, train, held, family, group)
-        patches, points = task.sample(COMPARED)
+        patches, landmarks = task.sample(COMPARED)
         _train(
             run, run.folder / damage_file(family), task,
             partial(build_damage_net, network, family), loop,
-            partial(export_damage, settings=network, patches=patches, points=points),
+            partial(export_damage, settings=network, patches=patches, landmarks=landmarks),
             processes,
         )  # fmt: skip
 

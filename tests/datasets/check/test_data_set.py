@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINTS, RA2_COLUMNS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.check.data_set import CheckReport, check_dataset
 from mandora.datasets.check.films import look_at, seems_mirrored
@@ -53,8 +53,8 @@ def foot(small_films: Path, tmp_path: Path) -> DatasetFilm:
     """The left foot of P1, as it is simulated, nothing marked."""
     path = tmp_path / "P1-LF.png"
     shutil.copy(small_films / path.name, path)
-    points = simulate_film(*LEFT_FOOT, pixels_per_mm=2).points
-    return DatasetFilm("P1", LF, path, np.asarray(points, np.float64))
+    landmarks = simulate_film(*LEFT_FOOT, pixels_per_mm=2).landmarks
+    return DatasetFilm("P1", LF, path, np.asarray(landmarks, np.float64))
 
 
 def size(film: DatasetFilm) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def test_a_clean_cohort_gives_no_error_and_no_warning(clean: Path) -> None:
     assert {f.severity for f in report.findings} <= {Severity.NOTE}
     assert (report.errors, report.warnings) == (0, 0)
     assert (report.layout, report.patients, report.films, report.rois) == ("ra2", 2, 8, 0)
-    assert (report.scores, report.points) == (2 * 86, 2 * 2 * 27)
+    assert (report.scores, report.landmarks) == (2 * 86, 2 * 2 * 27)
     assert seen == [(n, 8) for n in range(1, 9)]
 
 
@@ -215,7 +215,7 @@ def test_tags_that_contradict_the_name(tmp_path: Path) -> None:
                 path = tmp_path / f"P1-{Slot(side, limb).code}.dcm"
                 ds.save_as(path, enforce_file_format=True)
             film = DatasetFilm(
-                "P1", Slot(side, limb), path, np.full((len(POINTS[limb]), 2), np.nan)
+                "P1", Slot(side, limb), path, np.full((len(LANDMARKS[limb]), 2), np.nan)
             )
             look = look_at(film, tmp_path)
             agrees = (side, limb) == (Side.RIGHT, Limb.HAND)
@@ -231,22 +231,22 @@ def test_tags_that_contradict_the_name(tmp_path: Path) -> None:
 
 
 def test_a_joint_beyond_the_edge_is_noted(foot: DatasetFilm) -> None:
-    points = foot.points.copy()
-    points[0, 1] = -8.0
-    look = look_at(replace(foot, points=points), foot.path.parent)
+    landmarks = foot.landmarks.copy()
+    landmarks[0, 1] = -8.0
+    look = look_at(replace(foot, landmarks=landmarks), foot.path.parent)
     assert codes(look.findings) == [("note", "points-outside")]
     assert "1 of 6 joints" in look.findings[0].message
 
 
 @pytest.mark.parametrize("scale", [3.0, 40.0])
 def test_joints_of_another_picture_are_a_warning(foot: DatasetFilm, scale: float) -> None:
-    look = look_at(replace(foot, points=foot.points * scale), foot.path.parent)
+    look = look_at(replace(foot, landmarks=foot.landmarks * scale), foot.path.parent)
     assert codes(look.findings) == [("warning", "points-outside")]
 
 
 def test_joints_of_the_other_side(foot: DatasetFilm) -> None:
-    mirrored = foot.points * [-1, 1] + [size(foot)[0] - 1, 0]
-    look = look_at(replace(foot, points=mirrored), foot.path.parent)
+    mirrored = foot.landmarks * [-1, 1] + [size(foot)[0] - 1, 0]
+    look = look_at(replace(foot, landmarks=mirrored), foot.path.parent)
     assert codes(look.findings) == [("warning", "points-mirrored")]
     assert "right foot" in look.findings[0].message
     assert "left foot" in look.findings[0].message
@@ -259,10 +259,10 @@ def test_sides_are_told_apart_however_the_film_lies(slot: Slot, turned: int) -> 
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     for index in range(5):
         film = simulate_film(draw_patient(11, index), slot, pixels_per_mm=1, wide=True)
-        points = np.asarray(film.points, np.float64) @ matrix.T
-        assert not seems_mirrored(points, slot)
-        assert seems_mirrored(points * [-1, 1], slot)
-        few = points.copy()
+        landmarks = np.asarray(film.landmarks, np.float64) @ matrix.T
+        assert not seems_mirrored(landmarks, slot)
+        assert seems_mirrored(landmarks * [-1, 1], slot)
+        few = landmarks.copy()
         few[3:] = np.nan
         assert not seems_mirrored(few * [-1, 1], slot)
 
@@ -304,7 +304,7 @@ SQUARE = np.array([[10.0, 10.0], [20.0, 10.0], [20.0, 20.0], [10.0, 20.0]])
 
 
 @pytest.mark.parametrize(
-    ("site", "points", "expected"),
+    ("site", "landmarks", "expected"),
     [
         ("foot-mtp2", SQUARE, []),
         ("foot-mtp2", SQUARE - [10.5, 0], []),  # along the edge
@@ -318,9 +318,9 @@ SQUARE = np.array([[10.0, 10.0], [20.0, 10.0], [20.0, 20.0], [10.0, 20.0]])
     ],
 )
 def test_polygons(
-    foot: DatasetFilm, site: str, points: np.ndarray, expected: list[tuple[str, str]]
+    foot: DatasetFilm, site: str, landmarks: np.ndarray, expected: list[tuple[str, str]]
 ) -> None:
-    film = replace(foot, erosions=(Outline(site, points),), label_size=size(foot))
+    film = replace(foot, erosions=(Outline(site, landmarks),), label_size=size(foot))
     assert codes(look_at(film, foot.path.parent).findings) == expected
 
 
@@ -335,8 +335,8 @@ def test_pictures_of_joints(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(100, dtype=np.uint8), (80, 1))
     for name, pixels in (("joint", ramp), ("bones", ramp), ("erosions", ramp[1:])):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    points = (POINTS[Limb.HAND][0],)
-    roi = DatasetRoi("P1", SLOTS[0], points, tmp_path / "joint.png", {}, tmp_path / "bones.png")
+    landmarks = (LANDMARKS[Limb.HAND][0],)
+    roi = DatasetRoi("P1", SLOTS[0], landmarks, tmp_path / "joint.png", {}, tmp_path / "bones.png")
     assert look_at(roi, tmp_path).findings == ()
     bad = replace(roi, erosions=tmp_path / "erosions.png", bones=tmp_path / "none.png")
     assert codes(look_at(bad, tmp_path).findings) == [

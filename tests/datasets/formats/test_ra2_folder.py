@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, TARGET_INDEX, TARGETS, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.dataset import Dataset, DatasetFilm, point_scores
 from mandora.datasets.findings import Finding, Severity
@@ -108,7 +108,7 @@ def test_no_films(tmp_path: Path, write_table: WriteTable) -> None:
 def test_joints_of_mandora_locate_beside_the_films(ra2: Path, write_table: WriteTable) -> None:
     rows = [
         f"P1-LH.png,hand,L,{p.name},{10 + i}.25,{20 + i}.50,0.9000"
-        for i, p in enumerate(POINTS[Limb.HAND])
+        for i, p in enumerate(LANDMARKS[Limb.HAND])
     ]
     write_table(ra2 / "joints.csv", "film,limb,side,site,x,y,confidence", *rows)
     dataset, findings = read(ra2)
@@ -216,7 +216,7 @@ def test_its_readers_are_merged_and_its_truth_is_official(simulated: Path) -> No
     assert all(np.isfinite(dataset.training_scores(p)).all() for p in dataset.patients)
     one = dataset.films[0]
     assert one.slot.limb is Limb.HAND
-    mcp2 = point_scores(dataset.official[one.patient], one.slot)[POINT_INDEX[Limb.HAND]["mcp2"]]
+    mcp2 = point_scores(dataset.official[one.patient], one.slot)[LANDMARK_INDEX[Limb.HAND]["mcp2"]]
     keys = [f"{one.slot.code}-mcp2:{kind}" for kind in ("narrowing", "erosion")]
     assert mcp2.tolist() == [dataset.official[one.patient][TARGET_INDEX[k]] for k in keys]
 
@@ -243,7 +243,7 @@ def test_films_of_both_hands_are_passed_over(
     dataset, findings = read(ra2)
     assert codes(findings) == []
     assert len(dataset.films) == 3
-    assert film(dataset, "P1-LH.png").points[POINT_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
+    assert film(dataset, "P1-LH.png").points[LANDMARK_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
 
 
 def test_own_joints_win_over_the_truth(
@@ -254,5 +254,5 @@ def test_own_joints_win_over_the_truth(
     write_table(tmp_path / "c" / "joints.csv", "film,site,x,y", f"{name},mcp2,1,2")
     dataset, findings = read(tmp_path / "c")
     assert codes(findings) == [("joint-differs", "truth/joints.csv", None)]
-    assert dataset.films[0].points[POINT_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
+    assert dataset.films[0].points[LANDMARK_INDEX[Limb.HAND]["mcp2"]].tolist() == [1, 2]
     assert np.isfinite(dataset.films[0].points).all(), "the others are still the truth's"

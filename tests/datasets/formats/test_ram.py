@@ -55,7 +55,7 @@ def known(values: np.ndarray) -> dict[str, float]:
 
 
 def short(roi: DatasetRoi) -> tuple[str, str, str, tuple[str, ...]]:
-    return roi.patient, roi.slot.code, roi.path.stem, tuple(p.name for p in roi.points)
+    return roi.patient, roi.slot.code, roi.path.stem, tuple(p.name for p in roi.landmarks)
 
 
 def test_pictures_and_scores(h1200: Callable[..., Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandora.core.anatomy import POINT_INDEX, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.findings import Finding, Severity
 from mandora.datasets.formats.ram_hands import regions, unpacked
@@ -21,7 +21,7 @@ from mandora.datasets.layouts import read_dataset
 WriteFilm = Callable[..., Path]
 HAND = "0040_0001_L"
 SIZE = (100, 80)
-POINT = POINT_INDEX[Limb.HAND]
+POINT = LANDMARK_INDEX[Limb.HAND]
 
 
 def coco(path: Path, *marks: tuple[str, dict[str, Any]], size: tuple[int, int] = SIZE) -> None:
@@ -63,17 +63,17 @@ def test_the_middle_of_a_box_is_the_joint(ram: Path) -> None:
     (film,) = dataset.films
     assert (film.patient, film.slot.code, film.name) == ("0040", "LH", f"{HAND}.bmp")
     # in the file the corner of the first pixel is (0, 0)
-    assert film.points[POINT["mcp2"]].tolist() == [44.5, 23.5]
-    assert film.points[POINT["radius"]].tolist() == [69.5, 64.5]
-    assert film.points[POINT["radcar"]].tolist() == [71.5, 41.5], "not the scaphoid's box"
-    assert np.isfinite(film.points).all(axis=1).sum() == 3
+    assert film.landmarks[POINT["mcp2"]].tolist() == [44.5, 23.5]
+    assert film.landmarks[POINT["radius"]].tolist() == [69.5, 64.5]
+    assert film.landmarks[POINT["radcar"]].tolist() == [71.5, 41.5], "not the scaphoid's box"
+    assert np.isfinite(film.landmarks).all(axis=1).sum() == 3
     assert (film.erosions, film.spaces) == (None, None)
     assert len(dataset.rois) == 1
 
 
 def test_the_box_of_the_scaphoid_serves_if_there_is_no_other(ram: Path) -> None:
     coco(ram / "Segmentation/train/_annotations_joints.coco.json", ("S", {"bbox": [10, 10, 4, 4]}))
-    assert read(ram)[0].films[0].points[POINT["radcar"]].tolist() == [11.5, 11.5]
+    assert read(ram)[0].films[0].landmarks[POINT["radcar"]].tolist() == [11.5, 11.5]
 
 
 def test_erosions_belong_to_the_nearest_joint(ram: Path) -> None:

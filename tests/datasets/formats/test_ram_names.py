@@ -25,7 +25,7 @@ WriteTable = Callable[..., Path]
 def test_keys_of_scores() -> None:
     assert len(SITES) == 31
     assert (SITES["BE_R"].name, SITES["JSN_MCP-I"].name) == ("radius", "mcp2")
-    assert (SITES["BE_S"].name, SITES["BE_S"].point_name) == ("nav", "radcar")
+    assert (SITES["BE_S"].name, SITES["BE_S"].landmark_name) == ("nav", "radcar")
     assert set(W600_KEYS.values()) == {f"BE_{n}" for n in ("R", "U", "L", "S", "CMC-T", "Tm")}
 
 

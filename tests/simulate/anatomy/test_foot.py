@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, Limb, Side
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Side
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.shapes import Array
@@ -66,15 +66,15 @@ def test_a_foot_has_nineteen_tubular_and_seven_tarsal_bones_and_a_leg(seed: int)
 @pytest.mark.parametrize("oddness", [1.0, 2.2])
 def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, oddness: float) -> None:
     made = foot(seed, replace(Traits.draw(np.random.default_rng(seed)), oddness=oddness))
-    for point, proximal, distal in JOINTS:
+    for landmark, proximal, distal in JOINTS:
         head, base = axis(made, proximal)[1], axis(made, distal)[0]
-        xy = made.points[POINT_INDEX[Limb.FOOT][point]]
+        xy = made.landmarks[LANDMARK_INDEX[Limb.FOOT][landmark]]
         np.testing.assert_allclose(0.5 * (head + base), xy, atol=0.6)
         assert 1.0 < float(np.linalg.norm(base - head)) < 3.5
 
 
 def test_odd_feet_lie_further_from_the_mean() -> None:
-    plain, odd, odder = (foot(5, Traits(oddness=o)).points for o in (1.0, 1.5, 2.0))
+    plain, odd, odder = (foot(5, Traits(oddness=o)).landmarks for o in (1.0, 1.5, 2.0))
     steps = [
         (made - made.mean(axis=0)) / np.ptp(made, axis=0).max() for made in (plain, odd, odder)
     ]
@@ -84,7 +84,7 @@ def test_odd_feet_lie_further_from_the_mean() -> None:
 
 def test_a_narrowed_joint_keeps_its_point() -> None:
     healthy, worn = foot(3, Traits()), foot(3, Traits(), mtp2=JointState(loss=0.7))
-    np.testing.assert_array_equal(healthy.points, worn.points)
+    np.testing.assert_array_equal(healthy.landmarks, worn.landmarks)
     gap = [float(np.linalg.norm(axis(m, "pp2")[0] - axis(m, "mt2")[1])) for m in (healthy, worn)]
     assert gap[1] < 0.4 * gap[0]
 
@@ -92,7 +92,7 @@ def test_a_narrowed_joint_keeps_its_point() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_bones_lie_in_the_order_of_the_foot(seed: int) -> None:
     made = foot(seed)
-    x = [made.points[POINT_INDEX[Limb.FOOT][f"mtp{n}"]][0] for n in range(1, 6)]
+    x = [made.landmarks[LANDMARK_INDEX[Limb.FOOT][f"mtp{n}"]][0] for n in range(1, 6)]
     assert all(a > b for a, b in pairwise(x))  # a left foot: great toe to the right
     y = {name: float(bone.outline[:, 1].mean()) for name, bone in bones(made).items()}
     for n in range(1, 6):
@@ -136,7 +136,7 @@ def test_a_share_of_feet_is_rolled_and_shows_the_cuboid_apart() -> None:
     near: list[float] = []
     width: list[tuple[bool, float]] = []
     for made in feet:
-        mtp1, mtp5 = (made.points[POINT_INDEX[Limb.FOOT][n]] for n in ("mtp1", "mtp5"))
+        mtp1, mtp5 = (made.landmarks[LANDMARK_INDEX[Limb.FOOT][n]] for n in ("mtp1", "mtp5"))
         found = bones(made)
         talus, calcaneus = (found[n].outline.mean(axis=0)[0] for n in ("talus", "calcaneus"))
         rolled = talus - calcaneus > 0.22 * made.unit
@@ -182,7 +182,7 @@ def test_films_show_bone_toes_and_film(seed: int) -> None:
     film = render(made, placement, plain, np.random.default_rng(seed))
     assert np.isfinite(film.pixels).all()
     assert set(film.bones) == {b.name for b in made.bones if b.anatomical}
-    assert len(film.points) == len(POINTS[Limb.FOOT])
+    assert len(film.landmarks) == len(LANDMARKS[Limb.FOOT])
 
     def grey(places: Array) -> float:
         x, y = np.round(places).astype(int).T

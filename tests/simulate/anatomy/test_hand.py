@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
@@ -34,24 +34,24 @@ def test_a_hand_has_nineteen_tubular_and_eight_carpal_bones_and_a_forearm(seed: 
     assert all(np.isfinite(b.outline).all() for b in hand(seed).bones)
 
 
-def depth(made: Skeleton, bone: str, point: str) -> float:
+def depth(made: Skeleton, bone: str, landmark: str) -> float:
     """Distance of a point from a bone's outline, mm; negative inside."""
     outline = next(b.outline for b in made.bones if b.name == bone)
-    x, y = made.points[POINT_INDEX[Limb.HAND][point]]
+    x, y = made.landmarks[LANDMARK_INDEX[Limb.HAND][landmark]]
     return float(signed_distance(outline, Grid(np.array([x]), np.array([y])))[0, 0])
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_points_lie_between_the_bones_that_they_name(seed: int) -> None:
     made = hand(seed)
-    for point, first, second in (
+    for landmark, first, second in (
         ("mcp3", "mc3", "pp3"), ("pip5", "pp5", "mp5"), ("ip", "pp1", "dp1"),
         ("mc1", "mc1", "trapezium"), ("cmc3", "mc3", "capitate"), ("cmc4", "mc4", "hamate"),
         ("mna", "scaphoid", "trapezium"), ("capnlun", "capitate", "lunate"),
         ("radcar", "radius", "scaphoid"),
     ):  # fmt: skip
         for bone in (first, second):
-            assert abs(depth(made, bone, point)) < 5.5, (point, bone)
+            assert abs(depth(made, bone, landmark)) < 5.5, (landmark, bone)
     assert depth(made, "lunate", "lunate") < 0
     assert depth(made, "radius", "radius") < 0
     assert depth(made, "ulna", "ulna") < 0
@@ -94,7 +94,7 @@ def test_growth_plates_close_with_age() -> None:
 
 
 def distance(made: Skeleton, one: str, other: str) -> float:
-    a, b = (made.points[POINT_INDEX[Limb.HAND][name]] for name in (one, other))
+    a, b = (made.landmarks[LANDMARK_INDEX[Limb.HAND][name]] for name in (one, other))
     return float(np.linalg.norm(a - b) / made.unit)
 
 

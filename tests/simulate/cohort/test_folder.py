@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import POINTS, RA2_COLUMNS, SLOTS, Limb
+from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, Limb
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.folder import find_studies
 from mandora.datasets.formats.ra2 import read_scores
@@ -82,7 +82,7 @@ def test_every_film_has_its_points_and_masks(cohort: Path) -> None:
             assert float(said["spacing_mm"]) == pytest.approx(0.5, rel=0.01)
             assert said["inverted"] == "0"
             mine = [r for r in joints if r["film"] == f"{name}.jpg"]
-            assert [r["site"] for r in mine] == [p.name for p in POINTS[slot.limb]]
+            assert [r["site"] for r in mine] == [p.name for p in LANDMARKS[slot.limb]]
             for kind in ("spaces", "erosions", "bones"):
                 assert size_of(cohort / "truth" / kind / f"{name}.png") == size
 
@@ -110,7 +110,7 @@ def test_the_polygons_of_annotation_tools_are_the_masks_and_points(cohort: Path)
         np.testing.assert_allclose(list(film.points.values()), places, atol=0.011)
         spaces = np.array(Image.open(cohort / "truth" / "spaces" / name.replace(".jpg", ".png")))
         assert film.size == spaces.shape[::-1]
-        for label, point in enumerate(POINTS[Limb(mine[0]["limb"])], start=1):
+        for label, point in enumerate(LANDMARKS[Limb(mine[0]["limb"])], start=1):
             region = spaces == label
             for read in (film.outlines, outlines):
                 drawn = filled(read, site_name(point), film.size)

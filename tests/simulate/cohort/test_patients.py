@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, POINTS, TARGETS, Damage, Limb, Side
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Damage, Limb, Side
 from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_pair
 
 
@@ -27,7 +27,7 @@ def test_most_joints_are_healthy_and_totals_are_skewed(grades: np.ndarray) -> No
 
 
 def test_an_ordinary_cohort_is_like_a_published_one() -> None:
-    # CLEAR II, doi:10.1002/acr.20040; standard errors here 1.8 points and 1.3 %
+    # CLEAR II, doi:10.1002/acr.20040; standard errors here 1.8 landmarks and 1.3 %
     patients = [draw_patient(0, i) for i in range(1000)]
     grades = np.array([[p.grades[t.key] for t in TARGETS] for p in patients])
     assert grades.sum(axis=1).mean() == pytest.approx(33.4, abs=4)
@@ -69,9 +69,9 @@ def test_the_states_of_a_patient_have_the_patients_grades() -> None:
 @pytest.mark.parametrize("limb", list(Limb))
 def test_the_mean_shape_is_centred_and_of_unit_size(limb: Limb) -> None:
     shape = mean_shape(limb)
-    assert shape.shape == (len(POINTS[limb]), 2)
+    assert shape.shape == (len(LANDMARKS[limb]), 2)
     np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-4)
-    names = [p.name for p in POINTS[limb]]
+    names = [p.name for p in LANDMARKS[limb]]
     ends = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
     a, b = (shape[names.index(n)] for n in ends)
     assert np.linalg.norm(a - b) == pytest.approx(1, abs=2e-4)
@@ -85,12 +85,12 @@ def test_both_hands_or_feet_share_one_film(limb: Limb) -> None:
     assert left.spaces.shape == right.spaces.shape == left.pixels.shape
     assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
     # the left one lies on the left, and thumbs or great toes point to the middle
-    assert left.points[:, 0].max() < right.points[:, 0].min()
+    assert left.landmarks[:, 0].max() < right.landmarks[:, 0].min()
     inner, outer = (
-        POINT_INDEX[limb][f"{'mcp' if limb is Limb.HAND else 'mtp'}{n}"] for n in (1, 5)
+        LANDMARK_INDEX[limb][f"{'mcp' if limb is Limb.HAND else 'mtp'}{n}"] for n in (1, 5)
     )
-    assert left.points[inner, 0] > left.points[outer, 0]
-    assert right.points[inner, 0] < right.points[outer, 0]
+    assert left.landmarks[inner, 0] > left.landmarks[outer, 0]
+    assert right.landmarks[inner, 0] < right.landmarks[outer, 0]
     assert not ((left.spaces > 0) & (right.spaces > 0)).any()
     for made in (left, right):
         for name, outline in made.bones.items():

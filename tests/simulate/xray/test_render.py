@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import POINT_INDEX, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, Limb, Side, Slot
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import Erosion, JointState
@@ -40,9 +40,9 @@ def film(
 
 def profile(made: SimulatedFilm, site: str) -> np.ndarray:
     """Grey values along the finger through a joint, ±8 mm."""
-    index = POINT_INDEX[made.limb]
-    x, y = made.points[index[site]]
-    below = made.points[index["mcp3"]] if site != "mcp3" else made.points[index["cmc3"]]
+    index = LANDMARK_INDEX[made.limb]
+    x, y = made.landmarks[index[site]]
+    below = made.landmarks[index["mcp3"]] if site != "mcp3" else made.landmarks[index["cmc3"]]
     up = (np.array([x, y]) - below) / np.linalg.norm(np.array([x, y]) - below)
     steps = np.arange(-8, 8, 0.1) * PPMM
     cols = np.rint(x + steps * up[0]).astype(int)
@@ -56,23 +56,23 @@ def test_a_film_is_grey_values_with_all_points_on_it(limb: Limb) -> None:
     assert made.pixels.dtype == np.float32
     assert made.pixels.shape == made.spaces.shape == made.erosions.shape == (950, 700)
     assert 0 <= made.pixels.min() < made.pixels.max() <= 1
-    assert (made.points > 0).all()
-    assert (made.points < [700, 950]).all()
+    assert (made.landmarks > 0).all()
+    assert (made.landmarks < [700, 950]).all()
     assert made.spacing_mm == pytest.approx(1 / PPMM)
 
 
 @pytest.mark.parametrize("limb", list(Limb))
 def test_the_right_limb_is_the_left_one_in_the_mirror(limb: Limb) -> None:
     left, right = film(limb), film(limb, side=Side.RIGHT)
-    np.testing.assert_allclose(right.points[:, 0], 699 - left.points[:, 0], atol=1e-9)
+    np.testing.assert_allclose(right.landmarks[:, 0], 699 - left.landmarks[:, 0], atol=1e-9)
     np.testing.assert_array_equal(right.spaces, left.spaces[:, ::-1])
 
 
 def test_bone_is_brighter_than_flesh_and_flesh_brighter_than_air() -> None:
     made = film(Limb.HAND)
-    index = POINT_INDEX[Limb.HAND]
-    shaft = (made.points[index["mcp3"]] + made.points[index["cmc3"]]) / 2
-    beside = (made.points[index["mcp1"]] + made.points[index["mcp2"]]) / 2
+    index = LANDMARK_INDEX[Limb.HAND]
+    shaft = (made.landmarks[index["mcp3"]] + made.landmarks[index["cmc3"]]) / 2
+    beside = (made.landmarks[index["mcp1"]] + made.landmarks[index["mcp2"]]) / 2
     bone, flesh = (made.pixels[round(y), round(x)] for x, y in (shaft, beside))
     assert bone > flesh + 0.1 > made.pixels[20, 20] + 0.1
 
@@ -88,7 +88,7 @@ def test_a_joint_space_is_dark_and_loses_its_darkness_when_it_is_lost() -> None:
 
 
 def test_the_mask_of_a_joint_space_shrinks_with_its_loss() -> None:
-    label = POINT_INDEX[Limb.HAND]["mcp2"] + 1
+    label = LANDMARK_INDEX[Limb.HAND]["mcp2"] + 1
     areas = [
         int((film(Limb.HAND, {"mcp2": JointState(loss=loss)}).spaces == label).sum())
         for loss in (0.0, 0.4, 0.8)
@@ -98,7 +98,7 @@ def test_the_mask_of_a_joint_space_shrinks_with_its_loss() -> None:
 
 @pytest.mark.parametrize("site", ["cmc3", "mna", "capnlun", "radcar"])
 def test_wrist_joints_have_spaces_that_shrink_too(site: str) -> None:
-    label = POINT_INDEX[Limb.HAND][site] + 1
+    label = LANDMARK_INDEX[Limb.HAND][site] + 1
     wide = film(Limb.HAND).spaces == label
     narrow = film(Limb.HAND, {site: JointState(loss=0.7)}).spaces == label
     assert 0 < narrow.sum() < wide.sum()
@@ -106,14 +106,14 @@ def test_wrist_joints_have_spaces_that_shrink_too(site: str) -> None:
 
 def test_an_erosion_darkens_the_bone_where_the_truth_marks_it() -> None:
     eroded = film(Limb.HAND, {"mcp2": JointState(erosions=(Erosion(0, 3, 0.33, 0.9),))})
-    marked = eroded.erosions == POINT_INDEX[Limb.HAND]["mcp2"] + 1
+    marked = eroded.erosions == LANDMARK_INDEX[Limb.HAND]["mcp2"] + 1
     assert marked.sum() > 20
     assert eroded.pixels[marked].mean() < film(Limb.HAND).pixels[marked].mean() - 0.05
 
 
 def test_an_ankylosed_joint_has_no_space() -> None:
     made = film(Limb.HAND, {"pip3": JointState(loss=1.0, fused=True)})
-    assert not (made.spaces == POINT_INDEX[Limb.HAND]["pip3"] + 1).any()
+    assert not (made.spaces == LANDMARK_INDEX[Limb.HAND]["pip3"] + 1).any()
 
 
 def test_a_film_depends_on_nothing_but_its_patient_and_slot() -> None:

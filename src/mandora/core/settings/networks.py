@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mandora.core.anatomy import POINT_INDEX, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings.base import Settings
 
@@ -17,7 +17,7 @@ class LocateSettings(Settings):
     design: Literal["all-points", "one-point"] = Field(
         "all-points",
         description="`all-points`: one network per limb; `one-point`: the published network, "
-        "one per point",
+        "one per landmark",
     )
     input_px: int = Field(256, ge=64, multiple_of=32, description="side of the square input")
     keep_aspect: bool = Field(True, description="pad the film to a square instead of stretching it")
@@ -44,7 +44,7 @@ class LocateSettings(Settings):
     )
     found_threshold: float = Field(
         0.25, ge=0, le=1,
-        description="heat that a point needs to be found: `peak`: at least this; `component`: "
+        description="heat that a landmark needs to be found: `peak`: at least this; `component`: "
         "more than this",
     )  # fmt: skip
     corner: float = Field(
@@ -97,26 +97,26 @@ class FilmChangeSettings(Settings):
 
 
 # Half a window is 0.17 of the hand's size; the navicular's middle lies 0.2 from the radiocarpal
-# joint, and the corners of the radius as far from its point. With larger windows than these a joint
-# space has too few px. See docs/packaged-model.md.
+# joint, and the corners of the radius as far from its landmark. With larger windows than these a
+# joint space has too few px. See docs/packaged-model.md.
 ENLARGED = {
     "mc1": 1.15, "mul": 1.25, "lunate": 1.25, "radius": 1.6, "ulna": 1.3, "mna": 1.15,
     "radcar": 1.7,
 }  # fmt: skip
 
 
-def _points_of_the_hand(factors: dict[str, float]) -> dict[str, float]:
-    unknown = sorted(set(factors) - set(POINT_INDEX[Limb.HAND]))
+def _landmarks_of_the_hand(factors: dict[str, float]) -> dict[str, float]:
+    unknown = sorted(set(factors) - set(LANDMARK_INDEX[Limb.HAND]))
     if unknown:
         raise InputError(
-            f"a hand has no point {', '.join(unknown)}; its points are "
-            f"{', '.join(POINT_INDEX[Limb.HAND])}"
+            f"a hand has no landmark {', '.join(unknown)}; its landmarks are "
+            f"{', '.join(LANDMARK_INDEX[Limb.HAND])}"
         )
     return factors
 
 
 Enlarged = Annotated[
-    dict[str, Annotated[float, Field(ge=1, le=4)]], AfterValidator(_points_of_the_hand)
+    dict[str, Annotated[float, Field(ge=1, le=4)]], AfterValidator(_landmarks_of_the_hand)
 ]
 
 
@@ -140,7 +140,7 @@ class DamageSettings(Settings):
     )
     enlarged: Enlarged = Field(
         ENLARGED,
-        description="points of the hand whose patch is larger, and the factor; without any all "
+        description="landmarks of the hand whose patch is larger, and the factor; without any all "
         "patches of a hand are alike, as published",
     )
     channels: Literal[1, 7] = Field(

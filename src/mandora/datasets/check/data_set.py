@@ -39,7 +39,7 @@ class CheckReport:
         films: number of whole films.
         rois: number of joints that come as pictures of their own.
         scores: number of scores in the official label.
-        points: number of joints that are marked on films.
+        landmarks: number of joints that are marked on films.
         findings: errors first, then warnings and notes; by file and row.
     """
 
@@ -48,7 +48,7 @@ class CheckReport:
     films: int
     rois: int
     scores: int
-    points: int
+    landmarks: int
     findings: tuple[Finding, ...]
 
     @property
@@ -116,7 +116,7 @@ def _finished(layout: str, dataset: Dataset, report: Report) -> CheckReport:
         films=len(dataset.films),
         rois=len(dataset.rois),
         scores=sum(int(np.isfinite(scores).sum()) for scores in dataset.official.values()),
-        points=sum(int(np.isfinite(film.points).all(axis=1).sum()) for film in dataset.films),
+        landmarks=sum(int(np.isfinite(film.landmarks).all(axis=1).sum()) for film in dataset.films),
         findings=tuple(
             sorted(
                 dict.fromkeys(_printable(finding) for finding in report.findings),

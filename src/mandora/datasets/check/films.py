@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import POINTS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, fit_similarity
 from mandora.datasets.check.near_duplicates import Pattern, pattern_of
@@ -22,7 +22,7 @@ from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, Unr
 from mandora.images.read import peek_size, read_radiograph
 from mandora.simulate.cohort.patients import mean_shape
 
-_FEWEST_POINTS = 4  # that tell a limb from its mirror image
+_FEWEST_LANDMARKS = 4  # that tell a limb from its mirror image
 _WORSE = 2.0  # so much worse the side's own template fits than the other side's
 _LEAST_MISFIT = 0.15  # mean distance from a template that can be told from anatomy, in units
 _MOST_OUTSIDE = 2 / 3  # share of the joints that poor framing leaves out
@@ -66,7 +66,7 @@ def look_at(item: DatasetFilm | DatasetRoi, root: Path) -> FilmLook:
             _look_at_mask(mask, item, film.shape, report)
         return FilmLook(tuple(report.findings), digest)
     _look_at_tags(film, item, report)
-    _look_at_points(item, film.shape, report)
+    _look_at_landmarks(item, film.shape, report)
     if item.label_size is not None:
         try:
             check_label_size("labels", item.label_size, film.shape)
@@ -88,15 +88,15 @@ def _look_at_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
         report.warning("tags-differ", item.path, fault)
 
 
-def _look_at_points(item: DatasetFilm, shape: tuple[int, int], report: Report) -> None:
-    marked = np.isfinite(item.points).all(axis=1)
+def _look_at_landmarks(item: DatasetFilm, shape: tuple[int, int], report: Report) -> None:
+    marked = np.isfinite(item.landmarks).all(axis=1)
     if not marked.any():
         return
     size = np.array(shape[::-1], np.float64)
-    beyond = np.maximum(-0.5 - item.points, item.points - (size - 0.5)) / size
+    beyond = np.maximum(-0.5 - item.landmarks, item.landmarks - (size - 0.5)) / size
     outside = marked & (beyond > 0).any(axis=1)
     if outside.any():
-        names = [POINTS[item.slot.limb][i].name for i in np.flatnonzero(outside)]
+        names = [LANDMARKS[item.slot.limb][i].name for i in np.flatnonzero(outside)]
         count = f"{len(names)} of {int(marked.sum())} joints are outside of the film"
         # a film without the wrist lacks half of a hand's joints
         if len(names) > _MOST_OUTSIDE * marked.sum() or beyond[outside].max() > 1:
@@ -105,7 +105,7 @@ def _look_at_points(item: DatasetFilm, shape: tuple[int, int], report: Report) -
         else:
             fault = f"{count}, which may not show them ({_listed(names)})"
             report.note("points-outside", item.path, fault)
-    if seems_mirrored(item.points, item.slot):
+    if seems_mirrored(item.landmarks, item.slot):
         other = Slot(item.slot.side.other, item.slot.limb)
         fault = (
             f"the joints lie as in a {other.title}, the data set takes it for the "
@@ -114,7 +114,7 @@ def _look_at_points(item: DatasetFilm, shape: tuple[int, int], report: Report) -
         report.warning("points-mirrored", item.path, fault)
 
 
-def seems_mirrored(points: Points, slot: Slot) -> bool:
+def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
     """Whether joints lie as in the other side's limb.
 
     On a film from behind (posteroanterior, dorsoplantar) with the digits up, the thumb or great
@@ -122,17 +122,17 @@ def seems_mirrored(points: Points, slot: Slot) -> bool:
     shape is laid on the joints as it is and mirrored, and the two misfits are compared.
 
     Args:
-        points: (N, 2) px of the film, NaN where unknown.
+        landmarks: (N, 2) px of the film, NaN where unknown.
         slot: what the film is taken for.
 
     Returns:
         False too if less than four joints are known, or neither fits better.
     """
-    known = np.isfinite(points).all(axis=1)
-    if known.sum() < _FEWEST_POINTS:
+    known = np.isfinite(landmarks).all(axis=1)
+    if known.sum() < _FEWEST_LANDMARKS:
         return False
     own = _template(slot.limb)[known] * ([1, 1] if slot.side is Side.LEFT else [-1, 1])
-    misfit, mirrored = (_misfit(t, points[known]) for t in (own, own * [-1, 1]))
+    misfit, mirrored = (_misfit(t, landmarks[known]) for t in (own, own * [-1, 1]))
     return misfit > max(_WORSE * mirrored, _LEAST_MISFIT)
 
 
@@ -141,13 +141,13 @@ def _template(limb: Limb) -> Points:
     return mean_shape(limb)
 
 
-def _misfit(template: Points, points: Points) -> float:
-    """Root mean square distance of points from a template laid on them, in the limb's units."""
+def _misfit(template: Points, landmarks: Points) -> float:
+    """Root mean square distance of landmarks from a template laid on them, in the limb's units."""
     try:
-        matrix = fit_similarity(template, points)
+        matrix = fit_similarity(template, landmarks)
     except InputError:
         return 0.0
-    away = points - template @ matrix[:, :2].T - matrix[:, 2]
+    away = landmarks - template @ matrix[:, :2].T - matrix[:, 2]
     unit = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
     return float(np.sqrt((away**2).sum(axis=1).mean())) / unit
 
@@ -181,7 +181,7 @@ def _look_at_outline(
     kind: str, outline: Outline, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     what = f"a polygon {outline.site} ({kind})"
-    if outline.site not in {site_name(point) for point in POINTS[item.slot.limb]}:
+    if outline.site not in {site_name(point) for point in LANDMARKS[item.slot.limb]}:
         fault = f"{what} is no site of a {item.slot.limb}; correct its label"
         report.error("label-unknown", item.path, fault)
         return

@@ -12,7 +12,7 @@ from mandora.core.anatomy import SLOTS
 from mandora.core.errors import InputError
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
-from mandora.datasets.annotations import FilmLabels, files_in, no_points
+from mandora.datasets.annotations import FilmLabels, files_in, no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
 from mandora.datasets.folder import LABEL_FOLDERS, find_studies, natural_key
 from mandora.datasets.score_tables import (
@@ -82,7 +82,7 @@ def _films(folder: Path, report: Report) -> list[DatasetFilm]:
         else:
             report.warning("film-not-used", place, message)
     films = [
-        DatasetFilm(study.study, slot, path, no_points(slot.limb))
+        DatasetFilm(study.study, slot, path, no_landmarks(slot.limb))
         for study in found.studies
         for slot, path in study.films.items()
     ]

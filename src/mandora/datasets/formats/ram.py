@@ -26,7 +26,7 @@ from typing import Any
 
 from mandora.core.anatomy import TARGET_INDEX, Limb, Side, Slot
 from mandora.core.inputs import read_text
-from mandora.datasets.annotations import no_points
+from mandora.datasets.annotations import no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores
 from mandora.datasets.folder import natural_key
 from mandora.datasets.formats.ram_hands import read_hands
@@ -125,7 +125,7 @@ def read_ram(
     if not rois:
         report.error("no-films", folder, "holds no pictures of joints; unpack all of the data set")
     wanted = {
-        hand.name: DatasetFilm(patients[hand.study], hand.slot, folder, no_points(Limb.HAND))
+        hand.name: DatasetFilm(patients[hand.study], hand.slot, folder, no_landmarks(Limb.HAND))
         for hand in leading
     }
     films = read_hands(folder, wanted, report)
@@ -221,4 +221,4 @@ def _rois(hand: _Hand, patient: str) -> Iterator[DatasetRoi]:
         bones, erosions = (
             _picture(path.parent, f"{path.stem}-{kind}", _MASK_SUFFIXES) for kind in _MASKS
         )
-        yield DatasetRoi(patient, hand.slot, (SITES[key].point,), path, scores, bones, erosions)
+        yield DatasetRoi(patient, hand.slot, (SITES[key].landmark,), path, scores, bones, erosions)

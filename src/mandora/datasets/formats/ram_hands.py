@@ -1,7 +1,7 @@
 """Whole hands of RAM: joints from boxes around them, erosions from masks, both in COCO files.
 
 A COCO file (``*.coco.json``) is told by its categories: joints by RAM's names, erosions by
-``SvdH-BE-90``, ``SvdH-BE-50`` and ``Non-SvdH-BE``. The middle of a joint's box is its point;
+``SvdH-BE-90``, ``SvdH-BE-50`` and ``Non-SvdH-BE``. The middle of a joint's box is its landmark;
 an erosion belongs to the nearest joint that has an erosion score. Bone masks are not used.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import FAMILIES, POINT_INDEX, POINTS, Damage, Limb
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import read_text
@@ -30,20 +30,20 @@ from mandora.images.read import peek_size
 _EROSIONS = frozenset({"SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"})
 _IMAGE_DEPTH = 3  # deeper lie pictures of single joints
 _ERODED = sorted(
-    {POINT_INDEX[Limb.HAND][s.point_name] for s in FAMILIES[Limb.HAND, Damage.EROSION]}
+    {LANDMARK_INDEX[Limb.HAND][s.landmark_name] for s in FAMILIES[Limb.HAND, Damage.EROSION]}
 )
 
 
 def _joint_names() -> dict[str, int]:
-    """Index of the point by any name of its joint."""
-    # the radiocarpal box is better than the scaphoid's for the point that serves both
+    """Index of the landmark by any name of its joint."""
+    # the radiocarpal box is better than the scaphoid's for the landmark that serves both
     sites = sorted(SITES.items(), key=lambda item: item[1].name == "nav", reverse=True)
     names = {}
     for key, site in sites:
         for name in (key, key.partition("_")[2]):
-            names[name] = POINT_INDEX[Limb.HAND][site.point_name]
+            names[name] = LANDMARK_INDEX[Limb.HAND][site.landmark_name]
     for name, key in W600_KEYS.items():
-        names[name] = POINT_INDEX[Limb.HAND][SITES[key].point_name]
+        names[name] = LANDMARK_INDEX[Limb.HAND][SITES[key].landmark_name]
     return names
 
 
@@ -104,35 +104,35 @@ def read_hands(
             fault = "masks of erosions are not used, for no file says where joints are"
             report.note("labels-not-used", folder, fault)
         return ()
-    points = _points(joints.marks, hands)
-    pictures = _pictures(folder, (joints.sizes, erosions.sizes), points, report)
-    outlines = _outlines(erosions, points)
+    landmarks = _landmarks(joints.marks, hands)
+    pictures = _pictures(folder, (joints.sizes, erosions.sizes), landmarks, report)
+    outlines = _outlines(erosions, landmarks)
     return tuple(
         replace(
             film,
             path=pictures[name],
-            points=points[name],
+            landmarks=landmarks[name],
             erosions=outlines.get(name),
             label_size=joints.sizes[name],
         )
         for name, film in hands.items()
-        if name in points and name in pictures
+        if name in landmarks and name in pictures
     )
 
 
 def _pictures(
     folder: Path,
     stated: Iterable[Mapping[str, tuple[int, int]]],
-    points: Mapping[str, Points],
+    landmarks: Mapping[str, Points],
     report: Report,
 ) -> dict[str, Path]:
     """The films of hands whose joints are known, as large as they were when they were marked."""
     pictures = {
         path.stem: path
         for path in files_named(folder, "*.bmp", _IMAGE_DEPTH)
-        if path.stem in points
+        if path.stem in landmarks
     }
-    missing = sorted(points.keys() - pictures.keys())
+    missing = sorted(landmarks.keys() - pictures.keys())
     if missing:
         fault = f"films of {len(missing)} hands are missing, {missing[0]}.bmp first; add them"
         report.warning("film-missing", folder, fault)
@@ -185,18 +185,18 @@ def _mark(
     return _Mark(hand, category, tuple(float(v) for v in record.get("bbox") or ()), parts)
 
 
-def _points(joints: list[_Mark], hands: Mapping[str, DatasetFilm]) -> dict[str, Points]:
-    points: dict[str, Points] = {}
+def _landmarks(joints: list[_Mark], hands: Mapping[str, DatasetFilm]) -> dict[str, Points]:
+    landmarks: dict[str, Points] = {}
     for mark in sorted(joints, key=lambda m: m.category in _SECOND_CHOICE):
         if mark.hand not in hands or mark.category not in _JOINTS or len(mark.box) != 4:
             continue
         x, y, width, height = mark.box
-        places = points.setdefault(mark.hand, np.full((len(POINTS[Limb.HAND]), 2), np.nan))
+        places = landmarks.setdefault(mark.hand, np.full((len(LANDMARKS[Limb.HAND]), 2), np.nan))
         index = _JOINTS[mark.category]
         if np.isnan(places[index]).any():
             # in the file the corner of the first pixel is (0, 0)
             places[index] = x + width / 2 - 0.5, y + height / 2 - 0.5
-    return points
+    return landmarks
 
 
 def _outlines(erosions: _Marks, points: Mapping[str, Points]) -> dict[str, tuple[Outline, ...]]:
@@ -208,8 +208,8 @@ def _outlines(erosions: _Marks, points: Mapping[str, Points]) -> dict[str, tuple
         for part in mark.parts:
             apart = np.hypot(*(points[mark.hand][_ERODED] - part.mean(axis=0)).T)
             if np.isfinite(apart).any():
-                point = POINTS[Limb.HAND][_ERODED[int(np.nanargmin(apart))]]
-                found[mark.hand].append(Outline(site_name(point), part))
+                landmark = LANDMARKS[Limb.HAND][_ERODED[int(np.nanargmin(apart))]]
+                found[mark.hand].append(Outline(site_name(landmark), part))
     return {hand: tuple(outlines) for hand, outlines in found.items()}
 
 

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import POINTS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.evaluation.figures.style import (
     GROUP_COLOURS,
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 CUTOFF = 0.02
 FLOOR = 5e-4  # half a pixel of a film 1000 px wide; a logarithmic axis has no 0
 TICKS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-FEW_POINTS = 4  # a piece of a film; on whole ones smaller marks hide less
+FEW_LANDMARKS = 4  # a piece of a film; on whole ones smaller marks hide less
 TRUE_COLOUR, FOUND_COLOUR = "#56B4E9", "#E69F00"
 
 
 @dataclass(frozen=True)
 class LocatedExample:
-    """A piece of a film with true and found points.
+    """A piece of a film with true and found landmarks.
 
     Attributes:
         crop: (h, w) float, 0..1, bright bone.
@@ -66,27 +66,27 @@ def localisation(distances: Mapping[Limb, ArrayLike], *, cutoff: float = CUTOFF)
 
     Args:
         distances: for a hand (n, 21) and for a foot (m, 6) float, one row per film, columns in
-            the order of :data:`mandora.core.anatomy.POINTS`; distance of (x/width, y/height) to the
-            truth. NaN: there is no truth, the joint is left out. Infinite: not found, which
+            the order of :data:`mandora.core.anatomy.LANDMARKS`; distance of (x/width, y/height) to
+            the truth. NaN: there is no truth, the joint is left out. Infinite: not found, which
             counts as beyond the cut-off. A limb that is missing has empty panels.
         cutoff: normalised distance of the dashed line; the share of joints below it is printed
             over each box.
 
     Raises:
-        ValueError: if an array's columns are not the points of its limb.
+        ValueError: if an array's columns are not the landmarks of its limb.
     """
     tables = {limb: _checked(limb, distances.get(limb)) for limb in Limb}
     groups = {
-        group: [(p.limb, i, p.name) for limb in Limb for i, p in enumerate(POINTS[limb])
+        group: [(p.limb, i, p.name) for limb in Limb for i, p in enumerate(LANDMARKS[limb])
                 if p.group is group]
         for group in JointGroup
     }  # fmt: skip
     figure = new_figure(WIDTH, 3.3)
     widths = [len(points) + 0.6 for points in groups.values()]
     panels = figure.subplots(1, len(groups), sharey=True, width_ratios=widths)
-    for i, (axes, (group, points)) in enumerate(zip(panels, groups.items(), strict=True)):
-        columns = [tables[limb][:, index] for limb, index, _ in points]
-        _draw_group(axes, columns, [name for *_, name in points], GROUP_COLOURS[group], cutoff)
+    for i, (axes, (group, landmarks)) in enumerate(zip(panels, groups.items(), strict=True)):
+        columns = [tables[limb][:, index] for limb, index, _ in landmarks]
+        _draw_group(axes, columns, [name for *_, name in landmarks], GROUP_COLOURS[group], cutoff)
         letter_title(axes, i, str(group), pad=25)  # the percentages stand below the title
     _scale(panels[0], tables.values())
     panels[0].set_ylabel("normalised distance")
@@ -106,7 +106,7 @@ def localisation(distances: Mapping[Limb, ArrayLike], *, cutoff: float = CUTOFF)
 
 @styled
 def localisation_examples(examples: Sequence[LocatedExample]) -> Figure:
-    """Pieces of films with true (+) and found (×) points, at most four in a row.
+    """Pieces of films with true (+) and found (×) landmarks, at most four in a row.
 
     Args:
         examples: at least one.
@@ -130,14 +130,14 @@ def localisation_examples(examples: Sequence[LocatedExample]) -> Figure:
 
 
 def _checked(limb: Limb, table: ArrayLike | None) -> NDArray[np.float64]:
-    points = len(POINTS[limb])
+    landmarks = len(LANDMARKS[limb])
     if table is None:
-        return np.empty((0, points))
+        return np.empty((0, landmarks))
     array = np.asarray(table, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != points:
+    if array.ndim != 2 or array.shape[1] != landmarks:
         raise InputError(
             f"distances of a {limb} have shape {array.shape}; give one row per film and "
-            f"{points} columns in the order of POINTS"
+            f"{landmarks} columns in the order of LANDMARKS"
         )
     return array
 
@@ -188,12 +188,12 @@ def _scale(axes: Axes, tables: Any) -> None:
 def _draw_example(axes: Axes, index: int, example: LocatedExample) -> None:
     axes.imshow(example.crop, cmap="gray", vmin=0, vmax=1)
     outline = [withStroke(linewidth=2.2, foreground="black")]
-    for points, marker, colour in (
+    for landmarks, marker, colour in (
         (example.true_xy, "+", TRUE_COLOUR),
         (example.found_xy, "x", FOUND_COLOUR),
     ):
-        x, y = np.asarray(points, dtype=float).reshape(-1, 2).T
-        size = 8.0 if len(x) <= FEW_POINTS else 4.5
+        x, y = np.asarray(landmarks, dtype=float).reshape(-1, 2).T
+        size = 8.0 if len(x) <= FEW_LANDMARKS else 4.5
         axes.plot(x, y, marker, color=colour, ms=size, mew=size / 5, path_effects=outline)
     known = np.isfinite(example.distance)
     words = f"distance {example.distance:.3f}" if known else "not found"

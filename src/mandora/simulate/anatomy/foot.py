@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.rays import Chain, build_digit
 from mandora.simulate.anatomy.shapes import (
@@ -122,10 +122,10 @@ def build_foot(
     bones += _sesamoids(fore, film_rng)
     bones += tarsal_bones(view, traits, film_rng)
     bones.append(leg_flesh(view, traits))
-    points = np.array([fore.marks[p.name] for p in POINTS[Limb.FOOT]])
+    landmarks = np.array([fore.marks[p.name] for p in LANDMARKS[Limb.FOOT]])
     gaps = tarsal_gaps(view, traits, film_rng)
     return Skeleton(
-        Limb.FOOT, points, view.scale, tuple(bones), gaps, tuple(strips), tuple(bites),
+        Limb.FOOT, landmarks, view.scale, tuple(bones), gaps, tuple(strips), tuple(bites),
         tuple(flesh), dict(states),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.rays import Chain, build_digit
 from mandora.simulate.anatomy.shapes import Array, Tube, across, blob_outline, turn, unit
@@ -26,8 +26,8 @@ from mandora.simulate.anatomy.wrist import (
     wrist_bites,
     wrist_bones,
     wrist_gaps,
+    wrist_landmarks,
     wrist_map,
-    wrist_points,
 )
 
 UNIT_MM = 60.0  # |MCP2-MCP5| of an average adult
@@ -104,11 +104,11 @@ def build_hand(
     r = 0.43 * UNIT_MM * traits.size * (0.6 + 0.4 * traits.flesh)
     flesh.append(Flesh(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
     flesh.append(Flesh(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
-    known = {**wrist_points(place), **marks}
-    points = np.array([known[p.name] for p in POINTS[Limb.HAND]])
+    known = {**wrist_landmarks(place), **marks}
+    landmarks = np.array([known[p.name] for p in LANDMARKS[Limb.HAND]])
     return Skeleton(
-        Limb.HAND, points, scale, tuple(bones), wrist_gaps(states, traits, film_rng), tuple(strips),
-        tuple(bites), tuple(flesh), dict(states),
+        Limb.HAND, landmarks, scale, tuple(bones), wrist_gaps(states, traits, film_rng),
+        tuple(strips), tuple(bites), tuple(flesh), dict(states),
     )  # fmt: skip
 
 

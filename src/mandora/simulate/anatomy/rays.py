@@ -34,7 +34,7 @@ class Chain:
         bones: names, proximal to distal.
         nodes: (n bones + 1, 2) mm: base, joint centres, tip.
         tubes: proportions of each bone, mm.
-        joints: names of the joints between the bones; a name that is no point of the limb
+        joints: names of the joints between the bones; a name that is no landmark of the limb
             (``dip2``) is simulated but neither located nor scored.
         spaces: width of each healthy joint space, mm.
         pitches: rotation of each bone out of the film's plane, rad.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mandora.core.anatomy import POINTS, Limb
+from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import Array, Tube
 
@@ -91,13 +91,13 @@ class Gap:
     first: str
     second: str
     width: float
-    label: int = 0  # 1 + index of the point whose joint space it is; 0 if it has none
+    label: int = 0  # 1 + index of the landmark whose joint space it is; 0 if it has none
     fused: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Joint space between two tubular bones: polygon (N, 2) mm and 1 + index of its point."""
+    """Joint space between two tubular bones: polygon (N, 2) mm and 1 + index of its landmark."""
 
     polygon: Array
     label: int
@@ -129,7 +129,7 @@ class Skeleton:
     """One limb, ready to be projected."""
 
     limb: Limb
-    points: Array  # (n points, 2) mm, order of anatomy.POINTS
+    landmarks: Array  # (n landmarks, 2) mm, order of anatomy.LANDMARKS
     unit: float  # |MCP2-MCP5| or |MTP1-MTP5|, mm
     bones: tuple[Bone, ...]
     gaps: tuple[Gap, ...]
@@ -231,8 +231,8 @@ def state_of(states: Mapping[str, JointState], site: str) -> JointState:
 
 
 def label_of(limb: Limb, name: str) -> int:
-    """1 + index of a point; 0 if the limb has no such point."""
-    for index, known in enumerate(POINTS[limb]):
+    """1 + index of a landmark; 0 if the limb has no such landmark."""
+    for index, known in enumerate(LANDMARKS[limb]):
         if known.name == name:
             return index + 1
     return 0

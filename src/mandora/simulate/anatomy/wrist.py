@@ -181,7 +181,7 @@ def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> Wris
     return WristMap(np.column_stack([linear, shift]), form)
 
 
-def wrist_points(place: WristMap) -> dict[str, Array]:
+def wrist_landmarks(place: WristMap) -> dict[str, Array]:
     """(2,) mm of each place of the wrist that is located."""
     return {name: place(place.form.of_bone(name, xy)) for name, xy in PLACES.items()}
 

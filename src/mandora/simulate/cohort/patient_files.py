@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import POINTS, RA2_COLUMNS, RA2_ID, SLOTS, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, RA2_ID, SLOTS, Limb, Slot
 from mandora.core.files import write_atomically
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.polygons import (
@@ -150,11 +150,11 @@ def _write_film(
     for kind in MASKS:
         _save(Image.fromarray(masks[kind]), folder / "truth" / kind / f"{name}.png", "PNG")
     spaces = outlines_of(film.spaces, film.limb)
-    points = {
+    landmarks = {
         site_name(p): (float(x), float(y))
-        for p, (x, y) in zip(POINTS[film.limb], film.points, strict=True)
+        for p, (x, y) in zip(LANDMARKS[film.limb], film.landmarks, strict=True)
     }
-    document = labelme_document(spaces, f"../../{image}", (width, height), points)
+    document = labelme_document(spaces, f"../../{image}", (width, height), landmarks)
     write_atomically(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
     rows.spaces.append((image, (width, height), spaces))
     rows.bones.append((image, (width, height), bones))
@@ -164,7 +164,7 @@ def _write_film(
     )  # fmt: skip
     rows.tables["truth/joints.csv"].extend(
         [image, film.limb, film.side, p.name, f"{x:.2f}", f"{y:.2f}"]
-        for p, (x, y) in zip(POINTS[film.limb], film.points, strict=True)
+        for p, (x, y) in zip(LANDMARKS[film.limb], film.landmarks, strict=True)
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mandora.core.anatomy import (
-    POINT_INDEX,
+    LANDMARK_INDEX,
     RA2_ID,
     RA2_TOTALS,
     SLOTS,
@@ -247,7 +247,7 @@ def bone_names(limb: Limb) -> tuple[str, ...]:
 
 @cache
 def mean_shape(limb: Limb) -> NDArray[np.float64]:
-    """(N, 2) mean of the points of a simulated left limb, centred, in units of its size.
+    """(N, 2) mean of the landmarks of a simulated left limb, centred, in units of its size.
 
     It is 1 from MCP2 to MCP5, or MTP1 to MTP5; four decimals, as bundles state it.
     Read-only: it takes seconds to make, and all callers share it.
@@ -256,10 +256,10 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
     for index in range(200):
         rng = np.random.default_rng([index, _SHAPE])
         skeleton = BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
-        shapes.append((skeleton.points - skeleton.points.mean(axis=0)) / skeleton.unit)
+        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.unit)
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
-    first, last = (mean[POINT_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    first, last = (mean[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
     shape = np.asarray(mean / np.linalg.norm(first - last)).round(4)
     shape.flags.writeable = False
     return shape

@@ -10,7 +10,7 @@ from mandora.core.anatomy import Limb, Side
 from mandora.simulate.anatomy.shapes import Array, turn
 from mandora.simulate.anatomy.skeleton import Skeleton
 
-BEYOND_MM = 25.0  # of forearm or midfoot that a film shows below the lowest point
+BEYOND_MM = 25.0  # of forearm or midfoot that a film shows below the lowest landmark
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Placement:
         height: px.
         pixels_per_mm: resolution.
         angle: clockwise turn, rad.
-        centre: where the middle of the localisation points lies, as fractions of the film.
+        centre: where the middle of the localisation landmarks lies, as fractions of the film.
         side: a right limb is the mirror image of a left one.
     """
 
@@ -86,23 +86,23 @@ class Placement:
 
 
 def _extent(skeleton: Skeleton, angle: float) -> Array:
-    """How far the turned limb reaches around the middle of its points.
+    """How far the turned limb reaches around the middle of its landmarks.
 
-    Forearm and hindfoot run off the lower edge; a few centimetres beyond the lowest point count.
+    Forearm and hindfoot run off the lower edge; a few centimetres beyond the lowest landmark count.
 
     Returns:
         (2, 2) mm, lower and upper bounds of (x, y).
     """
-    lowest = skeleton.points[:, 1].max()
+    lowest = skeleton.landmarks[:, 1].max()
     ends = [
         (place, radius)
         for rod in skeleton.flesh
         if rod.end[1] < lowest
         for place, radius in zip((rod.start, rod.end), rod.radius, strict=True)
     ]
-    places = (np.array([p for p, _ in ends]) - skeleton.points.mean(axis=0)) @ turn(angle).T
+    places = (np.array([p for p, _ in ends]) - skeleton.landmarks.mean(axis=0)) @ turn(angle).T
     radii = np.array([r for _, r in ends])[:, None]
     lower, upper = (places - radii).min(axis=0), (places + radii).max(axis=0)
-    turned = (skeleton.points - skeleton.points.mean(axis=0)) @ turn(angle).T
+    turned = (skeleton.landmarks - skeleton.landmarks.mean(axis=0)) @ turn(angle).T
     upper[1] = turned[:, 1].max() + BEYOND_MM
     return np.stack([lower, upper])

@@ -36,7 +36,7 @@ class Stage:
     Attributes:
         skeleton: what is projected.
         placement: how it lies.
-        eroded: (H, W) uint8, eroded bone, 1 + index of the point; filled by ``project_bones``.
+        eroded: (H, W) uint8, eroded bone, 1 + index of the landmark; filled by ``project_bones``.
     """
 
     def __init__(self, skeleton: Skeleton, placement: Placement) -> None:
@@ -47,7 +47,7 @@ class Stage:
         centre_x = placement.centre[0]
         if placement.side is Side.RIGHT:
             centre_x = 1 - centre_x
-        middle = skeleton.points.mean(axis=0)
+        middle = skeleton.landmarks.mean(axis=0)
         self._shift = size_mm * [centre_x, placement.centre[1]] - self._turn @ middle
         self._x: Array = (np.arange(placement.width, dtype=np.float64) + 0.5) / self._ppmm
         self._y: Array = (np.arange(placement.height, dtype=np.float64) + 0.5) / self._ppmm

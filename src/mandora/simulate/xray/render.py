@@ -29,9 +29,9 @@ class SimulatedFilm:
 
     Attributes:
         pixels: (H, W) float32, 0..1; bone is bright unless ``inverted``.
-        points: (n, 2) float64, (x, y), px of this film, order of ``anatomy.POINTS``.
-        spaces: (H, W) uint8, joint spaces: 1 + index of the point, 0 elsewhere.
-        erosions: (H, W) uint8, eroded bone: 1 + index of the point, 0 elsewhere.
+        landmarks: (n, 2) float64, (x, y), px of this film, order of ``anatomy.LANDMARKS``.
+        spaces: (H, W) uint8, joint spaces: 1 + index of the landmark, 0 elsewhere.
+        erosions: (H, W) uint8, eroded bone: 1 + index of the landmark, 0 elsewhere.
         bones: (N, 2) float64 outline of each bone before erosion, px of this film, by name.
         spacing_mm: mm per px.
         limb: hand or foot.
@@ -40,7 +40,7 @@ class SimulatedFilm:
     """
 
     pixels: Field
-    points: Array
+    landmarks: Array
     spaces: NDArray[np.uint8]
     erosions: NDArray[np.uint8]
     bones: Mapping[str, Array]
@@ -107,7 +107,7 @@ class _Limb:
     """One limb's shadow and truth, as it will lie on the film."""
 
     attenuation: Field
-    points: Array
+    landmarks: Array
     spaces: NDArray[np.uint8]
     erosions: NDArray[np.uint8]
     bones: Mapping[str, Array]
@@ -127,14 +127,14 @@ def _project(
     pictures = [attenuation, stage.spaces(), stage.eroded]
     places = {b.name: b.outline for b in skeleton.bones if b.anatomical}
     outlines = {name: stage.to_px(outline) for name, outline in places.items()}
-    points = stage.to_px(skeleton.points)
+    landmarks = stage.to_px(skeleton.landmarks)
     if placement.side is Side.RIGHT:
         last = placement.width - 1
         pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
-        points = points * [-1, 1] + [last, 0]
+        landmarks = landmarks * [-1, 1] + [last, 0]
         outlines = {name: outline * [-1, 1] + [last, 0] for name, outline in outlines.items()}
     return _Limb(
-        pictures[0], points, pictures[1], pictures[2], outlines, placement, skeleton.limb
+        pictures[0], landmarks, pictures[1], pictures[2], outlines, placement, skeleton.limb
     )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _develop(
     pixels = deliver(pixels, imaging)
     return [
         SimulatedFilm(
-            pixels, limb.points, limb.spaces, limb.erosions, limb.bones, 1 / ppmm, limb.limb,
+            pixels, limb.landmarks, limb.spaces, limb.erosions, limb.bones, 1 / ppmm, limb.limb,
             limb.placement.side, imaging.inverted,
         )
         for limb in limbs
