@@ -34,7 +34,7 @@ class ExpectedJoint:
             0: none is near.
         round_of: radius of the distal bone's head that the joint line bends around; 0: it is about
             straight.
-        shift: from the point to the middle of the joint line, along the axis.
+        shift: from the landmark to the middle of the joint line, along the axis.
     """
 
     width: float
