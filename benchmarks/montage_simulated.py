@@ -92,7 +92,7 @@ def grades_of(limb: Limb, name: str, kind: Damage, seed: int) -> list[Image.Imag
         imaging = Imaging(noise=0.004, blur_mm=0.12, marker=False)
         film = render(skeleton, placement, imaging, np.random.default_rng([seed, 4]))
         centre = film.landmarks[LANDMARK_INDEX[limb][site.landmark_name]]
-        half = 0.17 * skeleton.unit * PIXELS_PER_MM
+        half = 0.17 * skeleton.size_mm * PIXELS_PER_MM
         cut = sample_box(film.pixels, Box.around(centre, half), PATCH, 0.0)
         low, high = np.percentile(cut, [1, 99.5])
         patches.append(grey((cut - low) / (high - low)))

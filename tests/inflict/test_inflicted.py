@@ -234,10 +234,10 @@ def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Fil
     for site in ("pip2", "pip3", "pip4", "pip5", "radcar"):
         joint = JOINTS[Limb.HAND][site]
         frame = Frame(limb.known(site, site), limb.axis(site, joint.axes))
-        sizes = [v * limb.unit for v in (joint.width, joint.gap, 0.02)]
+        sizes = [v * limb.size_px for v in (joint.width, joint.gap, 0.02)]
         plain, wary = (
             find_joint_line(pixels, frame, ExpectedLine(*sizes, reach)).line
-            for reach in (0.0, joint.plate * limb.unit)
+            for reach in (0.0, joint.plate * limb.size_px)
         )
         assert joint.plate
         np.testing.assert_array_equal(plain, wary)

@@ -28,14 +28,14 @@ from mandora.inflict.narrowing import (
     fade_px,
     narrowed,
 )
-from mandora.inflict.region import Array, Frame, Window
+from mandora.inflict.region import Array, Frame, Region
 from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 
 POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
 # What erosions of a bone of the wrist darken at least, as a share of the range of grey around it;
-# around the forearm's bones that range is wider: flesh lies beside them.
-MIN_SEEN, MIN_SEEN_BESIDE_FLESH = 0.12, 0.08
+# around the forearm's bones that range is wider: soft tissue lies beside them.
+MIN_SEEN, MIN_SEEN_BESIDE_SOFT_TISSUE = 0.12, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,36 +164,36 @@ class _Operation:
         line = self._line(result.landmark)
         width = line.width
         along = max(fade_px(line) + 0.35 * width, 0.9 * width) + line.gap
-        window = Window(line.frame, self.pixels.shape, 1.1 * width, along)
-        film = window.cut(self.pixels)
+        region = Region(line.frame, self.pixels.shape, 1.1 * width, along)
+        film = region.cut(self.pixels)
         state, landmark = result.state, result.landmark
         before = line
         if result.narrowing:
-            moved = displacement(line, state, window, float(rng.choice([-1.0, 1.0])))
-            film = narrowed(film, window, moved, rng)
+            moved = displacement(line, state, region, float(rng.choice([-1.0, 1.0])))
+            film = narrowed(film, region, moved, rng)
             if state.fused:
-                film = bridged(film, window, moved, rng)
-            result = self._moved(result, window, moved)
+                film = bridged(film, region, moved, rng)
+            result = self._moved(result, region, moved)
             u, v = line.frame.from_film(landmark[:1], landmark[1:])
             landmark = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
             line = moved.closer
         eroded = np.zeros(film.shape, np.bool_)
         for erosion in state.erosions:
-            margin = joint_margin(film, line, window, erosion.anchor)
-            film, gone = carve(film, window, margin, erosion, rng)
+            margin = joint_margin(film, line, region, erosion.anchor)
+            film, gone = carve(film, region, margin, erosion, rng)
             eroded |= gone
         return replace(
-            self._with(result, window, film, eroded),
+            self._with(result, region, film, eroded),
             landmark=landmark, line=before.line, quality=min(before.quality, 1.0),
         )  # fmt: skip
 
     def _line(self, landmark: Array) -> JointLine:
-        joint, unit = JOINTS[self.landmarks.limb][self.site], self.landmarks.unit
+        joint, size_px = JOINTS[self.landmarks.limb][self.site], self.landmarks.size_px
         axis = self.landmarks.axis(self.site, joint.axes)
-        frame = Frame(landmark + joint.shift * unit * axis, axis)
+        frame = Frame(landmark + joint.shift * size_px * axis, axis)
         expected = ExpectedLine(
-            joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
-            joint.plate * unit, joint.round_of * unit,
+            joint.width * size_px, joint.gap * size_px, POINT_ERROR * size_px,
+            joint.plate * size_px, joint.round_of * size_px,
         )  # fmt: skip
         try:
             return find_joint_line(self.pixels, frame, expected)
@@ -206,26 +206,26 @@ class _Operation:
 
     def _on_bone(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
         bone = BONES[self.site]
-        radius = bone.radius * self.landmarks.unit
+        radius = bone.radius * self.landmarks.size_px
         frame = Frame(result.landmark, self.landmarks.axis(self.site, WRIST_AXES))
-        window = Window(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
-        before = window.cut(self.pixels)
-        edge = outline(before, window, radius)
+        region = Region(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
+        before = region.cut(self.pixels)
+        edge = outline(before, region, radius)
         turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
         around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-        seen, least = 0.0, MIN_SEEN_BESIDE_FLESH if bone.forearm else MIN_SEEN
+        seen, least = 0.0, MIN_SEEN_BESIDE_SOFT_TISSUE if bone.forearm else MIN_SEEN
         for moved in range(len(bone.bare)):  # elsewhere on the bone, if nothing is seen there
             film, eroded = before, np.zeros(before.shape, np.bool_)
             for erosion in result.state.erosions:
                 degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
                 degrees += float(rng.uniform(-12, 12))
-                beside_flesh = bone.forearm and abs(degrees) > 40
-                margin = bone_margin(edge, window, np.radians(degrees), beside_flesh)
-                film, gone = carve(film, window, margin, erosion, rng)
+                beside_soft_tissue = bone.forearm and abs(degrees) > 40
+                margin = bone_margin(edge, region, np.radians(degrees), beside_soft_tissue)
+                film, gone = carve(film, region, margin, erosion, rng)
                 eroded |= gone
             seen = _darkening(before, film, eroded)
             if seen >= least:
-                return replace(self._with(result, window, film, eroded), line=around)
+                return replace(self._with(result, region, film, eroded), line=around)
         raise InputError(
             f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
             f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
@@ -233,20 +233,20 @@ class _Operation:
         )
 
     def _with(
-        self, result: Inflicted, window: Window, film: Array, eroded: NDArray[np.bool_]
+        self, result: Inflicted, region: Region, film: Array, eroded: NDArray[np.bool_]
     ) -> Inflicted:
         pixels, mask = self.pixels.copy(), result.eroded
-        pixels[window.rows, window.columns] = np.clip(film, 0, 1)
-        mask[window.rows, window.columns] = eroded
+        pixels[region.rows, region.columns] = np.clip(film, 0, 1)
+        mask[region.rows, region.columns] = eroded
         erosions = result.erosions
         if erosions is not None:
             erosions = np.where(mask, self._label, erosions)
         return replace(result, pixels=pixels, eroded=mask, erosions=erosions)
 
-    def _moved(self, result: Inflicted, window: Window, moved: Displacement) -> Inflicted:
+    def _moved(self, result: Inflicted, region: Region, moved: Displacement) -> Inflicted:
         """What becomes of the maps when the joint is narrowed."""
         spaces, erosions = (
-            None if given is None else displaced(given, window, moved)
+            None if given is None else displaced(given, region, moved)
             for given in (result.spaces, result.erosions)
         )
         if spaces is not None and result.state.fused:
@@ -281,8 +281,8 @@ def _draw(
     if state.shift:  # a bone that slips lays bone over bone: a displacement cannot show it
         state = replace(state, shift=0.0, fused=grades[Damage.NARROWING] == 4)
     if site == "mc1":  # of this joint only the base of the metacarpal is scored
-        bites = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)
-        state = replace(state, erosions=bites)
+        erosions = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)
+        state = replace(state, erosions=erosions)
     return state
 
 

@@ -14,16 +14,16 @@ from scipy import ndimage, signal
 Array = NDArray[np.float64]
 
 FINE_PX = 1.0  # what is finer than this is grain
-GRAIN_PX = 1.5  # grain that is made anew is finer than this
+NOISE_PX = 1.5  # grain that is made anew is finer than this
 LOCAL_PX = 5.0  # its strength is measured over about this radius
 
 
-def fine(pixels: Array, sigma: float = FINE_PX) -> Array:
+def high_pass(pixels: Array, sigma: float = FINE_PX) -> Array:
     """What a Gaussian of ``sigma`` px takes away."""
     return np.asarray(pixels - ndimage.gaussian_filter(pixels, sigma))
 
 
-def grain(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+def noise_like(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Array:
     """Noise like a film's grain: no direction, the strength and sizes of the patch's.
 
     Args:
@@ -34,7 +34,7 @@ def grain(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Arr
     Returns:
         ``shape``, mean about 0.
     """
-    detail = fine(patch, GRAIN_PX)
+    detail = high_pass(patch, NOISE_PX)
     window = np.outer(np.hanning(len(patch) + 2), np.hanning(len(patch) + 2))[1:-1, 1:-1]
     power = np.abs(np.fft.fft2((detail - detail.mean()) * np.sqrt(window))) ** 2
     flipped = np.roll(power[::-1], 1, axis=0)  # the frequency 0 stays in its place
@@ -43,7 +43,9 @@ def grain(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Arr
     return _filtered(kernel, shape, _spread(detail, window), rng)
 
 
-def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Array:
+def texture_like(
+    patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.Generator
+) -> Array:
     """Noise that looks like the fine texture of a patch.
 
     Args:
@@ -55,7 +57,7 @@ def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.G
     Returns:
         ``shape``, mean about 0, the standard deviation of the patch's texture.
     """
-    detail = fine(patch, sigma)
+    detail = high_pass(patch, sigma)
     window = np.outer(np.hanning(patch.shape[0] + 2), np.hanning(patch.shape[1] + 2))[1:-1, 1:-1]
     kernel = detail * np.sqrt(window)
     return _filtered(kernel - kernel.mean(), shape, _spread(detail, window), rng)
@@ -96,7 +98,7 @@ def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
         side: px.
     """
     side = min(side, *pixels.shape)
-    unrest = ndimage.uniform_filter(fine(pixels, GRAIN_PX) ** 2, side)
+    unrest = ndimage.uniform_filter(high_pass(pixels, NOISE_PX) ** 2, side)
     inside = ndimage.uniform_filter(allowed.astype(np.float64), side)
     height, width = pixels.shape
     rows, columns = height - side + 1, width - side + 1
@@ -107,7 +109,7 @@ def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
     return pixels[y : y + side, x : x + side]
 
 
-def restored(changed: Array, wanted: Array, noise: Array) -> Array:
+def restore_noise(changed: Array, wanted: Array, noise: Array) -> Array:
     """Give back the grain that a change took, never more than the film's own.
 
     Args:
@@ -116,11 +118,11 @@ def restored(changed: Array, wanted: Array, noise: Array) -> Array:
         noise: (H, W) grain of the film.
     """
     have = local_variance(changed)
-    own = max(float(fine(noise).var()), 1e-12)
+    own = max(float(high_pass(noise).var()), 1e-12)
     missing = np.clip((wanted - have) / own, 0.0, 1.0)
     return np.asarray(changed + np.sqrt(ndimage.gaussian_filter(missing, LOCAL_PX / 2)) * noise)
 
 
 def local_variance(pixels: Array) -> Array:
     """(H, W) variance of the fine texture around each pixel."""
-    return np.asarray(ndimage.gaussian_filter(fine(pixels) ** 2, LOCAL_PX))
+    return np.asarray(ndimage.gaussian_filter(high_pass(pixels) ** 2, LOCAL_PX))

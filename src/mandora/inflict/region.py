@@ -49,7 +49,7 @@ class Frame:
         return np.asarray(ndimage.map_coordinates(pixels, [y, x], order=1, mode="nearest"))
 
 
-class Window:
+class Region:
     """The part of a film around a joint that may change.
 
     Attributes:
@@ -61,7 +61,7 @@ class Window:
     """
 
     def __init__(self, frame: Frame, shape: tuple[int, int], across: float, along: float) -> None:
-        """Cut the smallest window that holds a rectangle of the frame.
+        """Cut the smallest region that holds a rectangle of the frame.
 
         Args:
             frame: its origin is the middle.
@@ -78,11 +78,11 @@ class Window:
         self.u, self.v = frame.from_film(grid[1], grid[0])
 
     def cut(self, pixels: NDArray[np.floating]) -> Array:
-        """The film inside the window."""
+        """The film inside the region."""
         return pixels[self.rows, self.columns].astype(np.float64)
 
     def sample(self, film: Array, u: Array, v: Array) -> Array:
-        """A window's film at places in the frame, bilinear."""
+        """A region's film at places in the frame, bilinear."""
         x, y = self.frame.to_film(u, v)
         at = [y - self.rows.start, x - self.columns.start]
         return np.asarray(ndimage.map_coordinates(film, at, order=1, mode="nearest"))

@@ -95,7 +95,7 @@ def test_growth_plates_close_with_age() -> None:
 
 def distance(made: Skeleton, one: str, other: str) -> float:
     a, b = (made.landmarks[LANDMARK_INDEX[Limb.HAND][name]] for name in (one, other))
-    return float(np.linalg.norm(a - b) / made.unit)
+    return float(np.linalg.norm(a - b) / made.size_mm)
 
 
 def test_wrists_are_of_many_forms() -> None:
@@ -122,8 +122,8 @@ def test_damage_thins_the_bone_around_it() -> None:
     whole = hand(1, Traits())
     for made, thin in ((whole, False), (eaten, True)):
         bones = {b.name: b for b in made.bones}
-        assert (bones["pp2"].lie.porosity[0] > 0.1) is thin
-        assert bones["pp4"].lie.porosity == (0.0, 0.0)
+        assert (bones["pp2"].tube_state.porosity[0] > 0.1) is thin
+        assert bones["pp4"].tube_state.porosity == (0.0, 0.0)
         assert (bones["scaphoid"].porosity > 0.1) is thin
 
 

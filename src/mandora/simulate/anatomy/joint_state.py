@@ -119,13 +119,13 @@ def draw_state(
         low, high = max(0, erosion - MAX_EROSION), min(erosion, MAX_EROSION)
         first = int(rng.integers(low, high + 1))
         sides = [(0, first), (1, erosion - first)]
-        erosions = tuple(e for s, points in sides for e in _bites(rng, points, anchors, s))
+        erosions = tuple(e for s, points in sides for e in _draw_erosions(rng, points, anchors, s))
     else:
-        erosions = _bites(rng, erosion, anchors, None)
+        erosions = _draw_erosions(rng, erosion, anchors, None)
     return JointState(loss, focal, shift, fused, erosions)
 
 
-def _bites(
+def _draw_erosions(
     rng: np.random.Generator, points: int, anchors: int, parity: int | None
 ) -> tuple[Erosion, ...]:
     """Erosions whose weights add up to ``points``, at bare areas of one bone side or both."""

@@ -21,7 +21,7 @@ from mandora.simulate.anatomy.shapes import Array, Tube
 
 
 @dataclass(frozen=True)
-class Lie:
+class TubeState:
     """How a tubular bone lies, and what its substance is like.
 
     Attributes:
@@ -61,7 +61,7 @@ class Bone:
         closing: of the growth plate, 0 open, 1 nothing but a dense line.
         tube: proportions of a tubular bone; None for the others, which are as thick as their
             distance from the outline makes them.
-        lie: how a tubular bone lies.
+        tube_state: how a tubular bone lies.
         porosity: share of a short bone's substance that is lost, 0..1.
         yields: short bones keep their joint space by giving way to others.
         veil: share of a yielding bone's thickness that does not yield: its back or its front,
@@ -77,7 +77,7 @@ class Bone:
     plate: float | None = None
     closing: float = 0.0
     tube: Tube | None = None
-    lie: Lie = field(default_factory=Lie)
+    tube_state: TubeState = field(default_factory=TubeState)
     porosity: float = 0.0
     yields: bool = False
     veil: float = 0.0
@@ -105,7 +105,7 @@ class Strip:
 
 
 @dataclass(frozen=True, eq=False)
-class Bite:
+class PlacedErosion:
     """One erosion: place (2,) mm, radius mm, share of thickness gone, the bone it is in."""
 
     bone: str
@@ -116,7 +116,7 @@ class Bite:
 
 
 @dataclass(frozen=True, eq=False)
-class Flesh:
+class Rod:
     """A tapered rod of soft tissue."""
 
     start: Array
@@ -130,12 +130,12 @@ class Skeleton:
 
     limb: Limb
     landmarks: Array  # (n landmarks, 2) mm, order of anatomy.LANDMARKS
-    unit: float  # |MCP2-MCP5| or |MTP1-MTP5|, mm
+    size_mm: float  # |MCP2-MCP5| or |MTP1-MTP5|, mm
     bones: tuple[Bone, ...]
     gaps: tuple[Gap, ...]
     strips: tuple[Strip, ...]
-    bites: tuple[Bite, ...]
-    flesh: tuple[Flesh, ...]
+    erosions: tuple[PlacedErosion, ...]
+    soft_tissue: tuple[Rod, ...]
     states: Mapping[str, JointState] = field(default_factory=dict)
 
 
@@ -148,13 +148,13 @@ class Traits:
         robust: bone width relative to length.
         cortex: thickness of the shell, 1 average; small with osteopenia.
         space: width of healthy joint spaces, 1 average.
-        flesh: thickness of the soft tissue, 1 average.
+        soft_tissue: thickness of the soft tissue, 1 average.
         porosity: share of the spongy bone that age has taken, 0..0.5.
         immature: growth plates are seen.
         closing: how far they have closed, 0 open, 1 nothing but a dense line.
         female: women have smaller and more slender bones, and lose more of them.
         age: years.
-        oddness: of the foot's form: its distance from the mean, 1 as in the cohort it was taken
+        shape_deviation: of the foot's form: its distance from the mean, 1 as in the cohort it was taken
             from.
     """
 
@@ -162,13 +162,13 @@ class Traits:
     robust: float = 1.0
     cortex: float = 1.0
     space: float = 1.0
-    flesh: float = 1.0
+    soft_tissue: float = 1.0
     porosity: float = 0.0
     immature: bool = False
     closing: float = 0.0
     female: bool = True
     age: float = 50.0
-    oddness: float = 1.0
+    shape_deviation: float = 1.0
 
     @staticmethod
     def draw(rng: np.random.Generator, immature_share: float = 0.0) -> Traits:
@@ -184,7 +184,7 @@ class Traits:
             robust=float(np.clip(n(0.98 if female else 1.05, 0.06), 0.82, 1.2)),
             cortex=float(np.clip(n(1.03 - lost, 0.16), 0.5, 1.4)),
             space=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
-            flesh=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
+            soft_tissue=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
             porosity=float(np.clip(n(0.05 + lost, 0.06), 0.0, 0.5)),
             immature=immature,
             closing=float(np.clip(n((age - 12) / 4, 0.2), 0, 1)) if immature else 0.0,
@@ -208,18 +208,18 @@ def draw_landmarks(
     limb: Limb,
     patient_rng: np.random.Generator,
     film_rng: np.random.Generator,
-    oddness: float = 1.0,
+    shape_deviation: float = 1.0,
 ) -> dict[str, Array]:
     """Landmarks of a left limb in units of |MCP2-MCP5| or |MTP1-MTP5|.
 
     Drawn from the mean and covariance of clicked landmarks of 736 hands or feet of people with
     rheumatoid arthritis. The patient's generator gives what both sides share, the film's
-    generator what is its own; ``oddness`` times as far from the mean as that cohort.
+    generator what is its own; ``shape_deviation`` times as far from the mean as that cohort.
     """
     labels, mean, root = _prior(limb)
     z = np.sqrt(0.65) * patient_rng.standard_normal(len(mean))
     z = z + np.sqrt(0.35) * film_rng.standard_normal(len(mean))
-    xy = (mean + root @ np.clip(z, -2.6, 2.6) * oddness).reshape(-1, 2)
+    xy = (mean + root @ np.clip(z, -2.6, 2.6) * shape_deviation).reshape(-1, 2)
     if limb is Limb.FOOT:
         xy[:, 0] = -xy[:, 0]  # the prior has the great toe on the left
     return dict(zip(labels, xy, strict=True))

@@ -65,7 +65,7 @@ _WRIST = 0.08
 
 BUILD = {Limb.HAND: build_hand, Limb.FOOT: build_foot}
 """What makes the skeleton of a limb."""
-_WRIST_PLACES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
+_WRIST_SITES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def draw_patient(
 
 def bare_areas(place: str) -> int:
     """How many places for an erosion a joint has."""
-    return WRIST_ANCHORS if place in _WRIST_PLACES else 4
+    return WRIST_ANCHORS if place in _WRIST_SITES else 4
 
 
 def grade_limits(target: Target) -> NDArray[np.float64]:
@@ -256,7 +256,7 @@ def mean_shape(limb: Limb) -> NDArray[np.float64]:
     for index in range(200):
         rng = np.random.default_rng([index, _SHAPE])
         skeleton = BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
-        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.unit)
+        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.size_mm)
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
     first, last = (mean[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])

@@ -18,7 +18,7 @@ from mandora.simulate.xray.borders import Border
 from mandora.simulate.xray.delivery import Delivery
 from mandora.simulate.xray.detector import Detector
 from mandora.simulate.xray.markers import mark
-from mandora.simulate.xray.objects import lay_objects
+from mandora.simulate.xray.objects import add_objects
 
 __all__ = ["Detector", "Display", "Field", "Imaging", "collimate", "deliver", "expose", "mark"]
 
@@ -35,15 +35,15 @@ class Display:
     Attributes:
         air: grey value of the bare film, 0..1.
         bone: grey value of dense bone.
-        flesh: where soft tissue lies between ``air``, 0, and ``bone``, 1; 0 leaves it where the
+        soft_tissue: where soft tissue lies between ``air``, 0, and ``bone``, 1; 0 leaves it where the
             beam put it and spreads the grey values over the whole film's range.
-        burnt: how much of the step from air to flesh is clipped: the skin line goes first.
+        burnt: how much of the step from air to soft tissue is clipped: the skin line goes first.
         shoulder: grey values above bone are squeezed towards this one.
     """
 
     air: float = 0.06
     bone: float = 0.7
-    flesh: float = 0.5
+    soft_tissue: float = 0.5
     burnt: float = 0.0
     shoulder: float = 1.0
 
@@ -67,7 +67,7 @@ class Display:
         return Display(
             air=air,
             bone=min(air + rise, 0.9),
-            flesh=float(np.clip(rng.normal(0.53, 0.065 if wide else 0.045), 0.32, 0.72))
+            soft_tissue=float(np.clip(rng.normal(0.53, 0.065 if wide else 0.045), 0.32, 0.72))
             if anatomical
             else 0.0,
             burnt=u(0.0, 0.35) if rng.random() < (0.35 if wide else 0.2) else -u(0.0, 0.15),
@@ -160,7 +160,7 @@ def expose(attenuation: Field, ppmm: float, imaging: Imaging, rng: np.random.Gen
     Returns:
         (H, W) float32, 0..1, bright is dense.
     """
-    passed = lay_objects(attenuation, ppmm, imaging.objects, rng)
+    passed = add_objects(attenuation, ppmm, imaging.objects, rng)
     signal = _beam(passed, ppmm, imaging)
     imaging.detector.add_noise(signal, imaging.noise, rng)
     shown = _process(imaging.detector.record(signal), ppmm, imaging)
@@ -232,17 +232,21 @@ def _to_grey(shown: Field, attenuation: Field, imaging: Imaging) -> Field:
     """Look-up table from processed signal to grey values, (H, W) float32, 0..1."""
     display = imaging.display
     low, middle, high = _anchors(shown[::5, ::5], attenuation[::5, ::5])
-    if not display.flesh:
+    if not display.soft_tissue:
         low, high = (float(v) for v in np.percentile(shown[::5, ::5], [1.0, 97.0]))
     low += display.burnt * max(middle - low, 0.0)
     span = max(high - low, 0.05)
     z = (shown - np.float32(low)) * np.float32(1 / span)
     # clips softly below air, and keeps air and bone where they are
     z = (z + np.sqrt(z * z + np.float32(TOE**2)) - np.float32(TOE)) / np.float32(2 - TOE)
-    if display.flesh:
+    if display.soft_tissue:
         # z / (z + bend (1 - z)) keeps 0 and 1 and brings soft tissue to its grey value
         place = float(np.clip((middle - low) / span, 0.05, 0.9))
-        bend = float(np.clip(place * (1 - display.flesh) / (display.flesh * (1 - place)), 0.3, 2.2))
+        bend = float(
+            np.clip(
+                place * (1 - display.soft_tissue) / (display.soft_tissue * (1 - place)), 0.3, 2.2
+            )
+        )
         np.minimum(z, np.float32(1.0 + 0.3 / bend), out=z)
         z = z / (z * np.float32(1 - bend) + np.float32(bend))
     z = imaging.detector.bend(z)

@@ -9,7 +9,7 @@ from mandora.simulate.fields import Field
 MARGIN = 0.13  # share of the film's side within which they lie
 
 
-def lay_objects(attenuation: Field, ppmm: float, count: int, rng: np.random.Generator) -> Field:
+def add_objects(attenuation: Field, ppmm: float, count: int, rng: np.random.Generator) -> Field:
     """Add the shadows of things along the film's sides.
 
     Args:

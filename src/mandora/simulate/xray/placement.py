@@ -63,7 +63,7 @@ class Placement:
             share = np.clip(rng.normal(0.36 if hand else 0.55, 0.03 if hand else 0.06), 0.25, 0.68)
             angle = float(np.clip(rng.normal(0, 0.07), -0.2, 0.2))
         (left, top), (right, bottom) = _extent(skeleton, angle)
-        width_mm = skeleton.unit / share
+        width_mm = skeleton.size_mm / share
         if not wide:
             width_mm = max(width_mm, 1.06 * (right - left), (bottom - top) / 1.55)
             aspect = max(aspect, 1.02 * (bottom - top) / width_mm)
@@ -96,7 +96,7 @@ def _extent(skeleton: Skeleton, angle: float) -> Array:
     lowest = skeleton.landmarks[:, 1].max()
     ends = [
         (place, radius)
-        for rod in skeleton.flesh
+        for rod in skeleton.soft_tissue
         if rod.end[1] < lowest
         for place, radius in zip((rod.start, rod.end), rod.radius, strict=True)
     ]

@@ -15,14 +15,14 @@ from scipy.special import expit
 
 from mandora.core.anatomy import Limb, Side
 from mandora.simulate.anatomy.shapes import Array, turn
-from mandora.simulate.anatomy.skeleton import Bite, Bone, Skeleton
+from mandora.simulate.anatomy.skeleton import Bone, PlacedErosion, Skeleton
 from mandora.simulate.fields import Field
 from mandora.simulate.xray.distances import Grid, resample, signed_distance
 from mandora.simulate.xray.placement import Placement
-from mandora.simulate.xray.tubular import cast, growth_plate, lay
+from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shadow
 
 STEP_MM = 0.5  # distances are computed on a grid no finer and interpolated: they are smooth
-FLESH_STEP_MM = 1.5
+SOFT_TISSUE_STEP_MM = 1.5
 FUSED_MM = 0.6  # fused short bones grow into each other by this
 STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
 
@@ -30,7 +30,7 @@ Projection = tuple[Field, Field, slice, slice]
 """Path through compact and spongy bone over a window of the film, mm; its rows and columns."""
 
 
-class Stage:
+class Projector:
     """A skeleton on the film, still a left limb, in mm of the film.
 
     Attributes:
@@ -105,9 +105,9 @@ class Stage:
             if found is None:
                 continue
             compact, inner, rows, cols = found
-            for bite in self.skeleton.bites:
-                if bite.bone == bone.name:
-                    left = self._bitten(bite, compact + inner > 0.3, rows, cols)
+            for erosion in self.skeleton.erosions:
+                if erosion.bone == bone.name:
+                    left = self._left_by(erosion, compact + inner > 0.3, rows, cols)
                     compact, inner = compact * left, inner * left
             dense[rows, cols] += compact
             spongy[rows, cols] += inner
@@ -120,8 +120,8 @@ class Stage:
         base, head = self.to_mm(bone.axis)
         length = float(np.linalg.norm(head - base))
         step = float(np.clip(0.9 / self._ppmm, *STEPS_MM))
-        shadow = cast(bone.tube, length, bone.lie, step, rng)
-        return lay(shadow, base, (head - base) / length, self._ppmm, self._shape)
+        shadow = cast_shadow(bone.tube, length, bone.tube_state, step, rng)
+        return place_shadow(shadow, base, (head - base) / length, self._ppmm, self._shape)
 
     def _short(self, bone: Bone, weave: Field) -> Projection | None:
         """The shadow of a bone that is as thick as its distance from the outline makes it."""
@@ -168,19 +168,21 @@ class Stage:
         along, across = (x * d[0] + y * d[1]) / length, y * d[0] - x * d[1]
         return along.astype(np.float32), across.astype(np.float32)
 
-    def _bitten(self, bite: Bite, bone: NDArray[np.bool_], rows: slice, cols: slice) -> Field:
+    def _left_by(
+        self, erosion: PlacedErosion, bone: NDArray[np.bool_], rows: slice, cols: slice
+    ) -> Field:
         """Share of the bone that an erosion leaves; marks it in the truth."""
-        cx, cy = self.to_mm(bite.centre[None])[0]
+        cx, cy = self.to_mm(erosion.centre[None])[0]
         x, y = self._x[cols][None, :] - cx, self._y[rows][:, None] - cy
         # a lobed edge: no erosion is a perfect circle
         angle = np.arctan2(y, x)
         phase = float(cx * 7.3 + cy * 3.1)
         lobes = 0.13 * np.sin(3 * angle + phase) + 0.07 * np.sin(5 * angle - phase)
-        rim = bite.radius * (1 + lobes)
+        rim = erosion.radius * (1 + lobes)
         inside = expit((rim - np.hypot(x, y)) / 0.22)
-        if bite.label:
-            self.eroded[rows, cols][(inside > 0.5) & bone] = bite.label
-        return np.asarray(1 - bite.depth * inside, dtype=np.float32)
+        if erosion.label:
+            self.eroded[rows, cols][(inside > 0.5) & bone] = erosion.label
+        return np.asarray(1 - erosion.depth * inside, dtype=np.float32)
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
         """The weave of spongy bone: mean 1, (H, W) float32."""
@@ -191,13 +193,13 @@ class Stage:
         spread = float(weave[::7, ::7].std())
         return np.asarray(np.clip(1 + 0.09 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
 
-    def project_flesh(self) -> Field:
+    def project_soft_tissue(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
         size = np.array([self._x[-1], self._y[-1]])
-        grid = Grid.around(np.array([[0.0, 0.0], size]), FLESH_STEP_MM, FLESH_STEP_MM)
+        grid = Grid.around(np.array([[0.0, 0.0], size]), SOFT_TISSUE_STEP_MM, SOFT_TISSUE_STEP_MM)
         best = np.full(grid.shape, 1e3, np.float32)
         px, py = grid.x[None, :], grid.y[:, None]
-        for rod in self.skeleton.flesh:
+        for rod in self.skeleton.soft_tissue:
             a, b = self.to_mm(np.array([rod.start, rod.end]))
             d = b - a
             t = np.clip(((px - a[0]) * d[0] + (py - a[1]) * d[1]) / (d @ d), 0, 1)
@@ -208,7 +210,7 @@ class Stage:
             best = best * (1 - h) + away * h - 4.0 * h * (1 - h)
         # near the skin the rods know the way to it; deep inside only the whole body does
         body = ndimage.binary_fill_holes(best < 0)
-        to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * FLESH_STEP_MM
+        to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * SOFT_TISSUE_STEP_MM
         deep = np.clip((to_skin - 1.5) / 4.0, 0, 1)
         inner = np.maximum(ndimage.gaussian_filter(to_skin, 1.0), -best)
         outer = np.where(body & (best > 0), to_skin, -best)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from mandora.simulate.anatomy.shapes import Array, Tube, base_profile, flared, head_profile
-from mandora.simulate.anatomy.skeleton import Lie
+from mandora.simulate.anatomy.skeleton import TubeState
 from mandora.simulate.fields import Field
 
 _SLICES = np.linspace(-1, 1, 11)[1:-1]  # places along the beam, shares of the half thickness
@@ -41,38 +41,40 @@ class Shadow:
     spongy: Field
 
 
-def cast(tube: Tube, length: float, lie: Lie, step: float, rng: np.random.Generator) -> Shadow:
+def cast_shadow(
+    tube: Tube, length: float, tube_state: TubeState, step: float, rng: np.random.Generator
+) -> Shadow:
     """The shadow of one bone.
 
     Args:
         tube: proportions, mm.
         length: from the middle of the base to the tip of the head, mm.
-        lie: orientation and substance.
+        tube_state: orientation and substance.
         step: distance of samples, mm.
         rng: of the trabeculae.
     """
-    reach = 0.5 * max(tube.base, tube.head) + abs(lie.bow) + 1.5
+    reach = 0.5 * max(tube.base, tube.head) + abs(tube_state.bow) + 1.5
     u = np.arange(-5.0, length + 5.0, step, dtype=np.float32)[:, None]
     v = np.arange(-reach, reach, step, dtype=np.float32)[None, :]
     t = np.clip(u / length, 0, 1)
     half_width = 0.5 * flared(tube.base, tube.shaft, tube.head, t)
     deep = tube.depth
     half_depth = 0.5 * flared(deep[0] * tube.base, deep[1] * tube.shaft, deep[2] * tube.head, t)
-    across = v - lie.bow * np.sin(np.pi * t)
-    shell = _shell(lie.cortex, t)
+    across = v - tube_state.bow * np.sin(np.pi * t)
+    shell = _shell(tube_state.cortex, t)
     thickness = _ellipse(across, half_width, half_depth)
     core = _ellipse(
         across, np.maximum(half_width - shell, 0.2), np.maximum(half_depth - shell, 0.2)
     )
     core = np.minimum(core, thickness)
-    bone, plates = _ends(tube, length, lie, u, across, thickness, step)
+    bone, plates = _ends(tube, length, tube_state, u, across, thickness, step)
     solid = plates * thickness
     # what lies between the joint surfaces, minus the surfaces themselves
     inner = np.clip(bone - plates, 0, 1)
     marrow = 1 - (1 - _MARROW) * np.clip(np.minimum(t, 1 - t) / 0.30 - 0.15, 0, 1) ** 1.5
     spongy = inner * core * marrow * _trabeculae(u.shape[0], v.shape[1], step, rng)
     dense = inner * (thickness - core) + solid
-    kept = _kept(length, lie, u, across, half_width)
+    kept = _kept(length, tube_state, u, across, half_width)
     return Shadow(
         (float(u[0, 0]), float(v[0, 0])),
         step,
@@ -96,20 +98,30 @@ def _ellipse(across: Field, half_width: Field, half_depth: Field) -> Field:
 
 
 def _ends(
-    tube: Tube, length: float, lie: Lie, u: Field, across: Field, thickness: Field, step: float
+    tube: Tube,
+    length: float,
+    tube_state: TubeState,
+    u: Field,
+    across: Field,
+    thickness: Field,
+    step: float,
 ) -> tuple[Field, Field]:
     """Shares of the beam's way at (u, v) that lie in the bone, and in its joint surfaces."""
     bone = np.ones(thickness.shape, np.float32)
     plates = np.zeros(thickness.shape, np.float32)
-    lean = float(np.tan(lie.pitch))
+    lean = float(np.tan(tube_state.pitch))
     for head in (False, True):
         rows = slice(*np.searchsorted(
             u[:, 0], (length - END_MM, u[-1, 0] + step) if head else (u[0, 0], END_MM)
         ))  # fmt: skip
         place, side, half = u[rows], across[rows], 0.5 * thickness[rows]
         share = side / (0.5 * (tube.head if head else tube.base))
-        flat = head_profile(tube, share, lie.skew) if head else base_profile(tube, share, lie.tilt)
-        plate = lie.endplate[head]
+        flat = (
+            head_profile(tube, share, tube_state.skew)
+            if head
+            else base_profile(tube, share, tube_state.tilt)
+        )
+        plate = tube_state.endplate[head]
         inside, surface = np.zeros_like(half), np.zeros_like(half)
         for z in _SLICES:
             away = flat + _fall(tube, float(z), head) + z * half * lean * (-1 if head else 1)
@@ -147,14 +159,16 @@ def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) 
     return np.asarray(np.clip(1 + 0.16 * both, 0.35, 2.0), np.float32)
 
 
-def _kept(length: float, lie: Lie, u: Field, across: Field, half_width: Field) -> Field:
+def _kept(
+    length: float, tube_state: TubeState, u: Field, across: Field, half_width: Field
+) -> Field:
     """Share of the substance that growth plates and osteopenia leave."""
     kept = np.ones(across.shape, np.float32)
-    for at, lost in zip((0.0, length), lie.porosity, strict=True):
+    for at, lost in zip((0.0, length), tube_state.porosity, strict=True):
         if lost > 0:
             kept *= 1 - lost * np.exp(-(((u - at) / 9.0) ** 2))
-    if lie.plate is not None:
-        kept *= growth_plate(u - lie.plate * length, across, half_width, lie.closing)
+    if tube_state.plate is not None:
+        kept *= growth_plate(u - tube_state.plate * length, across, half_width, tube_state.closing)
     return kept
 
 
@@ -180,7 +194,7 @@ def growth_plate(
     return np.asarray(cleft * (1 + lines + scar), np.float32)
 
 
-def lay(
+def place_shadow(
     shadow: Shadow, base: Array, up: Array, ppmm: float, shape: tuple[int, int]
 ) -> tuple[Field, Field, slice, slice] | None:
     """Bring a shadow onto the film.
