@@ -1,4 +1,4 @@
-"""The edges of bones on a film, and the places on them where erosions start."""
+"""The edges of bones on a film, and the places at them where erosions start."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from mandora.inflict.joint_line import JointLine, surfaces
 from mandora.inflict.paths import best_path
 from mandora.inflict.region import Array, Region, step_down
 
-RAYS = 96  # on which the outline of a short bone is looked for
-_MOVES = {(move,): 0.12 * move * move for move in range(-3, 4)}  # costs of steps along the radius
-LEVELS = 30  # at which the side of a tubular bone is looked for
+RAYS = 96  # on which the outline of a short bone is searched
+# costs of steps along the radius
+_MOVES: dict[tuple[int, ...], float] = {(m,): 0.12 * m * m for m in range(-3, 4)}
+LEVELS = 30  # at which the side of a tubular bone is searched
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +24,10 @@ class Margin:
     Attributes:
         place: (2,) ``u`` and ``v`` on the edge, px.
         inward: (2,) unit vector into the bone, in the same frame.
-        territory: (h, w) 0..1: what of the region may be this bone.
+        territory: (h, w) 0..1: how much of each pixel may be this bone.
         width: of the bone there, px.
-        soft_tissue: quantile of the grey beside the margin that is soft tissue, low where other bones are
-            near, and how far out to look, in widths of the bone.
+        soft_tissue: which quantile of the grey beside the margin is taken for soft tissue (low
+            where other bones are near), and how far from the margin, in widths of the bone.
     """
 
     place: Array
@@ -37,13 +38,13 @@ class Margin:
 
 
 def joint_margin(film: Array, line: JointLine, region: Region, anchor: int) -> Margin:
-    """A corner of the head (even anchor) or the base (odd anchor) of a joint.
+    """The margin at a corner of the head (even anchor) or of the base (odd anchor) of a joint.
 
     Args:
         film: (h, w) the region of the film.
         line: of the joint as it is on ``film``.
         region: where it lies.
-        anchor: 0 and 1 at lower ``u``, 2 and 3 at higher ``u``, and so on.
+        anchor: 0 and 1 lie at lower ``u``, 2 and 3 at higher ``u``, 4 and 5 at lower again.
     """
     distal, side = anchor % 2 == 1, -1.0 if (anchor // 2) % 2 == 0 else 1.0
     width = line.width
@@ -79,7 +80,7 @@ def _side(
     Args:
         film: (h, w) the region of the film.
         region: where it lies.
-        levels: (LEVELS,) ``v`` at which the edge is looked for, px.
+        levels: (LEVELS,) ``v`` at which the edge is searched, px.
         side: -1 or 1, the sign of ``u`` there.
         expected: distance, px.
         width: of the bone, px.
@@ -93,7 +94,7 @@ def _side(
 
 
 def outline(film: Array, region: Region, radius: float) -> Array:
-    """Where the edge of a short bone lies around a place inside it.
+    """The edge of a short bone, by direction from a place inside it.
 
     Args:
         film: (h, w) the region of the film.
@@ -101,7 +102,8 @@ def outline(film: Array, region: Region, radius: float) -> Array:
         radius: of the bone as expected, px.
 
     Returns:
-        (RAYS,) px from the frame's origin, the first ray along ``v``, turning towards ``u``.
+        (RAYS,) px from the frame's origin; the first ray lies along ``v``, the next ones turn
+        towards ``u``.
     """
     angles = np.arange(RAYS) * 2 * np.pi / RAYS
     radii = np.linspace(0.45, 1.7, 64) * radius
@@ -115,20 +117,20 @@ def outline(film: Array, region: Region, radius: float) -> Array:
 
 
 def _edge_strength(seen: Array) -> Array:
-    """How steeply the grey falls along the first axis, -1..1.5: 1 is steeper than most."""
+    """Fall of the grey along the first axis, -1..1.5; 1 is its 90th percentile."""
     fall = -np.gradient(seen, axis=0)
     scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
     return np.asarray(np.clip(fall / scale, -1.0, 1.5))
 
 
 def bone_margin(edge: Array, region: Region, angle: float, near_skin: bool) -> Margin:
-    """A place on the outline of a short bone.
+    """The margin at a place on the outline of a short bone.
 
     Args:
         edge: (RAYS,) px, from :func:`outline`; the frame is the region's.
         region: where the bone lies.
         angle: rad, from ``v`` towards ``u``.
-        near_skin: soft tissue is beside it, not other bones.
+        near_skin: soft tissue lies beside it, not other bones.
     """
     turns = np.arange(RAYS + 1) * 2 * np.pi / RAYS
     closed = np.append(edge, edge[0])

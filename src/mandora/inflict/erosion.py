@@ -1,8 +1,8 @@
-"""Carve erosions out of a bone on a film: its shadow gives way to that of the soft tissue beside it.
+"""Erosions on a film: bone is replaced by the grey of the soft tissue beside it.
 
 An erosion starts at a bare area, where bone has no cartilage on it: a corner of head or base, or
-the margin of a short bone. Inside a lobed outline the bone's part of the grey is taken away to the
-erosion's depth; the film's grain stays, and the bone around is a little denser.
+the margin of a short bone. Inside a lobed outline the bone's share of the grey is removed to the
+erosion's depth; the film's noise stays, and the bone around is a little denser.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ LARGE = 5  # weight of an erosion that takes the joint surface
 def carve(
     film: Array, region: Region, margin: Margin, erosion: Erosion, rng: np.random.Generator
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Carve one erosion.
+    """Draw one erosion into a film.
 
     Args:
         film: (h, w) the region of the film.
         region: where it lies.
         margin: where the erosion starts.
         erosion: its size and depth.
-        rng: for its outline and grain.
+        rng: for its outline and noise.
 
     Returns:
-        (h, w) grey, and (h, w) where bone is gone.
+        (h, w) grey, and (h, w) where bone was removed.
     """
     radius = erosion.radius * margin.width
     inset = (0.55 if erosion.weight >= LARGE else 0.2) * radius
@@ -76,12 +76,12 @@ def carve(
 
 
 def _coarseness(margin: Margin) -> float:
-    """What is finer than this is left out where a level of grey is asked for, px."""
+    """Standard deviation of the blur before grey levels are read, px."""
     return max(0.015 * margin.width, 0.8)
 
 
 def _seen_from(margin: Margin, region: Region, part: tuple[slice, slice]) -> tuple[Array, Array]:
-    """Px from the margin inwards, and along it, of the pixels of a part of the region."""
+    """Distance of a region's pixels from the margin, inwards and along it, px."""
     du, dv = region.u[part] - margin.place[0], region.v[part] - margin.place[1]
     x, y = margin.inward
     return du * x + dv * y, du * y - dv * x
@@ -108,7 +108,7 @@ def _lobed(
         rng: for the lobes.
 
     Returns:
-        (h, w) px, negative inside. The outline opens towards the margin: there an erosion is
+        (h, w) px, negative inside. The outline is open towards the margin, where an erosion is
         deepest.
     """
     past = along - inset
@@ -127,7 +127,8 @@ def _tissue_under(
     """What a part of the region would show without the bone.
 
     Returns:
-        Grey of the soft tissue in that part; of the soft tissue beside the margin; and of the bone.
+        (h, w) grey in that part without the bone; grey of the soft tissue beside the margin;
+        grey of the bone.
     """
     centre = margin.place + 0.3 * radius * margin.inward
     wide = _around(region, centre, 1.6 * radius + 0.45 * margin.width)
@@ -155,7 +156,7 @@ def _tissue_under(
 def _levels(
     coarse: Array, along: Array, aside: Array, radius: float, tissue: tuple[float, float]
 ) -> tuple[float, float]:
-    """Grey of the soft tissue beside a margin, and of the bone behind it; lengths in bone widths."""
+    """Grey of soft tissue beside a margin and of the bone behind it; lengths in bone widths."""
     quantile, reach = tissue
     near = np.abs(aside) < max(radius, 0.05)
     outside = near & (along < -0.03) & (along > -reach)
@@ -173,15 +174,15 @@ def _tissue_without(
     px: float,
     levels: tuple[float, float],
 ) -> Array:
-    """(h, w) what the film would show without the bone: the soft tissue around, carried under it.
+    """(h, w) what the film would show without the bone: the grey around it, extended into it.
 
     Args:
-        coarse: (h, w) grey without grain.
+        coarse: (h, w) grey without noise.
         along: (h, w) bone widths from the margin inwards.
         aside: (h, w) bone widths along the margin.
         own: (h, w) where the bone lies.
         px: width of the bone.
-        levels: grey of the soft tissue near by, and of the bone.
+        levels: grey of the soft tissue beside the margin, and of the bone.
     """
     level, bone = levels
     contrast = bone - level
@@ -203,14 +204,14 @@ def _tissue_without(
 
 
 def _without_holes(dense: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:
-    """Bone with the dark specks filled that are smaller than ``size`` px squared."""
+    """The mask of bone without holes smaller than ``size`` × ``size`` px."""
     label, count = ndimage.label(~dense)
     areas = np.bincount(label.ravel(), minlength=count + 1)
     return np.asarray(dense | (areas < size * size)[label])
 
 
 def _carried(grey: Array, weight: Array, level: float, width: float) -> Array:
-    """(h, w) the weighted mean of the grey around each pixel, of the nearest if possible."""
+    """(h, w) weighted mean of the grey around each pixel; near pixels count most."""
     total, carried = np.full_like(grey, 1e-6), np.full_like(grey, 1e-6 * level)
     for sigma, part in ((0.04, 1.0), (0.08, 0.1), (0.16, 0.01), (0.32, 0.001)):
         total += part * ndimage.gaussian_filter(weight, sigma * width)

@@ -1,7 +1,7 @@
-"""Inflict known damage on a real film: narrow a joint space, carve erosions.
+"""Damage of known grade put into a real film: a narrower joint space, erosions.
 
-Simulated films know their truth and lack real texture; real films have texture and, where they are
-healthy, the grade 0. This module puts the damage of a known grade into a healthy film.
+The truth of simulated films is known, but they lack real texture; real films have it, and where
+they are healthy their grade is 0. This module puts damage of a known grade into a healthy film.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from mandora.inflict.region import Array, Frame, Region
 from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 
-POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
-# What erosions of a bone of the wrist darken at least, as a share of the range of grey around it;
+LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
+# Least darkening by erosions of a bone of the wrist, as a share of the range of grey around it;
 # around the forearm's bones that range is wider: soft tissue lies beside them.
-MIN_SEEN, MIN_SEEN_BESIDE_SOFT_TISSUE = 0.12, 0.08
+MIN_DARKENING, MIN_DARKENING_BESIDE_SOFT_TISSUE = 0.12, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,18 +50,16 @@ class Inflicted:
         narrowing: SvH grade that was added, 0-4.
         erosion: SvH grade that was added, 0-5 (hand) or 0-10 (foot).
         eroded: (H, W) bool, where bone was taken away.
-        landmark: (2,) float64 px of the film, where the site's landmark lies now; for the
-        navicular,
-            which has no landmark, its centre.
-        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; the
-            outline for a bone of the wrist; no rows if nothing was asked for.
-        quality: how clear the joint space is: its darkness as a share of the grey around, 0..1;
-            1 for a bone of the wrist.
-        spaces: (H, W) uint8, the joint spaces that were given, as they lie now: narrowed with the
-            film, and none where bone bridges the joint. None if none were given: what the film
-            showed before is not known, so neither is what it shows now.
-        erosions: (H, W) uint8, the erosions that were given, as they lie now, and ``eroded``.
-            None if none were given.
+        landmark: (2,) float64 px of the film, the site's landmark after the damage; for the
+            navicular, which has no landmark, its centre.
+        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; for a
+            bone of the wrist its outline; no rows if both grades are 0.
+        quality: how clear the joint space is: how much darker than its sides, as a share of the
+            range of grey around, 0..1; 1 for a bone of the wrist.
+        spaces: (H, W) uint8, the map of joint spaces that was given, after the damage: narrowed
+            with the film, and without the joint that bone bridges; None if none was given.
+        erosions: (H, W) uint8, the map of erosions that was given, after the damage, with
+            ``eroded``; None if none was given.
     """
 
     pixels: NDArray[np.float32]
@@ -95,8 +93,8 @@ def inflict(
         film: a film, or its pixels: (H, W) float32, 0..1, bright bone. Mirrored and turned films
             are fine: directions follow from the landmarks.
         landmarks: (N, 2) px of the film, the landmarks of the limb in the order of
-            ``anatomy.LANDMARKS``; NaN where unknown. Their number tells hand from foot. An error of
-            2 % of the limb's size is no harm.
+            ``anatomy.LANDMARKS``; NaN where unknown. Their number tells hand from foot. Errors
+            of about 2 % of the limb size are corrected.
         site: name of an SvH site, such as ``mcp2``.
         narrowing: SvH grade to add, 0-4; None is 0.
         erosion: SvH grade to add, 0-5 (hand) or 0-10 (foot); None is 0.
@@ -105,7 +103,7 @@ def inflict(
         erosions: (H, W) erosions that the film has, likewise.
 
     Returns:
-        The film with the damage. Where both grades are 0, its very pixels.
+        The film with the damage; if both grades are 0, its pixels unchanged.
 
     Raises:
         ValueError: if an argument breaks a rule, or the joint is not found in the pixels.
@@ -118,7 +116,7 @@ def inflict(
     _check_maps(pixels, spaces=spaces, erosions=erosions)
     if not limb.mirrored:
         return _Operation(pixels, limb, site, spaces, erosions).run(grades, rng)
-    # every limb is worked on as a left one, so that a mirrored film gets a mirrored result
+    # every limb is handled as a left one, so that a mirrored film gets a mirrored result
     left = _Operation(
         _flipped(pixels), limb.flipped(), site, _flipped_map(spaces), _flipped_map(erosions)
     )
@@ -137,7 +135,7 @@ def inflict(
 
 @dataclass(frozen=True, eq=False)
 class _Operation:
-    """One film, shown like a left limb, and the place on it."""
+    """One film, shown like a left limb, and the site on it."""
 
     pixels: NDArray[np.float32]
     landmarks: LimbLandmarks
@@ -192,7 +190,7 @@ class _Operation:
         axis = self.landmarks.axis(self.site, joint.axes)
         frame = Frame(landmark + joint.shift * size_px * axis, axis)
         expected = ExpectedLine(
-            joint.width * size_px, joint.gap * size_px, POINT_ERROR * size_px,
+            joint.width * size_px, joint.gap * size_px, LANDMARK_ERROR * size_px,
             joint.plate * size_px, joint.round_of * size_px,
         )  # fmt: skip
         try:
@@ -213,8 +211,8 @@ class _Operation:
         edge = outline(before, region, radius)
         turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
         around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-        seen, least = 0.0, MIN_SEEN_BESIDE_SOFT_TISSUE if bone.forearm else MIN_SEEN
-        for moved in range(len(bone.bare)):  # elsewhere on the bone, if nothing is seen there
+        seen, least = 0.0, MIN_DARKENING_BESIDE_SOFT_TISSUE if bone.forearm else MIN_DARKENING
+        for moved in range(len(bone.bare)):  # elsewhere on the bone if too little is seen
             film, eroded = before, np.zeros(before.shape, np.bool_)
             for erosion in result.state.erosions:
                 degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
@@ -227,7 +225,7 @@ class _Operation:
             if seen >= least:
                 return replace(self._with(result, region, film, eroded), line=around)
         raise InputError(
-            f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
+            f"{self.site}: an erosion would be seen nowhere at the edge of this bone: the last one "
             f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
             "needed; correct the landmarks, or leave this site out"
         )
@@ -244,7 +242,7 @@ class _Operation:
         return replace(result, pixels=pixels, eroded=mask, erosions=erosions)
 
     def _moved(self, result: Inflicted, region: Region, moved: Displacement) -> Inflicted:
-        """What becomes of the maps when the joint is narrowed."""
+        """The maps after the joint was narrowed."""
         spaces, erosions = (
             None if given is None else displaced(given, region, moved)
             for given in (result.spaces, result.erosions)
@@ -255,7 +253,7 @@ class _Operation:
 
     @property
     def _label(self) -> np.uint8:
-        """Of this site's landmark in the maps."""
+        """The label of this site's landmark in the maps."""
         limb = self.landmarks.limb
         sites = (site for kind in Damage for site in FAMILIES[limb, kind])
         landmark = next(site.landmark_name for site in sites if site.name == self.site)
@@ -263,7 +261,7 @@ class _Operation:
 
 
 def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
-    """By how much erosions darken, as a share of the range of grey around them."""
+    """Mean darkening by erosions, as a share of the range of grey around them."""
     low, high = np.percentile(before, (5, 95))
     if not eroded.any():
         return 0.0
@@ -278,7 +276,7 @@ def _draw(
     state = draw_state(rng, grades[Damage.NARROWING], grades[Damage.EROSION], limb, anchors)
     if not grades[Damage.NARROWING]:
         state = replace(state, loss=0.0)
-    if state.shift:  # a bone that slips lays bone over bone: a displacement cannot show it
+    if state.shift:  # a displacement of the film cannot show bone that lies over bone
         state = replace(state, shift=0.0, fused=grades[Damage.NARROWING] == 4)
     if site == "mc1":  # of this joint only the base of the metacarpal is scored
         erosions = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)

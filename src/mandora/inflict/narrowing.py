@@ -1,8 +1,8 @@
-"""Narrow a joint space on a film: bring the two bone surfaces together, or bridge them with bone.
+"""Narrowing on a film: the two bone surfaces are brought together, or bridged with bone.
 
 The film is displaced along the limb. Each surface moves by half of what the space loses; the
-displacement fades out over about one width of the joint, so bone, skin and whatever else lies
-there move smoothly. The map has an inverse: along every line the order of the places is kept.
+displacement fades out over about one width of the joint, so that everything there moves smoothly.
+It has an inverse: along every line the order of the places is kept.
 """
 
 from __future__ import annotations
@@ -26,18 +26,16 @@ from mandora.inflict.noise import (
 from mandora.inflict.region import Array, Region, step_down
 from mandora.simulate.anatomy.joint_state import JointState
 
-FADE = (1.0, 8.0)  # along the limb: joint widths or joint spaces, whatever is less
+FADE = (1.0, 8.0)  # along the limb: joint widths or joint spaces, whichever is less
 SIDE_FADE = 0.35  # across, in joint widths
 MAX_LOSS = 0.92  # of the space, by displacement
-STEEPEST = (
-    0.97  # share of the space's width that may vanish locally: below 1 the map has an inverse
-)
+STEEPEST = 0.97  # share of the space's width that may vanish locally; below 1 there is an inverse
 PLATE = 0.07  # thickness of the plate below a joint surface, in joint widths
 BRIDGED = 0.65  # share of the old plates that a bridge of bone replaces
 
 
 def fade_px(line: JointLine) -> float:
-    """Px along the limb from a joint's surface to where nothing moves."""
+    """Distance along the limb from a joint's surface to where nothing moves, px."""
     widths, gaps = FADE
     return min(widths * line.width, gaps * line.gap)
 
@@ -58,7 +56,7 @@ def moved_by(v: Array, proximal: Array, distal: Array, loss: Array, fade: float)
     """Displacement along the limb of places at ``v``, px."""
     half = loss * (distal - proximal) / 2
     t = np.clip((v - proximal) / (distal - proximal), 0.0, 1.0)
-    # the middle of the space gives more than its sides, as far as the map keeps an inverse
+    # the middle of the space shrinks more than its sides, as far as there is an inverse
     bent = np.clip((STEEPEST / np.maximum(loss, 1e-3) - 1) / 0.5, 0.0, 1.0)
     t = (1 - bent) * t + bent * t * t * (3 - 2 * t)
     outside = step_down(np.maximum(proximal - v, v - distal) / fade)
@@ -67,14 +65,14 @@ def moved_by(v: Array, proximal: Array, distal: Array, loss: Array, fade: float)
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """Where the film of the result comes from, in a joint's frame.
+    """How a film is displaced along the limb, in a joint's frame.
 
     Attributes:
         line: of the joint before it is narrowed.
         loss: (COLUMNS,) share of the space that vanishes at each ``u`` of the line.
-        u: (m,) px, columns of ``table``, 1 px apart.
-        v: (n,) px, rows of ``table``, half a px apart.
-        table: (n, m) px along the limb, by which a place of the result lies beyond its source.
+        u: (m,) px, of the columns of ``table``, 1 px apart.
+        v: (n,) px, of the rows of ``table``, half a px apart.
+        table: (n, m) px, ``v`` of a place on the result minus ``v`` of the same place on the film.
     """
 
     line: JointLine
@@ -91,13 +89,13 @@ class Displacement:
         return replace(self.line, proximal=near + half, distal=far - half)
 
     def forward(self, u: Array, v: Array) -> Array:
-        """``v`` in the result of places of the film."""
+        """``v`` on the result of places on the film, px."""
         near, far = surfaces(self.line, u)
         loss = np.interp(u, self.line.u, self.loss)
         return np.asarray(v + moved_by(v, near, far, loss, fade_px(self.line)))
 
     def source(self, u: Array, v: Array) -> Array:
-        """``v`` on the film of places of the result, px."""
+        """``v`` on the film of places on the result, px."""
         where = [(v - self.v[0]) * 2, u - self.u[0]]
         moved = ndimage.map_coordinates(self.table, where, order=1, mode="nearest")
         return np.asarray(v - moved)
@@ -109,11 +107,11 @@ def displacement(line: JointLine, state: JointState, region: Region, side: float
     Args:
         line: of the joint.
         state: what the joint loses.
-        region: where the result will be asked for.
+        region: where the result is needed.
         side: of a focal loss: -1 or 1, the sign of ``u``.
 
     Raises:
-        ArithmeticError: if the map has no inverse.
+        ArithmeticError: if the displacement has no inverse.
     """
     fade = fade_px(line)
     u = np.arange(np.floor(region.u.min()), np.ceil(region.u.max()) + 1)
@@ -131,16 +129,16 @@ def displacement(line: JointLine, state: JointState, region: Region, side: float
 
 
 def narrowed(film: Array, region: Region, moved: Displacement, rng: np.random.Generator) -> Array:
-    """The region with its pixels displaced, as sharp and as grainy as before.
+    """The region with its pixels displaced, as sharp and as noisy as before.
 
     Args:
         film: (h, w) the region of the film.
         region: where it lies.
         moved: the displacement.
-        rng: for the grain.
+        rng: for the noise.
 
     Returns:
-        (h, w) grey; where nothing moves, the very pixels of ``film``.
+        (h, w) grey; where nothing moves, the pixels of ``film`` unchanged.
     """
     still = moved.source(region.u, region.v) == region.v
     rows, columns = np.nonzero(~still)
@@ -170,7 +168,7 @@ def narrowed(film: Array, region: Region, moved: Displacement, rng: np.random.Ge
 
 
 def displaced(labels: NDArray[np.uint8], region: Region, moved: Displacement) -> NDArray[np.uint8]:
-    """A label map of the film after it was displaced: each label where its place has gone.
+    """A label map displaced as the film is.
 
     Args:
         labels: (H, W) of the whole film.

@@ -16,12 +16,12 @@ def best_path(
     """The path with the highest sum of merits less the costs of its moves.
 
     Args:
-        merit: (columns, *states) what each state is worth in each column; a state has one index,
-            such as a row, or several.
-        moves: costs of the changes of state that are possible from a column to the next.
+        merit: (columns, *states) of each state in each column; a state has one index, such as a
+            row, or several.
+        moves: change of the state's indices from a column to the next → its cost.
 
     Returns:
-        (columns,) of each index of the state.
+        For each index of the state, (columns,) its values on the path.
     """
     columns, *states = merit.shape
     reach = [max(abs(move[i]) for move in moves) for i in range(len(states))]

@@ -1,4 +1,4 @@
-"""What is expected of the places that damage is inflicted on, and where they lie on a film."""
+"""What is expected of the sites that are damaged, and where they lie on a film."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mandora.inflict.region import Array
 from mandora.simulate.cohort.patients import mean_shape
 
 MIN_SIZE_PX = 100.0
-"""Smallest size of a limb, px: with less a joint space has no pixel of its own."""
+"""Smallest limb size, px: below it a joint space is narrower than a pixel."""
 
 Axes = tuple[tuple[tuple[str, str], ...], ...]
 """Groups of pairs of landmarks; in each group the first pair that is known gives a direction along
@@ -24,7 +24,7 @@ the limb, and the axis is their mean."""
 
 @dataclass(frozen=True)
 class ExpectedJoint:
-    """What is expected of a joint, in units of the limb.
+    """What is expected of a joint; lengths in limb sizes.
 
     Attributes:
         width: of the joint.
@@ -32,8 +32,8 @@ class ExpectedJoint:
         axes: the pairs of landmarks that tell its direction.
         plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
             0: none is near.
-        round_of: radius of the distal bone's head that the joint line bends around; 0: it is about
-            straight.
+        round_of: radius of the head of the distal bone around which the joint line bends; 0: the
+            line is about straight.
         shift: from the landmark to the middle of the joint line, along the axis.
     """
 
@@ -47,7 +47,7 @@ class ExpectedJoint:
 
 @dataclass(frozen=True)
 class ExpectedBone:
-    """What is expected of a bone of the wrist, in units of the limb.
+    """What is expected of a bone of the wrist; lengths in limb sizes.
 
     Attributes:
         centre: weights of the landmarks whose weighted mean is the bone's centre.
@@ -55,7 +55,7 @@ class ExpectedBone:
         radius: mean distance of the edge from the centre.
         bare: degrees from the axis to the places where erosions start, positive towards the
             thumb.
-        forearm: soft tissue, not other bones, is on both its sides.
+        forearm: soft tissue, not other bones, lies on both sides.
     """
 
     centre: Mapping[str, float]
@@ -124,7 +124,7 @@ class LimbLandmarks:
         xy: (N, 2) px of the film, in the order of ``anatomy.LANDMARKS``; NaN where unknown.
         limb: hand or foot.
         shape: (height, width) of the film, px.
-        size_px: size of the limb, px.
+        size_px: limb size.
     """
 
     xy: Points

@@ -132,7 +132,7 @@ def build_foot(
     gaps = tarsal_gaps(pose, traits, film_rng)
     return Skeleton(
         Limb.FOOT, landmarks, pose.scale, tuple(bones), gaps, tuple(strips), tuple(erosions),
-        tuple(soft_tissue), dict(states),
+        tuple(soft_tissue),
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def build_hand(
     landmarks = np.array([known[p.name] for p in LANDMARKS[Limb.HAND]])
     return Skeleton(
         Limb.HAND, landmarks, scale, tuple(bones), wrist_gaps(states, traits, film_rng),
-        tuple(strips), tuple(erosions), tuple(soft_tissue), dict(states),
+        tuple(strips), tuple(erosions), tuple(soft_tissue),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Fingers and toes: chains of tubular bones with joint spaces between them."""
+"""Rays of a hand or foot: a metacarpal or metatarsal and its phalanges, with joint spaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import (
     Array,
     Tube,
@@ -26,7 +26,6 @@ from mandora.simulate.anatomy.skeleton import (
     Traits,
     TubeState,
     label_of,
-    state_of,
 )
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
@@ -36,14 +35,14 @@ MIDDLE_PLATE = 0.15  # of growth plates, from the base, as a share of its width
 
 @dataclass(frozen=True, eq=False)
 class Ray:
-    """One digit from its metacarpal or metatarsal to its tip.
+    """A ray from the base of its metacarpal or metatarsal to the tip of the finger or toe.
 
     Attributes:
         bones: names, proximal to distal.
         nodes: (n bones + 1, 2) mm: base, joint centres, tip.
         tubes: proportions of each bone, mm.
-        joints: names of the joints between the bones; a name that is no landmark of the limb
-            (``dip2``) is simulated but neither located nor scored.
+        joints: names of the joints between the bones; a joint that is no landmark of the limb
+            (``dip2``) is simulated, but neither located nor scored.
         spaces: width of each healthy joint space, mm.
         pitches: rotation of each bone out of the film's plane, rad.
         slope: of the first bone's base; positive where its side towards the thumb lies further
@@ -61,7 +60,7 @@ class Ray:
 
 @dataclass(frozen=True, eq=False)
 class RayParts:
-    """What a chain becomes."""
+    """Bones, joint spaces and erosions of one ray."""
 
     bones: tuple[Bone, ...]
     strips: tuple[Strip, ...]
@@ -75,7 +74,7 @@ def build_ray(
     traits: Traits,
     rng: np.random.Generator,
 ) -> RayParts:
-    """Bones with the chain's joint spaces, narrowed, displaced and eroded as the states say."""
+    """Build the bones of a ray, with joints narrowed, displaced and eroded by their states."""
     n = len(ray.bones)
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
@@ -84,7 +83,7 @@ def build_ray(
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
     for j, name in enumerate(ray.joints):
-        state = state_of(states, name)
+        state = states.get(name, HEALTHY)
         proximal, distal = ray.tubes[j], ray.tubes[j + 1]
         up_p, up_d = directions[j], directions[j + 1]
         centre = ray.nodes[j + 1]
@@ -95,13 +94,13 @@ def build_ray(
         if state.focal:
             tilts[j + 1] = lost / distal.base * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
-            # the joint surfaces are gone and struts run from bone to bone
+            # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
         kept = (1 - traits.porosity) * (1 - state.osteopenia)
         porosity[j][1] = porosity[j + 1][0] = 1 - kept
         offset = across(up_d) * state.shift * width
         if state.shift >= 0.9:
-            # a luxated base slides to the palm or sole and back over the head, and less aside
+            # a luxated base slides to the palm or sole and over the head, and less sideways
             offset = 0.4 * offset - up_d * LUXATION_OVERLAP * width
         ends[j][1] = centre - up_p * gap / 2
         ends[j + 1][0] = centre + up_d * gap / 2 + offset
@@ -150,14 +149,14 @@ def _growth_plate(ray: Ray, i: int) -> float:
 def _surface(
     end: Array, up: Array, whole: float, width: float, profile: Callable[[Array], Array], sign: int
 ) -> Array:
-    """A joint surface over the width that both bones share, (N, 2) mm.
+    """(N, 2) mm, a joint surface over the width that both bones share.
 
     Args:
         end: (2,) mm, middle of the surface.
         up: (2,) unit vector from base to head.
         whole: width of the bone there, mm.
         width: of the joint, mm.
-        profile: of the surface, mm by share of half the bone's width.
+        profile: of the surface: place across in halves of the bone's width → mm.
         sign: 1 if the profile counts towards the head, -1 if towards the base.
     """
     share = np.linspace(-0.8, 0.8, 13) * width / whole  # beyond, the surfaces part
@@ -185,7 +184,7 @@ def _erosions(
         else:
             bone, width, up = ray.bones[j + 1], distal.base, directions[j + 1]
             corner = ends[j + 1][0] + up * 0.06 * width
-        # large bites reach deeper, so that their middle lies further in
+        # the middle of a large erosion lies deeper in the bone
         reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
         erosions.append(
             PlacedErosion(

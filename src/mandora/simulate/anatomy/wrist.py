@@ -9,9 +9,9 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
-from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of, state_of
+from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of
 
 WRIST_ANCHORS = 6
 
@@ -259,7 +259,7 @@ def wrist_erosions(
     """Erosions of the wrist's sites, on the outlines of their bones, mm."""
     erosions = []
     for site, names in _EROSION_BONES.items():
-        for erosion in state_of(states, site).erosions:
+        for erosion in states.get(site, HEALTHY).erosions:
             name = names[erosion.anchor % len(names)]
             outline = bones[name].outline
             if name == "mc1":  # the outline starts at the base
@@ -296,7 +296,7 @@ def wrist_gaps(
             # the beam rarely runs along these joints: most are veiled
             gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
         else:
-            state = state_of(states, name)
+            state = states.get(name, HEALTHY)
             lost = state.loss
             if state.focal:
                 # mostly one of the two contacts, or part of the only one

@@ -57,7 +57,7 @@ PUBLISHED: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's r, or why there is none.
+    """Pearson's r, or the reason why it is not defined.
 
     Attributes:
         r: -1 to 1; None if it is not defined.
@@ -75,7 +75,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the two readers agree, pooled over patients and targets.
+    """Agreement of the two readers, pooled over patients and targets.
 
     Attributes:
         r: Pearson's r between the readers; None if it is not defined.
@@ -102,7 +102,7 @@ class Change:
         sdc: smallest change that the mean of the two readers can tell from error, points:
             1.96 SD(difference of their change scores) / (√2 √2) (Bruynesteyn et al., Ann Rheum
             Dis 2005;64:179); None for fewer than :data:`MIN_PATIENTS` patients.
-        detectable: share of patients with more true damage, by at least ``sdc``.
+        detectable: share of patients whose true change is above 0 and at least ``sdc``.
         reason: in words, if something is None.
     """
 
@@ -119,24 +119,25 @@ class Change:
 
 @dataclass(frozen=True)
 class CohortSummary:
-    """A simulated cohort in numbers; all of the true grades but for ``readers`` and SDCs.
+    """A simulated cohort in numbers.
 
-    All but ``changes`` is of the first visit.
+    Numbers are of the true grades, except ``readers`` and the SDCs, and of the first visit, except
+    ``changes``.
 
     Attributes:
-        patients: how many.
-        visits: how many.
+        patients: number.
+        visits: number.
         zeros: share of true grades that are 0, 0..1.
         zeros_by_family: the same by family (``nh``, ``nf``, ``eh``, ``ef``).
         totals: RA2's name of a total → quantile (``5 %`` …) → points.
         means: RA2's name of a total → mean over patients.
-        damaged: RA2's name of a total → share of patients in whom it is not 0.
+        damaged: RA2's name of a total → share of patients in whom it is above 0.
         correlations: between totals of a patient: ``narrowing-erosion``, ``left-right``,
             ``hand-foot``.
         pairs: mean correlation of pairs of targets over patients, by kind of pair.
         readers: by family, then by kind of damage.
         changes: by later visit and total; none if there is one visit.
-        published: by field and row, what is known of real cohorts, in words.
+        published: by attribute and its key, what is published of real cohorts, in words.
     """
 
     patients: int
@@ -259,15 +260,15 @@ def _agreements(read: Grades) -> dict[str, Agreement]:
 def _change(number: int, name: str, first: VisitTables, later: VisitTables) -> Change:
     """How a total has changed from the first visit to visit ``number``."""
     true = _total(later.true, name) - _total(first.true, name)
-    of_readers = [
+    one, two = (
         _total(after, name) - _total(before, name)
         for before, after in zip(first.read, later.read, strict=True)
-    ]
+    )
     always = (number, name, float(later.years.mean()), float(true.mean()))
     progressed = float((true > 0).mean())
     if len(true) < MIN_PATIENTS:
         reason = f"fewer than {MIN_PATIENTS} patients"
         return Change(*always, None, progressed, None, None, reason)
-    sdc = smallest_detectable_change(*of_readers).value
+    sdc = smallest_detectable_change(one, two).value
     detectable = float(((true > 0) & (true >= sdc)).mean())
     return Change(*always, float(true.std(ddof=1)), progressed, sdc, detectable)
