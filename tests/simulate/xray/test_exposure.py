@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import Limb, Side
+from mandora.simulate.fields import Field
 from mandora.simulate.xray.borders import Border
 from mandora.simulate.xray.delivery import Delivery
 from mandora.simulate.xray.detector import Detector
-from mandora.simulate.xray.exposure import Display, Field, Imaging, collimate, deliver, expose, mark
+from mandora.simulate.xray.exposure import Display, Imaging, collimate, deliver, expose
+from mandora.simulate.xray.markers import mark
 
 PPMM = 4.0
 PLAIN = Imaging(noise=0.0, sharpen=0.0, scatter=0.0, heel=0.0, blur_mm=0.1)

@@ -1,4 +1,4 @@
-"""How a limb lies on its film: size, turn and framing."""
+"""The position of a limb on its film: size, turn and framing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEYOND_MM = 25.0  # of forearm or midfoot that a film shows below the lowest lan
 
 @dataclass(frozen=True)
 class Placement:
-    """How a limb lies on its film.
+    """The position of a limb on its film.
 
     Attributes:
         width: px.
@@ -42,15 +42,15 @@ class Placement:
         wide: bool,
         pixels_per_mm: float | None = None,
     ) -> Placement:
-        """At random.
+        """Draw one.
 
         Args:
-            skeleton: what lies on the film.
+            skeleton: of the limb.
             side: the patient's side.
             rng: source of randomness.
-            wide: cover poorly framed films as well; else the whole limb lies on the film, as
-                in real cohorts.
-            pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+            wide: cover poorly framed films as well; otherwise the whole limb lies on the film,
+                as in real cohorts.
+            pixels_per_mm: fixed resolution; None: drawn as in real cohorts.
         """
         hand = skeleton.limb is Limb.HAND
         aspect = float(np.clip(rng.normal(1.35 if hand else 1.47, 0.08), 1.1, 1.75))
@@ -88,7 +88,8 @@ class Placement:
 def _extent(skeleton: Skeleton, angle: float) -> Array:
     """How far the turned limb reaches around the middle of its landmarks.
 
-    Forearm and hindfoot run off the lower edge; a few centimetres beyond the lowest landmark count.
+    Forearm and hindfoot extend beyond the lower edge; only the first centimetres below the lowest
+    landmark count.
 
     Returns:
         (2, 2) mm, lower and upper bounds of (x, y).

@@ -1,8 +1,8 @@
-"""The beam's way through a limb that lies on its film.
+"""Path lengths of the beam through a limb on its film.
 
-The beam passes a shell of compact bone, spongy bone and soft tissue. Tubular bones cast shadows
-of their own; a short bone's path length follows from the distance to its edge as if its
-cross-section were round.
+The beam passes a shell of compact bone, spongy bone and soft tissue. For tubular bones see
+:mod:`mandora.simulate.xray.tubular`; the path length of a short bone follows from the distance to
+its edge as if its cross-section were round.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mandora.simulate.xray.distances import Grid, resample, signed_distance
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shadow
 
-STEP_MM = 0.5  # distances are computed on a grid no finer and interpolated: they are smooth
+STEP_MM = 0.5  # distances are smooth: they are computed on a grid no finer, and interpolated
 SOFT_TISSUE_STEP_MM = 1.5
-FUSED_MM = 0.6  # fused short bones grow into each other by this
+FUSED_MM = 0.6  # overlap of fused short bones
 STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
 
 Projection = tuple[Field, Field, slice, slice]
@@ -31,11 +31,11 @@ Projection = tuple[Field, Field, slice, slice]
 
 
 class Projector:
-    """A skeleton on the film, still a left limb, in mm of the film.
+    """Projects a skeleton onto its film, as a left limb.
 
     Attributes:
-        skeleton: what is projected.
-        placement: how it lies.
+        skeleton: of the limb.
+        placement: its position on the film.
         eroded: (H, W) uint8, eroded bone, 1 + index of the landmark; filled by ``project_bones``.
     """
 
@@ -65,7 +65,7 @@ class Projector:
         return self.to_mm(xy) * self._ppmm - 0.5
 
     def _window(self, outline: Array, margin: float) -> tuple[Grid, slice, slice] | None:
-        """The grid and the film's rows and columns that a bone covers; None if outside."""
+        """A grid over a bone, and the film's rows and columns there; None if it lies outside."""
         (x0, y0), (x1, y1) = outline.min(axis=0) - margin, outline.max(axis=0) + margin
         cols = slice(*np.searchsorted(self._x, [x0, x1]).tolist())
         rows = slice(*np.searchsorted(self._y, [y0, y1]).tolist())
@@ -78,7 +78,7 @@ class Projector:
         return Grid.around(corners, self._step, self._step), rows, cols
 
     def _distance(self, bone: Bone, grid: Grid) -> tuple[Field, Field | None]:
-        """Signed distance of a bone, whose joint spaces stay open, and of its bony bridges."""
+        """Signed distance of a bone cut back to its joint spaces, and distance to its bridges."""
         own = signed_distance(self._outlines[bone.name], grid)
         if not bone.yields:
             return own, None
@@ -124,7 +124,7 @@ class Projector:
         return place_shadow(shadow, base, (head - base) / length, self._ppmm, self._shape)
 
     def _short(self, bone: Bone, weave: Field) -> Projection | None:
-        """The shadow of a bone that is as thick as its distance from the outline makes it."""
+        """A short bone's shadow on the film."""
         window = self._window(self._outlines[bone.name], 1.0)
         if window is None:
             return None
@@ -133,7 +133,7 @@ class Projector:
         depth = -resample(distance, grid, self._x[cols], self._y[rows])
         shell: Field | np.float32 = np.float32(bone.cortex[0])
         light: Field | float = 1.0
-        if bridge is not None:  # no compact bone where struts run from bone to bone
+        if bridge is not None:  # bones that are fused have no compact bone between them
             away = resample(bridge, grid, self._x[cols], self._y[rows])
             shell = shell * np.clip(away / (3 * FUSED_MM), 0, 1)
         if bone.axis is not None:
@@ -171,7 +171,7 @@ class Projector:
     def _left_by(
         self, erosion: PlacedErosion, bone: NDArray[np.bool_], rows: slice, cols: slice
     ) -> Field:
-        """Share of the bone that an erosion leaves; marks it in the truth."""
+        """Share of the bone that an erosion leaves; adds it to ``eroded``."""
         cx, cy = self.to_mm(erosion.centre[None])[0]
         x, y = self._x[cols][None, :] - cx, self._y[rows][:, None] - cy
         # a lobed edge: no erosion is a perfect circle
@@ -185,7 +185,7 @@ class Projector:
         return np.asarray(1 - erosion.depth * inside, dtype=np.float32)
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
-        """The weave of spongy bone: mean 1, (H, W) float32."""
+        """(H, W) float32, texture of spongy bone, mean 1."""
         noise = rng.standard_normal(self._shape, dtype=np.float32)
         fine, coarse = 0.15 * self._ppmm, 0.8 * self._ppmm
         weave = ndimage.gaussian_filter(noise, fine, truncate=2.5)
@@ -208,7 +208,7 @@ class Projector:
             # a smooth union, so that skin spans the angle between two rods
             h = np.clip(0.5 + 0.5 * (best - away) / 4.0, 0, 1)
             best = best * (1 - h) + away * h - 4.0 * h * (1 - h)
-        # near the skin the rods know the way to it; deep inside only the whole body does
+        # the distance to the skin: near it from the rods, deep inside from the whole body
         body = ndimage.binary_fill_holes(best < 0)
         to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * SOFT_TISSUE_STEP_MM
         deep = np.clip((to_skin - 1.5) / 4.0, 0, 1)
@@ -219,7 +219,7 @@ class Projector:
         return 0.85 * _chord(depth, np.float32(thickest))
 
     def spaces(self) -> NDArray[np.uint8]:
-        """Joint spaces as a label map."""
+        """(H, W) uint8, joint spaces: 1 + index of the landmark, 0 elsewhere."""
         image = Image.new("L", (self._shape[1], self._shape[0]), 0)
         canvas = ImageDraw.Draw(image)
         for strip in self.skeleton.strips:
@@ -246,7 +246,7 @@ class Projector:
         return labels
 
     def ring(self, finger: int) -> Field:
-        """A metal ring on a proximal phalanx, in mm of compact bone."""
+        """(H, W) float32, a metal ring on a proximal phalanx, in mm of compact bone."""
         shadow = np.zeros(self._shape, np.float32)
         bone = next((b for b in self.skeleton.bones if b.name == f"pp{finger}"), None)
         if bone is None or bone.axis is None or self.skeleton.limb is not Limb.HAND:
@@ -262,13 +262,13 @@ class Projector:
 
 
 def _shelled(depth: Field, shell: Field | np.float32, radius: float) -> tuple[Field, Field]:
-    """Path through a whole short bone, and through what its shell encloses, mm."""
+    """Path through a short bone with its shell, and without it, mm."""
     whole = _chord(depth, np.float32(radius))
     core = _chord(depth - shell, np.maximum(radius - shell, 0.1).astype(np.float32))
     return whole, np.minimum(core, whole)
 
 
 def _chord(depth: Field, radius: Field | np.float32) -> Field:
-    """Path length at a distance ``depth`` inside the edge of a round body, mm."""
+    """Path length at the distance ``depth`` inside the edge of a round body, mm."""
     d = np.clip(depth, 0, radius)
     return np.asarray(2 * np.sqrt(d * (2 * radius - d)), dtype=np.float32)

@@ -1,7 +1,7 @@
 """From skeletons to a film and its truth.
 
-The ways of the beam through bone and soft tissue are in :mod:`mandora.simulate.xray.projection`, what the
-detector and the display make of them in :mod:`mandora.simulate.xray.exposure`.
+Path lengths through bone and soft tissue are computed in :mod:`mandora.simulate.xray.projection`,
+the picture in :mod:`mandora.simulate.xray.exposure`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.errors import InputError
 from mandora.simulate.anatomy.shapes import Array
 from mandora.simulate.anatomy.skeleton import Skeleton
-from mandora.simulate.xray.exposure import Field, Imaging, collimate, deliver, expose, mark
+from mandora.simulate.fields import Field
+from mandora.simulate.xray.exposure import Imaging, collimate, deliver, expose
+from mandora.simulate.xray.markers import mark
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.projection import Projector
 
@@ -104,7 +106,7 @@ def render_pair(
 
 @dataclass(frozen=True, eq=False)
 class _Limb:
-    """One limb's shadow and truth, as it will lie on the film."""
+    """Attenuation and truth of one limb on the film."""
 
     attenuation: Field
     landmarks: Array

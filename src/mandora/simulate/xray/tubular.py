@@ -44,12 +44,12 @@ class Shadow:
 def cast_shadow(
     tube: Tube, length: float, tube_state: TubeState, step: float, rng: np.random.Generator
 ) -> Shadow:
-    """The shadow of one bone.
+    """Path lengths through one bone.
 
     Args:
         tube: proportions, mm.
         length: from the middle of the base to the tip of the head, mm.
-        tube_state: orientation and substance.
+        tube_state: how it is turned and bent, and what it consists of.
         step: distance of samples, mm.
         rng: of the trabeculae.
     """
@@ -106,7 +106,7 @@ def _ends(
     thickness: Field,
     step: float,
 ) -> tuple[Field, Field]:
-    """Shares of the beam's way at (u, v) that lie in the bone, and in its joint surfaces."""
+    """Shares of the path at (u, v) that lie in the bone, and in its joint surfaces."""
     bone = np.ones(thickness.shape, np.float32)
     plates = np.zeros(thickness.shape, np.float32)
     lean = float(np.tan(tube_state.pitch))
@@ -137,7 +137,7 @@ def _ends(
 
 
 def _fall(tube: Tube, z: float, head: bool) -> float:
-    """How far a surface lies from its middle slice: rollers fall back, sockets reach out, mm."""
+    """Distance of a surface from its middle slice, mm: positive for heads, negative for sockets."""
     if head:
         return 0.5 * tube.depth[2] * tube.head * (1 - float(np.sqrt(1 - 0.8 * z * z)))
     return -tube.rim * z * z
@@ -151,7 +151,7 @@ def _steepness(tube: Tube, z: float, head: bool) -> float:
 
 
 def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) -> Field:
-    """Spongy bone: struts that mostly run along the axis; mean 1."""
+    """Texture of spongy bone, struts mostly along the axis; mean 1."""
     noise = rng.standard_normal((rows, columns), dtype=np.float32)
     struts = ndimage.gaussian_filter(noise, (1.3 / step, 0.12 / step), truncate=2.5)
     mesh = ndimage.gaussian_filter(noise[::-1], 0.17 / step, truncate=2.5)
@@ -162,7 +162,7 @@ def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) 
 def _kept(
     length: float, tube_state: TubeState, u: Field, across: Field, half_width: Field
 ) -> Field:
-    """Share of the substance that growth plates and osteopenia leave."""
+    """Share of the bone that growth plates and osteopenia leave."""
     kept = np.ones(across.shape, np.float32)
     for at, lost in zip((0.0, length), tube_state.porosity, strict=True):
         if lost > 0:
@@ -177,8 +177,7 @@ def growth_plate(
 ) -> Field:
     """Share of the bone that is left around a growth plate.
 
-    An open plate is a wavy cleft between two thin dense lines. As it closes, one dense line
-    takes the place of the cleft.
+    An open plate is a wavy cleft between two thin dense lines, a closed one a single dense line.
 
     Args:
         off: distance from the plate along the axis, mm.
@@ -197,7 +196,7 @@ def growth_plate(
 def place_shadow(
     shadow: Shadow, base: Array, up: Array, ppmm: float, shape: tuple[int, int]
 ) -> tuple[Field, Field, slice, slice] | None:
-    """Bring a shadow onto the film.
+    """Resample a shadow onto the film.
 
     Args:
         shadow: in the bone's frame.
