@@ -16,7 +16,7 @@ from mandora.core.anatomy import FAMILIES, RA2_COLUMNS, Damage, Limb, maximum_to
 from mandora.outputs.table import JOINT_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 DOI = "10.1002/aisy.202200184"
 
@@ -124,6 +124,32 @@ def test_exit_codes_of_score_are_documented() -> None:
     assert rows == ["0", "1", "2", "3"]
 
 
+def resolves(name: str) -> bool:
+    """Whether a dotted name leads to a module of mandora or to something in one."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = importlib.util.find_spec(".".join(parts[:end]))
+        except ModuleNotFoundError:  # what stands before the last dot is no package
+            continue
+        if found is None:
+            continue
+        if end == len(parts):
+            return True
+        defined = Path(str(found.origin)).read_text("utf-8")
+        return re.search(rf"\b{parts[end]}\b", defined) is not None
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_names_of_modules_are_those_of_the_package(page: Path) -> None:
+    text = page.read_text("utf-8")
+    if page.name == "CHANGELOG.md":  # tells of names that are gone
+        text = text.split("\n## 0")[0].replace("`mandora.`", "")
+    named = set(re.findall(r"\bmandora(?:\.[A-Za-z_]\w*)+", text))
+    assert not [name for name in sorted(named) if not resolves(name)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```(?!\{image\}).*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
@@ -150,8 +176,18 @@ def test_readers_meet_the_notice_before_anything_else() -> None:
 
 def test_version_is_the_same_everywhere() -> None:
     assert f"\nversion: {mandora.__version__}\n" in read("CITATION.cff")
-    newest = re.findall(r"^## (\S+)", read("CHANGELOG.md"), re.M)[0]
+    newest = re.findall(r"^## (\S+) \(", read("CHANGELOG.md"), re.M)[0]
     assert newest == mandora.__version__
+
+
+def test_changelog_is_dated_and_the_newest_comes_first() -> None:
+    headings = re.findall(r"^##+ .*", read("CHANGELOG.md"), re.M)
+    assert headings[0] == "## Unreleased"
+    dated = headings[headings.index(next(h for h in headings if h.startswith("## 0"))) :]
+    dates = [re.search(r"\d{4}-\d\d-\d\d", heading) for heading in dated]
+    assert all(dates)
+    days = [found.group() for found in dates if found]
+    assert days == sorted(days, reverse=True)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CITATION.cff", "docs/index.md"])
