@@ -55,8 +55,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for limb in Limb:
         rows = [films_of(limb, args.films, args.seed)]
-        if args.real:
-            rows.insert(0, real_films(args.real, limb, args.films, args.seed))
+        if args.real and (shown := real_films(args.real, limb, args.films, args.seed)):
+            rows.insert(0, shown)
         stack([beside([fit(p) for p in row]) for row in rows]).save(args.out / f"films-{limb}.png")
         grades = [grades_of(limb, site, kind, args.seed) for site, kind in ROWS[limb][: args.rows]]
         stack([beside(row) for row in grades]).save(args.out / f"grades-{limb}.png")
