@@ -59,19 +59,22 @@ tables: $(DEV)/.package ## renew the tables of the documentation that come from 
 	$(DEV)/bin/python docs/tables.py docs/*.md
 
 # HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
+# OTHER names a folder of real films that show neither hand nor foot, for the thresholds;
 # BUNDLE holds more options of `mandora bundle make`, such as version and licence.
 RUN ?= build/run
 HEALTHY ?=
+OTHER ?=
 BUNDLE ?=
 bundle: $(DEV)/.package ## train a model like the packaged one from scratch into build/run and build/bundle
 	$(DEV)/bin/mandora train locate --limb foot --out $(RUN)
 	$(DEV)/bin/mandora train locate --limb hand --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train damage --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train symmetry --out $(RUN)
-	rm -rf $(RUN)/without-intervals build/bundle
-	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/without-intervals $(BUNDLE)
+	rm -rf $(RUN)/uncalibrated build/bundle
+	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/uncalibrated $(BUNDLE)
 	$(DEV)/bin/mandora simulate --patients 80 --seed 808 --wide --workers 2 --force --out $(RUN)/held-out
-	$(DEV)/bin/mandora bundle calibrate $(RUN)/without-intervals $(RUN)/held-out --out build/bundle
+	$(DEV)/bin/mandora bundle calibrate $(RUN)/uncalibrated $(RUN)/held-out --out build/bundle \
+		$(if $(OTHER),--other $(OTHER))
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py

@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 
-from mandora.cli.console import print_cohort
+from mandora.cli.data import print_cohort
 from mandora.core.anatomy import TARGETS
 from mandora.simulate.cohort.patients import Patient, draw_patient
 from mandora.simulate.cohort.progression import visits

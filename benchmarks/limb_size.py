@@ -25,20 +25,21 @@ from locate_real_films import found_on
 from numpy.typing import NDArray
 from real_films import landmarks_of, real_films
 
-from mandora.core.anatomy import LANDMARK_INDEX, UNIT_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, Limb, Side, Slot
 from mandora.core.geometry import Points, fit_similarity, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.anatomy.skeleton import Traits
-from mandora.simulate.cohort.patients import BUILD, draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import BUILD, draw_patient, simulate_film
 
 ROUNDS, LOOSE = 20, 0.25
 
 
 def by_ends(landmarks: Points, limb: Limb) -> float:
-    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
+    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb])
     return float(np.linalg.norm(first - last))
 
 
@@ -46,7 +47,7 @@ def by_fit(landmarks: Points, limb: Limb, rounds: int = 1) -> float:
     known = np.isfinite(landmarks).all(axis=1)
     best = (np.inf, np.nan)
     for sign in (1.0, -1.0):
-        shape, here = (mean_shape(limb) * [sign, 1])[known], landmarks[known]
+        shape, here = (limb_template(limb) * [sign, 1])[known], landmarks[known]
         weights = np.ones(len(here))
         for _ in range(rounds):
             matrix = fit_similarity(shape, here, weights)
@@ -61,7 +62,7 @@ MEASURES: dict[str, Callable[[Points, Limb], float]] = {
     "ends": by_ends,
     "fit": by_fit,
     "robust": lambda landmarks, limb: by_fit(landmarks, limb, ROUNDS),
-    "pairs": lambda landmarks, limb: limb_size(landmarks, mean_shape(limb)),
+    "pairs": lambda landmarks, limb: limb_size(landmarks, limb_template(limb)),
 }
 
 

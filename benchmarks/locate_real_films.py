@@ -34,9 +34,9 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, landmark
 from mandora.core.geometry import limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
+from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import mean_shape
 
 Key = tuple[str, str, str]  # set, source, group
 
@@ -136,7 +136,7 @@ def _compare(
     film: RealFilm, shape_hw: tuple[int, int], places: Places, sources: dict[str, str],
     found: np.ndarray, into: dict[Key, Errors],
 ) -> None:  # fmt: skip
-    size = limb_size(landmarks_of(places, film.limb), mean_shape(film.limb))
+    size = limb_size(landmarks_of(places, film.limb), limb_template(film.limb))
     for site, place in places.items():
         if site not in LANDMARK_INDEX[film.limb]:
             continue

@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
-from mandora.core.parallel.workers import in_order
+from mandora.core.parallel.workers import map_items
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("--patients", type=int, default=600)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    of_patients = in_order(all_seen, range(args.patients), args.workers)
+    of_patients = map_items(all_seen, range(args.patients), args.workers)
     seen = [s for of_patient in of_patients for s in of_patient]
     narrowing = [s for s in seen if (s.limb, s.site) in places(Damage.NARROWING)]
     any_erosion = [s for s in seen if (s.limb, s.site) in places(Damage.EROSION)]

@@ -29,11 +29,12 @@ from mandora.core.settings import (
 )
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.describe import describe_network
 from mandora.training.films import SimulatedFilms
 from mandora.training.locate import LocateTask, prepare_films
 from mandora.training.loop import fit
+from mandora.training.patches import prepare_patches, stored_px
 
 SEED, HELD_SEED = 11, 12
 PATIENTS, HELD_PATIENTS, DAMAGE_EPOCHS = 200, 100, 3
@@ -60,7 +61,7 @@ LOCATE: dict[str, dict[str, Any]] = {
     "input 320": {"input_px": 320},
     "narrow": {"widths": (12, 24, 36, 48, 72, 96)},
     "wide": {"widths": (24, 48, 72, 96, 144, 192)},
-    "map 1:4": {"heatmap_stride": 4, "sigma_px": 1.0},
+    "map 1:4": {"heat_map_stride": 4, "sigma_px": 1.0},
     "component": {"decode": "component"},
     SMALLER_FIRST: {},
 }

@@ -88,19 +88,17 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mandora.core.anatomy import TARGETS, Limb
     from mandora.core.settings import DamageSettings, LocateSettings, SymmetrySettings
     from mandora.damage.network import DamageNet
-    from mandora.model.bundle import (
+    from mandora.locate.template import limb_template
+    from mandora.model.bundle import BundleInfo, Licence, write_bundle
+    from mandora.model.contract import (
         DAMAGE_FILE,
         LOCATE_FILES,
         SYMMETRY_FILE,
-        BundleInfo,
         Contract,
         DamageContract,
-        Licence,
         LocateContract,
         SymmetryContract,
-        write_bundle,
     )
-    from mandora.simulate.cohort.patients import mean_shape
     from mandora.training.export import export_damage, export_locator
     from mandora.training.symmetry import train_forest
 
@@ -112,7 +110,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         enlarged={"radius": 1.25},
     )  # fmt: skip
     trees = SymmetrySettings(trees=2, depth=2, threads=1)
-    template = {limb: mean_shape(limb) for limb in Limb}
+    template = {limb: limb_template(limb) for limb in Limb}
 
     class FollowBrightness(torch.nn.Module):
         """(B, 1, 64, 64) film → (B, points, 32, 32) logits of heat maps."""

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import mandora
-from mandora.core.anatomy import FAMILIES, RA2_COLUMNS, Damage, Limb, maximum_total
+from mandora.core.anatomy import FAMILIES, Damage, Limb, maximum_total
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.outputs.table import JOINT_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mandora.core.anatomy import LANDMARKS, RA2_ID, RA2_TOTALS, Damage, JointGroup, Limb
+from mandora.core.anatomy import LANDMARKS, Damage, JointGroup, Limb
+from mandora.core.ra2 import RA2_ID, RA2_TOTALS
 from mandora.core.records import Reason, Status
 from mandora.core.settings import PRESETS
 from mandora.outputs.table import JOINT_COLUMNS

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "sklearn", "kornia", "onnx", "onnxscript", "safetensors", "ray", "fastapi")
+HEAVY = ("torch", "sklearn", "kornia", "onnx", "onnxscript", "safetensors", "ray")
 """Packages of the extras: a program that only scores must never load them."""
 
 

@@ -19,7 +19,7 @@ from mandora.core.files import paths_of
 from mandora.core.inference import Network
 from mandora.core.records import read_result
 from mandora.core.settings import LocateSettings, SimulateSettings
-from mandora.datasets.folder import find_films, find_studies
+from mandora.datasets.film_files import find_films, find_studies
 from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
 from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
 from mandora.model.bundle import (
@@ -27,14 +27,14 @@ from mandora.model.bundle import (
     migrate_bundle,
     open_bundle,
     verify_bundle,
-    with_intervals,
     write_bundle,
 )
+from mandora.model.calibration import with_calibration
 from mandora.model.contract import IntervalContract
 from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
 from mandora.scoring.pipeline import Pipeline
-from mandora.scoring.summary import listed
+from mandora.scoring.summary import first_few
 from mandora.simulate.cohort.folder import simulate_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,7 +95,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         find_studies([as_(films)]), find_studies(as_(films))
     ),
     "find_films": lambda as_, model, films, cohort: find_films([as_(films)]),
-    "listed": lambda as_, model, films, cohort: listed([as_(films)]),
+    "first_few": lambda as_, model, films, cohort: first_few([as_(films)]),
     "layout_of": lambda as_, model, films, cohort: layout_of(as_(cohort)),
     "read_dataset": lambda as_, model, films, cohort: len(read_dataset(as_(cohort))[0].films),
     "open_dataset": lambda as_, model, films, cohort: open_dataset(as_(cohort)).root,
@@ -105,14 +105,14 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     "Network.__init__": lambda as_, model, films, cohort: (
         Network(as_(model / "damage.onnx"), 1).outputs
     ),
-    "Stages.load": lambda as_, model, films, cohort: stages(as_, model).blend,
+    "Stages.load": lambda as_, model, films, cohort: stages(as_, model).contract.symmetry,
     "Pipeline.score": lambda as_, model, films, cohort: (
         Pipeline.from_bundle(open_bundle(model), 1)
         .score("P1", {SLOTS[0]: as_(films / "P1-LH.png")}).result
     ),
 }  # fmt: skip
 WRITERS = {
-    "read_result", "Settings.from_toml", "write_bundle", "with_intervals", "score_films",
+    "read_result", "Settings.from_toml", "write_bundle", "with_calibration", "score_films",
     "locate_films", "predict_template",
 }  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_settings_and_bundles_take_strings(tiny_bundle: Path, tmp_path: Path) ->
     assert copied.folder == tmp_path / "copy"
     assert copied.manifest.files == bundle.manifest.files
     sure = IntervalContract(level=0.9, edges=(), joints={}, totals={}, patients=9)
-    made = with_intervals(bundle, sure, "nine patients", str(tmp_path / "sure"))
+    made = with_calibration(bundle, str(tmp_path / "sure"), intervals=(sure, "nine patients"))
     assert made.folder == tmp_path / "sure"
     assert made.manifest.contract.intervals == sure
 

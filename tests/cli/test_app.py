@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from mandora.cli.app import Commands
-from mandora.cli.console import Progress, lacks_packages
+from mandora.cli.console import Progress, load
 from mandora.cli.main import app
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
@@ -89,7 +89,7 @@ def test_a_fault_of_the_program_is_shown_as_one(error: Exception) -> None:
     assert isinstance(done.exception, SystemExit)
     assert "Traceback" in done.stderr
     assert ", in body" in done.stderr
-    assert "mandora: a fault of this program, not of what was given: " in done.stderr
+    assert "mandora: a fault of this program, not of the input: " in done.stderr
     assert "please report" in done.stderr
 
 
@@ -98,7 +98,7 @@ def test_ctrl_c_and_an_exit_code_of_a_command_are_no_faults() -> None:
 
     done = call(raising(KeyboardInterrupt()))
     assert (done.exit_code, done.stderr) == (
-        130, "mandora: interrupted; what was finished is kept\n"
+        130, "mandora: interrupted; finished results are kept\n"
     )  # fmt: skip
     assert call(raising(typer.Exit(7))).exit_code == 7
 
@@ -116,10 +116,13 @@ def test_a_reader_that_leaves_ends_a_command_in_silence() -> None:
     assert run.wait(60) != 0
 
 
-def test_only_packages_of_others_are_called_missing() -> None:
-    with pytest.raises(ImportError, match="no such name"):
-        lacks_packages("it", ImportError("no such name", name="mandora.scoring"), "train")
-    done = call(lambda: lacks_packages("it", ModuleNotFoundError("no", name="torch"), "train"))
+def test_only_packages_of_others_are_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load("core.errors", "train").InputError is InputError
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        load("no_such_module", "train")
+    monkeypatch.delitem(sys.modules, "mandora.training.losses", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = call(lambda: load("training.losses", "train"))
     assert done.exit_code == 2
     assert "pip install 'mandora[train]'" in done.stderr
 

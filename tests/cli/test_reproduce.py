@@ -87,5 +87,5 @@ def test_the_smallest_reproduction(tmp_path: Path, preset: str) -> None:
     assert (out / "tables" / "table1.csv").exists()
     # what is done is not done again
     (out / "report.html").unlink()
-    assert "begins" not in mandora(*words).stdout
+    assert "starts" not in mandora(*words).stdout
     assert (out / "report.html").exists()

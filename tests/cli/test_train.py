@@ -59,7 +59,7 @@ def test_settings_change_what_is_described(tmp_path: Path) -> None:
         (("damage", "--preset", "paper", "--family", "nx"), "--family nx: use nh, eh, nf, ef"),
         (("damage", "--out", "{}", "--data", "{}/none"), "no such file or folder"),
         (("damage", "--out", "{}", "--data", "{}", "--reader", "anna"), "write NAME=WEIGHT"),
-        (("damage", "--out", "{}", "--family", "nh"), "families are named with 'family' only"),
+        (("damage", "--out", "{}", "--family", "nh"), "--family needs design 'family'"),
     ],
 )
 def test_calls_that_cannot_work_say_why(
@@ -105,5 +105,5 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> Non
         os.kill(process.pid, signal.SIGKILL)
     assert not (killed / "damage.onnx").exists()
     done = subprocess.run(call(killed, settings, cache), check=True, capture_output=True, text=True)
-    assert "goes on from epoch" in done.stdout
+    assert "resumes at epoch" in done.stdout
     assert (killed / "damage.onnx").read_bytes() == (whole / "damage.onnx").read_bytes()

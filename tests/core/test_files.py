@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from mandora.core import files
-from mandora.core.files import OutputError, write_atomically
+from mandora.core.files import (
+    OutputError,
+    make_output_folder,
+    write_atomically,
+)
 
 SOURCES = Path(files.__file__).parent.parent
 
@@ -39,7 +43,7 @@ def test_a_temporary_name_is_nobody_elses(tmp_path, monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         begun = module_from_spec(spec)
         spec.loader.exec_module(begun)
-        names |= {begun.beside(tmp_path / "a.json") for _ in range(100)}
+        names |= {begun.temporary_path(tmp_path / "a.json") for _ in range(100)}
     assert len(names) == 200
     assert {(name.parent, name.suffix, name.name[0]) for name in names} == {
         (tmp_path, ".json", ".")
@@ -51,11 +55,31 @@ def test_a_file_that_was_there_before_is_not_removed(
 ) -> None:
     foreign = tmp_path / "foreign"
     foreign.write_bytes(b"another's")
-    monkeypatch.setattr(files, "beside", lambda path: foreign)
+    monkeypatch.setattr(files, "temporary_path", lambda path: foreign)
     with pytest.raises(OutputError, match=r"cannot write .*a\.json: File exists"):
         write_atomically(tmp_path / "a.json", b"new")
     assert foreign.read_bytes() == b"another's"
     assert [p.name for p in tmp_path.iterdir()] == ["foreign"]
+
+
+@pytest.mark.parametrize("folder", ["/proc/mandora-out", "/sys/mandora-out"])
+def test_unwritable_folder_is_named_with_a_remedy(folder: str) -> None:
+    if not Path(folder).parent.is_dir():
+        pytest.skip("no such file system here")
+    with pytest.raises(OSError, match=rf"{folder}: .*give another folder"):
+        make_output_folder(Path(folder))
+
+
+def test_output_folder_that_is_a_file_is_refused(tmp_path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(ValueError, match="out is a file, not a folder"):
+        make_output_folder(tmp_path / "out")
+
+
+def test_output_folder_below_a_file_is_refused(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot write into the output folder"):
+        make_output_folder(tmp_path / "file" / "out")
 
 
 WRITERS = {
@@ -65,27 +89,25 @@ WRITERS = {
 """Names of calls that may write a file."""
 
 ALLOWED = {
-    "core/files.py": {"write_atomically: temporary.open"},
+    "core/files.py": {
+        "write_atomically: temporary.open", "make_output_folder: probe.write_bytes",
+    },
     # into a file or folder beside, which gets its name when it is whole
     "model/bundle.py": {"write_bundle: shutil.copyfile", "write_bundle: write_bytes"},
-    "datasets/formats/coco_writer.py": {"__init__: part.open"},
+    "datasets/formats/coco.py": {"__init__: part.open"},
     "simulate/cohort/folder.py": {"__enter__: part.open"},
     "training/cache.py": {
         "_fill: np.lib.format.open_memmap", "_remove_leftovers: open", "_unfinished: open",
     },
     "training/export.py": {"export_forest: forest.save"},
-    "training/quantise.py": {"quantise: shutil.copyfile"},
     # grow by lines: a torn last one is taken back, or left out when they are read
-    "outputs/files.py": {"__init__: path.open", "make_output_folder: probe.write_bytes"},
+    "outputs/row_file.py": {"__init__: path.open"},
     "core/parallel/journal.py": {"__init__: self._path.open"},
     "training/history.py": {"append_history: path.open"},
     "training/out_of_sample.py": {"patch_scores: path.open"},
     # write_atomically is behind them
     "reproduce/jobs.py": {"grow_trees: forest.save"},
-    "reproduce/results.py": {"figure_view: figures.save"},
-    "reproduce/readers.py": {
-        "_by_severity: figures.save", "human_limit: figures.save", "totals: figures.save",
-    },
+    "evaluation/figures/style.py": {"save_view: save"},
     "training/loop.py": {"_save: self.checkpoints.save", "_save_best: self.checkpoints.save"},
     # no files: into memory, and tensors as bytes
     "simulate/xray/delivery.py": {"apply: save"},

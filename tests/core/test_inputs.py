@@ -10,11 +10,14 @@ from mandora.core.errors import InputError
 from mandora.core.inputs import listed, open_regular, read_bytes, read_text
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.annotations import files_in
-from mandora.datasets.formats.ra2 import read_scores, read_template
-from mandora.datasets.polygons import read_coco, read_cvat, read_labelme
-from mandora.datasets.sheets import read_sheet
-from mandora.datasets.tables import Report, read_table
+from mandora.datasets.film_labels import files_in
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.coco import read_coco
+from mandora.datasets.formats.cvat import read_cvat
+from mandora.datasets.formats.labelme import read_labelme
+from mandora.datasets.formats.ra2.tables import read_scores, read_template
+from mandora.datasets.tables import read_table
+from mandora.datasets.xlsx import read_sheet
 from mandora.images.read import peek_tags, read_labels, read_radiograph
 from mandora.model.bundle import verify_bundle
 from mandora.symmetry.forest import JointForest

@@ -22,12 +22,12 @@ from mandora.core.source import PACKAGE, _modules_of, _name_of, code_digest
 from mandora.images.read import read_radiograph
 from mandora.reproduce import jobs as fold_jobs
 from mandora.simulate.cohort.folder import simulate_cohort
-from mandora.training import damage, locate
+from mandora.training import locate, patches
 from mandora.training.cache import FilmCache
-from mandora.training.damage import prepare_patches
 from mandora.training.films import LabelledFilms, SimulatedFilms
 from mandora.training.mixed import InflictedFilms
 from mandora.training.out_of_sample import SimulatedPatients
+from mandora.training.patches import prepare_patches
 
 
 def changed(folder: Path, file: str, change: Callable[[str], str]) -> Path:
@@ -47,18 +47,19 @@ def with_a_line(text: str) -> str:
     return f"{text}\nLATER = 1\n" if "import" in text else f"{text} "
 
 
-CUT, FOUND, TRAINED = damage._one, fold_jobs.find_landmarks, fold_jobs.train_damage
+CUT, FOUND, TRAINED = patches._one, fold_jobs.find_landmarks, fold_jobs.train_damage
 
 
 @pytest.mark.parametrize(
     ("made_by", "file"),
     [
         (CUT, "damage/patches.py"), (CUT, "core/geometry.py"), (CUT, "core/anatomy.py"),
-        (CUT, "training/films.py"), (CUT, "simulate/anatomy/shape_prior.json"),
+        (CUT, "training/films.py"), (CUT, "locate/templates.json"),
         (CUT, "images/channels.py"), (locate._one, "images/channels.py"),
-        (LabelledFilms, "locate/views.py"), (LabelledFilms, "datasets/masks.py"),
-        (LabelledFilms, "images/read.py"), (LabelledFilms, "simulate/anatomy/shape_prior.json"),
+        (LabelledFilms, "locate/orientation.py"), (LabelledFilms, "datasets/label_maps.py"),
+        (LabelledFilms, "images/read.py"), (LabelledFilms, "locate/templates.json"),
         (InflictedFilms, "inflict/erosion.py"), (SimulatedFilms, "simulate/xray/render.py"),
+        (SimulatedFilms, "simulate/anatomy/shape_prior.json"),
         (SimulatedPatients, "simulate/xray/render.py"), (FilmCache, "images/dicom.py"),
         (FOUND, "locate/locator.py"), (FOUND, "scoring/pipeline.py"), (FOUND, "reproduce/jobs.py"),
         (TRAINED, "training/loop.py"), (TRAINED, "damage/network.py"),
@@ -187,7 +188,7 @@ def code_that_ran(call: Callable[[], Any]) -> set[Path]:
 def test_all_code_that_runs_for_an_item_is_in_the_digest(limb: Limb) -> None:
     films = SimulatedFilms(limb, 1, 3, fine=limb is Limb.HAND)
     settings = TrainDamageSettings()
-    side = damage.stored_px(settings.network, settings.changes)
+    side = patches.stored_px(settings.network, settings.changes)
     shapes: dict[str, Any] = {}
 
     def keep(folder: Path, key: str, count: int, given: Any, make: Any, *_: Any) -> None:
@@ -195,7 +196,7 @@ def test_all_code_that_runs_for_an_item_is_in_the_digest(limb: Limb) -> None:
         shapes["make"] = make
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(damage, "prepare", keep)
+        patch.setattr(patches, "prepare", keep)
         prepare_patches(films, settings.network, side, Path(), 1, print)
     make = shapes["make"]
     ran = code_that_ran(lambda: (make(0), locate._one(films, LocateSettings(input_px=64), 0)))

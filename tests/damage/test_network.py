@@ -58,7 +58,7 @@ def test_every_point_has_the_maxima_of_its_sites() -> None:
 
 def test_masks_have_the_size_of_the_patches() -> None:
     with torch.no_grad():
-        masks, scores = network()(patches(3), torch.tensor([0, 15, 22]))
+        masks, scores, _ = network()(patches(3), torch.tensor([0, 15, 22]))
     assert masks.shape == (3, 1, 32, 32)
     assert scores.shape == (3, 2)
 
@@ -66,7 +66,7 @@ def test_masks_have_the_size_of_the_patches() -> None:
 def test_scores_stay_between_zero_and_the_sites_maximum() -> None:
     points = torch.arange(N_LANDMARKS)
     with torch.no_grad():
-        _, scores = network()(1000 * patches(N_LANDMARKS), points)
+        _, scores, _ = network()(1000 * patches(N_LANDMARKS), points)
     assert (scores >= 0).all()
     assert (scores <= landmark_maxima()).all()
     # no narrowing is scored at the thumb's IP
@@ -76,24 +76,24 @@ def test_scores_stay_between_zero_and_the_sites_maximum() -> None:
 def test_one_patch_is_scored_differently_at_different_points() -> None:
     one = patches(1).expand(4, -1, -1, -1)
     with torch.no_grad():
-        _, scores = network()(one, torch.tensor([1, 2, 6, 7]))
+        _, scores, _ = network()(one, torch.tensor([1, 2, 6, 7]))
     assert scores.unique(dim=0).shape[0] == 4
 
 
 def test_the_scores_are_read_through_the_mask() -> None:
     net, points = network(), torch.tensor([1, 6, 22])
     with torch.no_grad():
-        _, before = net(patches(3), points)
+        _, before, _ = net(patches(3), points)
         net.mask.weight.zero_()
         net.mask.bias.zero_()
-        masks, after = net(patches(3), points)
+        masks, after, _ = net(patches(3), points)
     assert not masks.any()
     assert (before - after).abs().max() > 1e-5
 
 
 def test_the_scores_teach_the_mask() -> None:
     net = network()
-    _, scores = net(patches(2), torch.tensor([1, 6]))
+    _, scores, _ = net(patches(2), torch.tensor([1, 6]))
     scores.sum().backward()
     assert net.mask.weight.grad.abs().sum() > 0
 
@@ -140,14 +140,13 @@ def test_every_variant_gives_masks_and_scores_on_the_scale(update: dict[str, obj
     net, points = variant(**update), torch.arange(N_LANDMARKS)
     seen = 100 * torch.randn(N_LANDMARKS, int(str(update["channels"])), 32, 32)
     with torch.no_grad():
-        masks, scores = net(seen, points)
-        output = net(seen, points, with_logits=True)
+        output = net(seen, points)
+    masks, scores, _ = output
     assert masks.shape == (N_LANDMARKS, 1, 32, 32)
     assert scores.shape == (N_LANDMARKS, 2)
     assert (scores >= 0).all()
     assert (scores <= landmark_maxima() + 1e-5).all()
     assert isinstance(output, DamageOutput)
-    torch.testing.assert_close(output[:2], (masks, scores))
     if update["mask"] == "none":
         assert (torch.sigmoid(masks) < 1e-8).all()
 
@@ -155,7 +154,7 @@ def test_every_variant_gives_masks_and_scores_on_the_scale(update: dict[str, obj
 def test_the_chances_of_an_ordinal_head_fall_with_the_grade_and_add_up_to_the_score() -> None:
     net, points = variant(head="ordinal"), torch.arange(N_LANDMARKS)
     with torch.no_grad():
-        _, scores, logits = net(10 * patches(N_LANDMARKS), points, with_logits=True)
+        _, scores, logits = net(10 * patches(N_LANDMARKS), points)
     assert logits.shape == (N_LANDMARKS, 2, GRADES)
     assert (logits.diff(dim=2) < 0).all(), "no higher grade is likelier"
     chances = torch.sigmoid(logits)
@@ -173,7 +172,7 @@ def test_an_ordinal_head_can_say_any_score() -> None:
         with torch.no_grad():
             net.scores[-1].bias.zero_()
             net.scores[-1].bias[[0, GRADES]] = bias
-            _, scores = net(patches(2), points)
+            _, scores, _ = net(patches(2), points)
         torch.testing.assert_close(scores, torch.tensor(wanted).float(), atol=1e-4, rtol=0)
 
 
@@ -182,11 +181,11 @@ def test_heads_of_families_are_separate(head: str) -> None:
     net = variant(head=head, heads="family")
     points = torch.tensor([1, 6, FIRST_FOOT_LANDMARK, N_LANDMARKS - 1])
     with torch.no_grad():
-        _, before = net(patches(4), points)
+        _, before, _ = net(patches(4), points)
     for i, (limb, kind) in enumerate(FAMILIES):
         with torch.no_grad():
             net.scores[i][-1].bias += 1
-            _, after = net(patches(4), points)
+            _, after, _ = net(patches(4), points)
             net.scores[i][-1].bias -= 1
         changed = (after - before).abs() > 1e-4
         expected = torch.zeros(4, 2, dtype=torch.bool)
@@ -197,7 +196,7 @@ def test_heads_of_families_are_separate(head: str) -> None:
 
 def test_a_foot_teaches_nothing_to_the_hands_heads() -> None:
     net = variant(heads="family")
-    _, scores = net(patches(2), torch.tensor([FIRST_FOOT_LANDMARK, FIRST_FOOT_LANDMARK + 3]))
+    _, scores, _ = net(patches(2), torch.tensor([FIRST_FOOT_LANDMARK, FIRST_FOOT_LANDMARK + 3]))
     scores[:, 1].sum().backward()
     taught = [float(layers[-1].weight.grad.abs().sum()) > 0 for layers in net.scores]
     assert taught == [family == (Limb.FOOT, Damage.EROSION) for family in FAMILIES]
@@ -216,7 +215,7 @@ def test_with_a_bottleneck_nothing_goes_past_mask_and_decoder(mask: str, bottlen
     for level in net.encoder:  # neither mask nor decoder learn anything of the patch
         level.register_forward_hook(lambda _m, _i, out: torch.zeros_like(out))
     with torch.no_grad():
-        _, scores = net(patches(2), points)
+        _, scores, _ = net(patches(2), points)
     assert torch.equal(scores[0], scores[1]) == bottleneck
 
 
@@ -256,7 +255,7 @@ def test_the_published_network_has_the_published_size_and_cost() -> None:
     with torch.device("meta"):
         net = PublishedDamageNet(4, PAPER).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            mask, scores = net(torch.empty(1, 7, 384, 384))
+            mask, scores, _ = net(torch.empty(1, 7, 384, 384))
     assert (mask.shape, scores.shape) == ((1, 1, 384, 384), (1, 1))
     assert f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f}" == "5.77"
     assert f"{counter.get_total_flops() / 2e9:.1f}" == "38.4"
@@ -283,9 +282,9 @@ def test_the_published_network_has_the_published_widths() -> None:
 def test_the_published_score_is_read_from_the_mask() -> None:
     net = published()
     with torch.no_grad():
-        mask, before = net(seven(2))
+        mask, before, _ = net(seven(2))
         net.mask.weight.neg_()
-        other, after = net(seven(2))
+        other, after, _ = net(seven(2))
     torch.testing.assert_close(other, -mask)
     assert (before - after).abs().min() > 1e-6
 
@@ -320,7 +319,7 @@ def test_the_mask_does_not_depend_on_the_regressor() -> None:
 def test_published_scores_lie_between_zero_and_the_maximum(maximum: int) -> None:
     net = published(maximum)
     with torch.no_grad():
-        _, scores, logits = net(1000 * seven(8), with_logits=True)
+        _, scores, logits = net(1000 * seven(8))
         torch.testing.assert_close(scores, maximum * torch.sigmoid(logits))
         net.dense.weight.zero_()
         net.dense.bias.fill_(30)
@@ -339,7 +338,7 @@ def test_without_its_mask_the_published_network_keeps_the_rest() -> None:
     lost = full.state_dict().keys() - without.state_dict().keys()
     assert {name.split(".")[0] for name in lost} == {"before_mask", "mask", "after_mask"}
     with torch.no_grad():
-        mask, scores = without(seven(3))
+        mask, scores, _ = without(seven(3))
     assert (torch.sigmoid(mask) < 1e-8).all()
     assert scores.unique().numel() == 3
     scores = without.train()(seven(3))[1]

@@ -5,12 +5,15 @@ import pytest
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb
 from mandora.core.geometry import Box, limb_size, mirror_x
-from mandora.core.settings import DamageSettings, TrainDamageSettings, preset
-from mandora.damage.patches import cut_patches, film_half_window, half_window_px, window_box
+from mandora.core.settings import TrainDamageSettings, preset
+from mandora.core.specs import PatchSpec
+from mandora.damage.patches import cut_patches, window_box
 from mandora.images.channels import FilmStatistics, patch_channels
 
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
 MTP1, IP = LANDMARK_INDEX[Limb.FOOT]["mtp1"], LANDMARK_INDEX[Limb.FOOT]["ip"]
+
+ALIKE = PatchSpec(patch_px=32, enlarged={})
 
 
 def film(height: int = 240, width: int = 180) -> np.ndarray:
@@ -23,29 +26,31 @@ def film(height: int = 240, width: int = 180) -> np.ndarray:
 
 
 def test_a_window_follows_the_limb_and_the_great_toe_has_a_larger_one() -> None:
-    small = window_box(Limb.FOOT, 3, (50, 60), 40 * 0.2)
-    large = window_box(Limb.FOOT, 3, (50, 60), 80 * 0.2)
+    small = window_box(ALIKE, Limb.FOOT, 3, (50, 60), 40 * 0.2)
+    large = window_box(ALIKE, Limb.FOOT, 3, (50, 60), 80 * 0.2)
     assert small.centre == (50, 60)
     assert (small.width, small.height) == pytest.approx((16, 16))
     assert large.width == pytest.approx(2 * small.width)
-    assert window_box(Limb.FOOT, MTP1, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.5)
-    assert window_box(Limb.FOOT, IP, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.4)
+    assert window_box(ALIKE, Limb.FOOT, MTP1, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.5)
+    assert window_box(ALIKE, Limb.FOOT, IP, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.4)
     hand = {
-        window_box(Limb.HAND, i, (0, 0), 40 * 0.2).width for i in range(len(LANDMARKS[Limb.HAND]))
+        window_box(ALIKE, Limb.HAND, i, (0, 0), 40 * 0.2).width
+        for i in range(len(LANDMARKS[Limb.HAND]))
     }
     assert len(hand) == 1
 
 
 def test_a_window_is_enlarged_at_points_of_the_hand_that_are_named() -> None:
     enlarged = {"radius": 1.6, "ip": 2.0}
+    spec = PatchSpec(enlarged=enlarged)
     widths = {
-        limb: [window_box(limb, i, (5, 7), 8, enlarged).width for i in range(len(LANDMARKS[limb]))]
+        limb: [window_box(spec, limb, i, (5, 7), 8).width for i, _ in enumerate(LANDMARKS[limb])]
         for limb in Limb
     }
     for i, place in enumerate(LANDMARKS[Limb.HAND]):
         assert widths[Limb.HAND][i] == pytest.approx(16 * enlarged.get(place.name, 1.0))
     assert widths[Limb.FOOT][IP] == pytest.approx(16 * 1.4), "the toe's joint is another"
-    assert window_box(Limb.HAND, 13, (5, 7), 8, enlarged).centre == (5, 7)
+    assert window_box(spec, Limb.HAND, 13, (5, 7), 8).centre == (5, 7)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +61,11 @@ def test_the_default_windows_hold_the_bones_that_are_scored_in_them(
     site: str, toward: tuple[float, float], share: float
 ) -> None:
     """Where erosions of radius and ulna begin, and the navicular's middle, from their landmarks."""
-    settings = DamageSettings()
+    spec = PatchSpec()
     landmark = LANDMARK_INDEX[Limb.HAND][site]
-    box = window_box(Limb.HAND, landmark, (0, 0), settings.half_window, settings.enlarged)
+    box = window_box(spec, Limb.HAND, landmark, (0, 0), spec.half_window)
     assert max(map(abs, toward)) < share * box.width / 2
-    published = window_box(Limb.HAND, landmark, (0, 0), settings.half_window)
+    published = window_box(ALIKE, Limb.HAND, landmark, (0, 0), spec.half_window)
     assert max(map(abs, toward)) > 0.7 * published.width / 2, "why it is enlarged"
 
 
@@ -72,8 +77,10 @@ def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
     seen = []
     for pixels, shift in ((one, [0, 0]), (sheet, [200, 100])):
         unit = limb_size(landmarks + shift, FOOT)
-        boxes = {i: window_box(Limb.FOOT, i, landmarks[i] + shift, unit * 0.2) for i in range(6)}
-        seen.append(cut_patches(pixels, Limb.FOOT, boxes, 32, mirrored=False))
+        boxes = {
+            i: window_box(ALIKE, Limb.FOOT, i, landmarks[i] + shift, unit * 0.2) for i in range(6)
+        }
+        seen.append(cut_patches(ALIKE, pixels, Limb.FOOT, boxes, mirrored=False))
     for alone, among in zip(*seen, strict=True):
         np.testing.assert_allclose(alone.pixels, among.pixels, atol=1e-4)
 
@@ -85,8 +92,8 @@ def test_a_joint_looks_the_same_on_a_finer_film() -> None:
     seen = []
     for pixels, places in ((coarse, landmarks), (fine, landmarks * 2 + 0.5)):
         unit = limb_size(places, FOOT)
-        box = window_box(Limb.FOOT, MTP1, places[MTP1], unit * 0.3)
-        seen.append(cut_patches(pixels, Limb.FOOT, {MTP1: box}, 32, mirrored=False)[0].pixels)
+        box = window_box(ALIKE, Limb.FOOT, MTP1, places[MTP1], unit * 0.3)
+        seen.append(cut_patches(ALIKE, pixels, Limb.FOOT, {MTP1: box}, mirrored=False)[0].pixels)
     assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.99
 
 
@@ -96,13 +103,11 @@ def test_a_joint_looks_the_same_on_a_finer_film() -> None:
 def test_a_right_joint_looks_like_the_left_one_on_the_mirrored_film() -> None:
     pixels, flip = film(), mirror_x(180, "film")
     places = {0: (40.3, 50.1), 4: (120.0, 200.7)}
-    left = cut_patches(
-        pixels, Limb.FOOT, {i: Box.around(p, 20) for i, p in places.items()}, 48, mirrored=False
-    )
-    right = cut_patches(
-        np.ascontiguousarray(pixels[:, ::-1]), Limb.FOOT,
-        {i: Box.around(flip(p), 20) for i, p in places.items()}, 48, mirrored=True,
-    )  # fmt: skip
+    boxes = {i: Box.around(p, 20) for i, p in places.items()}
+    flipped = {i: Box.around(flip(p), 20) for i, p in places.items()}
+    left = cut_patches(ALIKE, pixels, Limb.FOOT, boxes, mirrored=False)
+    mirrored = np.ascontiguousarray(pixels[:, ::-1])
+    right = cut_patches(ALIKE, mirrored, Limb.FOOT, flipped, mirrored=True)
     for usual, mirrored in zip(left, right, strict=True):
         assert (usual.mirrored, mirrored.mirrored) == (False, True)
         np.testing.assert_allclose(mirrored.pixels, usual.pixels, atol=1e-4)
@@ -110,26 +115,26 @@ def test_a_right_joint_looks_like_the_left_one_on_the_mirrored_film() -> None:
 
 def test_patches_know_where_they_came_from_and_are_standardised() -> None:
     boxes = {5: Box.around((60, 60), 15), 2: Box.around((100, 150), 15)}
-    patches = cut_patches(film(), Limb.HAND, boxes, 24, mirrored=False)
+    patches = cut_patches(ALIKE, film(), Limb.HAND, boxes, mirrored=False)
     assert [(p.limb, p.landmark, p.box) for p in patches] == [
         (Limb.HAND, i, box) for i, box in boxes.items()
     ]
     for patch in patches:
-        assert patch.pixels.shape == (24, 24)
+        assert patch.pixels.shape == (32, 32)
         assert patch.pixels.dtype == np.float32
         assert float(patch.pixels.mean()) == pytest.approx(0, abs=1e-4)
         assert float(patch.pixels.std()) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_patch_over_the_edge_of_the_film_is_whole() -> None:
-    (patch,) = cut_patches(film(), Limb.HAND, {0: Box.around((2, 3), 20)}, 32, mirrored=False)
+    (patch,) = cut_patches(ALIKE, film(), Limb.HAND, {0: Box.around((2, 3), 20)}, mirrored=False)
     assert patch.pixels.shape == (32, 32)
     assert np.isfinite(patch.pixels).all()
     assert np.ptp(patch.pixels[:12]) == pytest.approx(0, abs=1e-5)  # beyond the film
 
 
 def test_no_boxes_give_no_patches() -> None:
-    assert cut_patches(film(), Limb.HAND, {}, 32, mirrored=True) == []
+    assert cut_patches(ALIKE, film(), Limb.HAND, {}, mirrored=True) == []
 
 
 # ── the published patches ────────────────────────────────────────────────────────────────
@@ -138,36 +143,34 @@ PAPER = preset("paper", TrainDamageSettings).network
 
 
 def test_the_published_window_follows_the_film() -> None:
-    assert half_window_px(PAPER, (4096, 4096)) == 192
-    assert half_window_px(PAPER, (2048, 2048)) == 96
-    assert half_window_px(PAPER, (4096, 1024), unit_px=77.0) == 96
-    assert film_half_window(100, np.array([2048, 2048], np.float32)) == 50
+    assert PAPER.half_px((4096, 4096)) == 192
+    assert PAPER.half_px((2048, 2048)) == 96
+    assert PAPER.half_px((4096, 1024), 77.0) == 96
 
 
 def test_the_published_window_is_enlarged_for_the_great_toe() -> None:
-    half = half_window_px(PAPER, (4096, 4096))
-    widths = [window_box(Limb.FOOT, i, (900, 900), half).width for i in range(6)]
+    half = PAPER.half_px((4096, 4096))
+    widths = [window_box(ALIKE, Limb.FOOT, i, (900, 900), half).width for i in range(6)]
     assert widths[IP] == pytest.approx(384 * 1.4)
     assert widths[MTP1] == pytest.approx(384 * 1.5)
     assert widths[2:] == [384] * 4
-    assert window_box(Limb.HAND, 0, (5, 7), half).centre == (5, 7), "not moved onto the film"
+    assert window_box(ALIKE, Limb.HAND, 0, (5, 7), half).centre == (5, 7), "not moved onto the film"
 
 
 def test_the_usual_window_follows_the_limb() -> None:
-    settings = DamageSettings(half_window=0.2)
-    assert half_window_px(settings, (4096, 4096), 40) == pytest.approx(8)
-    assert window_box(Limb.FOOT, MTP1, (50, 60), 8).width == pytest.approx(24)
+    spec = PatchSpec(half_window=0.2)
+    assert spec.half_px((4096, 4096), 40) == spec.half_px((500, 900), 40) == pytest.approx(8)
+    assert window_box(ALIKE, Limb.FOOT, MTP1, (50, 60), 8).width == pytest.approx(24)
     with pytest.raises(ValueError, match="needs the size of the limb"):
-        half_window_px(settings, (4096, 4096))
+        spec.half_px((4096, 4096))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_published_patches_have_the_seven_channels_of_the_film(mirrored: bool) -> None:
     pixels = film()
     box = Box(19.5, 29.5, 51.5, 61.5)  # px 20…51 and 30…61, whole
-    (patch,) = cut_patches(
-        pixels, Limb.HAND, {0: box}, 32, mirrored=mirrored, channels=7, patch_range=255
-    )
+    spec = PatchSpec(patch_px=32, channels=7, patch_range=255)
+    (patch,) = cut_patches(spec, pixels, Limb.HAND, {0: box}, mirrored=mirrored)
     expected = patch_channels(pixels[30:62, 20:52], FilmStatistics.of(pixels), 255)
     seen = patch.pixels[:, :, ::-1] if mirrored else patch.pixels
     assert patch.pixels.shape == (7, 32, 32)
@@ -176,9 +179,8 @@ def test_published_patches_have_the_seven_channels_of_the_film(mirrored: bool) -
 
 def test_published_patches_are_padded_at_the_border() -> None:
     pixels = film()
-    (patch,) = cut_patches(
-        pixels, Limb.HAND, {0: Box(-16.5, -0.5, 15.5, 31.5)}, 32, mirrored=False, channels=7
-    )
+    spec, box = PatchSpec(patch_px=32, channels=7), Box(-16.5, -0.5, 15.5, 31.5)
+    (patch,) = cut_patches(spec, pixels, Limb.HAND, {0: box}, mirrored=False)
     # half of it lies beyond the film and is flat; the rest is as on the film, not stretched
     assert np.ptp(patch.pixels[:, :, :16], axis=(1, 2)).max() == pytest.approx(0, abs=1e-5)
     np.testing.assert_allclose(patch.pixels[0, :, 16:], pixels[:32, :16], atol=1e-6)

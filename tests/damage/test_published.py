@@ -11,10 +11,9 @@ from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, LANDMARKS, Damage, Li
 from mandora.core.geometry import Box
 from mandora.damage.patches import Patch
 from mandora.damage.published import BATCH, PublishedScorer
-from mandora.damage.scorer import PatchRule, site_at
+from mandora.damage.scorer import site_at
 
 SIZE = 16
-RULE = PatchRule(SIZE, channels=7, window="film")
 HEAT = {family: 0.2 * (i + 1) for i, family in enumerate(FAMILIES)}
 """What each family's network draws everywhere, and a tenth of its score."""
 
@@ -55,7 +54,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Limb, Damage],
 
 @pytest.fixture(scope="module")
 def scorer(files: dict[tuple[Limb, Damage], Path]) -> PublishedScorer:
-    return PublishedScorer(files, RULE, threads=1)
+    return PublishedScorer(files, threads=1)
 
 
 def patch(limb: Limb, landmark: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
@@ -105,7 +104,7 @@ def test_a_network_that_is_not_needed_is_not_opened(
     files: dict[tuple[Limb, Damage], Path], tmp_path: Path
 ) -> None:
     paths = {f: path if f[0] is Limb.FOOT else tmp_path / "no.onnx" for f, path in files.items()}
-    scorer = PublishedScorer(paths, RULE, threads=1)
+    scorer = PublishedScorer(paths, threads=1)
     assert scorer.score([]) == []
     assert scorer.score([patch(Limb.FOOT, 0)])[0].erosion is not None
     with pytest.raises(ValueError, match=r"no\.onnx cannot be run as a network"):
@@ -117,7 +116,7 @@ def test_a_family_without_a_network_is_no_fault_until_it_is_seen(
 ) -> None:
     """A data set of hands alone trains no others."""
     few = {family: path for family, path in files.items() if family[0] is Limb.HAND}
-    scorer = PublishedScorer(few, RULE, threads=1)
+    scorer = PublishedScorer(few, threads=1)
     assert scorer.score([patch(Limb.HAND, 0)])[0].erosion is not None
     with pytest.raises(ValueError, match=r"no network scores foot erosion; train it as well"):
         scorer.score([patch(Limb.FOOT, 0)])

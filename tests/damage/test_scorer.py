@@ -10,7 +10,6 @@ from mandora.core.geometry import Box
 from mandora.damage.patches import Patch
 from mandora.damage.scorer import (
     BATCH,
-    PatchRule,
     PatchScorer,
     network_input,
     network_landmark,
@@ -18,7 +17,6 @@ from mandora.damage.scorer import (
 )
 
 SIZE = 32
-RULE = PatchRule(SIZE)
 
 
 def patch(limb: Limb, landmark: int, *, mirrored: bool = False, seed: int = 0) -> Patch:
@@ -37,17 +35,17 @@ class KnownNetwork:
         self.values = narrowing, erosion
         self.calls: list[list[int]] = []
 
-    def __call__(self, patches: np.ndarray, landmarks: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, patches: np.ndarray, points: np.ndarray) -> list[np.ndarray]:
         assert patches.shape[1:] == (1, SIZE, SIZE)
-        assert landmarks.dtype == np.int64
-        self.calls.append(landmarks.tolist())
-        scores = np.tile(np.float32(self.values), (len(landmarks), 1))
+        assert points.dtype == np.int64
+        self.calls.append(points.tolist())
+        scores = np.tile(np.float32(self.values), (len(points), 1))
         return [(patches > 0).astype(np.float32), scores]
 
 
 def known(monkeypatch: pytest.MonkeyPatch, network: KnownNetwork) -> PatchScorer:
     monkeypatch.setattr("mandora.damage.scorer.Network", lambda path, threads: network)
-    return PatchScorer(Path("unused.onnx"), RULE)
+    return PatchScorer(Path("unused.onnx"))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +61,7 @@ def trained_like(tmp_path_factory: pytest.TempPathFactory) -> PatchScorer:
     path = tmp_path_factory.mktemp("net") / "damage.onnx"
     torch.manual_seed(4)
     export_damage(DamageNet(settings), settings, path)
-    return PatchScorer(path, RULE, threads=1)
+    return PatchScorer(path, threads=1)
 
 
 # ── landmarks and sites ─────────────────────────────────────────────────────────────────────
@@ -86,14 +84,6 @@ def test_every_site_is_found_at_its_point() -> None:
 
 
 # ── what the network sees ────────────────────────────────────────────────────────────────
-
-
-def test_a_window_follows_the_limb_or_the_film() -> None:
-    limb = PatchRule(SIZE, half_window=0.2)
-    assert limb.half_px((1000, 500), unit_px=50) == limb.half_px((2000, 2000), 50) == 10
-    film = PatchRule(SIZE, window="film")
-    assert film.half_px((4096, 4096), unit_px=50) == film.half_px((4096, 4096), 70) == 192
-    assert film.half_px((2048, 512), unit_px=50) == pytest.approx(192 / 4)
 
 
 @pytest.mark.parametrize("shape", [(SIZE, SIZE), (1, SIZE, SIZE), (7, SIZE, SIZE)])

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mandora.core.anatomy import SLOTS, Limb
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
+
 WriteFilm = Callable[..., Path]
 WriteTable = Callable[..., Path]
 
@@ -38,3 +41,11 @@ def write_table() -> WriteTable:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session", params=list(Limb))
+def film(request: pytest.FixtureRequest) -> tuple[Limb, np.ndarray]:
+    """A limb and the joint spaces of its simulated film, (H, W) uint8."""
+    slot = next(s for s in SLOTS if s.limb is request.param)
+    made = simulate_film(draw_patient(5, 0), slot, pixels_per_mm=4.0)
+    return request.param, made.spaces

@@ -13,7 +13,7 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot
 from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.polygons import Outline
+from mandora.datasets.outlines import Outline
 
 LH = Slot(Side.LEFT, Limb.HAND)
 SQUARE = np.array([[1.0, 1.0], [4.0, 1.0], [4.0, 4.0]])
@@ -69,7 +69,7 @@ def test_it_changes_with_whatever_is_known(tmp_path: Path) -> None:
     others = {
         "patient": one_film(data, patient="P9"),
         "slot": one_film(data, slot=Slot(Side.RIGHT, Limb.HAND)),
-        "points": one_film(data, points=film.points + 1),
+        "points": one_film(data, landmarks=film.landmarks + 1),
         "no joint spaces": one_film(data, spaces=None),
         "erosion": one_film(data, erosions=(Outline("mcp2", SQUARE + 1),)),
         "site": one_film(data, erosions=(Outline("mcp3", SQUARE),)),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mandora.datasets.film_files import LABEL_FOLDERS
 from mandora.datasets.findings import Severity
-from mandora.datasets.folder import LABEL_FOLDERS
-from mandora.datasets.formats.ram_names import SITES, W600_KEYS
+from mandora.datasets.formats.ram.names import SITES, W600_KEYS
 from mandora.datasets.layouts import LAYOUTS, layout_of, open_dataset, read_dataset
 from mandora.datasets.manifest import COLUMNS, SCORE_COLUMNS
 
@@ -42,7 +42,7 @@ def test_layouts_are_told_apart(tmp_path: Path, ra2: Path, write_table: WriteTab
     assert layout_of(tmp_path / "c") is None
     assert layout_of(tmp_path / "absent") is None
     assert layout_of(ra2 / "P1-LH.png") is None
-    assert set(LAYOUTS) == {"ra2", "ram-h1200", "ram-w600", "manifest"}
+    assert {layout.name for layout in LAYOUTS} == {"ra2", "ram-h1200", "ram-w600", "manifest"}
 
 
 def test_what_is_no_data_set(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
         dataset, findings = read_dataset(path)
         assert dataset is None
         assert [(f.severity, f.code) for f in findings] == [(Severity.ERROR, code)]
-        with pytest.raises(ValueError, match="1 problem to mend"):
+        with pytest.raises(ValueError, match="1 problem to correct"):
             open_dataset(path)
 
 
@@ -76,10 +76,10 @@ def test_all_errors_are_raised_at_once_with_file_and_row(
 ) -> None:
     write_table(ra2 / "training.csv", "Patient_ID,LH_mcp_E__1", "P1,6", "P2,0", "P1,1")
     write_table(ra2 / "joints.csv", "film,site,x,y", "P1-LH.png,mcp1,a,b")
-    with pytest.raises(ValueError, match="3 problems to mend") as caught:
+    with pytest.raises(ValueError, match="3 problems to correct") as caught:
         open_dataset(ra2)
     message = str(caught.value)
-    assert message.startswith(f"{ra2}: 3 problems to mend; `mandora check {ra2}` lists them")
+    assert message.startswith(f"{ra2}: 3 problems to correct; `mandora check {ra2}` lists them")
     assert "training.csv, row 2: error: column LH_mcp_E__1: 6 is outside 0…5" in message
     assert "training.csv, row 4: error: patient 'P1' is in row 2 already" in message
     assert "joints.csv, row 2: error: x 'a' and y 'b' are not two numbers" in message
@@ -107,7 +107,7 @@ def test_a_damaged_score_file_of_ram_is_an_error(tmp_path: Path) -> None:
 def test_the_page_on_data_sets_names_what_is_read(root: Path) -> None:
     page = (root / "docs" / "data.md").read_text(encoding="utf-8")
     for layout in LAYOUTS:
-        assert f"`{layout}`" in page
+        assert f"`{layout.name}`" in page
     for column in COLUMNS[: -len(SCORE_COLUMNS)]:
         assert f"`{column}`" in page, column
     for folder in LABEL_FOLDERS:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
-from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
+from mandora.core.anatomy import LANDMARK_INDEX, TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.datasets.dataset import Dataset
 from mandora.datasets.findings import Severity
+from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.layouts import open_dataset, read_dataset
-from mandora.datasets.manifest import COLUMNS, SCORE_COLUMNS, write_manifest
+from mandora.datasets.manifest import COLUMNS, SCORE_COLUMNS
 from mandora.datasets.outlines import Outline
-from mandora.datasets.polygons import labelme_document
 
 WriteFilm = Callable[..., Path]
 WriteTable = Callable[..., Path]
@@ -222,61 +221,3 @@ def test_labels_that_are_not_there(
         ("labels-missing", None), ("labels-missing", None), ("labels-unreadable", None),
     ]  # fmt: skip
     assert faults(head, "P1,a.png,LH,x,a.png,,", "P1,a.png,LH,y,b.png,,") == [("labels-differ", 3)]
-
-
-# --- writing --------------------------------------------------------------------------------
-
-
-def example(folder: Path) -> Dataset:
-    """A data set with all that a manifest can say."""
-    rng = np.random.default_rng(4)
-    landmarks = rng.uniform(0, 80, (len(LANDMARKS[Limb.HAND]), 2))
-    landmarks[3] = np.nan
-    official = np.full(86, np.nan)
-    official[[0, MCP2, 40]] = 1, 2.5, 3  # of a film that is not there as well
-    read = official.copy()
-    read[MCP2] = 1 / 3
-    hand = DatasetFilm(
-        "P1", LH, folder / "a.png", landmarks, folder / "m.png", (Outline("hand-mcp2", TRIANGLE),)
-    )
-    foot = DatasetFilm("P2", LF, folder / "sub" / "c.png", np.full((6, 2), np.nan))
-    return Dataset(
-        folder, "ra2", (hand, foot), (), {"P1": official},
-        {"ana": {"P1": read}, "bo": {"P2": official}}, {"ana": 2.0, "bo": 1.0},
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("place", ["m.csv", "elsewhere/m.csv"])
-def test_what_is_written_is_read_back(films: Path, place: str) -> None:
-    Image.new("L", (100, 80)).save(films / "m.png")
-    before = example(films)
-    write_manifest(before, films / place)
-    after = open_dataset(films / place)
-    assert (after.weights, after.patients) == (before.weights, before.patients)
-    for mine, its in ((before.official, after.official), *zip(
-        before.readers.values(), after.readers.values(), strict=True
-    )):  # fmt: skip
-        assert mine.keys() == its.keys()
-        assert all(np.array_equal(mine[p], its[p], equal_nan=True) for p in mine)
-    for mine, its in zip(before.films, after.films, strict=True):
-        assert (mine.patient, mine.slot) == (its.patient, its.slot)
-        assert mine.path.samefile(its.path)
-        assert np.array_equal(mine.landmarks, its.landmarks, equal_nan=True)
-        for one, other in ((mine.space_map, its.space_map), (mine.erosion_map, its.erosion_map)):
-            assert np.array_equal(one((80, 100)), other((80, 100)))  # type: ignore[arg-type]
-
-
-def test_a_plain_data_set_has_a_plain_manifest(films: Path) -> None:
-    scores = np.full(86, np.nan)
-    scores[MCP2] = 2
-    film = DatasetFilm("P1", LH, films / "a.png", np.full((21, 2), np.nan))
-    write_manifest(Dataset(films, "ra2", (film,), (), {"P1": scores}), films / "m.csv")
-    assert (films / "m.csv").read_text() == "patient,film,slot,mcp2:narrowing\nP1,a.png,LH,2\n"
-    assert not (films / "m-joints.csv").exists()
-    assert not (films / "m-labels").exists()
-
-
-def test_pictures_of_joints_do_not_fit(films: Path) -> None:
-    roi = DatasetRoi("P1", LH, (LANDMARKS[Limb.HAND][0],), films / "a.png", {})
-    with pytest.raises(ValueError, match="do not fit into a manifest"):
-        write_manifest(replace(example(films), rois=(roi,)), films / "m.csv")

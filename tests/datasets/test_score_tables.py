@@ -6,85 +6,44 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from mandora.core.anatomy import RA2_COLUMNS, RA2_ID, RA2_TOTALS, TARGET_INDEX, TARGETS
+from mandora.core.anatomy import TARGET_INDEX
 from mandora.datasets.dataset import Scores
+from mandora.datasets.findings import Report
 from mandora.datasets.score_tables import (
-    read_patient_scores,
     read_target_scores,
+    score_of,
     unknown_scores,
     with_weights,
 )
-from mandora.datasets.tables import Report
+from mandora.datasets.tables import Row
 
 WriteTable = Callable[..., Path]
-SWAPPED = list(RA2_COLUMNS)
-_l, _r = SWAPPED.index("LF_mtp_J__ip"), SWAPPED.index("RF_mtp_J__ip")
-SWAPPED[_l], SWAPPED[_r] = SWAPPED[_r], SWAPPED[_l]
 
 
 def codes(report: Report) -> list[tuple[str, int | None]]:
     return [(f.code, f.row) for f in report.findings]
 
 
-@pytest.mark.parametrize(
-    "columns", [list(RA2_COLUMNS), SWAPPED, list(reversed(RA2_COLUMNS))],
-    ids=["first release", "great toes swapped", "reversed"],
-)  # fmt: skip
-def test_columns_are_found_by_name(
-    tmp_path: Path, write_table: WriteTable, columns: list[str]
-) -> None:
-    row = {t.ra2_column: i % (t.maximum + 1) for i, t in enumerate(TARGETS)}
-    row |= {"LF_mtp_J__ip": 1, "RF_mtp_J__ip": 3}
-    cells = {RA2_ID: "P1", **dict.fromkeys(RA2_TOTALS, ""), **row}
-    path = write_table(tmp_path / "training.csv", columns, [cells[c] for c in columns])
+@pytest.mark.parametrize("cell", ["0", "5", "2.5", "+1", ".5", "1e0"])
+def test_numbers_in_range(tmp_path: Path, cell: str) -> None:
     report = Report(tmp_path)
-    scores, lines = read_patient_scores(path, report)
+    assert score_of(tmp_path / "t.csv", Row(2, {"a": cell}), "a", 5, report) == float(cell)
     assert report.findings == []
-    assert lines == {"P1": 2}
-    assert scores["P1"].tolist() == [row[t.ra2_column] for t in TARGETS]
-    assert scores["P1"][TARGET_INDEX["LF-ip:narrowing"]] == 1
-    assert scores["P1"][TARGET_INDEX["RF-ip:narrowing"]] == 3
 
 
-def test_what_is_missing_is_not_zero(tmp_path: Path, write_table: WriteTable) -> None:
-    path = write_table(tmp_path / "t.csv", "Patient_ID,LH_mcp_E__1,LH_mcp_E__2", "P1,0,")
-    scores, _ = read_patient_scores(path, Report(tmp_path))
-    assert scores["P1"][TARGET_INDEX["LH-mcp1:erosion"]] == 0
-    assert np.isfinite(scores["P1"]).sum() == 1
-
-
-def test_every_fault_has_its_row_and_the_rest_is_read(
-    tmp_path: Path, write_table: WriteTable
-) -> None:
-    path = write_table(
-        tmp_path / "t.csv",
-        "Patient_ID,LH_mcp_E__1,LH_mcp_J__1,Overall_Tol",
-        "P1,6,4,", "P2,x,1,449", ",1,1,", "P1,1,1,", "P3,2.5,1,",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("5.01", "column a: 5.01 is outside 0…5; correct it or leave the cell blank"),
+        ("x", "column a: 'x' is no number; leave the cell blank if it is missing"),
+    ],
+)
+def test_cells_that_cannot_be_used_are_missing(tmp_path: Path, cell: str, message: str) -> None:
     report = Report(tmp_path)
-    scores, lines = read_patient_scores(path, report)
-    assert codes(report) == [
-        ("score-out-of-range", 2), ("score-not-a-number", 3), ("score-out-of-range", 3),
-        ("patient-blank", 4), ("patient-repeated", 5),
-    ]  # fmt: skip
-    assert "LH_mcp_E__1: 6 is outside 0…5" in report.findings[0].message
-    assert lines == {"P1": 2, "P2": 3, "P3": 6}
-    assert math.isnan(scores["P1"][TARGET_INDEX["LH-mcp1:erosion"]]), "a bad cell is missing"
-    assert scores["P1"][TARGET_INDEX["LH-mcp1:narrowing"]] == 4
-    assert scores["P3"][TARGET_INDEX["LH-mcp1:erosion"]] == 2.5
-
-
-def test_totals_are_compared_with_the_joints(tmp_path: Path, write_table: WriteTable) -> None:
-    columns = [c for c in RA2_COLUMNS if c not in ("Overall_erosion", "Overall_narrowing")]
-    rows = [[p, total, *([0] * 85), 3] for p, total in (("P1", 3), ("P2", 4), ("P3", ""))]
-    rows.append(["P4", 9, *([0] * 85), ""])  # a joint is missing: there is no sum to compare with
-    report = Report(tmp_path)
-    read_patient_scores(write_table(tmp_path / "t.csv", columns, *rows), report)
-    assert codes(report) == [("total-differs", 3)]
-    assert "says 4, the joints add up to 3" in report.findings[0].message
+    assert math.isnan(score_of(tmp_path / "t.csv", Row(2, {"a": cell}), "a", 5, report))
+    assert [(f.message, f.row) for f in report.findings] == [(message, 2)]
 
 
 def test_a_row_for_each_target(tmp_path: Path, write_table: WriteTable) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mandora.datasets.findings import Finding, Severity
-from mandora.datasets.tables import Report, read_table
+from mandora.datasets.findings import Finding, Report
+from mandora.datasets.tables import read_table
 
 WriteTable = Callable[..., Path]
 
@@ -65,17 +65,3 @@ def test_a_row_of_another_length_is_left_out(tmp_path: Path, write_table: WriteT
     assert table is not None
     assert len(table.rows) == 1
     assert [(f.code, f.row) for f in report.findings] == [("row-length", 2), ("row-length", 3)]
-
-
-def test_files_are_named_relative_to_the_data_set(tmp_path: Path) -> None:
-    report = Report(tmp_path / "set")
-    report.note("a", tmp_path / "set" / "x" / "y.csv", "")
-    report.warning("b", tmp_path / "else.csv", "")
-    report.error("c", tmp_path / "set", "")
-    report.not_read("d", tmp_path / "z", ValueError(f"{tmp_path / 'z'}: is odd"))
-    assert [f.file for f in report.findings] == [
-        "x/y.csv", (tmp_path / "else.csv").as_posix(), "set", (tmp_path / "z").as_posix(),
-    ]  # fmt: skip
-    assert report.findings[-1].message == "is odd"
-    assert report.findings[0].severity is Severity.NOTE
-    assert report.failed

@@ -29,9 +29,10 @@ from mandora.simulate.cohort.folder import simulate_cohort
 
 pytest.importorskip("matplotlib")
 
-from mandora.evaluation.assess import assess, limb_distances, space_dice
+from mandora.evaluation.assess import assess, space_dice
 from mandora.evaluation.evaluate import evaluate
-from mandora.reproduce.claims import FAMILY_TITLES
+from mandora.metrics import FAMILY_TITLES
+from mandora.metrics.localisation import limb_distances
 
 PATIENTS = 3
 
@@ -79,7 +80,7 @@ def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path
         count = len(LANDMARKS[film.slot.limb])
         np.testing.assert_array_equal(made.landmarks["true"][i, :count], film.landmarks)
         assert np.isnan(made.landmarks["true"][i, count:]).all()
-    for limb, table in limb_distances(made).items():
+    for limb, table in limb_distances(made.landmarks).items():
         assert table.shape == (2 * PATIENTS, len(LANDMARKS[limb]))
         assert not np.isnan(table).any()
     np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
@@ -115,7 +116,7 @@ def test_a_film_that_fails_costs_that_film_and_says_why(
     # labels that cannot be used cost the comparison with them, not the film's scores
     found = np.isfinite(made.landmarks["found"]).all(axis=2).any(axis=1)
     assert found.tolist() == [False, False, False, True]
-    assert np.isnan(made.dice).all()
+    assert np.isnan(made.landmarks["dice"]).all()
     assert np.isfinite(made.scores["predicted_patch"]).any()
     assert len(lines) == 4
     for line, text in zip(
@@ -147,8 +148,8 @@ def test_joints_marked_beyond_the_film_are_not_missed(
     true = made.landmarks["true"]
     np.testing.assert_array_equal(true[0, known], marks[known])
     assert np.isnan(true[0, [*beyond, 5]]).all()
-    np.testing.assert_array_equal(made.beyond, [3, 0])
-    error = limb_distances(made)[Limb.HAND]
+    np.testing.assert_array_equal(made.landmarks["beyond"], [3, 0])
+    error = limb_distances(made.landmarks)[Limb.HAND]
     assert np.isnan(error[0, [*beyond, 5]]).all()
     assert not np.isnan(error[0, known]).any()
     # how large a film is that cannot be read is not known: all its joints are missed
@@ -182,7 +183,7 @@ def test_the_size_of_a_limb_is_known_from_any_of_its_joints(
     few = replace(dataset, films=tuple(films), official={})
     made = assess(Pipeline.from_bundle(open_bundle(tiny_bundle), threads=1), few)
     units: dict[Path, list[float]] = {}
-    for film, unit in zip(made.films, made.unit, strict=True):
+    for film, unit in zip(made.films, made.landmarks["limb_size_px"], strict=True):
         units.setdefault(film.path, []).append(unit)
     assert np.isnan(units.pop(films[0].path)[-1]), "of one joint nobody can tell"
     assert len(units) == 3

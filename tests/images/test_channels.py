@@ -224,15 +224,13 @@ def test_a_mirrored_film_has_the_same_statistics_to_the_bit(seed: int) -> None:
     np.testing.assert_array_equal(a.vector, b.vector)
 
 
-def test_statistics_become_a_vector_and_come_back() -> None:
+def test_statistics_become_a_vector() -> None:
     found = FilmStatistics.of(noise(40, 30))
     vector = found.vector
     assert vector.shape == (FilmStatistics.SIZE,)
     assert vector.dtype == np.float32
-    again = FilmStatistics.from_vector([float(v) for v in vector])  # as JSON holds them
-    np.testing.assert_array_equal(again.vector, vector)
-    with pytest.raises(ValueError, match="film statistics are 263 numbers"):
-        FilmStatistics.from_vector(vector[1:])
+    assert vector[:2].tolist() == [np.float32(found.low), np.float32(found.high)]
+    np.testing.assert_array_equal(vector[6:], found.equalised)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, np.nan])
@@ -321,7 +319,6 @@ def test_the_localiser_sees_the_film_and_two_normalised_versions() -> None:
     np.testing.assert_array_equal(seen[1:], patch_channels(film, statistics, 1)[[1, 3]])
     for version in seen[1:]:
         assert (version.min(), version.max()) == (0, 1)
-    np.testing.assert_array_equal(published_film_channels(film, statistics), seen)
     np.testing.assert_array_equal(published_film_channels(film[:, ::-1]), seen[:, :, ::-1])
 
 

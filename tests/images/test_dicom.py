@@ -319,7 +319,7 @@ def test_peeking_at_other_files(tmp_path: Path) -> None:
         ({"PixelSpacing": [1.4, 1.4], "ImagerPixelSpacing": [1.5, 1.5]}, 1.4, ""),
         ({"PixelSpacing": [1.5, 1.0]}, None, "differs"),
         ({"PixelSpacing": [0.1, 0.1]}, None, "10 mm long"),
-        ({"PixelSpacing": [0, 0]}, None, "no pair"),
+        ({"PixelSpacing": [0, 0]}, None, "not a pair"),
     ],
 )
 def test_spacing(

@@ -84,7 +84,7 @@ def test_labels_are_read_by_the_same_rules(tmp_path: Path) -> None:
     data = KINDS["baseline"]
     (tmp_path / "mask.jpg").write_bytes(damaged(data, "cut", len(data) // 2))
     with pytest.raises(UnreadableFilm, match="damaged"):
-        read_labels(tmp_path / "mask.jpg", shown=True)
+        read_labels(tmp_path / "mask.jpg", as_grey=True)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -110,7 +110,7 @@ def test_a_film_of_thousands_of_scans_is_refused_unread(tmp_path: Path) -> None:
     data = KINDS["progressive"]
     last = data[data.rindex(b"\xff\xda") : -2]
     with pytest.raises(UnreadableFilm, match="scans"):
-        jpeg.take_apart(data[:-2] + last * jpeg.MAX_SCANS + b"\xff\xd9")
+        jpeg.parse(data[:-2] + last * jpeg.MAX_SCANS + b"\xff\xd9")
 
 
 @pytest.mark.films

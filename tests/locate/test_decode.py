@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 
 from mandora.core.geometry import mirror_x
 from mandora.core.settings import TrainLocateSettings, preset
-from mandora.locate.decode import decode, find_peaks, largest_component
+from mandora.core.specs import FilmSpec
+from mandora.locate.decode import find_peaks, largest_component, read_heat_maps
 from mandora.locate.targets import heat_maps, squares
 
 SIZE, SIGMA = 128, 1.6
 inner = st.floats(6, SIZE - 6)
+
+
+def highest(maps: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    return read_heat_maps(FilmSpec(heat_map_stride=stride, found_threshold=0), maps)
 
 
 @given(st.lists(st.tuples(inner, inner), min_size=1, max_size=21), st.sampled_from([1, 2, 4]))
@@ -19,7 +24,7 @@ def test_points_are_read_back_to_a_fraction_of_a_heat_map_pixel(
     places: list[tuple[float, float]], stride: int
 ) -> None:
     landmarks = np.array(places)
-    found, confidence = decode(heat_maps(landmarks, SIZE, stride, SIGMA), stride)
+    found, confidence = highest(heat_maps(landmarks, SIZE, stride, SIGMA), stride)
     assert np.abs(found - landmarks).max() < 0.02 * stride
     assert (confidence > 0.8).all()
 
@@ -27,42 +32,42 @@ def test_points_are_read_back_to_a_fraction_of_a_heat_map_pixel(
 def test_each_map_gives_its_own_point() -> None:
     landmarks = np.array([[20.0, 100], [64, 31], [90, 90]])
     maps = heat_maps(landmarks, SIZE, 2, SIGMA)
-    together, _ = decode(maps, 2)
+    together, _ = highest(maps, 2)
     for i in range(3):
-        alone, _ = decode(maps[i : i + 1], 2)
+        alone, _ = highest(maps[i : i + 1], 2)
         np.testing.assert_array_equal(alone[0], together[i])
 
 
 def test_confidence_is_the_height_of_the_peak() -> None:
     maps = heat_maps(np.array([[64.5, 64.5]] * 2), SIZE, 2, SIGMA)
-    _, confidence = decode(maps * np.array([1, 0.3], np.float32)[:, None, None], 2)
+    _, confidence = highest(maps * np.array([1, 0.3], np.float32)[:, None, None], 2)
     assert confidence[1] == pytest.approx(0.3 * confidence[0], rel=1e-5)
 
 
 def test_the_higher_of_two_peaks_wins_and_is_not_drawn_to_the_other() -> None:
     high = heat_maps(np.array([[30.0, 30]]), SIZE, 2, SIGMA)
     low = heat_maps(np.array([[100.0, 90]]), SIZE, 2, SIGMA)
-    alone, _ = decode(high, 2)
-    both, _ = decode(np.maximum(high, 0.8 * low), 2)
+    alone, _ = highest(high, 2)
+    both, _ = highest(np.maximum(high, 0.8 * low), 2)
     np.testing.assert_allclose(both, alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("corner", [(0.0, 0.0), (127.0, 0.0), (0.0, 127.0), (127.0, 127.0)])
 def test_a_point_in_the_corner_stays_there(corner: tuple[float, float]) -> None:
-    found, _ = decode(heat_maps(np.array([corner]), SIZE, 2, SIGMA), 2)
+    found, _ = highest(heat_maps(np.array([corner]), SIZE, 2, SIGMA), 2)
     assert np.abs(found[0] - corner).max() < 1
 
 
 def test_empty_maps_have_no_confidence() -> None:
-    _, confidence = decode(np.zeros((2, 64, 64), np.float32), 2)
+    _, confidence = highest(np.zeros((2, 64, 64), np.float32), 2)
     assert confidence.tolist() == [0, 0]
 
 
 def test_mirrored_maps_give_mirrored_points() -> None:
     landmarks = np.array([[20.3, 100.1], [64.7, 31.2]])
     maps = heat_maps(landmarks, SIZE, 2, SIGMA)
-    found, _ = decode(maps, 2)
-    flipped, _ = decode(np.ascontiguousarray(maps[:, :, ::-1]), 2)
+    found, _ = highest(maps, 2)
+    flipped, _ = highest(np.ascontiguousarray(maps[:, :, ::-1]), 2)
     np.testing.assert_allclose(mirror_x(SIZE, "network")(flipped), found, atol=1e-5)
 
 
@@ -77,7 +82,7 @@ def test_peaks_come_in_the_order_of_their_heights() -> None:
 
 def test_the_first_peak_is_the_decoded_point() -> None:
     maps = heat_maps(np.array([[30.2, 31.7], [64.0, 101.0]]), SIZE, 2, SIGMA)
-    landmarks, heights = decode(maps, 2)
+    landmarks, heights = highest(maps, 2)
     found = find_peaks(maps, 2, 4)
     np.testing.assert_array_equal(found.places[:, 0], landmarks)
     np.testing.assert_array_equal(found.heights[:, 0], heights)
@@ -156,3 +161,15 @@ def test_coarse_maps_give_points_of_the_input() -> None:
     heat[0, 3, 2] = 1
     # the px of column 2 covers px 8…11 of the input
     assert largest_component(heat, 0.5, stride=4)[0].tolist() == [[9.5, 13.5]]
+
+
+@pytest.mark.parametrize("decode", ["component", "peak"])
+def test_what_is_below_the_threshold_is_not_found(decode: str) -> None:
+    maps = np.zeros((2, 64, 64), np.float32)
+    maps[:, 9:12, 19:22] = 0.3
+    maps[1, 10, 20] = 0.6
+    spec = FilmSpec(decode=decode, found_threshold=0.5, heat_map_stride=1)  # type: ignore[arg-type]
+    places, heights = read_heat_maps(spec, maps)
+    assert np.isnan(places[0]).all()
+    np.testing.assert_allclose(places[1], [20, 10], atol=1e-6)
+    np.testing.assert_allclose(heights, [0.3, 0.6], atol=1e-6)

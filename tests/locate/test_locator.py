@@ -13,11 +13,15 @@ import pytest
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Side
 from mandora.core.geometry import Affine
 from mandora.core.records import Reason
+from mandora.core.specs import FilmSpec
+from mandora.locate.field_of_view import FieldOfView
 from mandora.locate.locator import FoundLandmarks, Locator
+from mandora.locate.orientation import Orientation
 from mandora.locate.targets import heat_maps
-from mandora.locate.views import Look, View
+from mandora.model.contract import DEFAULT_THRESHOLDS
 
 SIZE, STRIDE, SIGMA = 128, 2, 1.6
+SPEC = FilmSpec(input_px=SIZE, heat_map_stride=STRIDE, found_threshold=0.25)
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
 HAND = np.random.default_rng(3).uniform(-1, 1, (21, 2)) * [0.9, 1.2]
 SHAPES = {Limb.FOOT: FOOT - FOOT.mean(axis=0), Limb.HAND: HAND - HAND.mean(axis=0)}
@@ -29,22 +33,22 @@ class Shown:
     """A limb on the film: where its landmarks are, and how it lies there."""
 
     landmarks: np.ndarray
-    view: View = field(default_factory=View)
+    orientation: Orientation = field(default_factory=Orientation)
     heights: np.ndarray | float = 0.9
-    angle: float = 0.0  # degrees that it is turned beyond its view
+    angle: float = 0.0  # degrees that it is turned beyond its orientation
     smallest_px: float = 0.0  # side of the film that may be seen at once
 
 
 def shown(
-    limb: Limb, *, view: View | None = None, unit: float = 60.0, angle: float = 0.0,
+    limb: Limb, *, orientation: Orientation | None = None, unit: float = 60.0, angle: float = 0.0,
     centre: tuple[float, float] = (150, 200), **more: object,
 ) -> Shown:  # fmt: skip
     """A limb of the mean shape."""
-    view = view or View()
-    landmarks = SHAPES[limb] * ([-1.0, 1.0] if view.mirrored else [1.0, 1.0])
-    turn = np.radians(angle + 90 * view.turns)
+    orientation = orientation or Orientation()
+    landmarks = SHAPES[limb] * ([-1.0, 1.0] if orientation.mirrored else [1.0, 1.0])
+    turn = np.radians(angle + 90 * orientation.turns)
     landmarks = landmarks @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    return Shown(landmarks * unit + centre, view, angle=angle, **more)  # type: ignore[arg-type]
+    return Shown(landmarks * unit + centre, orientation, angle=angle, **more)  # type: ignore[arg-type]
 
 
 class KnownNetwork:
@@ -80,20 +84,20 @@ class KnownNetwork:
     def _share(self, limb: Shown, to_film: Affine, inverted: bool) -> float:
         up = to_film.inverse.matrix[:, :2] @ limb_up(limb)
         upright = np.degrees(abs(np.arctan2(up[0], -up[1]))) < 46
-        if not upright or inverted != limb.view.inverted:
+        if not upright or inverted != limb.orientation.inverted:
             return UNSEEN
         if limb.smallest_px and to_film.scale * SIZE > limb.smallest_px:
             return UNSEEN
         mirrored = np.linalg.det(to_film.matrix[:, :2]) < 0
-        return 1.0 if mirrored == limb.view.mirrored else self.wrong
+        return 1.0 if mirrored == limb.orientation.mirrored else self.wrong
 
 
 def limb_up(limb: Shown) -> np.ndarray:
-    turn = np.radians(limb.angle + 90 * limb.view.turns)
+    turn = np.radians(limb.angle + 90 * limb.orientation.turns)
     return np.array([np.sin(turn), -np.cos(turn)])
 
 
-def tell(look: Look, pixels: np.ndarray, size_px: int) -> np.ndarray:
+def tell(look: FieldOfView, pixels: np.ndarray, size_px: int) -> np.ndarray:
     """Instead of pixels, how the look lies on the film."""
     told = np.zeros((size_px, size_px), np.float32)
     part = look.part or (0, 0, pixels.shape[1], pixels.shape[0])
@@ -106,15 +110,15 @@ Make = Callable[..., Locator]
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Make:
-    monkeypatch.setattr(Look, "sample", tell)
+    monkeypatch.setattr(FieldOfView, "sample", tell)
 
-    def locator(limb: Limb, *limbs: Shown, wrong: float = 0.1, guesses: bool = False) -> Locator:
+    def locator(
+        limb: Limb, *limbs: Shown, wrong: float = 0.1, guesses: bool = False, **changed: object
+    ) -> Locator:
         network = KnownNetwork(list(limbs), wrong, guesses)
         monkeypatch.setattr("mandora.locate.locator.Network", lambda path, threads: network)
-        return Locator(
-            Path("unused.onnx"), limb, input_px=SIZE, stride=STRIDE, found_threshold=0.25,
-            template=SHAPES[limb],
-        )  # fmt: skip
+        thresholds = DEFAULT_THRESHOLDS[limb].model_copy(update=changed)
+        return Locator(Path("unused.onnx"), limb, SPEC, thresholds, SHAPES[limb])
 
     return locator
 
@@ -131,7 +135,7 @@ def assert_found(found: FoundLandmarks, limb: Shown) -> None:
     assert found.reasons == (None,) * len(limb.landmarks)
     # one px of this network is about 3 px of the film
     np.testing.assert_allclose(found.landmarks, limb.landmarks, atol=2.5)
-    assert found.view == limb.view
+    assert found.orientation == limb.orientation
 
 
 @pytest.mark.parametrize("limb", list(Limb))
@@ -151,21 +155,23 @@ def test_an_upright_limb_costs_one_batch_of_two_looks_and_one_look_at_it_alone(
 
 @pytest.mark.parametrize("limb", list(Limb))
 @pytest.mark.parametrize(
-    "view", [View(*v) for v in product(range(4), (False, True), (False, True))], ids=str
+    "orientation",
+    [Orientation(*v) for v in product(range(4), (False, True), (False, True))],
+    ids=str,
 )
-def test_a_limb_is_found_however_it_lies(make: Make, limb: Limb, view: View) -> None:
-    lying = shown(limb, view=view)
+def test_a_limb_is_found_however_it_lies(make: Make, limb: Limb, orientation: Orientation) -> None:
+    lying = shown(limb, orientation=orientation)
     assert_found(make(limb, lying).locate(film()), lying)
 
 
 @pytest.mark.parametrize("angle", [-40, -20, 20, 40])
 def test_a_slanting_limb_is_found_in_its_nearest_view(make: Make, angle: float) -> None:
-    hand = shown(Limb.HAND, view=View(turns=1), angle=angle)
+    hand = shown(Limb.HAND, orientation=Orientation(turns=1), angle=angle)
     assert_found(make(Limb.HAND, hand).locate(film()), hand)
 
 
 def test_a_film_is_searched_no_longer_than_it_may(make: Make) -> None:
-    locator = make(Limb.HAND, shown(Limb.HAND, view=View(turns=2)))
+    locator = make(Limb.HAND, shown(Limb.HAND, orientation=Orientation(turns=2)))
     assert np.isnan(locator.locate(film(), upright_only=True).landmarks).all()
     assert batches(locator) == [2]
 
@@ -173,13 +179,13 @@ def test_a_film_is_searched_no_longer_than_it_may(make: Make) -> None:
 def test_a_known_side_is_doubted_only_where_the_mirror_fits_far_better(make: Make) -> None:
     hand = shown(Limb.HAND)  # looks like a left one
     wrong = make(Limb.HAND, hand, wrong=0.5).locate(film(), Side.RIGHT)
-    assert wrong.view.side is Side.LEFT
+    assert wrong.orientation.side is Side.LEFT
 
 
 def pair(limb: Limb) -> tuple[Shown, Shown]:
     """A limb that looks like a left one beside its mirror image."""
     left = shown(limb, centre=(160, 200))
-    return left, shown(limb, view=View(mirrored=True), centre=(440, 200))
+    return left, shown(limb, orientation=Orientation(mirrored=True), centre=(440, 200))
 
 
 @pytest.mark.parametrize("limb", list(Limb))
@@ -188,7 +194,7 @@ def test_two_limbs_on_a_film_are_found_as_two(make: Make, limb: Limb) -> None:
     found = make(limb, *both).locate_all(film(400, 600))
     assert len(found) == 2
     for one in found:
-        assert_found(one, both[one.view.mirrored])
+        assert_found(one, both[one.orientation.mirrored])
 
 
 @pytest.mark.parametrize("limb", list(Limb))
@@ -218,9 +224,9 @@ def test_a_limb_too_small_to_be_seen_beside_the_other_is_looked_for_in_parts_of_
     left, right = pair(Limb.FOOT)
     right.smallest_px = 450  # not seen on the whole film, which is 600 px long
     found = make(Limb.FOOT, left, right).locate_all(film(400, 600))
-    assert {one.view.side for one in found} == set(Side)
+    assert {one.orientation.side for one in found} == set(Side)
     for one in found:
-        assert_found(one, right if one.view.mirrored else left)
+        assert_found(one, right if one.orientation.mirrored else left)
     assert_found(make(Limb.FOOT, left, right).locate(film(400, 600), Side.RIGHT), right)
 
 
@@ -235,6 +241,48 @@ def test_a_better_view_is_sought_beside_a_poor_one(make: Make, side: Side | None
     alone = make(Limb.HAND, front, replace(oblique, heights=0.8))
     alone.locate(film(400, 600), side)
     assert batches(alone) == [2, 1], "a good view is believed at once"
+
+
+# ── the thresholds of the model ──────────────────────────────────────────────────────────
+
+
+def test_a_limb_is_clear_from_the_fit_that_the_model_states(make: Make) -> None:
+    hand = shown(Limb.HAND, heights=0.55)
+    searched, believed = (make(Limb.HAND, hand, clear_fit=fit) for fit in (0.6, 0.5))
+    for locator in (searched, believed):
+        assert_found(locator.locate(film()), hand)
+    assert sum(batches(searched)) > 20 > 3 == sum(batches(believed)[:2])
+
+
+def test_the_other_side_must_fit_better_by_the_factor_that_the_model_states(make: Make) -> None:
+    left, right = pair(Limb.HAND)
+    right.heights = 0.7  # of 0.9
+    for factor, side in ((1.1, Side.LEFT), (1.4, Side.RIGHT)):
+        locator = make(Limb.HAND, left, right, mirror_factor=factor)
+        found = locator.locate(film(400, 600), Side.RIGHT, upright_only=True)
+        assert found.orientation.side is side
+
+
+def test_peaks_below_the_lowest_of_the_model_are_noise(make: Make) -> None:
+    hand = shown(Limb.HAND, heights=0.3)
+    assert_found(make(Limb.HAND, hand).locate(film()), hand)
+    assert np.isnan(make(Limb.HAND, hand, lowest_peak=0.35).locate(film()).landmarks).all()
+
+
+def test_a_limb_is_seen_alone_as_large_as_the_model_states(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales = []
+
+    def watch(look: FieldOfView, pixels: np.ndarray, size_px: int) -> np.ndarray:
+        scales.append(look.to_film.scale)
+        return tell(look, pixels, size_px)
+
+    monkeypatch.setattr(FieldOfView, "sample", watch)
+    hand = shown(Limb.HAND, unit=60.0)
+    for share in (0.3, 0.2):
+        make(Limb.HAND, hand, limb_share=share).locate(film())
+        assert 60.0 / scales[-1] == pytest.approx(share * SIZE, rel=0.05)
 
 
 def test_one_limb_is_not_found_twice(make: Make) -> None:

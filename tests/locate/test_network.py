@@ -20,7 +20,7 @@ TINY = PAPER.model_copy(update={"input_px": 64, "widths": (3, 6, 12)})
 @pytest.mark.parametrize("limb", list(Limb))
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_one_heat_map_per_point_at_the_stated_stride(limb: Limb, stride: int) -> None:
-    settings = SMALL.model_copy(update={"heatmap_stride": stride})
+    settings = SMALL.model_copy(update={"heat_map_stride": stride})
     with torch.no_grad():
         maps = LocateNet(len(LANDMARKS[limb]), settings)(torch.zeros(2, 1, 64, 64))
     assert maps.shape == (2, len(LANDMARKS[limb]), 64 // stride, 64 // stride)
@@ -103,8 +103,8 @@ def test_the_published_localiser_sees_a_mirrored_film_like_its_mirrored_weights(
 
 
 def test_settings_that_the_published_localiser_cannot_follow_are_refused() -> None:
-    with pytest.raises(ValueError, match="heatmap_stride is 2; set it to 1"):
-        PublishedLocateNet(PAPER.model_copy(update={"heatmap_stride": 2}))
+    with pytest.raises(ValueError, match="heat_map_stride is 2; set it to 1"):
+        PublishedLocateNet(PAPER.model_copy(update={"heat_map_stride": 2}))
     with pytest.raises(ValueError, match="input_px 1000 cannot be halved 4 times"):
         PublishedLocateNet(PAPER.model_copy(update={"input_px": 1000}))
 

@@ -10,7 +10,8 @@ import pytest
 
 from mandora.core.anatomy import LANDMARKS, Limb, Side
 from mandora.core.records import Reason
-from mandora.locate.published import FilmRule, PublishedLocator
+from mandora.core.specs import FilmSpec
+from mandora.locate.published import PublishedLocator, film_as_seen
 
 HEIGHT, WIDTH, SIZE = 240, 160, 64
 TEMPLATE = np.array([[-0.5, 0.3], [-0.25, 0.1], [0.0, -0.1], [0.2, -0.2], [0.5, -0.1], [0.5, -0.6]])
@@ -56,6 +57,15 @@ class Networks:
             return [maps]
 
 
+def published(**changed: object) -> FilmSpec:
+    """What the published networks see, at a smaller size."""
+    usual = {
+        "design": "one-landmark", "input_px": SIZE, "keep_aspect": False, "channels": 3,
+        "heat_map_stride": 1, "decode": "component", "found_threshold": 0.5, "corner": 0.01,
+    }  # fmt: skip
+    return FilmSpec.model_validate({**usual, **changed})
+
+
 def film(*, right: bool = False) -> np.ndarray:
     pixels = np.full((HEIGHT, WIDTH), 0.4, np.float32)
     pixels[:, :8] = 1.0
@@ -68,14 +78,14 @@ def told(seeds: int = 1, **changes: Sequence[Told]) -> dict[str, Sequence[Told]]
 
 
 def locator(
-    monkeypatch: pytest.MonkeyPatch, networks: Networks, rule: FilmRule | None = None
+    monkeypatch: pytest.MonkeyPatch, networks: Networks, spec: FilmSpec | None = None
 ) -> PublishedLocator:
     monkeypatch.setattr("mandora.locate.published.Network", networks)
     paths = {
         name: [Path(f"{name}.{seed + 1}.onnx") for seed in range(len(networks.told[name]))]
         for name in NAMES
     }
-    return PublishedLocator(paths, Limb.FOOT, rule or FilmRule(SIZE), TEMPLATE, 1)
+    return PublishedLocator(paths, Limb.FOOT, spec or published(), TEMPLATE, 1)
 
 
 # ── what the networks see ────────────────────────────────────────────────────────────────
@@ -86,8 +96,8 @@ def locator(
 def test_a_look_says_where_its_px_lie_on_the_film(mirror: bool, keep_aspect: bool) -> None:
     pixels = np.zeros((HEIGHT, WIDTH), np.float32)
     pixels[60:70, 20:30] = 1.0
-    rule = FilmRule(SIZE, channels=1, keep_aspect=keep_aspect)
-    seen, to_network = rule.look(pixels, mirror=mirror)
+    spec = published(channels=1, keep_aspect=keep_aspect)
+    seen, to_network = film_as_seen(spec, pixels, mirror=mirror)
     assert seen.shape == (1, SIZE, SIZE)
     rows, columns = np.nonzero(seen[0] > 0.5 * seen.max())
     (place,) = to_network.inverse([columns.mean(), rows.mean()])
@@ -95,27 +105,9 @@ def test_a_look_says_where_its_px_lie_on_the_film(mirror: bool, keep_aspect: boo
 
 
 def test_three_channels_show_a_stretched_film_in_three_versions() -> None:
-    seen, _ = FilmRule(SIZE).look(film(), mirror=False)
+    seen, _ = film_as_seen(published(), film(), mirror=False)
     assert (seen.shape, seen.dtype) == ((3, SIZE, SIZE), np.float32)
     assert 0 <= seen.min() <= seen.max() <= 1
-
-
-def test_three_channels_of_a_padded_film_are_refused() -> None:
-    with pytest.raises(ValueError, match="stretched films only; use keep_aspect = False"):
-        FilmRule(SIZE, channels=3, keep_aspect=True)
-
-
-@pytest.mark.parametrize("decode", ["component", "peak"])
-def test_what_is_below_the_threshold_is_not_found(decode: str) -> None:
-    maps = np.zeros((2, SIZE, SIZE), np.float32)
-    maps[0, 9:12, 19:22] = 0.3
-    maps[1, 9:12, 19:22] = 0.3
-    maps[1, 10, 20] = 0.6
-    rule = FilmRule(SIZE, decode=decode, found_threshold=0.5)  # type: ignore[arg-type]
-    places, heights = rule.read(maps)
-    assert np.isnan(places[0]).all()
-    np.testing.assert_allclose(places[1], [20, 10], atol=1e-6)
-    np.testing.assert_allclose(heights, [0.3, 0.6], atol=1e-6)
 
 
 # ── the limb ─────────────────────────────────────────────────────────────────────────────
@@ -127,7 +119,11 @@ def test_a_left_limb_is_found_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_allclose(found.landmarks, PLACES, atol=TOLERANCE)
     np.testing.assert_allclose(found.confidence, 0.8, atol=1e-6)
     assert found.reasons == (None,) * 6
-    assert (found.limb, found.view.mirrored, found.view.turns) == (Limb.FOOT, False, 0)
+    assert (found.limb, found.orientation.mirrored, found.orientation.turns) == (
+        Limb.FOOT,
+        False,
+        0,
+    )
     assert found.fit > 0.7
     assert networks.opened == [f"{name}.1.onnx" for name in NAMES]
     assert networks.shapes == {(1, 3, SIZE, SIZE)}
@@ -137,7 +133,7 @@ def test_a_right_limb_is_shown_like_a_left_one(monkeypatch: pytest.MonkeyPatch) 
     found = locator(monkeypatch, Networks(told())).locate(film(right=True), Side.RIGHT)
     mirrored = PLACES * [-1, 1] + [WIDTH - 1, 0]
     np.testing.assert_allclose(found.landmarks, mirrored, atol=TOLERANCE)
-    assert found.view.side is Side.RIGHT
+    assert found.orientation.side is Side.RIGHT
     assert found.fit > 0.7
 
 
@@ -148,13 +144,13 @@ def test_the_better_side_counts_where_none_is_known(
     networks = Networks(told())
     right = side is Side.RIGHT
     found = locator(monkeypatch, networks).locate(film(right=right))
-    assert found.view.side is side
+    assert found.orientation.side is side
     assert len(networks.opened) == 6, "each file is opened once for both sides"
 
 
 def test_a_known_side_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = locator(monkeypatch, Networks(told())).locate(film(right=True), Side.LEFT)
-    assert found.view.side is Side.LEFT
+    assert found.orientation.side is Side.LEFT
     assert np.isnan(found.landmarks).all()
     assert set(found.reasons) == {Reason.NOT_FOUND}
     assert found.fit == 0.0
@@ -182,7 +178,7 @@ def test_the_rule_says_what_a_corner_is(
 ) -> None:
     places = [(2.0, 2.0), (2.0, 2.0), tuple(PLACES[5])]
     networks = Networks(told(3, mtp5=places))  # type: ignore[arg-type]
-    found = locator(monkeypatch, networks, FilmRule(SIZE, corner=corner)).locate(film(), Side.LEFT)
+    found = locator(monkeypatch, networks, published(corner=corner)).locate(film(), Side.LEFT)
     assert (found.reasons[5] is Reason.NOT_FOUND) == counts, "two of three lie in the corner"
 
 
@@ -204,12 +200,12 @@ def test_all_limbs_of_a_film_are_one_or_none(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_point_needs_a_network() -> None:
     paths = {name: [Path("a.onnx")] for name in NAMES if name != "mtp3"} | {"mtp4": []}
     with pytest.raises(ValueError, match=r"the foot's landmarks mtp3, mtp4 have no network"):
-        PublishedLocator(paths, Limb.FOOT, FilmRule(SIZE), TEMPLATE)
+        PublishedLocator(paths, Limb.FOOT, published(), TEMPLATE)
 
 
 def test_a_file_that_is_no_network_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a network")
     paths = {name: [tmp_path / "bad.onnx"] for name in NAMES}
-    locator = PublishedLocator(paths, Limb.FOOT, FilmRule(SIZE), TEMPLATE)
+    locator = PublishedLocator(paths, Limb.FOOT, published(), TEMPLATE)
     with pytest.raises(ValueError, match=r"bad\.onnx cannot be run as a network"):
         locator.locate(film(), Side.LEFT)

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandora.locate.decode import Peaks
-from mandora.locate.shape import fit_shapes, judge
+from mandora.locate.shape import fit_shapes, plausible
 
 HAND = np.random.default_rng(3).uniform(-1, 1, (21, 2)) * [0.9, 1.2]
 COUNT = 4
+LOWEST = 0.1
 
 
 def peaks(*limbs: np.ndarray, heights: tuple[float, ...] = (0.9, 0.8)) -> Peaks:
@@ -33,7 +34,7 @@ def test_a_limb_is_put_together_from_its_peaks_among_noise(
     size: float, degrees: float, x: float, y: float
 ) -> None:
     limb = laid(size, degrees, x, y)
-    (found,) = fit_shapes(HAND, peaks(limb))
+    (found,) = fit_shapes(HAND, peaks(limb), LOWEST)
     np.testing.assert_allclose(found.landmarks, limb)
     np.testing.assert_allclose(np.hypot(*found.matrix[:, 0]), size, rtol=1e-6)
     assert found.fit == pytest.approx(0.9, rel=1e-6)
@@ -41,7 +42,7 @@ def test_a_limb_is_put_together_from_its_peaks_among_noise(
 
 def test_the_peaks_of_two_limbs_do_not_mix() -> None:
     one, other = laid(35, 8, 70, 120), laid(33, -10, 190, 130)
-    first, second = fit_shapes(HAND, peaks(one, other), 2)
+    first, second = fit_shapes(HAND, peaks(one, other), LOWEST, 2)
     np.testing.assert_allclose(first.landmarks, one)
     np.testing.assert_allclose(second.landmarks, other)
     assert first.fit > second.fit
@@ -50,32 +51,33 @@ def test_the_peaks_of_two_limbs_do_not_mix() -> None:
 def test_a_deformed_limb_keeps_its_own_peaks() -> None:
     limb = laid(60, 0, 128, 128)
     limb[[1, 2, 3]] += (25, 8)  # fingers that drift by 0.4 units
-    found = fit_shapes(HAND, peaks(limb))[0]
+    found = fit_shapes(HAND, peaks(limb), LOWEST)[0]
     np.testing.assert_allclose(found.landmarks, limb)
 
 
 def test_an_upside_down_limb_is_none() -> None:
-    shapes = fit_shapes(HAND, peaks(laid(60, 180, 128, 128)))
+    shapes = fit_shapes(HAND, peaks(laid(60, 180, 128, 128)), LOWEST)
     assert all(shape.fit < 0.2 for shape in shapes)
 
 
 def test_empty_heat_maps_make_up_no_limb() -> None:
-    assert fit_shapes(HAND, Peaks(np.zeros((21, COUNT, 2)), np.zeros((21, COUNT))), 2) == []
+    assert fit_shapes(HAND, Peaks(np.zeros((21, COUNT, 2)), np.zeros((21, COUNT))), LOWEST, 2) == []
 
 
 def test_peaks_of_one_place_make_up_no_limb() -> None:
-    assert fit_shapes(HAND, Peaks(np.full((21, COUNT, 2), 9.0), np.full((21, COUNT), 0.9)), 2) == []
+    together = Peaks(np.full((21, COUNT, 2), 9.0), np.full((21, COUNT), 0.9))
+    assert fit_shapes(HAND, together, LOWEST, 2) == []
 
 
 def test_what_is_faint_or_astray_does_not_hold() -> None:
     landmarks, heights = laid(60, 5, 128, 128), np.full(21, 0.9)
     landmarks[4] += (60, 0)
     heights[9] = 0.2
-    sure, fit = judge(HAND, landmarks, heights, 0.25)
+    sure, fit = plausible(HAND, landmarks, heights, 0.25)
     assert np.flatnonzero(~sure).tolist() == [4, 9]
     assert fit == pytest.approx((19 * 0.9 + 0.2) / 21, rel=0.01)
 
 
 def test_one_sure_point_is_no_limb() -> None:
     heights = np.where(np.arange(21) == 0, 0.9, 0.1)
-    assert judge(HAND, laid(60, 5, 128, 128), heights, 0.25)[1] == 0
+    assert plausible(HAND, laid(60, 5, 128, 128), heights, 0.25)[1] == 0

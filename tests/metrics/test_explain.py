@@ -10,18 +10,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Site, Target, tree_features
+from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Site, Target
 from mandora.metrics import explain
 from mandora.metrics.explain import (
     Contributions,
-    leaders,
     mean_contributions,
     predict_rows,
     shap_values,
     summarise,
     tree_model,
 )
-from mandora.symmetry.features import feature_rows, target_columns
+from mandora.symmetry.features import feature_rows, target_columns, tree_features
 from mandora.symmetry.forest import JointForest
 
 needs_shap = pytest.mark.skipif(
@@ -230,8 +229,6 @@ def test_a_forest_that_sees_only_the_other_side_fills_only_that_diagonal() -> No
     found = mean_contributions(forest, random_scores(3, missing=0))
     assert np.allclose(found.same, 0)
     assert np.allclose(found.other, np.eye(N))  # each row is 1 point off the mean
-    assert leaders(found.other) == list(SITES)
-    assert leaders(found.same) == [None] * N
     summary = {name: number.value for name, number in summarise(found).items()}
     assert summary == pytest.approx(
         {"own_strongest": 0, "mirror_leads": N, "own_share": 0, "mirror_share": 1}
@@ -341,12 +338,10 @@ def test_sites_without_a_forest_are_not_known() -> None:
     assert values.shape == (4, 86)
     assert np.isnan(values).all()
     assert math.isnan(expected)
-    steps: list[tuple[int, int]] = []
-    found = mean_contributions(forest, scores, lambda *step: steps.append(step))
+    found = mean_contributions(forest, scores)
     assert np.isnan(found.table[5]).all()
     assert np.isfinite(np.delete(found.table, 5, axis=0)).all()
     assert found.n_rows[5] == 0
-    assert steps == [(i + 1, N) for i in range(N)]
     with pytest.raises(ValueError, match="no trees for hand"):
         tree_model(forest, HAND)
 
@@ -416,7 +411,6 @@ def test_the_summary_counts_strict_winners_only() -> None:
     assert {number.n for number in summary.values()} == {N - 1}
     assert summary["own_strongest"].value == N - 3
     assert summary["mirror_leads"].value == N - 2
-    assert leaders(other)[2:4] == [None, SITES[4]]
 
 
 def test_shares_are_parts_of_all_contributions() -> None:
@@ -433,8 +427,6 @@ def test_a_forest_that_knows_nothing_has_a_summary_of_reasons() -> None:
     assert all(number.reason for number in summarise(nothing).values())
 
 
-def test_maps_of_another_size_and_no_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="43 × 43"):
-        leaders(np.zeros((43, 86)))
+def test_no_parts_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Contributions.pooled([])

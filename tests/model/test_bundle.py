@@ -28,12 +28,18 @@ from mandora.model.bundle import (
     default_bundle,
     describe,
     migrate_bundle,
-    model_files,
     open_bundle,
+    uncalibrated_remark,
     verify_bundle,
     write_bundle,
 )
-from mandora.model.contract import Contract, DamageContract, LocateContract, SymmetryContract
+from mandora.model.contract import (
+    Contract,
+    DamageContract,
+    LocateContract,
+    SymmetryContract,
+    model_files,
+)
 
 FILES = {name: f"content of {name}".encode() for name in STANDARD_FILES}
 
@@ -163,9 +169,9 @@ WRONG = {
     "other card": (lambda m: m.update(card="read.md"), "read.md"),
     "later schema": (lambda m: m.update(schema_version="2.0"), "2.0.*same major version"),
     "no schema": (lambda m: m.pop("schema_version"), "schema_version"),
-    "unknown point": (
-        lambda m: m["contract"]["locate"]["points"]["foot"].__setitem__(0, "heel"),
-        "points of the foot",
+    "unknown landmark": (
+        lambda m: m["contract"]["locate"]["landmarks"]["foot"].__setitem__(0, "heel"),
+        "landmarks of the foot",
     ),
     "short template": (lambda m: m["contract"]["locate"]["template"]["hand"].pop(), "template"),
     "sites": (lambda m: m["contract"]["symmetry"]["sites"].pop(), "symmetry.sites"),
@@ -220,7 +226,7 @@ def test_a_bundle_needs_the_files_of_its_design(tmp_path):
     assert set(bundle.manifest.files) == set(files)
     assert bundle.manifest.schema_version == BUNDLE_SCHEMA
     text = describe(bundle)
-    for part in ("one-point, 1024 × 1024 px", "family, patches of 384", "locate-hand-mcp2.onnx"):
+    for part in ("one-landmark, 1024 × 1024 px", "family, patches of 384", "locate-hand-mcp2.onnx"):
         assert part in text
     # those of the other design do not do
     with pytest.raises(BundleError, match=r"files lacks .*locate-foot-mtp1\.onnx.*damage-eh"):
@@ -232,8 +238,22 @@ def test_a_bundle_needs_the_files_of_its_design(tmp_path):
         open_bundle(tmp_path / "paper")
 
 
+def as_before_1_4(manifest: dict[str, Any]) -> None:
+    """State a contract as schema 1.3 did."""
+    manifest["schema_version"] = "1.3"
+    locate, damage = manifest["contract"]["locate"], manifest["contract"]["damage"]
+    del locate["thresholds"], damage["limits"]
+    locate["design"] = {"all-landmarks": "all-points", "one-landmark": "one-point"}[
+        locate["design"]
+    ]
+    locate["heatmap_stride"] = locate.pop("heat_map_stride")
+    for stage in (locate, damage):
+        stage["points"] = stage.pop("landmarks")
+
+
 def as_first_written(manifest: dict[str, Any]) -> None:
     """Leave out what schema 1.0 did not know."""
+    as_before_1_4(manifest)
     manifest["schema_version"] = "1.0"
     for stage, known in (
         ("locate", {"input_px", "channels", "heatmap_stride", "found_threshold", "points",
@@ -255,8 +275,26 @@ def test_bundles_of_the_first_schema_are_read(folder):
     assert bundle.manifest.contract == made.model_copy(update={"damage": alike})
 
 
-@pytest.mark.parametrize("schema", ["1.0", "1.1", "1.2"])
+def test_a_bundle_of_the_published_design_keeps_what_its_networks_were_trained_with(tmp_path):
+    stated = published()
+    files = {name: name.encode() for name in (*model_files(stated.contract), "card.md")}
+    write_bundle(tmp_path / "paper", stated, files)
+
+    def earlier(manifest: dict[str, Any]) -> None:
+        as_before_1_4(manifest)
+        manifest["schema_version"] = "1.2"
+        manifest["contract"]["locate"]["found_threshold"] = 0.5
+        del manifest["contract"]["locate"]["corner"], manifest["contract"]["damage"]["patch_range"]
+
+    edit(tmp_path / "paper", earlier)
+    kept = open_bundle(tmp_path / "paper").manifest.contract
+    assert (kept.locate.design, kept.locate.found_threshold) == ("one-landmark", 0.5)
+    assert (kept.locate.corner, kept.damage.channels, kept.damage.patch_range) == (0.05, 7, 1)
+
+
+@pytest.mark.parametrize("schema", ["1.0", "1.1", "1.2", "1.3"])
 def test_an_earlier_bundle_is_migrated_in_place_and_once(folder, schema):
+    edit(folder, as_before_1_4)
     edit(folder, lambda m: m.update(schema_version=schema))
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     read = open_bundle(folder)
@@ -266,8 +304,11 @@ def test_an_earlier_bundle_is_migrated_in_place_and_once(folder, schema):
     assert made.sha256 != read.sha256
     written = json.loads((folder / "manifest.json").read_bytes())
     assert written["schema_version"] == BUNDLE_SCHEMA
+    assert written["contract"]["locate"]["thresholds"]["hand"]["least_fit"] == 0.5
+    assert written["contract"]["damage"]["limits"]["least_window_px"] == 22
     stated = json.loads(before["manifest.json"])["contract"]["damage"]["half_window"]
-    assert written["contract"]["damage"]["half_window"] == pytest.approx(stated / 0.999, abs=1e-4)
+    by_ends = 1 if schema == "1.3" else 0.999  # a limb was measured in another way until 1.2
+    assert written["contract"]["damage"]["half_window"] == pytest.approx(stated / by_ends, abs=1e-4)
     changed = {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]}
     assert changed == {"manifest.json"}
     stamp = (folder / "manifest.json").stat().st_mtime_ns
@@ -275,8 +316,41 @@ def test_an_earlier_bundle_is_migrated_in_place_and_once(folder, schema):
     assert (folder / "manifest.json").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.parametrize("lacks", ["damage", "half_window"])
+def test_an_earlier_manifest_without_a_contract_is_refused(folder, lacks):
+    def spoil(manifest: dict[str, Any]) -> None:
+        manifest.update(schema_version="1.1")
+        (manifest["contract"] if lacks == "damage" else manifest["contract"]["damage"]).pop(lacks)
+
+    edit(folder, spoil)
+    with pytest.raises(BundleError, match=rf"manifest\.json.*{lacks}"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("stage", "field"),
+    [("locate", "corner"), ("locate", "thresholds"), ("damage", "enlarged"), ("damage", "limits")],
+)
+def test_a_contract_states_every_field(folder, stage, field):
+    edit(folder, lambda m: m["contract"][stage].pop(field))
+    with pytest.raises(BundleError, match=rf"{stage}.*{field}"):
+        open_bundle(folder)
+
+
+def test_what_is_not_calibrated_is_said(folder):
+    contract = open_bundle(folder).manifest.contract
+    assert "hand and the foot" in str(uncalibrated_remark(contract))
+    assert "defaults, not measured" in describe(open_bundle(folder))
+    measured = {
+        limb: marks.model_copy(update={"measured_on": "my films"})
+        for limb, marks in contract.locate.thresholds.items()
+    }
+    assert uncalibrated_remark(contract.with_thresholds(measured)) is None
+    assert uncalibrated_remark(open_bundle(default_bundle()).manifest.contract) is None
+
+
 def test_a_damaged_bundle_is_not_migrated(folder):
-    edit(folder, lambda m: m.update(schema_version="1.2"))
+    edit(folder, as_before_1_4)
     before = (folder / "manifest.json").read_bytes()
     (folder / "damage.onnx").write_bytes(b"other")
     with pytest.raises(BundleError, match=r"damage\.onnx"):
@@ -291,7 +365,7 @@ def test_the_packaged_bundle_is_stated_as_this_version_does():
 
 def test_the_packaged_bundle_is_of_the_default_design():
     contract = open_bundle(default_bundle()).manifest.contract
-    assert (contract.locate.design, contract.damage.design) == ("all-points", "all-joints")
+    assert (contract.locate.design, contract.damage.design) == ("all-landmarks", "all-joints")
     assert model_files(contract) == STANDARD_FILES[:-1]
 
 

@@ -55,8 +55,8 @@ def published() -> Contract:
 def test_a_contract_states_the_published_design() -> None:
     made = published()
     locate, damage = made.locate, made.damage
-    assert (locate.design, locate.input_px, locate.channels) == ("one-point", 1024, 3)
-    assert (locate.keep_aspect, locate.heatmap_stride, locate.seeds) == (False, 1, 3)
+    assert (locate.design, locate.input_px, locate.channels) == ("one-landmark", 1024, 3)
+    assert (locate.keep_aspect, locate.heat_map_stride, locate.seeds) == (False, 1, 3)
     assert (locate.decode, locate.found_threshold) == ("component", 0.5 / 255)
     assert locate.corner == 0.01
     assert damage.patch_range == 255
@@ -66,35 +66,16 @@ def test_a_contract_states_the_published_design() -> None:
     assert Contract.model_validate_json(made.model_dump_json()) == made
 
 
-def test_what_the_first_contracts_did_not_state_has_the_values_of_their_design() -> None:
-    stated = contract().model_dump(mode="json")
-    for name in ("design", "keep_aspect", "decode", "seeds"):
-        del stated["locate"][name]
-    for name in ("design", "window", "half_window_px", "enlarged", "mask"):
-        del stated["damage"][name]
-    made = contract()
-    alike = made.damage.model_copy(update={"enlarged": {}})  # all windows of a hand were alike
-    assert Contract.model_validate(stated) == made.model_copy(update={"damage": alike})
-
-
-def test_earlier_contracts_of_the_published_design_keep_what_their_networks_were_trained_with() -> (
-    None
-):
-    stated = published().model_dump(mode="json")
-    stated["locate"]["found_threshold"] = 0.5  # as these state
-    del stated["locate"]["corner"], stated["damage"]["patch_range"]
-    kept = Contract.model_validate(stated)
-    assert (kept.damage.channels, kept.damage.patch_range) == (7, 1)
-    assert (kept.locate.found_threshold, kept.locate.corner) == (0.5, 0.05)
-
-
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
         ({"keep_aspect": False}, "used with keep_aspect = True only"),
-        ({"channels": 3, "seeds": 2}, "used with channels = 1, seeds = 1 only"),
+        (
+            {"keep_aspect": False, "channels": 3, "seeds": 2},
+            "used with keep_aspect = True, channels = 1, seeds = 1 only",
+        ),
         ({"decode": "component"}, "used with decode = peak only"),
-        ({"design": "one-point", "channels": 3}, "use keep_aspect = False, or channels = 1"),
+        ({"design": "one-landmark", "channels": 3}, "use keep_aspect = false, or channels = 1"),
     ],
 )
 def test_localisers_that_cannot_be_used_have_no_contract(
@@ -145,7 +126,7 @@ def test_a_contract_states_the_order_of_points_and_sites() -> None:
     made = contract()
     for limb in Limb:
         names = tuple(p.name for p in LANDMARKS[limb])
-        assert made.locate.points[limb] == made.damage.points[limb] == names
+        assert made.locate.landmarks[limb] == made.damage.landmarks[limb] == names
     assert made.symmetry.sites == tuple(site.code for site in SITES)
 
 

@@ -91,9 +91,9 @@ def outcome(pipeline: Pipeline) -> Outcome:
             part = pipeline.examine(slot, Radiograph(film.pixels, f"{slot.code}.png", "0" * 64))
             for key, value in part.scores.items():
                 patch[i, TARGET_INDEX[key]] = value
-            lost = np.full(len(film.points), np.inf)
+            lost = np.full(len(film.landmarks), np.inf)
             off = lost if part.found is None else np.linalg.norm(
-                part.found.points - film.points, axis=1
+                part.found.landmarks - film.landmarks, axis=1
             )  # fmt: skip
             away.append(np.nan_to_num(off, nan=np.inf) / max(film.pixels.shape))
     return Outcome(patch, finished(pipeline, patch), truth, np.reshape(np.concatenate(away), -1))

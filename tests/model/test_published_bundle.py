@@ -15,7 +15,16 @@ import pytest
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side, Slot
 from mandora.core.records import Reason, Status
 from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings, preset
-from mandora.model.bundle import Bundle, BundleError, BundleInfo, Licence, open_bundle, write_bundle
+from mandora.locate.template import limb_template
+from mandora.model.bundle import (
+    BUNDLE_SCHEMA,
+    Bundle,
+    BundleError,
+    BundleInfo,
+    Licence,
+    open_bundle,
+    write_bundle,
+)
 from mandora.model.contract import (
     SYMMETRY_FILE,
     Contract,
@@ -28,7 +37,7 @@ from mandora.model.contract import (
     model_files,
 )
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 # the published settings, but for what makes them slow
 LOCATE = preset("paper", TrainLocateSettings).network.model_copy(
@@ -40,7 +49,7 @@ DAMAGE = preset("paper", TrainDamageSettings).network.model_copy(
 TREES = SymmetrySettings(trees=2, depth=2, threads=1)
 CONTRACT = Contract(
     locate=LocateContract.of(
-        LOCATE, {limb: tuple(map(tuple, mean_shape(limb).tolist())) for limb in Limb}
+        LOCATE, {limb: tuple(map(tuple, limb_template(limb).tolist())) for limb in Limb}
     ),
     damage=DamageContract.of(DAMAGE),
     symmetry=SymmetryContract.of(TREES),
@@ -108,7 +117,7 @@ def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Localisers that know where the joints of ``small_films``' left limbs lie."""
     for limb in Limb:
         film = simulate_film(draw_patient(3, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
-        places = (film.points + 0.5) / film.pixels.shape[::-1]
+        places = (film.landmarks + 0.5) / film.pixels.shape[::-1]
         for point, place in zip(LANDMARKS[limb], places, strict=True):
             for seed in (1, 2):
                 network_that_draws(place, run / locate_file(limb, point.name, seed))
@@ -124,7 +133,7 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
     bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # right limbs are looked for where the left ones lie: what a patch shows there is accident
-    monkeypatch.setattr("mandora.scoring.pipeline.why_not", lambda patches, enlarged: {})
+    monkeypatch.setattr("mandora.scoring.film.unscorable", lambda patches, spec, limits: {})
     assert len(bundle.manifest.files) == 2 * 27 + 4 + 2
     scored = Pipeline.from_bundle(open_bundle(bundle.folder), 1).score("P1", patient)
     result = scored.result
@@ -145,7 +154,7 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
     for limb in Limb:
         truth = simulate_film(draw_patient(3, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
         found = [(p.x, p.y) for p in result.locations if (p.side, p.limb) == (Side.LEFT, limb)]
-        away = np.abs(np.array(found) - truth.points) / truth.pixels.shape[::-1]
+        away = np.abs(np.array(found) - truth.landmarks) / truth.pixels.shape[::-1]
         assert away.max() <= 0.5 / 64 + 1e-6, "half a px of the heat map"
 
 
@@ -187,7 +196,7 @@ def test_the_bundle_says_what_a_corner_is(
 def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
     bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("mandora.scoring.pipeline.why_not", lambda patches, enlarged: {})
+    monkeypatch.setattr("mandora.scoring.film.unscorable", lambda patches, spec, limits: {})
     slot = Slot(Side.LEFT, Limb.FOOT)
 
     def scores(folder: Path) -> list[float | None]:
@@ -196,7 +205,12 @@ def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
 
     def as_before(manifest: dict[str, Any]) -> None:
         manifest["schema_version"] = "1.2"
-        del manifest["contract"]["damage"]["patch_range"], manifest["contract"]["locate"]["corner"]
+        locate, damage = manifest["contract"]["locate"], manifest["contract"]["damage"]
+        del locate["corner"], locate["thresholds"], damage["patch_range"], damage["limits"]
+        locate["design"] = "one-point"
+        locate["heatmap_stride"] = locate.pop("heat_map_stride")
+        for stage in (locate, damage):
+            stage["points"] = stage.pop("landmarks")
 
     with_contract = partial(changed_contract, bundle, tmp_path)
     unit = with_contract("unit", lambda m: m["contract"]["damage"].update(patch_range=1.0))
@@ -204,7 +218,7 @@ def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
     assert scores(earlier) == scores(unit)
     assert scores(earlier) != scores(bundle.folder)
     stated = open_bundle(bundle.folder).manifest
-    assert (stated.schema_version, stated.contract.damage.patch_range) == ("1.3", 255)
+    assert (stated.schema_version, stated.contract.damage.patch_range) == (BUNDLE_SCHEMA, 255)
 
 
 def test_a_film_that_shows_nothing_is_refused(bundle: Bundle, noise_film, tmp_path: Path) -> None:

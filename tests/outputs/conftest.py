@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import LANDMARKS, RA2_TOTALS, SLOTS, TARGETS, Slot, Target
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Slot, Target
 from mandora.core.geometry import Box
+from mandora.core.ra2 import RA2_TOTALS
 from mandora.core.records import (
     FilmRecord,
     JointScore,

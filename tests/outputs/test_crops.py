@@ -5,7 +5,7 @@ import pytest
 
 from mandora.core.geometry import Box
 from mandora.damage.evidence import PatchEvidence
-from mandora.outputs.crops import cut, film_image, joint_crops
+from mandora.outputs.crops import CROP_PX, cut, film_image, joint_crops
 
 
 def test_crop_shows_the_pixels_of_its_box() -> None:
@@ -28,13 +28,13 @@ def test_pair_is_bare_on_the_left_and_red_on_the_right() -> None:
     mask = np.zeros((10, 10), dtype=np.float32)
     mask[5:] = 1.0
     evidence = {"mcp2": PatchEvidence("mcp2", Box(10, 10, 30, 30), mask)}
-    pair = np.asarray(joint_crops(np.full((40, 40), 0.5, np.float32), evidence, 50)["mcp2"])
-    bare, masked = pair[:, :50].astype(int), pair[:, -50:].astype(int)
+    pair = np.asarray(joint_crops(np.full((40, 40), 0.5, np.float32), evidence)["mcp2"])
+    bare, masked = pair[:, :CROP_PX].astype(int), pair[:, -CROP_PX:].astype(int)
     assert np.ptp(bare) == 0
     red = masked[..., 0] - masked[..., 1]
-    assert red[:20].max() == 0
-    assert red[30:].min() > 50
-    assert masked[30:, :, 0].max() < 255  # bone can still be seen through it
+    assert red[: CROP_PX // 2 - 5].max() == 0
+    assert red[CROP_PX // 2 + 5 :].min() > 50
+    assert masked[CROP_PX // 2 + 5 :, :, 0].max() < 255  # bone can still be seen through it
 
 
 def test_film_of_another_shape_is_refused() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mandora.core.anatomy import RA2_COLUMNS, TARGETS
+from mandora.core.anatomy import TARGETS
 from mandora.core.files import OutputError
+from mandora.core.ra2 import RA2_COLUMNS, ra2_column
 from mandora.core.records import Reason
-from mandora.datasets.formats.ra2 import Template
+from mandora.datasets.formats.ra2.tables import Template
 from mandora.outputs.table import TableWriter
 
 
@@ -30,9 +31,9 @@ def test_scores_hold_continuous_values_by_column_name(patient, tmp_path) -> None
     assert tuple(row) == RA2_COLUMNS
     for aim, score in zip(TARGETS, patient.result.scores, strict=True):
         if score.score is None:
-            assert row[aim.ra2_column] == ""
+            assert row[ra2_column(aim)] == ""
         else:
-            assert row[aim.ra2_column] == f"{score.score:.4f}"
+            assert row[ra2_column(aim)] == f"{score.score:.4f}"
     totals = {t.name: t.value for t in patient.result.totals}
     assert float(row["Overall_Tol"]) == pytest.approx(totals["Overall_Tol"], abs=1e-4)
     assert row["Overall_narrowing"] == ""  # not given, and so no number
@@ -103,7 +104,7 @@ def test_template_gives_columns_and_order(new_patient, tmp_path) -> None:
     assert [r["Patient_ID"] for r in rows] == ["B", "absent", "A", "extra"]
     assert {v for k, v in rows[1].items() if k != "Patient_ID"} == {""}
     score = new_patient("A").result.scores[0]
-    assert math.isclose(float(rows[2][TARGETS[0].ra2_column]), score.score, abs_tol=1e-4)
+    assert math.isclose(float(rows[2][ra2_column(TARGETS[0])]), score.score, abs_tol=1e-4)
     assert not list(tmp_path.glob(".*"))
 
 

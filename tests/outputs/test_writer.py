@@ -113,7 +113,10 @@ def test_picture_of_someone_else_in_the_folder_is_left_alone(patient, tmp_path) 
 @pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden"])
 def test_patient_id_cannot_leave_the_folder(new_patient, tmp_path, name: str) -> None:
     out = tmp_path / "out"
-    with ResultWriter(out) as writer, pytest.raises(ValueError, match="cannot name a file"):
+    with (
+        ResultWriter(out) as writer,
+        pytest.raises(ValueError, match="so no file can be named after it"),
+    ):
         _write(writer, new_patient(name))
     assert _files(tmp_path) == {"out/scores.csv", "out/joints.csv"}
 
@@ -145,7 +148,8 @@ FULL_DISK = """
 import resource, sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from mandora.outputs.writer import OutputError, ResultWriter
+from mandora.core.files import OutputError
+from mandora.outputs.writer import ResultWriter
 
 spec = spec_from_file_location("made_up", sys.argv[1])
 made_up = module_from_spec(spec)

@@ -12,9 +12,10 @@ import pytest
 
 from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, Damage, JointGroup, Limb
 from mandora.core.settings import EquivalenceSettings
-from mandora.metrics import Number
-from mandora.metrics.agreement import Pairwise, joint_correlations, signed_ranks, total_correlations
+from mandora.metrics import FAMILY_TITLES, Number
+from mandora.metrics.agreement import SignedRanks, signed_ranks
 from mandora.metrics.bootstrap import Interval
+from mandora.metrics.correlations import Pairwise, joint_correlations, total_correlations
 from mandora.reproduce.claim_rules import (
     joint_claims,
     localisation_claims,
@@ -23,7 +24,6 @@ from mandora.reproduce.claim_rules import (
 )
 from mandora.reproduce.claims import (
     CLAIMS,
-    FAMILY_TITLES,
     OUTCOMES,
     SORTS,
     Verdict,
@@ -65,14 +65,14 @@ def pair(
     second = BASE[:folds]
     first = second + gain
     ways = {1: "greater", -1: "less"}
-    p = signed_ranks(first, second, ways[better] if sides == 1 else "two-sided").p  # type: ignore[arg-type]
+    test = signed_ranks(first, second, ways[better] if sides == 1 else "two-sided")  # type: ignore[arg-type]
     mean = float(np.mean(gain))
     interval = over(*(wide or (mean - 1e-6, mean + 1e-6)))
-    return FoldPair(first, second, p, interval, interval)
+    return FoldPair(first, second, test, interval, interval)
 
 
 def outcomes(verdicts: list[Verdict]) -> dict[str, str]:
-    return {verdict.claim.id: verdict.held for verdict in verdicts}
+    return {verdict.claim.id: verdict.outcome for verdict in verdicts}
 
 
 def the(verdicts: list[Verdict], name: str) -> Verdict:
@@ -83,10 +83,10 @@ def distances(finger: float, wrist: float, toe: float, films: int = 100) -> dict
     """Tables in which the given shares of each joint are within the cut-off."""
     share = {JointGroup.FINGER: finger, JointGroup.WRIST: wrist, JointGroup.TOE: toe}
     made = {}
-    for limb, points in LANDMARKS.items():
-        table = np.full((films, len(points)), np.inf)
-        for i, point in enumerate(points):
-            table[: round(share[point.group] * films), i] = 0.01
+    for limb, landmarks in LANDMARKS.items():
+        table = np.full((films, len(landmarks)), np.inf)
+        for i, landmark in enumerate(landmarks):
+            table[: round(share[landmark.group] * films), i] = 0.01
         made[limb] = table
     return made
 
@@ -140,31 +140,31 @@ def equal(low: float, high: float, gain: np.ndarray | float = 0.0) -> Verdict:
 
 
 def test_no_difference_is_held_only_if_it_is_shown() -> None:
-    assert equal(-0.02, 0.029).held == "held"
-    assert equal(0.0, 0.02, STEPS).held == "held"  # a significant gain, but within the margin
+    assert equal(-0.02, 0.029).outcome == "held"
+    assert equal(0.0, 0.02, STEPS).outcome == "held"  # a significant gain, but within the margin
     wide = equal(-0.05, 0.06)
-    assert wide.held == "undecided"
+    assert wide.outcome == "undecided"
     assert "too wide" in wide.reason
     assert "margin ±0.030, power 0.00" in wide.reason
     # not significant, though that is all that the paper asked for
-    assert equal(-0.01, 0.07, 0.001 * np.array([1, -1] * 5)).held == "undecided"
-    assert equal(0.031, 0.2).held == equal(-0.2, -0.031).held == "did not hold"
-    assert equal(0.0, 0.09, STEPS).held == "did not hold"  # a significant gain
+    assert equal(-0.01, 0.07, 0.001 * np.array([1, -1] * 5)).outcome == "undecided"
+    assert equal(0.031, 0.2).outcome == equal(-0.2, -0.031).outcome == "did not hold"
+    assert equal(0.0, 0.09, STEPS).outcome == "did not hold"  # a significant gain
     # so exact that it could have been shown, and was not
-    assert equal(0.022, 0.038).held == "did not hold"
-    lost = FoldPair(BASE, BASE, Number.none("all pairs are equal"))
+    assert equal(0.022, 0.038).outcome == "did not hold"
+    lost = FoldPair(BASE, BASE, SignedRanks(Number.none("all pairs are equal")))
     verdict = the(symmetry_claims({"ef": {"r": lost}}, MARGINS), "symmetry-ef-r")
-    assert (verdict.held, verdict.reason) == ("not testable here", "no interval over patients")
+    assert (verdict.outcome, verdict.reason) == ("not testable here", "no interval over patients")
 
 
 def test_margins_are_settings_and_that_of_rmse_is_a_share() -> None:
     one = pair(0.0, wide=(-0.05, 0.05))
     found = symmetry_claims({"ef": {"r": one}}, EquivalenceSettings(r=0.06))
-    assert the(found, "symmetry-ef-r").held == "held"
+    assert the(found, "symmetry-ef-r").outcome == "held"
 
     def judge(low: float, high: float) -> str:
         family = {"r": pair(0.0), "rmse": pair(0.0, wide=(low, high))}
-        return the(erosion_mask_claims({"nh": family}, MARGINS), "erosionmask-nh").held
+        return the(erosion_mask_claims({"nh": family}, MARGINS), "erosionmask-nh").outcome
 
     share = 0.05 * float(BASE.mean())
     assert judge(-0.99 * share, 0.99 * share) == "held"
@@ -186,20 +186,20 @@ def test_a_gain_must_be_seen_over_patients_too() -> None:
         return the(segmentation_claims({"nh": {quantity: one}}), f"mask-nh-{quantity}")
 
     sure = judge(pair(STEPS, wide=(0.001, 0.01)))
-    assert sure.held == "held"
+    assert sure.outcome == "held"
     assert "excludes 0" in sure.reason
     assert sure.number.endswith("10 folds; +0.005 (+0.001 to +0.010) over 100 patients")
     chance = judge(pair(STEPS, wide=(-0.001, 0.012)))
-    assert chance.held == "did not hold"
+    assert chance.outcome == "did not hold"
     assert "holds 0" in chance.reason
-    assert judge(pair(-STEPS, better=-1, wide=(-0.01, -0.001)), "rmse").held == "held"
-    assert judge(pair(-STEPS, better=-1, wide=(-0.01, 0.001)), "rmse").held == "did not hold"
+    assert judge(pair(-STEPS, better=-1, wide=(-0.01, -0.001)), "rmse").outcome == "held"
+    assert judge(pair(-STEPS, better=-1, wide=(-0.01, 0.001)), "rmse").outcome == "did not hold"
     unknown = pair(STEPS)
     few = replace(unknown, change=replace(unknown.change, patients=19))
-    assert judge(few).held == "not testable here"
+    assert judge(few).outcome == "not testable here"
     assert "fewer than 20 patients" in judge(few).reason
-    alone = FoldPair(unknown.first, unknown.second, unknown.p)
-    assert judge(alone).held == "not testable here"
+    alone = FoldPair(unknown.first, unknown.second, unknown.test)
+    assert judge(alone).outcome == "not testable here"
 
 
 def test_located_joints_are_counted_by_group() -> None:
@@ -217,16 +217,16 @@ def test_located_joints_are_counted_by_group() -> None:
 def test_nothing_is_as_good_as_fingers_that_were_never_located() -> None:
     verdicts = localisation_claims(distances(0.0, 0.0, 0.0))
     for name in ("locate-toe", "locate-wrist"):
-        assert the(verdicts, name).held == "not testable here"
+        assert the(verdicts, name).outcome == "not testable here"
         assert "neither these nor joints of fingers" in the(verdicts, name).reason
-    assert the(verdicts, "locate-finger").held == "did not hold"
+    assert the(verdicts, "locate-finger").outcome == "did not hold"
 
 
 def test_joints_without_truth_are_left_out_and_lost_joints_are_misses() -> None:
     tables = distances(0.99, 0.90, 0.99)
     tables[Limb.FOOT][:] = NAN
     verdicts = localisation_claims(tables)
-    assert the(verdicts, "locate-toe").held == "not testable here"
+    assert the(verdicts, "locate-toe").outcome == "not testable here"
     assert "fewer than 30 joints" in the(verdicts, "locate-toe").reason
     assert the(verdicts, "locate-finger").number == "99.0 % of 1,000 joints"
     assert the(verdicts, "locate-all").number.endswith("of 2,100 joints")
@@ -244,7 +244,7 @@ def test_segmentation_must_be_better_and_significant() -> None:
     assert len(seen) == 8
     assert seen["mask-nh-r"] == seen["mask-nh-rmse"] == "held"
     assert seen["mask-eh-r"] == seen["mask-eh-rmse"] == "did not hold"
-    assert pairs["nf"]["r"].p.value == pytest.approx(0.0137, abs=1e-4)
+    assert pairs["nf"]["r"].test.p.value == pytest.approx(0.0137, abs=1e-4)
     assert seen["mask-nf-r"] == "did not hold"
     assert "below 0.05" in the(verdicts, "mask-nf-r").reason
     assert seen["mask-nf-rmse"] == seen["mask-ef-r"] == "not testable here"
@@ -255,7 +255,7 @@ def test_segmentation_must_be_better_and_significant() -> None:
 def test_too_few_folds_can_reach_no_significance(folds: int) -> None:
     verdicts = segmentation_claims({"nh": {"r": pair(STEPS[:folds], folds=folds)}})
     verdict = the(verdicts, "mask-nh-r")
-    assert verdict.held == "not testable here"
+    assert verdict.outcome == "not testable here"
     assert ("1 fold;" if folds == 1 else f"{folds} folds;") in verdict.number
     assert "7 folds" in verdict.reason
     assert least_folds() == 7
@@ -265,25 +265,28 @@ def test_too_few_folds_can_reach_no_significance(folds: int) -> None:
 def test_folds_without_a_value_do_not_count() -> None:
     first = BASE + STEPS
     first[0] = NAN
-    p = signed_ranks(first, BASE, "greater").p
-    pairs = {"nh": {"r": FoldPair(first, BASE, p, over(0.001, 0.01))}}
+    test = signed_ranks(first, BASE, "greater")
+    pairs = {"nh": {"r": FoldPair(first, BASE, test, over(0.001, 0.01))}}
     verdict = the(segmentation_claims(pairs), "mask-nh-r")
-    assert verdict.held == "held"
+    assert verdict.outcome == "held"
     assert "9 of 10 folds;" in verdict.number
     nothing = FoldPair(
-        np.full(10, NAN), BASE, Number.none("no pair is complete"), reason="all scores 0"
+        np.full(10, NAN),
+        BASE,
+        SignedRanks(Number.none("no pair is complete")),
+        reason="all scores 0",
     )
     verdict = the(segmentation_claims({"nh": {"r": nothing}}), "mask-nh-r")
-    assert (verdict.held, verdict.number) == ("not testable here", "")
+    assert (verdict.outcome, verdict.number) == ("not testable here", "")
     assert verdict.reason == "all scores 0"
 
 
 def test_equal_methods_improve_nothing_and_a_missing_p_is_no_evidence() -> None:
     equal = {"nh": {"r": pair(0.0)}}
-    assert the(segmentation_claims(equal), "mask-nh-r").held == "did not hold"
-    better = FoldPair(BASE + STEPS, BASE, Number.none("not computed"))
+    assert the(segmentation_claims(equal), "mask-nh-r").outcome == "did not hold"
+    better = FoldPair(BASE + STEPS, BASE, SignedRanks(Number.none("not computed")))
     verdict = the(segmentation_claims({"nh": {"r": better}}), "mask-nh-r")
-    assert verdict.held == "not testable here"
+    assert verdict.outcome == "not testable here"
     assert "not computed" in verdict.reason
 
 
@@ -295,11 +298,13 @@ def test_erosion_masks_must_change_neither_quantity() -> None:
 
     same, unsure = pair(0.0, sides=2), pair(0.0, sides=2, wide=(-0.2, 0.2))
     gain = pair(10 * STEPS, sides=2, wide=(0.04, 0.06))
-    assert judge(same, same).held == "held"
-    assert judge(gain, same).held == judge(same, gain).held == "did not hold"
-    assert judge(same, unsure).held == "undecided"
-    assert judge(gain, unsure).held == judge(gain, None).held == "did not hold"  # one is enough
-    assert judge(same, None).held == "not testable here"
+    assert judge(same, same).outcome == "held"
+    assert judge(gain, same).outcome == judge(same, gain).outcome == "did not hold"
+    assert judge(same, unsure).outcome == "undecided"
+    assert (
+        judge(gain, unsure).outcome == judge(gain, None).outcome == "did not hold"
+    )  # one is enough
+    assert judge(same, None).outcome == "not testable here"
     assert len(erosion_mask_claims({}, MARGINS)) == len(FAMILY_TITLES)
 
 
@@ -314,7 +319,10 @@ def test_totals_must_correlate_at_least_from_medium() -> None:
     assert verdicts[0].number == "films: 0.300 (n = 400), patients: 0.200 (n = 100)"
     undefined = {"left-right": {"films": Number.none("the left total does not vary", 60)}}
     verdict = the(total_claims(undefined), "totals-left-right")
-    assert (verdict.held, verdict.reason) == ("not testable here", "the left total does not vary")
+    assert (verdict.outcome, verdict.reason) == (
+        "not testable here",
+        "the left total does not vary",
+    )
 
 
 def test_joints_must_correlate_almost_everywhere() -> None:
@@ -322,15 +330,15 @@ def test_joints_must_correlate_almost_everywhere() -> None:
         return {"same": Pairwise(same, np.full(same.shape, n))}
 
     r = np.full((43, 43), 0.4)
-    assert the(joint_claims(maps(r)), "joints-same").held == "held"
-    assert the(joint_claims(maps(r)), "joints-other").held == "not testable here"
-    assert the(joint_claims(maps(r, n=29)), "joints-same").held == "not testable here"
+    assert the(joint_claims(maps(r)), "joints-same").outcome == "held"
+    assert the(joint_claims(maps(r)), "joints-other").outcome == "not testable here"
+    assert the(joint_claims(maps(r, n=29)), "joints-same").outcome == "not testable here"
     some = r.copy()
     some[:5] = 0.05  # 5 of 43 rows
-    assert the(joint_claims(maps(some)), "joints-same").held == "did not hold"
+    assert the(joint_claims(maps(some)), "joints-same").outcome == "did not hold"
     gaps = r.copy()
     gaps[:25] = NAN
-    assert the(joint_claims(maps(gaps)), "joints-same").held == "not testable here"
+    assert the(joint_claims(maps(gaps)), "joints-same").outcome == "not testable here"
     alone = np.eye(43)
     assert the(joint_claims(maps(alone)), "joints-same").number.startswith("0 %")
 
@@ -359,7 +367,7 @@ def shap_maps() -> tuple[np.ndarray, np.ndarray]:
         for j, column in enumerate(SITES):
             if row.group == column.group == "wrist" and row.damage == column.damage:
                 same[i, j] = 0.04
-            if row.point == column.point and row.damage != column.damage:
+            if row.landmark == column.landmark and row.damage != column.damage:
                 same[i, j] = 0.05
     np.fill_diagonal(same, 0.5)
     np.fill_diagonal(other, 0.1)
@@ -388,15 +396,15 @@ def test_sites_without_shap_values_do_not_count() -> None:
     assert the(verdicts, "shap-own").number == "22 of 22 sites"
     same[21], other[21] = 0, 0
     verdicts = shap_claims(same, other)
-    assert the(verdicts, "shap-own").held == "not testable here"
-    assert the(verdicts, "shap-damage").held == "not testable here"
+    assert the(verdicts, "shap-own").outcome == "not testable here"
+    assert the(verdicts, "shap-damage").outcome == "not testable here"
     nothing = np.full((43, 43), NAN)
     assert set(outcomes(shap_claims(nothing, nothing)).values()) == {"not testable here"}
 
 
 def limit(first: float, second: float, low: float, high: float, folds: int = 5) -> FoldPair:
     """A model and a reader, whose difference over patients lies between two ends."""
-    none = Number.none("not used")
+    none = SignedRanks(Number.none("not used"))
     ends = over(low, high)
     return FoldPair(np.full(folds, first), np.full(folds, second), none, ends, ends)
 
@@ -425,7 +433,7 @@ def test_rmse_may_be_a_tenth_above_the_human_limit() -> None:
     for high, expected in ((0.05, "held"), (0.051, "undecided")):
         one = limit(0.52, 0.5, 0.0, high, folds=3)
         verdicts = limit_claims({Damage.NARROWING: {"rmse": one}}, None)
-        assert the(verdicts, "limit-narrowing-rmse").held == expected
+        assert the(verdicts, "limit-narrowing-rmse").outcome == expected
     worse = limit(0.6, 0.5, 0.06, 0.1)
     found = outcomes(limit_claims({kind: {"rmse": worse} for kind in Damage}, None))
     assert found["limit-narrowing-rmse"] == "did not hold"
@@ -433,32 +441,34 @@ def test_rmse_may_be_a_tenth_above_the_human_limit() -> None:
 
 
 def test_one_fold_says_nothing_about_the_human_limit() -> None:
-    one = FoldPair([0.88], [0.88], Number.none("no test"))
+    one = FoldPair([0.88], [0.88], SignedRanks(Number.none("no test")))
     verdict = the(limit_claims({Damage.NARROWING: {"r": one}}, one), "limit-narrowing-r")
-    assert (verdict.held, verdict.reason) == ("not testable here", "fewer than 3 folds")
+    assert (verdict.outcome, verdict.reason) == ("not testable here", "fewer than 3 folds")
     assert verdict.number == "model 0.880, reader 0.880, 1 fold"
-    undefined = FoldPair([NAN] * 5, [0.88] * 5, Number.none("-"), reason="the model is constant")
+    undefined = FoldPair(
+        [NAN] * 5, [0.88] * 5, SignedRanks(Number.none("-")), reason="the model is constant"
+    )
     verdict = the(limit_claims({Damage.NARROWING: {"r": undefined}}, None), "limit-narrowing-r")
-    assert (verdict.held, verdict.reason) == ("not testable here", "the model is constant")
+    assert (verdict.outcome, verdict.reason) == ("not testable here", "the model is constant")
 
 
 def test_readers_agree_less_on_erosion_if_a_test_says_so() -> None:
     verdict = the(limit_claims({}, pair(STEPS)), "limit-readers")
-    assert verdict.held == "held"
+    assert verdict.outcome == "held"
     assert verdict.number.startswith("erosion → narrowing: 0.645 → 0.650, p = ")
-    assert the(limit_claims({}, pair(-STEPS)), "limit-readers").held == "did not hold"
+    assert the(limit_claims({}, pair(-STEPS)), "limit-readers").outcome == "did not hold"
 
 
 def test_folds_that_do_not_match_are_an_error() -> None:
-    wrong = FoldPair(BASE, BASE[:9], Number.none("-"))
+    wrong = FoldPair(BASE, BASE[:9], SignedRanks(Number.none("-")))
     with pytest.raises(ValueError, match="cannot be paired"):
         segmentation_claims({"nh": {"r": wrong}})
 
 
 def test_every_claim_has_a_verdict_in_the_order_of_the_paper() -> None:
-    made = complete(segmentation_claims({}), "it was not run")
+    made = complete(segmentation_claims({}))
     assert [verdict.claim for verdict in made] == list(CLAIMS)
-    assert made[0].reason == "it was not run"
+    assert made[0].reason == "this run has no result for it"
     with pytest.raises(ValueError, match="locate-finger has two verdicts"):
         complete([made[0], made[0]])
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, SLOTS, TARGETS, JointGroup, Limb
-from mandora.core.parallel import Job, Place, map_jobs
+from mandora.core.parallel import Job, JobContext, map_jobs
 from mandora.core.settings import (
     PRESETS,
     ReproduceSettings,
@@ -27,21 +27,21 @@ from mandora.core.settings import (
 from mandora.damage.network import build_damage_net
 from mandora.datasets.layouts import open_dataset
 from mandora.reproduce import jobs as fold_jobs
+from mandora.reproduce.collect import collect, of_test
 from mandora.reproduce.experiment import (
     ABLATIONS,
     BASE,
     BOTTLENECKED,
-    GROUPS_APART,
+    GROUP_NETWORKS,
     MASKS,
-    arms,
-    changed,
-    fewer,
+    compared_networks,
+    extra_networks,
+    fewer_patients,
     folds_of,
     jobs_of,
-    longer,
-    tried,
+    time_factors,
+    with_network,
 )
-from mandora.reproduce.gathered import gathered, of_test
 from mandora.reproduce.jobs import (
     FRAMES,
     LANDMARKS_FILE,
@@ -63,15 +63,15 @@ PATIENTS = 6
 def small(settings: ReproduceSettings, **values: Any) -> ReproduceSettings:
     """Settings with which a fold takes seconds."""
 
-    def changed(stage: Any, **network: Any) -> Any:
+    def with_network(stage: Any, **network: Any) -> Any:
         loop = stage.loop.model_copy(update={"epochs": 1, "threads": 1})
         network = stage.network.model_copy(update=network)
         return stage.model_copy(update={"loop": loop, "network": network})
 
     return settings.model_copy(
         update={
-            "locate": changed(settings.locate, input_px=64, found_threshold=0.0),
-            "damage": changed(settings.damage, patch_px=32, widths=(4, 6)),
+            "locate": with_network(settings.locate, input_px=64, found_threshold=0.0),
+            "damage": with_network(settings.damage, patch_px=32, widths=(4, 6)),
             "forest": SymmetrySettings(trees=3, depth=2, threads=1),
             **values,
         }
@@ -87,7 +87,7 @@ def test_folds_follow_the_plan() -> None:
 
 
 def test_what_is_drawn_is_all_that_differs_between_the_masks() -> None:
-    made = {mask: changed(SETTINGS.damage, changes) for mask, changes in MASKS.items()}
+    made = {mask: with_network(SETTINGS.damage, changes) for mask, changes in MASKS.items()}
     assert {m.network.mask for m in made.values()} == {"space", "none", "erosion"}
     for one in made.values():
         assert one.network.model_copy(update={"mask": "space"}) == SETTINGS.damage.network
@@ -95,11 +95,11 @@ def test_what_is_drawn_is_all_that_differs_between_the_masks() -> None:
 
 def test_fewer_patients_are_shown_as_often() -> None:
     split = folds_of([f"P{i}" for i in range(100)], SETTINGS)[0].split
-    some, settings = fewer(split, SETTINGS.damage, 0.25)
+    some, settings = fewer_patients(split, SETTINGS.damage, 0.25)
     assert some.networks == split.networks[:15]
     assert (some.trees, some.test) == (split.trees, split.test)
     assert settings.loop.epochs == 4 * SETTINGS.damage.loop.epochs
-    assert fewer(split, SETTINGS.damage, 0.001)[0].networks == split.networks[:1]
+    assert fewer_patients(split, SETTINGS.damage, 0.001)[0].networks == split.networks[:1]
 
 
 def test_jobs_need_what_they_use_and_change_with_it(tmp_path: Path) -> None:
@@ -193,7 +193,9 @@ def test_every_network_of_the_plan_can_be_built(tmp_path: Path, name: str, more_
         *(f"{fold.name}/damage-{arm}" for fold in folds for arm in of_all),
         *(f"{folds[0].name}/damage-{arm}" for arm in of_first if more_folds),
     }
-    assert {f"scores-{n}" in {j.kind for j in jobs} for n in tried(settings)} <= {bool(more_folds)}
+    assert {f"scores-{n}" in {j.kind for j in jobs} for n in extra_networks(settings)} <= {
+        bool(more_folds)
+    }
     for one in {s.to_toml(): s for s in trained.values()}.values():
         for family in FAMILIES if one.network.design == "family" else [None]:
             with torch.device("meta"):  # no weights are drawn
@@ -205,26 +207,31 @@ def test_every_network_of_the_plan_can_be_built(tmp_path: Path, name: str, more_
 def test_figure_5_as_published_needs_the_bottleneck() -> None:
     damage = SETTINGS.damage
     assert not damage.network.bottleneck
-    made = {name: changed(damage, changes).network for name, changes in arms(SETTINGS).items()}
+    made = {
+        name: with_network(damage, changes).network
+        for name, changes in compared_networks(SETTINGS).items()
+    }
     first, second = (made[name] for name in BOTTLENECKED)
     assert (first.mask, second.mask) == ("space", "none")
     assert first.bottleneck
     assert first.model_copy(update={"mask": "none"}) == second
-    assert set(arms(SETTINGS.model_copy(update={"bottleneck_arms": False}))) == set(MASKS)
-    assert set(arms(preset("paper", ReproduceSettings))) == set(MASKS)  # all have it
-    assert GROUPS_APART in tried(SETTINGS)
+    assert set(compared_networks(SETTINGS.model_copy(update={"bottleneck_arms": False}))) == set(
+        MASKS
+    )
+    assert set(compared_networks(preset("paper", ReproduceSettings))) == set(MASKS)  # all have it
+    assert GROUP_NETWORKS in extra_networks(SETTINGS)
 
 
 def test_the_paper_s_steps_are_stretched_with_its_epochs() -> None:
     split = folds_of([f"P{i}" for i in range(100)], SETTINGS)[0].split
     damage = preset("paper", ReproduceSettings).damage
-    loop = fewer(split, damage, 0.5)[1].loop
+    loop = fewer_patients(split, damage, 0.5)[1].loop
     assert (loop.epochs, loop.drop_after, loop.restart_every) == (100, 20, 20)
 
 
 def test_a_plan_knows_that_the_paper_takes_longer() -> None:
-    assert set(longer(SETTINGS).values()) == {1.0}
-    paper = longer(preset("paper", ReproduceSettings))
+    assert set(time_factors(SETTINGS).values()) == {1.0}
+    paper = time_factors(preset("paper", ReproduceSettings))
     assert paper["locate"] > paper["landmarks"] > 100
     assert paper["damage"] > paper["scores"] > 10
 
@@ -262,10 +269,10 @@ def test_each_group_is_scored_by_its_own_network(tmp_path: Path) -> None:
         who = {"patient": np.array(["a", "b"]), "test": np.array([True, False])}
         np.savez(tmp_path / group / SCORES_FILE, **who, **tables)
         jobs[group] = str(group)
-    place = Place(tmp_path / "out", 1, {str(g): tmp_path / g for g in JointGroup}, {})
-    place.folder.mkdir()
-    join_groups(jobs, place)
-    with np.load(place.folder / SCORES_FILE) as made:
+    context = JobContext(tmp_path / "out", 1, {str(g): tmp_path / g for g in JointGroup}, {})
+    context.folder.mkdir()
+    join_groups(jobs, context)
+    with np.load(context.folder / SCORES_FILE) as made:
         assert made["patient"].tolist() == ["a", "b"]
         for frame in FRAMES:
             for column, target in enumerate(TARGETS):
@@ -286,7 +293,7 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     values = map_jobs(jobs, out)
     assert set(values) == {job.name for job in jobs}
     test = set(folds[0].split.test)
-    landmarks = gathered(out, folds, "landmarks", LANDMARKS_FILE)
+    landmarks = collect(out, folds, "landmarks", LANDMARKS_FILE)
     assert len(landmarks["film"]) == 4 * (len(test) + len(folds[0].split.trees))
     assert set(of_test(landmarks)["film"]) == {
         f"{patient}-{slot.code}.jpg" for patient in test for slot in SLOTS
@@ -294,12 +301,12 @@ def test_a_whole_fold(tmp_path: Path) -> None:
     hands = landmarks["limb"] == Limb.HAND.value
     assert np.isfinite(landmarks["true"][hands]).all()
     assert np.isnan(landmarks["true"][~hands][:, len(LANDMARKS[Limb.FOOT]) :]).all()
-    scores = gathered(out, folds, "scores-space", SCORES_FILE)
+    scores = collect(out, folds, "scores-space", SCORES_FILE)
     assert set(scores["patient"]) == test | set(folds[0].split.trees)
     assert set(of_test(scores)["patient"]) == test
     # all joints are known, so all have a score there but those behind metal or at a film's edge
     assert np.isfinite(scores["true"]).mean() > 0.9
-    trees = gathered(out, folds, "trees", TREES_FILE)
+    trees = collect(out, folds, "trees", TREES_FILE)
     assert trees["true_blend"].shape == (len(test), len(TARGETS))
     np.testing.assert_allclose(
         trees["true_blend"], (trees["true_patch"] + trees["true_tree"]) / 2, atol=1e-6
@@ -324,7 +331,7 @@ def test_trees_learn_the_label_that_is_set(tmp_path: Path, label: str, value: fl
         official=np.full(patch.shape, 1.0), training=np.full(patch.shape, 3.0),
     )  # fmt: skip
     settings = SymmetrySettings(trees=3, depth=2, threads=1, label=label)  # type: ignore[arg-type]
-    grow_trees("f/scores", settings, Place(tmp_path, 1, {"f/scores": scores}, {}))
+    grow_trees("f/scores", settings, JobContext(tmp_path, 1, {"f/scores": scores}, {}))
     with np.load(tmp_path / TREES_FILE) as made:
         np.testing.assert_allclose(made["true_tree"], value)
 
@@ -339,8 +346,8 @@ def test_trees_of_joints_that_were_never_found_say_nothing(tmp_path: Path) -> No
         test=np.arange(8) < 3, true=truth + 0.2, predicted=np.full(truth.shape, np.nan),
         official=truth, training=truth,
     )  # fmt: skip
-    place = Place(tmp_path, 1, {"f/scores": scores}, {})
-    value = grow_trees("f/scores", SymmetrySettings(trees=3, depth=2, threads=1), place)
+    context = JobContext(tmp_path, 1, {"f/scores": scores}, {})
+    value = grow_trees("f/scores", SymmetrySettings(trees=3, depth=2, threads=1), context)
     assert value == {"patients": 3}
     made = np.load(tmp_path / TREES_FILE)
     assert np.isfinite(made["true_tree"]).all()

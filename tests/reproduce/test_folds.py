@@ -15,9 +15,9 @@ from mandora.reproduce.folds import (
     FOLDS_FILE,
     check_folds,
     k_folds,
-    keep_folds,
     read_folds,
     repeated,
+    write_or_check_folds,
 )
 
 PATIENTS = [f"P{i:03}" for i in range(23)]
@@ -79,15 +79,15 @@ def test_a_patient_who_is_tested_twice_is_found() -> None:
 
 def test_folds_are_kept(tmp_path: Path) -> None:
     path, folds = tmp_path / FOLDS_FILE, k_folds(PATIENTS, 5, 0.3, 1)
-    assert keep_folds(path, folds) == folds
-    assert keep_folds(path, folds) == read_folds(path) == folds
+    assert write_or_check_folds(path, folds) == folds
+    assert write_or_check_folds(path, folds) == read_folds(path) == folds
     with pytest.raises(ValueError, match="holds other folds"):
-        keep_folds(path, k_folds(PATIENTS, 5, 0.3, 2))
+        write_or_check_folds(path, k_folds(PATIENTS, 5, 0.3, 2))
     about = json.loads(path.read_text(encoding="utf-8"))
     about["fold-01"]["trees"].append(about["fold-01"]["test"][0])
     path.write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(ValueError, match="is in both trees and test"):
-        keep_folds(path, folds)
+        write_or_check_folds(path, folds)
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no folds"):
         read_folds(path)

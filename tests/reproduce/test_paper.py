@@ -16,7 +16,7 @@ pytest.importorskip("shap")
 
 from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot
 from mandora.core.parallel import jobs as runner_jobs
-from mandora.core.parallel.jobs import in_order, job_keys
+from mandora.core.parallel.jobs import job_keys, sort_jobs
 from mandora.core.settings import ReproduceSettings, SimulateSettings
 from mandora.core.source import code_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm
@@ -30,12 +30,12 @@ NAMES = [f"P{i}" for i in range(6)]
 
 def dataset(folder: Path) -> Dataset:
     """Hands with masks of joint spaces and of erosions; two readers and the official label."""
-    points = np.zeros((len(LANDMARKS[Limb.HAND]), 2))
+    landmarks = np.zeros((len(LANDMARKS[Limb.HAND]), 2))
     for kind in (*NAMES, "spaces", "erosions"):
         Image.new("L", (4, 4)).save(folder / f"{kind}.png")
     films = tuple(
         DatasetFilm(
-            name, Slot(Side.LEFT, Limb.HAND), folder / f"{name}.png", points,
+            name, Slot(Side.LEFT, Limb.HAND), folder / f"{name}.png", landmarks,
             folder / "spaces.png", folder / "erosions.png",
         )
         for name in NAMES
@@ -54,7 +54,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
     def made(data: Dataset) -> dict[str, str]:
         monkeypatch.setattr(Study, "open", lambda _: data)
         jobs = Experiments(tmp_path, (), tmp_path / "out", SETTINGS, 1, print).jobs
-        return job_keys(in_order(jobs))
+        return job_keys(sort_jobs(jobs))
 
     return made
 
@@ -104,7 +104,7 @@ def test_a_cohort_of_other_settings_or_code_is_simulated_anew(
     monkeypatch.setattr(reproduce, "simulate_cohort", simulate)
 
     def keep(seed: int, workers: int = 1) -> None:
-        reproduce._keep_cohort(
+        reproduce._simulate_once(
             path, SimulateSettings(patients=3, seed=seed, workers=workers), print
         )
 

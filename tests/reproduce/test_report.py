@@ -1,7 +1,8 @@
-"""What an experiment compares with, which networks its figures show, and what the report names."""
+"""What experiments compare with, which networks their figures show, and what the report says."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from html import unescape
 from pathlib import Path
@@ -16,9 +17,10 @@ from mandora.core.anatomy import LANDMARKS, SITES
 from mandora.core.parallel import Job
 from mandora.core.settings import ReproduceSettings, SimulateSettings, preset
 from mandora.datasets.layouts import open_dataset
-from mandora.evaluation import figures
+from mandora.evaluation.figures import style
+from mandora.evaluation.page import Section
 from mandora.reproduce import paper as reproduce
-from mandora.reproduce.claims import CLAIMS
+from mandora.reproduce.claims import CLAIMS, SORTS, Verdict, complete, counts
 from mandora.reproduce.jobs import (
     FRAMES,
     LANDMARKS_FILE,
@@ -29,6 +31,7 @@ from mandora.reproduce.jobs import (
     unseen,
 )
 from mandora.reproduce.paper import BOTTLENECK, NO_BOTTLENECK, Experiments, smoke
+from mandora.reproduce.report import Result, write_report
 from mandora.simulate.cohort.folder import simulate_cohort
 
 FAST, PAPER = (preset(name, ReproduceSettings) for name in ("fast", "paper"))
@@ -58,7 +61,7 @@ def test_in_a_simulated_cohort_the_first_reader_is_official(cohort: Path, tmp_pa
     patient = plain.patients[0]
     again = made.study.open()  # as each job does
     np.testing.assert_array_equal(again.official[patient], made.dataset.official[patient])
-    head = made._head(1.0)
+    head = made._facts(1.0)
     assert head["official score"] == "the scores of reader 1, who is simulated"
     assert str(head["data set"]).startswith("simulated cohort, mandora ")
     # what training aims at stays the readers' mean
@@ -73,7 +76,7 @@ def test_the_truth_is_official_if_asked_for(cohort: Path, tmp_path: Path) -> Non
     np.testing.assert_array_equal(
         made.dataset.official[plain.patients[0]], plain.official[plain.patients[0]]
     )
-    assert made._head(1.0)["official score"] == "the simulator's true grades"
+    assert made._facts(1.0)["official score"] == "the simulator's true grades"
 
 
 def test_other_data_sets_keep_their_official_label(cohort: Path, tmp_path: Path) -> None:
@@ -85,14 +88,14 @@ def test_other_data_sets_keep_their_official_label(cohort: Path, tmp_path: Path)
     np.testing.assert_array_equal(
         made.dataset.official[patient], open_dataset(data).official[patient]
     )
-    assert made._head(1.0)["official score"] == "the official label"
-    assert made._head(1.0)["data set"] == "data"
+    assert made._facts(1.0)["official score"] == "the official label"
+    assert made._facts(1.0)["data set"] == "data"
 
 
-def test_figure_5_is_judged_by_the_published_bottleneck(cohort: Path, tmp_path: Path) -> None:
+def test_figure_5_tests_the_published_bottleneck(cohort: Path, tmp_path: Path) -> None:
     def figures(settings: ReproduceSettings, name: str) -> list[tuple[str, str, str, str, bool]]:
         made = experiments(cohort, tmp_path / name, settings)
-        return [(f.name, f.first, f.second, f.network, f.judged) for f in made._mask_figures()]
+        return [(f.name, f.first, f.second, f.network, f.decides) for f in made._mask_figures()]
 
     six = ("fig6", "erosion", "none", NO_BOTTLENECK, True)
     assert figures(FAST, "fast") == [
@@ -110,10 +113,10 @@ def test_figure_5_is_judged_by_the_published_bottleneck(cohort: Path, tmp_path: 
 
 def test_the_report_names_the_preset(cohort: Path, tmp_path: Path) -> None:
     made = experiments(cohort, tmp_path)
-    assert made._head(1.0)["preset"] == "fast, with other settings"
+    assert made._facts(1.0)["preset"] == "fast, with other settings"
     for name, settings in (("fast", FAST), ("paper", PAPER)):
         made.settings = settings
-        assert made._head(1.0)["preset"] == name
+        assert made._facts(1.0)["preset"] == name
 
 
 def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
@@ -140,7 +143,7 @@ def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
             np.savez(place / SHAP_FILE, **maps, rows=np.full((1, len(SITES)), 2 * count))
         elif kind == "landmarks":
             films = films_of(dataset, unseen(split))
-            most = max(len(points) for points in LANDMARKS.values())
+            most = max(len(landmarks) for landmarks in LANDMARKS.values())
             true = np.full((len(films), most, 2), np.nan)
             for i, film in enumerate(films):
                 true[i, : len(film.landmarks)] = film.landmarks
@@ -157,7 +160,7 @@ def leave(jobs: list[Job], folder: Path, experiments: Experiments) -> None:
 def test_the_report_of_both_designs(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ReproduceSettings
 ) -> None:
-    monkeypatch.setattr(figures, "save", lambda *_: None)  # writing is slow, and tested elsewhere
+    monkeypatch.setattr(style, "save", lambda *_: None)  # writing is slow, and tested elsewhere
     made = experiments(cohort, tmp_path, settings)
 
     def done(jobs: list[Job], folder: Path, *_: object, **__: object) -> None:
@@ -174,3 +177,41 @@ def test_the_report_of_both_designs(
     assert 'id="truth"' in page
     assert ("rows as they are" in page) == (not fast)
     assert f"'{'space-bottleneck' if fast else 'space'}'" in unescape(page)
+
+
+# --- the page
+
+
+def words_of(page: Path) -> str:
+    text = unescape(re.sub("<[^>]*>", " ", page.read_text(encoding="utf-8")))
+    return " ".join(text.split())
+
+
+def test_claims_show_paper_run_and_outcome(tmp_path: Path) -> None:
+    first = Verdict(CLAIMS[0], "held", "99.1 % of 900 joints", "as expected")
+    second = Verdict(CLAIMS[1], "did not hold", "<b>99.5 %</b> of 900 joints", "fingers: 99.1 %")
+    verdicts = complete([second, first])
+    result = Result(Section("fig3", "Localisation", "97 %."), "More than 98 %.", (first, second))
+    page = write_report(tmp_path, {}, [result], verdicts)
+    text = words_of(page)
+    for claim in CLAIMS:
+        assert claim.text in text
+        assert claim.rule in text
+    assert "99.1 % of 900 joints ✓ held as expected" in text
+    assert "✗ did not hold fingers: 99.1 %" in text
+    assert f"held {CLAIMS[0].text}: 99.1 % of 900 joints" in text  # beside its section, too
+    html = page.read_text(encoding="utf-8")
+    assert "<b>99.5" not in html
+    assert html.count('href="#fig3"') == 3  # contents, and both claims
+    for sort, found in counts(verdicts).items():
+        assert f"{found['not testable here']} ○ not testable here" in text
+        assert SORTS[sort] in text
+    assert f"{len(CLAIMS) - 2} ○" not in text  # never summed over sorts
+
+
+def test_what_the_paper_states_stands_beside_what_was_found(tmp_path: Path) -> None:
+    one = Result(Section("fig3", "Localisation", "97 %.\n\nFewer."), "More than 98 %.")
+    more = Result(Section("learning", "Learning curve", "Rises."))
+    text = words_of(write_report(tmp_path, {}, [one, more], complete([])))
+    assert "What the paper states More than 98 %. What was found 97 %. Fewer." in text
+    assert "What the paper states Nothing: this goes beyond the paper. What was found" in text

@@ -10,17 +10,11 @@ from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side
 from mandora.core.geometry import limb_size
 from mandora.core.records import JointScore, ModelInfo, Reason, Status
 from mandora.locate.locator import FoundLandmarks
-from mandora.locate.views import View, views
+from mandora.locate.orientation import Orientation, orientations
+from mandora.locate.template import limb_template
 from mandora.model.contract import IntervalContract, Spread
-from mandora.scoring.assembly import (
-    failed_film,
-    location,
-    own_name,
-    shows_limb,
-    study_result,
-    totals,
-)
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.scoring.assembly import location, study_result, totals
+from mandora.scoring.film import failed_film
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
@@ -28,16 +22,18 @@ MODEL = ModelInfo(
 )
 NAN = np.full(len(TARGETS), np.nan)
 
-shape_of = cache(mean_shape)
+shape_of = cache(limb_template)
 
 
-def found(limb: Limb, size_px: float = 40.0, fit: float = 0.9, view: View | None = None):
-    view = view or View()
-    mirror = -1.0 if view.mirrored else 1.0
+def found(
+    limb: Limb, size_px: float = 40.0, fit: float = 0.9, orientation: Orientation | None = None
+):
+    orientation = orientation or Orientation()
+    mirror = -1.0 if orientation.mirrored else 1.0
     upright = shape_of(limb) * [mirror * size_px, size_px] + 100
-    landmarks = view.to_upright((200, 200)).inverse(upright)
+    landmarks = orientation.to_upright((200, 200)).inverse(upright)
     n = len(landmarks)
-    return FoundLandmarks(limb, view, landmarks, np.full(n, 0.9), (None,) * n, fit)
+    return FoundLandmarks(limb, orientation, landmarks, np.full(n, 0.9), (None,) * n, fit)
 
 
 def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointScore, ...]:
@@ -56,32 +52,19 @@ def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointSc
     return tuple(made)
 
 
-@pytest.mark.parametrize("view", views(), ids=str)
+@pytest.mark.parametrize("orientation", orientations(), ids=str)
 @pytest.mark.parametrize("limb", Limb)
-def test_the_size_of_a_limb_does_not_depend_on_how_it_lies(limb: Limb, view: View) -> None:
-    assert limb_size(found(limb, 37.0, view=view).landmarks, shape_of(limb)) == pytest.approx(37)
+def test_the_size_of_a_limb_does_not_depend_on_how_it_lies(
+    limb: Limb, orientation: Orientation
+) -> None:
+    assert limb_size(
+        found(limb, 37.0, orientation=orientation).landmarks, shape_of(limb)
+    ) == pytest.approx(37)
 
 
-def test_a_limb_has_a_size_that_fits_the_film() -> None:
-    hand = found(Limb.HAND, 40.0)
-    template = shape_of(Limb.HAND)
-    assert shows_limb(hand, template, (200, 150))
-    assert shows_limb(hand, template, (150, 200)), "the longer side counts"
-    assert not shows_limb(hand, template, (40, 40))
-    assert not shows_limb(hand, template, (2000, 100))
-    assert not shows_limb(found(Limb.HAND, fit=0.1), template, (200, 150))
-    assert not shows_limb(found(Limb.HAND, 0.0), template, (200, 150)), "all at one place"
-
-
-def test_a_total_over_all_joints_is_their_sum() -> None:
-    overall, erosion, narrowing = totals(scores(1.25))
-    assert (overall.value, erosion.value, narrowing.value) == (86 * 1.25, 44 * 1.25, 42 * 1.25)
-    assert {t.method for t in (overall, erosion, narrowing)} == {"complete"}
-
-
-def test_a_total_is_pro_rated_from_four_fifths_of_its_maximum_on() -> None:
-    # narrowing has 42 sites of 4 landmarks: 34 of them are 81 %, 33 are 79 %
+def test_totals_say_how_they_were_made() -> None:
     keys = [t.key for t in TARGETS if t.damage is Damage.NARROWING]
+    assert {t.method for t in totals(scores(1.25))} == {"complete"}
     kept = totals(scores(1.0, lost=frozenset(keys[:8])))[2]
     assert (kept.method, kept.observed, kept.scored) == ("pro-rated", 34.0, 34)
     assert kept.value == pytest.approx(42)
@@ -107,17 +90,13 @@ def test_a_total_has_an_interval_which_is_wider_if_joints_were_not_seen() -> Non
     assert (gone.low, gone.high) == (None, None)
 
 
-def test_a_second_film_of_the_same_name_gets_its_slot_in_front() -> None:
-    assert own_name("x.png", RH, {"y.png"}) == "x.png"
-    assert own_name("x.png", RH, {"x.png"}) == "RH-x.png"
-    assert own_name("x\udcff.png", RH, set()) == "x?.png"
-
-
 def test_a_point_without_a_place_has_its_reason() -> None:
     foot = found(Limb.FOOT)
     foot.landmarks[2] = np.nan
     reasons = tuple(Reason.NOT_FOUND if i == 2 else None for i in range(len(foot.landmarks)))
-    foot = FoundLandmarks(foot.limb, foot.view, foot.landmarks, foot.confidence, reasons, foot.fit)
+    foot = FoundLandmarks(
+        foot.limb, foot.orientation, foot.landmarks, foot.confidence, reasons, foot.fit
+    )
     lost, there = (location("x.png", Limb.FOOT, Side.LEFT, i, foot) for i in (2, 3))
     assert (lost.site, lost.x, lost.y) == (LANDMARKS[Limb.FOOT][2].name, None, None)
     assert lost.reason is Reason.NOT_FOUND

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from mandora.core.anatomy import SLOTS
 from mandora.core.files import OutputError
 from mandora.core.records import Reason, read_result
 from mandora.model.bundle import Bundle
 from mandora.outputs.writer import ResultWriter
-from mandora.scoring import batch as module
-from mandora.scoring import example_films, score_films
+from mandora.scoring import score_films
 from mandora.scoring.pipeline import Pipeline
 
 
@@ -179,18 +177,6 @@ def test_a_second_run_does_not_take_overlays_for_films(
         assert summary.problems == ()
 
 
-def test_the_example_is_four_films() -> None:
-    assert [film.stem for film in example_films()] == [f"EXAMPLE-{slot.code}" for slot in SLOTS]
-
-
-def test_an_installation_without_the_example_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(module.resources, "files", lambda _: tmp_path)
-    with pytest.raises(ValueError, match="no example patient"):
-        example_films()
-
-
 def test_a_link_to_nothing_costs_its_own_film(
     bundle: Bundle, give: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -202,4 +188,4 @@ def test_a_link_to_nothing_costs_its_own_film(
     assert [r.patient for r in summary.results] == ["P1", "P2"]
     assert [(r.scored, r.failed) for r in summary.results] == [(12, 12), (12, 0)]
     assert [line.partition(":")[0] for line in lines] == ["scan.png", "P1-RF.png"]
-    assert all("mend or remove the link" in line for line in lines)
+    assert all("correct or remove the link" in line for line in lines)

@@ -131,4 +131,4 @@ def test_a_link_to_nothing_costs_no_other_film(
     assert {r["film"] for r in rows(out)} == {"P1-LF.png"}
     (line,) = lines
     assert line.startswith("P1-RF.png: ")
-    assert "mend or remove the link" in line
+    assert "correct or remove the link" in line

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import RA2_COLUMNS
+from mandora.core.ra2 import RA2_COLUMNS, RA2_TOTALS
 from mandora.scoring.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +93,24 @@ def test_what_cannot_be_scored_stays_blank_unless_it_is_asked_for(
     assert "P2: left blank (film_missing:" in result.stderr
 
 
+def test_totals_are_those_of_score(
+    give: Callable[..., Path], tmp_path: Path, tiny_bundle: Path
+) -> None:
+    # P1 has all films, P2 no left foot: 81 % of the overall maximum, 79 % of that of erosion
+    codes = ("LH", "RH", "LF", "RF")
+    names = {f"P1_{code}": code for code in codes} | {f"P2_{c}": c for c in codes if c != "LF"}
+    films = give(**names)
+    ask(films, RA2_COLUMNS, ("P2", "P1"))
+    challenge(films, tmp_path / "challenge", "--bundle", tiny_bundle)
+    options = ("--template", films / "template.csv", "--out", tmp_path, "--bundle", tiny_bundle)
+    CliRunner().invoke(app, ["score", *map(str, (films, *options))])
+    made = predictions(tmp_path / "challenge")
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        assert made == list(csv.DictReader(file))
+    totals = [[row[name] != "" for name in RA2_TOTALS] for row in made]
+    assert totals == [[True, False, True], [True, True, True]]
+
+
 def test_a_fault_of_the_program_costs_one_patient_and_is_called_so(
     test_set: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +134,7 @@ def test_a_fault_of_the_program_costs_one_patient_and_is_called_so(
     [
         (lambda folder: None, "template.csv: cannot be read"),
         (lambda folder: (folder / "template.csv").write_text("a,b\n"), "template.csv"),
-        (lambda folder: folder.rename(folder.with_name("gone")), "is no folder"),
+        (lambda folder: folder.rename(folder.with_name("gone")), "is not a folder"),
     ],
 )
 def test_a_test_set_that_cannot_be_used(

@@ -15,26 +15,38 @@ from PIL import Image, ImageDraw
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.core.errors import InputError, UntrainedLimb
 from mandora.core.records import ModelInfo, Reason, Status, StudyResult
+from mandora.core.settings import SymmetrySettings
+from mandora.core.specs import FilmSpec, PatchSpec
 from mandora.damage.patches import Patch
-from mandora.damage.scorer import PatchRule, PatchScore
+from mandora.damage.scorer import PatchScore
 from mandora.images.radiograph import Radiograph, UnreadableFilm
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
-from mandora.locate.views import View, views
+from mandora.locate.orientation import Orientation, orientations
+from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
-from mandora.model.contract import locate_file
+from mandora.model.contract import (
+    DEFAULT_LIMITS,
+    DEFAULT_THRESHOLDS,
+    Contract,
+    DamageContract,
+    LocateContract,
+    SymmetryContract,
+    locate_file,
+)
 from mandora.model.loading import Stages
-from mandora.scoring.assembly import FilmResult, Rejected
-from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.scoring.film import FilmResult, shows_limb
+from mandora.scoring.pipeline import Pipeline, Rejected, unique_name
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
     bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}
 )
 SIZE_PX = 200
+SPEC = PatchSpec(patch_px=32, half_window=0.4, enlarged={})
 
-shape_of = cache(mean_shape)
+shape_of = cache(limb_template)
 
 
 @dataclass
@@ -42,10 +54,10 @@ class FakeLocator:
     """Finds the mean shape in the middle of any film, but for what it is told to lose."""
 
     limb: Limb
-    unit_px: float = 40.0
+    size_px: float = 40.0
     fit: float = 0.9
     lost: dict[str, Reason] = field(default_factory=dict)
-    view: View | None = None
+    orientation: Orientation | None = None
     template: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,24 +66,21 @@ class FakeLocator:
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
     ) -> FoundLandmarks:
-        view = self.view or View(mirrored=side is Side.RIGHT)
-        mirror = -1.0 if view.mirrored else 1.0
-        upright = self.template * [mirror * self.unit_px, self.unit_px] + SIZE_PX / 2
-        landmarks = view.to_upright((SIZE_PX, SIZE_PX)).inverse(upright)
+        orientation = self.orientation or Orientation(mirrored=side is Side.RIGHT)
+        mirror = -1.0 if orientation.mirrored else 1.0
+        upright = self.template * [mirror * self.size_px, self.size_px] + SIZE_PX / 2
+        landmarks = orientation.to_upright((SIZE_PX, SIZE_PX)).inverse(upright)
         names = [p.name for p in LANDMARKS[self.limb]]
         for name in self.lost:
             landmarks[names.index(name)] = np.nan
         reasons = tuple(self.lost.get(name) for name in names)
         return FoundLandmarks(
-            self.limb, view, landmarks, np.full(len(names), 0.9), reasons, self.fit
+            self.limb, orientation, landmarks, np.full(len(names), 0.9), reasons, self.fit
         )
 
 
 class FakeScorer:
     """Narrowing 1.5 and erosion 2.25 everywhere."""
-
-    def __init__(self, rule: PatchRule | None = None) -> None:
-        self.rule = rule or PatchRule(16, half_window=0.4)
 
     def score(self, patches: list[object]) -> list[PatchScore]:
         return [PatchScore(1.5, 2.25, np.zeros((8, 8), np.float32)) for _ in patches]
@@ -81,6 +90,7 @@ def pipeline(
     hand: FakeLocator | None = None,
     foot: FakeLocator | None = None,
     scorer: FakeScorer | None = None,
+    spec: PatchSpec = SPEC,
     *,
     searches: bool = True,
 ) -> Pipeline:
@@ -88,8 +98,14 @@ def pipeline(
         Limb.HAND: hand or FakeLocator(Limb.HAND),
         Limb.FOOT: foot or FakeLocator(Limb.FOOT),
     }
-    stages = Stages(locators, scorer or FakeScorer(), None, 0.5, searches)  # type: ignore[arg-type]
-    return Pipeline(stages, MODEL)
+    design = FilmSpec(design="all-landmarks" if searches else "one-landmark")
+    template = {limb: tuple((float(x), float(y)) for x, y in shape_of(limb)) for limb in Limb}
+    contract = Contract(
+        locate=LocateContract.of(design, template),
+        damage=DamageContract.of(spec),
+        symmetry=SymmetryContract.of(SymmetrySettings()),
+    )
+    return Pipeline(Stages(locators, scorer or FakeScorer(), None, contract), MODEL)  # type: ignore[arg-type]
 
 
 def film(name: str = "P1-LH.png", **tags: object) -> Radiograph:
@@ -247,8 +263,8 @@ def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
         FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 0)),
         FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 6)),
         FakeLocator(Limb.HAND, fit=0.1),
-        FakeLocator(Limb.HAND, unit_px=2.0),
-        FakeLocator(Limb.HAND, unit_px=500.0),
+        FakeLocator(Limb.HAND, size_px=2.0),
+        FakeLocator(Limb.HAND, size_px=500.0),
     ],
     ids=[
         "no landmark",
@@ -329,17 +345,17 @@ class WatchingScorer(FakeScorer):
         return [PatchScore(1.5, 2.25, mask) for mask in masks]
 
 
-@pytest.mark.parametrize("view", [*views(), *views(inverted=True)], ids=str)
+@pytest.mark.parametrize("orientation", [*orientations(), *orientations(inverted=True)], ids=str)
 def test_patches_are_upright_with_bright_bone_and_masks_lie_on_the_film_as_given(
-    view: View,
+    orientation: Orientation,
 ) -> None:
     rng = np.random.default_rng(0)
     upright = rng.random((SIZE_PX, SIZE_PX)).astype(np.float32)
     # what it takes to turn it back is a turn the other way
-    given = View(-view.turns % 4, inverted=view.inverted).upright(upright)
+    given = Orientation(-orientation.turns % 4, inverted=orientation.inverted).upright(upright)
     seen, wanted = WatchingScorer(), WatchingScorer()
-    found = FakeLocator(Limb.HAND, view=view)
-    plain = FakeLocator(Limb.HAND, view=View(mirrored=view.mirrored))
+    found = FakeLocator(Limb.HAND, orientation=orientation)
+    plain = FakeLocator(Limb.HAND, orientation=Orientation(mirrored=orientation.mirrored))
     part = pipeline(found, scorer=seen).examine(LH, Radiograph(given, "a.png", "0" * 64))
     pipeline(plain, scorer=wanted).examine(LH, Radiograph(upright, "a.png", "0" * 64))
     assert len(seen.patches) == 21
@@ -358,9 +374,9 @@ def test_patches_are_upright_with_bright_bone_and_masks_lie_on_the_film_as_given
         assert towards @ across > 0.7 * np.linalg.norm(towards) * np.linalg.norm(across)
 
 
-@pytest.mark.parametrize("view", views(), ids=str)
-def test_points_that_are_known_are_not_looked_for(view: View) -> None:
-    found = FakeLocator(Limb.HAND, view=view, lost={"mcp3": Reason.NOT_FOUND})
+@pytest.mark.parametrize("orientation", orientations(), ids=str)
+def test_points_that_are_known_are_not_looked_for(orientation: Orientation) -> None:
+    found = FakeLocator(Limb.HAND, orientation=orientation, lost={"mcp3": Reason.NOT_FOUND})
     seen, wanted = WatchingScorer(), WatchingScorer()
     grey = Radiograph(np.random.default_rng(0).random((SIZE_PX, SIZE_PX)).astype(np.float32),
                       "a.png", "0" * 64)  # fmt: skip
@@ -373,25 +389,26 @@ def test_points_that_are_known_are_not_looked_for(view: View) -> None:
 
     known = pipeline(Blind(Limb.HAND), scorer=seen).examine(LH, grey, part.found.landmarks)
     assert known.found is not None
-    assert known.found.view == view
+    assert known.found.orientation == orientation
     assert known.scores == part.scores
     assert known.reasons == {"mcp3": Reason.NOT_FOUND}
     assert seen.patches.keys() == wanted.patches.keys()
     for landmark, pixels in wanted.patches.items():
         np.testing.assert_allclose(seen.patches[landmark], pixels, atol=1e-4)
     # places do not say whether bone is dark; whoever has found them does
-    dark = replace(view, inverted=True)
+    dark = replace(orientation, inverted=True)
     told = pipeline(Blind(Limb.HAND)).examine(LH, grey, part.found.landmarks, dark)
     assert told.found is not None
-    assert told.found.view == dark
+    assert told.found.orientation == dark
 
 
 def test_patches_are_cut_as_the_scorer_wants_them() -> None:
-    limb, whole = WatchingScorer(), WatchingScorer(PatchRule(24, channels=7, window="film"))
+    limb, whole = WatchingScorer(), WatchingScorer()
+    by_film = PatchSpec(patch_px=48, channels=7, window="film", enlarged={})
     plain = pipeline(scorer=limb).examine(LF, film())
-    wide = pipeline(scorer=whole).examine(LF, film())
-    assert {p.shape for p in limb.patches.values()} == {(16, 16)}
-    assert {p.shape for p in whole.patches.values()} == {(7, 24, 24)}
+    wide = pipeline(scorer=whole, spec=by_film).examine(LF, film())
+    assert {p.shape for p in limb.patches.values()} == {(32, 32)}
+    assert {p.shape for p in whole.patches.values()} == {(7, 48, 48)}
     # the great toe's are larger, in either window
     assert plain.evidence["mtp2"].box.width == pytest.approx(2 * 0.4 * 40)
     assert wide.evidence["mtp2"].box.width == pytest.approx(2 * 192 * SIZE_PX / 4096)
@@ -403,8 +420,8 @@ def test_patches_are_cut_as_the_scorer_wants_them() -> None:
 def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
     landmarks = np.full((len(LANDMARKS[Limb.FOOT]), 2), np.nan)
     landmarks[2] = 100.0, 120.0
-    whole = FakeScorer(PatchRule(24, window="film"))
-    part = pipeline(scorer=whole).examine(LF, film(), landmarks)
+    by_film = PatchSpec(patch_px=32, window="film", enlarged={})
+    part = pipeline(spec=by_film).examine(LF, film(), landmarks)
     assert list(part.evidence) == ["mtp2"]
     with pytest.raises(ValueError, match="1 of 6 landmarks are known"):
         pipeline().examine(LF, film(), landmarks)
@@ -413,16 +430,18 @@ def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
 
 
 def test_a_film_that_lies_otherwise_is_remarked_upon() -> None:
-    turned = pipeline(FakeLocator(Limb.FOOT), FakeLocator(Limb.FOOT, view=View(2)))
+    turned = pipeline(FakeLocator(Limb.FOOT), FakeLocator(Limb.FOOT, orientation=Orientation(2)))
     assert turned.examine(LF, film()).record.remarks == (
         "the toes point down: the limb was scored as if the film was upright",
     )
-    dark = pipeline(FakeLocator(Limb.HAND, view=View(inverted=True)))
+    dark = pipeline(FakeLocator(Limb.HAND, orientation=Orientation(inverted=True)))
     assert "bone is dark" in dark.examine(LH, film()).record.remarks[0]
 
 
 def test_a_mirrored_film_is_scored_and_remarked_upon() -> None:
-    part = pipeline(FakeLocator(Limb.HAND, view=View(mirrored=True))).examine(LH, film())
+    part = pipeline(FakeLocator(Limb.HAND, orientation=Orientation(mirrored=True))).examine(
+        LH, film()
+    )
     assert part.record.side is Side.LEFT
     assert len(part.scores) == 31
     assert "mirrored" in part.record.remarks[0]
@@ -457,6 +476,52 @@ def test_a_bundle_is_used_as_its_contract_says(tiny_bundle: Path, small_films: P
         mean = (score.patch_score + score.tree_score) / 2
         assert score.score == pytest.approx(mean)
     assert len({s.score for s in result.scores}) > 80
+
+
+def test_a_limb_has_a_size_that_fits_the_film() -> None:
+    stages = pipeline()._stages
+    hand = FakeLocator(Limb.HAND).locate(film().pixels)
+
+    def shown(found: FoundLandmarks, *shape: int) -> bool:
+        return shows_limb(stages, found, (shape[0], shape[1]))
+
+    assert shown(hand, 200, 150)
+    assert shown(hand, 150, 200), "the longer side counts"
+    assert not shown(hand, 40, 40)
+    assert not shown(hand, 2000, 100)
+    assert not shown(replace(hand, fit=0.1), 200, 150)
+    assert not shown(replace(hand, landmarks=np.full((21, 2), 100.0)), 200, 150), "at one place"
+
+
+def test_a_film_shows_a_limb_by_the_thresholds_of_the_model() -> None:
+    usual = pipeline()
+    hand = DEFAULT_THRESHOLDS[Limb.HAND]
+    for changed in ({"least_fit": 0.95, "clear_fit": 0.95, "sure_fit": 0.95},
+                    {"size_range": (0.3, 0.9)}, {"size_range": (0.03, 0.1)}):  # fmt: skip
+        contract = usual._stages.contract.with_thresholds(
+            {Limb.HAND: hand.model_copy(update=changed)}
+        )
+        strict = Pipeline(replace(usual._stages, contract=contract), MODEL)
+        assert usual.examine(LH, film()).record.status is Status.SCORED
+        assert strict.examine(LH, film()).record.reason is Reason.NOT_FOUND
+        assert strict.examine(LF, film()).record.status is Status.SCORED
+
+
+def test_a_joint_is_scored_by_the_limits_of_the_model() -> None:
+    usual = pipeline()
+    limits = DEFAULT_LIMITS.model_copy(update={"least_window_px": 100.0})
+    damage = usual._stages.contract.damage.model_copy(update={"limits": limits})
+    contract = usual._stages.contract.model_copy(update={"damage": damage})
+    part = Pipeline(replace(usual._stages, contract=contract), MODEL).examine(LH, film())
+    assert len(usual.examine(LH, film()).scores) == 31
+    assert part.scores == {}
+    assert set(part.reasons.values()) == {Reason.BLURRED}
+
+
+def test_a_second_film_of_the_same_name_gets_its_slot_in_front() -> None:
+    assert unique_name("x.png", RH, {"y.png"}) == "x.png"
+    assert unique_name("x.png", RH, {"x.png"}) == "RH-x.png"
+    assert unique_name("x\udcff.png", RH, set()) == "x?.png"
 
 
 # --- the packaged model ---------------------------------------------------------------------
@@ -547,20 +612,27 @@ def hand_score(packaged: Pipeline, hand_film: NDArray[np.float32]) -> FilmResult
 
 
 @pytest.mark.parametrize(
-    "view", [View(1), View(2), View(3), View(0, True), View(0, False, True), View(1, True, True)],
+    "orientation",
+    [
+        Orientation(1), Orientation(2), Orientation(3), Orientation(0, True),
+        Orientation(0, False, True), Orientation(1, True, True),
+    ],
     ids=str,
 )  # fmt: skip
 def test_the_packaged_model_scores_a_film_however_it_lies(
-    packaged: Pipeline, hand_film: NDArray[np.float32], hand_score: FilmResult, view: View
+    packaged: Pipeline,
+    hand_film: NDArray[np.float32],
+    hand_score: FilmResult,
+    orientation: Orientation,
 ) -> None:
-    shown = hand_film[:, ::-1] if view.mirrored else hand_film
-    given = View(-view.turns % 4, inverted=view.inverted).upright(shown)
+    shown = hand_film[:, ::-1] if orientation.mirrored else hand_film
+    given = Orientation(-orientation.turns % 4, inverted=orientation.inverted).upright(shown)
     part = packaged.examine(LH, Radiograph(given, "P1.png", "0" * 64))
     assert part.found is not None
     assert hand_score.found is not None
-    assert part.found.view == view
-    landmarks = view.to_upright(given.shape)(part.found.landmarks)
-    if view.mirrored:
+    assert part.found.orientation == orientation
+    landmarks = orientation.to_upright(given.shape)(part.found.landmarks)
+    if orientation.mirrored:
         landmarks[:, 0] = hand_film.shape[1] - 1 - landmarks[:, 0]
     away = np.linalg.norm(landmarks - hand_score.found.landmarks, axis=1) / max(hand_film.shape)
     assert np.nanmax(away) < 0.01
@@ -576,9 +648,9 @@ def test_the_packaged_model_finds_both_limbs_on_one_film(packaged: Pipeline, lim
     both = Radiograph(np.hstack(wide), "P1.png", "0" * 64)
     places = films[0].landmarks, np.add(films[1].landmarks, (films[0].pixels.shape[1], 0))
     found = packaged.locate_all(both, limb)
-    assert {one.view.side for one in found} == set(Side)
+    assert {one.orientation.side for one in found} == set(Side)
     for side, truth in zip(Side, places, strict=True):
-        (one,) = (f for f in found if f.view.side is side)
+        (one,) = (f for f in found if f.orientation.side is side)
         stated = packaged.locate(both, limb, side)
         for landmarks in (one.landmarks, stated.landmarks):
             away = np.linalg.norm(landmarks - truth, axis=1) / max(both.shape)

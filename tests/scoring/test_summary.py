@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mandora.core.records import REASON_TEXT, Reason
-from mandora.datasets.folder import Problem
-from mandora.scoring.summary import listed, problem_line
+from mandora.datasets.film_files import Problem
+from mandora.scoring.summary import first_few, problem_line
 
 WHY = REASON_TEXT[Reason.FILM_UNREADABLE]
 
@@ -32,5 +32,5 @@ def test_a_detail_over_several_lines_becomes_one() -> None:
 
 def test_of_many_paths_only_a_few_are_listed() -> None:
     paths = [Path(f"{i}.png") for i in range(7)]
-    assert listed(paths[:2]) == "0.png, 1.png"
-    assert listed(paths) == "0.png, 1.png, 2.png, 3.png, 4.png and 2 more"
+    assert first_few(paths[:2]) == "0.png, 1.png"
+    assert first_few(paths) == "0.png, 1.png, 2.png, 3.png, 4.png and 2 more"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mandora.core.anatomy import RA2_COLUMNS
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.simulate.cohort.patient_files import TABLES
 from mandora.simulate.cohort.patients import Patient, true_row
 from mandora.simulate.cohort.readers import reading_rows

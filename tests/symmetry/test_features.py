@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import SITES, TARGETS, Damage, Limb, Side, Target, target, tree_features
-from mandora.symmetry.features import feature_rows, target_values
+from mandora.core.anatomy import FAMILIES, SITES, TARGETS, Damage, Limb, Side, Target, target
+from mandora.symmetry.features import feature_rows, target_values, tree_features
 
 MCP2 = target("LH-mcp2:narrowing").site
 
@@ -96,3 +96,28 @@ def test_the_four_families_come_in_the_order_of_the_predicted_one():
         (Damage.NARROWING, Limb.FOOT),
         (Damage.NARROWING, Limb.HAND),
     ]
+
+
+def test_trees_see_all_86_scores_once_and_own_family_first() -> None:
+    for t in TARGETS:
+        features = tree_features(t)
+        assert {f.key for f in features} == {x.key for x in TARGETS}
+        assert len(features) == 86
+        own = FAMILIES[t.limb, t.damage]
+        assert features[: len(own)] == tuple(Target(t.side, s) for s in own)
+        assert features[len(own) : 2 * len(own)] == tuple(Target(t.side.other, s) for s in own)
+
+
+def test_feature_blocks_stand_in_the_papers_order() -> None:
+    blocks: list[str] = []
+    for f in tree_features(target("RF-mtp2:narrowing")):
+        block = f"{f.slot.code}{f.damage.value[0]}"
+        if not blocks or blocks[-1] != block:
+            blocks.append(block)
+    # same damage: this side, other side; other extremity; then the other damage likewise
+    assert blocks == ["RFn", "LFn", "RHn", "LHn", "RFe", "LFe", "RHe", "LHe"]
+
+
+def test_features_of_left_and_right_can_be_pooled() -> None:
+    for t in TARGETS:
+        assert tuple(f.mirror for f in tree_features(t)) == tree_features(t.mirror)

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.images.channels import FilmStatistics, patch_channels, published_film_channels
+from mandora.images.channels import FilmStatistics, patch_channels
 
 pytest.importorskip("torch")
 import torch
 
-from mandora.training.channels import film_channels_batch, patch_channels_batch
+from mandora.training.channels import patch_channels_batch
 
 
 def pictures() -> np.ndarray:
@@ -25,14 +25,10 @@ def test_a_batch_has_the_numbers_of_its_items() -> None:
     statistics = [FilmStatistics.of(f) for f in films]
     vectors = torch.from_numpy(np.stack([s.vector for s in statistics]))
     batch = torch.from_numpy(films)[:, None]
-    for together, alone, more in (
-        (patch_channels_batch, patch_channels, (255.0,)),
-        (film_channels_batch, published_film_channels, ()),
-    ):
-        expected = np.stack([alone(f, s, *more) for f, s in zip(films, statistics, strict=True)])
-        got = together(batch, vectors, *more).numpy()
-        assert got.dtype == np.float32
-        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    each = [patch_channels(f, s, 255.0) for f, s in zip(films, statistics, strict=True)]
+    got = patch_channels_batch(batch, vectors, 255.0).numpy()
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, np.stack(each), rtol=1e-4, atol=1e-5)
 
 
 def test_patches_are_transformed_by_their_own_film() -> None:

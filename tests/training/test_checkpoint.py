@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_says_so_and_what_to_do(tmp_path: Path, damage: str
     else:
         data = bytearray(b"{}" * 200)
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"last.safetensors is damaged.*begin anew"):
+    with pytest.raises(ValueError, match=r"last.safetensors is damaged.*start again"):
         train(tmp_path, epochs=1)
     with pytest.raises(ValueError, match=r"last.safetensors is damaged"):
         load_network(small_network(), path)
@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_leaves_the_previous_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=r"last.safetensors could .*No space.*previous one is whole"):
+    with pytest.raises(OSError, match=r"last.safetensors could .*No space.*previous one is kept"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]
@@ -166,7 +166,7 @@ def test_a_file_that_cannot_grow_ends_the_run_and_it_goes_on_later(tmp_path: Pat
     code = LIMITED.format(tests=str(Path(__file__).parent), folder=str(run))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert "safetensors could not be written (File too large). The previous one is whole" in (
+    assert "safetensors could not be written (File too large). The previous one is kept" in (
         done.stderr
     )
     assert not list(run.glob(".*.part*"))

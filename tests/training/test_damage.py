@@ -21,7 +21,7 @@ from mandora.core.settings import (
 )
 from mandora.damage.patches import cut_patches
 from mandora.images.channels import FilmStatistics, sample_box, standardise
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
@@ -29,11 +29,12 @@ import torch
 from torch import Tensor, nn
 
 from mandora.damage.network import DamageOutput, build_damage_net
-from mandora.training import damage, loop
+from mandora.training import damage, loop, patches
 from mandora.training.cache import Arrays, Prepared
-from mandora.training.damage import DamageTask, Family, prepare_patches, stored_px
+from mandora.training.damage import DamageTask, Family
 from mandora.training.films import TrainingFilm
 from mandora.training.loop import fit
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes
 from mandora.training.task import Draw
 
@@ -197,7 +198,7 @@ def test_centres_are_moved_by_px_of_the_film_whatever_its_size(
         film = training_film({landmark: (128.0, 120.0)}, smooth)
         films, folder = FakeFilms([film]), tmp_path / str(half)
         made = prepare_patches(films, settings, side, folder, 1, lambda *_: None, 10)
-        half *= LANDMARKS[FOOT][landmark].window
+        half *= LANDMARKS[FOOT][landmark].enlargement
         assert made.arrays["film_scale"][0, landmark] == pytest.approx(64 / (2 * half))
         items = task((FOOT, made), network=settings, changes=moved)
         shifts = set()
@@ -233,9 +234,9 @@ def test_what_lies_beyond_the_film_is_background(tmp_path: Path) -> None:
 def test_windows_follow_the_size_of_the_limb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
-    monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
-    landmarks = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
+    monkeypatch.setattr(patches, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
+    monkeypatch.setattr(patches, "SIZE_ERROR", 0.0)
+    landmarks = limb_template(FOOT) * 80 + (140, 120)  # 80 px a unit: half a window is 16 px
     fill = float(np.percentile(grey_film()[::8, ::8], 5))
     for known in (range(TOES), (IP, MTP3, MTP4, MTP5), (MTP1, MTP3)):
         film = training_film({i: tuple(landmarks[i]) for i in known})
@@ -268,7 +269,7 @@ def test_a_limb_of_unknown_size_is_refused(tmp_path: Path) -> None:
 
 def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     # with a bright dot at each joint: where is it on its patch?
-    landmarks = mean_shape(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
+    landmarks = limb_template(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch
     places = {i: tuple(landmarks[i]) for i in (MTP1, MTP3, MTP5)}
     pixels = np.zeros((256, 256), np.float32)
     for x, y in places.values():
@@ -290,7 +291,7 @@ def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
 
 
 def test_erosions_that_are_known_in_part_teach_where_they_are(tmp_path: Path) -> None:
-    landmarks = mean_shape(FOOT) * 80 + (140, 120)
+    landmarks = limb_template(FOOT) * 80 + (140, 120)
     known = np.array([True, True, True, True, False, True])  # not MTP4
     film = replace(
         training_film({i: tuple(landmarks[i]) for i in range(TOES)}, erosions=np.zeros_like(ROOM)),
@@ -495,10 +496,10 @@ class Says(nn.Module):
         self.mask = nn.Parameter(torch.zeros(9, 1, PATCH, PATCH))
         self.seen: list[Tensor] = []
 
-    def forward(self, seen: Tensor, landmarks: Tensor, with_logits: bool = False) -> object:
+    def forward(self, seen: Tensor, landmarks: Tensor) -> object:
         self.seen.append(seen)
         scores, mask = self.table[landmarks], self.mask[: len(landmarks)]
-        return DamageOutput(mask, scores, scores) if with_logits else (mask, scores)
+        return DamageOutput(mask, scores, scores)
 
 
 def foot(landmark: int) -> int:
@@ -635,9 +636,9 @@ def test_seven_channels_are_those_of_scoring(tmp_path: Path) -> None:
         patch.pixels
         for film in films.films
         for patch in cut_patches(
-            film.pixels, FOOT,
+            seven, film.pixels, FOOT,
             {MTP1: Box.around((60, 60.3), 24), MTP2: Box.around((99.5, 59.5), 16)},
-            PATCH, mirrored=False, channels=7, patch_range=255,
+            mirrored=False,
         )
     ])  # fmt: skip
     assert expected.shape == (4, 7, PATCH, PATCH)

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
-from mandora.training.describe import describe_network, describe_stages
+from mandora.training.describe import describe_network
 
 LOCATE = {name: preset(name, TrainLocateSettings).network for name in ("fast", "paper")}
 DAMAGE = {name: preset(name, TrainDamageSettings).network for name in ("fast", "paper")}
@@ -39,9 +39,9 @@ def test_the_published_networks_cost_what_was_published() -> None:
 
 
 def test_a_patient_costs_what_was_published() -> None:
-    stages = describe_stages(LOCATE["paper"], DAMAGE["paper"])
-    assert len(stages) == 2
-    assert f"{sum(stage.patient_tmac for stage in stages):.1f}" == "7.7"
+    locate = describe_network("locate", LOCATE["paper"])
+    damage = describe_network("damage", DAMAGE["paper"])
+    assert f"{locate.patient_tmac + damage.patient_tmac:.1f}" == "7.7"
 
 
 def test_more_seeds_cost_more_passes() -> None:
@@ -51,7 +51,8 @@ def test_more_seeds_cost_more_passes() -> None:
 
 
 def test_the_usual_networks_are_described_per_limb() -> None:
-    hand, foot, damage = describe_stages(LOCATE["fast"], DAMAGE["fast"])
+    hand, foot = (describe_network("locate", LOCATE["fast"], limb) for limb in Limb)
+    damage = describe_network("damage", DAMAGE["fast"])
     assert hand.outputs["heat_map_logits"] == (21, 128, 128)
     assert foot.outputs["heat_map_logits"] == (6, 128, 128)
     assert (hand.networks, hand.passes) == (foot.networks, foot.passes) == (1, 2)

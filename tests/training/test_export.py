@@ -35,10 +35,10 @@ from mandora.training.export import (
 from mandora.training.symmetry import train_forest
 
 LOCATE = {
-    "all-points": LocateSettings(input_px=64, widths=(4, 6)),
-    "one-point": LocateSettings(
-        design="one-point", input_px=64, keep_aspect=False, channels=3, widths=(3, 4),
-        kernel_px=7, heatmap_stride=1, decode="component",
+    "all-landmarks": LocateSettings(input_px=64, widths=(4, 6)),
+    "one-landmark": LocateSettings(
+        design="one-landmark", input_px=64, keep_aspect=False, channels=3, widths=(3, 4),
+        kernel_px=7, heat_map_stride=1, decode="component",
     ),
 }  # fmt: skip
 DAMAGE = {
@@ -109,7 +109,7 @@ def test_an_exported_damage_network_gives_the_same_scores(
     told = {} if design == "family" else {"points": landmarks.numpy()}
     masks, scores = Network(path, 1)(patches=patches.numpy(), **told)
     with torch.no_grad():
-        logits, wanted = network.eval()(patches, landmarks)
+        logits, wanted, _ = network.eval()(patches, landmarks)
     np.testing.assert_allclose(masks, torch.sigmoid(logits).numpy(), atol=TOLERANCE)
     np.testing.assert_allclose(scores, wanted.numpy(), atol=TOLERANCE)
     assert worst <= TOLERANCE
@@ -176,7 +176,7 @@ class Watched:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watched]:
     def watch(error: Callable[[np.ndarray], float] = lambda film: 0.0) -> Watched:
-        one = Watched(build_locate_net(Limb.FOOT, LOCATE["all-points"]), error)
+        one = Watched(build_locate_net(Limb.FOOT, LOCATE["all-landmarks"]), error)
         monkeypatch.setattr(export, "Network", lambda path, threads: one)
         monkeypatch.setattr(torch.onnx, "export", lambda *args, **_: Path(args[2]).write_bytes(b""))
         return one
@@ -188,7 +188,7 @@ def test_exports_are_compared_on_random_simulated_and_given_films(
     watched: Callable[..., Watched], tmp_path: Path
 ) -> None:
     network, given = watched(), np.random.default_rng(1).random((5, 1, 64, 64), np.float32)
-    export_locator(network.network, LOCATE["all-points"], tmp_path / "a.onnx", given)
+    export_locator(network.network, LOCATE["all-landmarks"], tmp_path / "a.onnx", given)
     assert [len(films) for films in network.seen] == [1, 3, 2, 4, 1]
     simulated = network.seen[2]
     np.testing.assert_allclose(simulated.mean(axis=(1, 2, 3)), 0, atol=0.05)  # standardised
@@ -206,7 +206,9 @@ def test_an_export_that_changes_the_numbers_is_not_written(
     given = np.zeros((4, 1, 64, 64), np.float32)
     says = rf"locate-foot\.onnx differs from the trained network.*on {where}.*not written"
     with pytest.raises(ValueError, match=says):
-        export_locator(network.network, LOCATE["all-points"], tmp_path / "locate-foot.onnx", given)
+        export_locator(
+            network.network, LOCATE["all-landmarks"], tmp_path / "locate-foot.onnx", given
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,18 +218,18 @@ def test_an_export_with_other_outputs_is_not_written(
     network = watched()
     network.outputs = ("heat",)
     with pytest.raises(ValueError, match=r"a\.onnx has the outputs heat instead of heat_maps"):
-        export_locator(network.network, LOCATE["all-points"], tmp_path / "a.onnx")
+        export_locator(network.network, LOCATE["all-landmarks"], tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_training_goes_on_with_the_network_as_it_was(
     watched: Callable[..., Watched], tmp_path: Path
 ) -> None:
-    network = build_locate_net(Limb.FOOT, LOCATE["all-points"]).train()
+    network = build_locate_net(Limb.FOOT, LOCATE["all-landmarks"]).train()
     watched().network.load_state_dict(network.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    export_locator(network, LOCATE["all-points"], tmp_path / "a.onnx")
+    export_locator(network, LOCATE["all-landmarks"], tmp_path / "a.onnx")
     assert network.training
     assert network.head.weight.is_contiguous(memory_format=torch.channels_last)
     for name, value in network.state_dict().items():

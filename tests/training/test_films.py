@@ -14,7 +14,7 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
 from mandora.datasets.outlines import Outline
-from mandora.simulate.cohort.patients import Patient, draw_patient, mean_shape
+from mandora.simulate.cohort.patients import Patient, draw_patient
 from mandora.training import films as films_module
 from mandora.training.films import LabelledFilms, SimulatedFilms, TrainingFilm, space_between
 
@@ -271,12 +271,6 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     Image.new("L", (12, 16)).save(tmp_path / "foot-spaces.png")
     with pytest.raises(ValueError, match=r"foot-spaces\.png: has 12 × 16 px"):
         labelled(tmp_path, foot).film(0)
-
-
-def test_the_mean_shape_is_not_made_for_every_film() -> None:
-    assert mean_shape(Limb.FOOT) is mean_shape(Limb.FOOT)
-    with pytest.raises(ValueError, match="read-only"):
-        mean_shape(Limb.FOOT)[0] = 0
 
 
 # ── pictures of single joints ────────────────────────────────────────────────────────────

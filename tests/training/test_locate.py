@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings import FilmChangeSettings, LocateSettings, LoopSettings
+from mandora.core.specs import FilmSpec
 from mandora.images.channels import published_film_channels, standardise, stretched_film
-from mandora.locate.decode import decode
+from mandora.locate.decode import read_heat_maps
 from mandora.locate.targets import heat_maps
 
 pytest.importorskip("torch")
@@ -36,8 +37,9 @@ MEAN = Processes(0, 1, CPU).mean
 SIZE, TOES = 64, len(LANDMARKS[Limb.FOOT])
 NAN = (np.nan, np.nan)
 SMALL = LocateSettings(input_px=SIZE, widths=(8, 12, 16))
+ANY_HEIGHT = FilmSpec(found_threshold=0)
 SQUARE = LocateSettings(
-    input_px=SIZE, keep_aspect=False, heatmap_stride=1, target="square", square_half_px=64,
+    input_px=SIZE, keep_aspect=False, heat_map_stride=1, target="square", square_half_px=64,
     point_weight=0, decode="component", found_threshold=0.5,
 )  # fmt: skip
 STILL = FilmChangeSettings(share=0, gamma=0, noise=0, blur_share=0)
@@ -82,7 +84,7 @@ def prepared(
     films[:, :, 0, 0] = np.arange(count)[:, None]
     arrays = {
         "film": films,
-        "points": np.array(landmarks, np.float32),
+        "landmarks": np.array(landmarks, np.float32),
         "film_hw": np.tile(np.array(film_hw, np.float32), (count, 1)),
     }
     return Prepared(arrays, refused or {})
@@ -122,7 +124,7 @@ def test_films_are_prepared_at_the_size_of_the_input(tmp_path: Path) -> None:
     arrays = made.arrays
     assert {k: (v.shape, str(v.dtype)) for k, v in arrays.items()} == {
         "film": ((2, 1, 64, 64), "float16"),
-        "points": ((2, 6, 2), "float32"),
+        "landmarks": ((2, 6, 2), "float32"),
         "film_hw": ((2, 2), "float32"),
     }
     # half as large, with 32 px beside it: x → (x + 0.5 + 32) / 2 - 0.5
@@ -198,7 +200,7 @@ def test_heat_maps_lie_at_the_changed_points() -> None:
     batch = task(train, changes=double).batch(draws(0))
     target = batch["target"][0].numpy()
     assert target.shape == (TOES, 32, 32)
-    places, heights = decode(target[:4], stride=2)
+    places, heights = read_heat_maps(ANY_HEIGHT, target[:4])
     expected = [(31.5, 31.5), (18.5, 48.5), (8.5, 4.5), (56.5, 41)]
     np.testing.assert_allclose(places, expected, atol=1e-3)
     assert (heights > 0.8).all()
@@ -214,7 +216,7 @@ def test_films_of_early_epochs_are_smaller_and_so_are_their_heat_maps() -> None:
     batch = items.batch([draw._replace(small=True) for draw in draws(0, 1)])
     assert batch["side"].tolist() == [48, 48]
     assert batch["target"].shape == (2, TOES, 24, 24)
-    places, heights = decode(batch["target"][0].numpy(), stride=2)
+    places, heights = read_heat_maps(ANY_HEIGHT, batch["target"][0].numpy())
     np.testing.assert_allclose(places, (np.array(ALL) + 0.5) * 0.75 - 0.5, atol=0.01)
     assert (heights > 0.8).all()
     shown: list[torch.Size] = []
@@ -235,7 +237,7 @@ def test_each_film_has_its_own_change() -> None:
     batch = items.batch(draws(1, 0, 1))
     assert batch["film"][:, 0, 0, 0].tolist() == [1, 0, 1]
     for matrix, target in zip(batch["matrix"].numpy(), batch["target"].numpy(), strict=True):
-        places, _ = decode(target, stride=2)
+        places, _ = read_heat_maps(ANY_HEIGHT, target)
         expected = np.array(ALL) @ matrix[:, :2].T + matrix[:, 2]
         np.testing.assert_allclose(places, expected, atol=0.01)
     assert (batch["matrix"][0] != batch["matrix"][2]).any(), "another place, another change"
@@ -386,7 +388,9 @@ def measured(
     """Numbers of a network whose heat maps lie ``shift`` px off the truth."""
     held = held or held_out()
     places = held.arrays["landmarks"] + np.asarray(shift)
-    network = Oracle(places if landmark is None else places[:, [landmark]], settings.heatmap_stride)
+    network = Oracle(
+        places if landmark is None else places[:, [landmark]], settings.heat_map_stride
+    )
     with torch.no_grad():
         return task(held_out(1), settings, held=held, landmark=landmark).validate(network, CPU)
 
@@ -400,7 +404,7 @@ def test_who_finds_every_point_has_the_best_score(landmark: int | None) -> None:
 
 def test_regions_of_coarse_maps_are_placed_in_px_of_the_film() -> None:
     regions = SMALL.model_copy(update={"decode": "component", "found_threshold": 0.5})
-    assert regions.heatmap_stride == 2
+    assert regions.heat_map_stride == 2
     numbers = measured((0, 0), regions)
     assert numbers["within_0.02"] == 1
     assert numbers["median"] < 0.015  # a region's middle is right to half a px of the map
@@ -421,7 +425,7 @@ def test_distances_are_shares_of_the_side() -> None:
 
 def test_what_is_not_found_counts_as_missed() -> None:
     component = SMALL.model_copy(update={"decode": "component", "found_threshold": 0.5})
-    settings = component.model_copy(update={"heatmap_stride": 1})
+    settings = component.model_copy(update={"heat_map_stride": 1})
     shift = np.zeros((18, 1, 2))
     shift[12:] = 500  # out of the picture: an empty map
     numbers = measured(shift, settings)

@@ -289,7 +289,7 @@ def test_a_run_that_is_finished_is_not_trained_again(tmp_path: Path) -> None:
     task = ToyTask()
     again, after, lines = train(tmp_path, task, small_network(seed=99))
     assert task.seen == []
-    assert lines == ["training ended after epoch 3: all epochs are done"]
+    assert lines == ["training finished after epoch 3: all epochs are done"]
     assert after == before
     assert len(history(tmp_path)) == 3
     assert_same(first, again)

@@ -14,10 +14,10 @@ from torch import nn
 
 from mandora.training.optimise import (
     average,
-    begun_at,
     decay_at,
     learning_rate,
     make_optimiser,
+    optimiser_start,
     set_step,
 )
 
@@ -43,7 +43,7 @@ def test_the_published_optimiser_starts_anew_every_ten_epochs_at_the_lower_rate(
     kind: type[TrainDamageSettings | TrainLocateSettings], first: int, starts: list[int]
 ) -> None:
     settings, per_epoch = preset("paper", kind).loop, 300
-    begun = [begun_at(settings, epoch) for epoch in range(settings.epochs)]
+    begun = [optimiser_start(settings, epoch) for epoch in range(settings.epochs)]
     assert sorted(set(begun)) == [0, *starts]
     assert all(0 <= epoch - start < (10 if start else first) for epoch, start in enumerate(begun))
     # 1e-3 / (1 + 1e-5 · 300 · first) at the end of the first part, then 1e-4 and anew
@@ -57,8 +57,8 @@ def test_the_published_optimiser_starts_anew_every_ten_epochs_at_the_lower_rate(
 
 def test_a_restart_without_a_drop_and_none_at_all() -> None:
     settings = LoopSettings(schedule="steps", restart_every=3)
-    assert [begun_at(settings, epoch) for epoch in range(7)] == [0, 0, 0, 3, 3, 3, 6]
-    assert begun_at(LoopSettings(schedule="steps", drop_after=2), 9) == 0
+    assert [optimiser_start(settings, epoch) for epoch in range(7)] == [0, 0, 0, 3, 3, 3, 6]
+    assert optimiser_start(LoopSettings(schedule="steps", drop_after=2), 9) == 0
     with pytest.raises(ValidationError, match="with schedule 'steps' only"):
         LoopSettings(restart_every=3)
 

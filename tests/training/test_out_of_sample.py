@@ -12,7 +12,7 @@ import pytest
 
 from mandora.core.anatomy import TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.datasets.dataset import Dataset, DatasetFilm
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.training import out_of_sample
 from mandora.training.out_of_sample import (
@@ -20,7 +20,7 @@ from mandora.training.out_of_sample import (
     FoundLimb,
     LabelledPatients,
     LocatedPatients,
-    Seen,
+    PatientScores,
     SimulatedPatients,
     patch_scores,
 )
@@ -36,16 +36,18 @@ class Networks:
         self.seen: list[int] = []
         self.hashes = {"damage.onnx": "a"}
         self.stop_at = 99
-        monkeypatch.setattr(out_of_sample, "_look", self.look)
+        monkeypatch.setattr(out_of_sample, "_score_patient", self.look)
         monkeypatch.setattr(out_of_sample, "_hashes", lambda *_: self.hashes)
 
-    def look(self, patients: Any, files: Any, contract: Any, true: bool, index: int) -> Seen:
+    def look(
+        self, patients: Any, files: Any, contract: Any, true: bool, index: int
+    ) -> PatientScores:
         if index == self.stop_at:
             raise KeyboardInterrupt
         self.seen.append(index)
         scores = np.full(len(TARGETS), np.nan)
         scores[0] = index / 3
-        return Seen(scores, ("no foot was found",) if index == 2 else ())
+        return PatientScores(scores, ("no foot was found",) if index == 2 else ())
 
 
 @pytest.fixture
@@ -155,12 +157,12 @@ import os, signal
 import numpy as np
 
 from mandora.core.anatomy import TARGETS
-from mandora.training.out_of_sample import Seen
+from mandora.training.out_of_sample import PatientScores
 
 def look(patients, files, contract, at_known_landmarks, index):
     if index == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return Seen(np.full(len(TARGETS), index / 2), ())
+    return PatientScores(np.full(len(TARGETS), index / 2), ())
 """
 
 
@@ -171,7 +173,7 @@ def test_a_patient_that_kills_its_process_is_told_and_the_others_are_scored(
     monkeypatch.syspath_prepend(str(tmp_path))
     from killing_look import look  # type: ignore[import-not-found]
 
-    monkeypatch.setattr(out_of_sample, "_look", look)
+    monkeypatch.setattr(out_of_sample, "_score_patient", look)
     table, lines = score(tmp_path, workers=2)
     np.testing.assert_array_equal(table[:, 0], [0, np.nan, 1, 1.5])
     (line,) = lines
@@ -208,19 +210,21 @@ def test_labelled_patients_are_read_film_by_film(tmp_path: Path, small_films: Pa
     assert (patients.truth(1) == merged).all()
     assert (patients.official(1) == official).all()
     assert np.isnan(patients.official(0)).all()
-    ((_, read, landmarks, view),) = patients.films(1)
+    ((_, read, landmarks, orientation),) = patients.films(1)
     assert read().pixels.ndim == 2
     assert landmarks is films[0].landmarks
-    assert view is None
+    assert orientation is None
     ((_, read, _, _),) = patients.films(0)
     with pytest.raises(ValueError, match="P2-LF"):
         read()
     assert LabelledPatients(labelled, ("P1",)).key != patients.key
-    found = {film.path: FoundLimb(np.full((6, 2), 7.0), View(2, mirrored=True)) for film in films}
+    found = {
+        film.path: FoundLimb(np.full((6, 2), 7.0), Orientation(2, mirrored=True)) for film in films
+    }
     located = LocatedPatients(labelled, ("P2", "P1"), found)
-    ((_, _, landmarks, view),) = located.films(1)
+    ((_, _, landmarks, orientation),) = located.films(1)
     assert (landmarks == 7).all()
-    assert view == View(2, mirrored=True)
-    other = {**found, left: FoundLimb(np.full((6, 2), 8.0), View(2, mirrored=True))}
+    assert orientation == Orientation(2, mirrored=True)
+    other = {**found, left: FoundLimb(np.full((6, 2), 8.0), Orientation(2, mirrored=True))}
     keys = {patients.key, located.key, LocatedPatients(labelled, ("P2", "P1"), other).key}
     assert len(keys) == 3

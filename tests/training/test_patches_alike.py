@@ -15,9 +15,9 @@ from PIL import Image
 from mandora.core.anatomy import (
     LANDMARK_INDEX,
     LANDMARKS,
+    LIMB_SIZE_ENDS,
     SLOTS,
     TARGETS,
-    UNIT_ENDS,
     JointGroup,
     Limb,
     Side,
@@ -25,23 +25,31 @@ from mandora.core.anatomy import (
 )
 from mandora.core.geometry import Points
 from mandora.core.records import ModelInfo
-from mandora.core.settings import TrainDamageSettings, TrainLocateSettings, preset
+from mandora.core.settings import (
+    LocateSettings,
+    SymmetrySettings,
+    TrainDamageSettings,
+    TrainLocateSettings,
+    preset,
+)
 from mandora.damage.patches import Patch
-from mandora.damage.scorer import PatchRule, PatchScore, network_landmark
+from mandora.damage.scorer import PatchScore, network_landmark
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
-from mandora.model.contract import DamageContract
+from mandora.locate.template import limb_template
+from mandora.model.contract import Contract, DamageContract, SymmetryContract
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
 
 from mandora.training import damage
 from mandora.training.bundles import locate_contract
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.films import LabelledFilms
+from mandora.training.patches import prepare_patches, stored_px
 
 MODEL = ModelInfo(
     bundle="fake", bundle_version="1", bundle_sha256="0" * 64, preset="fast", software={}
@@ -59,7 +67,6 @@ class Template:
 class Recorder:
     """A scorer that keeps what it is given."""
 
-    rule: PatchRule
     seen: list[Patch] = field(default_factory=list)
 
     def score(self, patches: Sequence[Patch]) -> list[PatchScore]:
@@ -100,13 +107,14 @@ def trained_on(
 
 def scored(film: DatasetFilm, settings: TrainDamageSettings) -> dict[int, NDArray[np.float32]]:
     """What the network sees when joints lie where they are known to be."""
-    limb, contract = film.slot.limb, DamageContract.of(settings.network)
-    recorder = Recorder(PatchRule(
-        contract.patch_px, contract.channels, contract.window, contract.half_window,
-        contract.half_window_px, contract.enlarged, contract.patch_range,
-    ))  # fmt: skip
-    template = Template(np.array(mean_shape(limb)))
-    stages: Any = Stages({limb: template}, recorder, None, 0.5)  # type: ignore[dict-item]
+    limb = film.slot.limb
+    contract = Contract(
+        locate=locate_contract(LocateSettings()),
+        damage=DamageContract.of(settings.network),
+        symmetry=SymmetryContract.of(SymmetrySettings()),
+    )
+    recorder, template = Recorder(), Template(np.array(limb_template(limb)))
+    stages: Any = Stages({limb: template}, recorder, None, contract)  # type: ignore[dict-item]
     Pipeline(stages, MODEL).examine(film.slot, read_radiograph(film.path), film.landmarks)
     return {patch.landmark: patch.pixels for patch in recorder.seen}
 
@@ -128,7 +136,7 @@ def test_training_and_scoring_cut_the_same_patches(
     settings, film = preset(design, TrainDamageSettings), films[Slot.parse(code)]
     if lacking:  # one of the two landmarks that the unit of the mean shape is stated in
         landmarks = film.landmarks.copy()
-        landmarks[LANDMARK_INDEX[film.slot.limb][UNIT_ENDS[film.slot.limb][1]]] = np.nan
+        landmarks[LANDMARK_INDEX[film.slot.limb][LIMB_SIZE_ENDS[film.slot.limb][1]]] = np.nan
         film = replace(film, landmarks=landmarks)
     taught, seen = trained_on(film, settings, tmp_path), scored(film, settings)
     assert taught.keys() == seen.keys()
@@ -143,4 +151,4 @@ def test_training_and_scoring_cut_the_same_patches(
 def test_bundles_state_the_shape_that_training_measures_by() -> None:
     template = locate_contract(preset("fast", TrainLocateSettings).network).template
     for limb in Limb:
-        np.testing.assert_array_equal(template[limb], mean_shape(limb))
+        np.testing.assert_array_equal(template[limb], limb_template(limb))

@@ -17,12 +17,12 @@ from mandora.training.runs import (
     DATA_FILE,
     RESULT_FILE,
     Run,
-    begin_real,
-    begin_stage,
-    begin_start,
     changed_settings,
     further_data,
     kept_weights,
+    note_real_films,
+    note_start_weights,
+    start_stage,
 )
 
 FAST = preset("fast", TrainDamageSettings)
@@ -44,11 +44,11 @@ def dataset(root: Path, patients: int = 2) -> Dataset:
 @pytest.mark.parametrize("name", ["fast", "paper"])
 def test_a_stage_goes_on_with_the_same_settings_only(tmp_path: Path, name: str) -> None:
     settings = preset(name, TrainDamageSettings)
-    begin_stage(a_run(tmp_path), "damage", settings)
-    begin_stage(a_run(tmp_path), "damage", settings)
+    start_stage(a_run(tmp_path), "damage", settings)
+    start_stage(a_run(tmp_path), "damage", settings)
     loop = settings.loop.model_copy(update={"epochs": 3})
     with pytest.raises(ValueError, match=r"damage\.toml.*another patients, loop\.epochs; use"):
-        begin_stage(
+        start_stage(
             a_run(tmp_path), "damage",
             settings.model_copy(update={"patients": 3, "loop": loop}),
         )  # fmt: skip
@@ -56,15 +56,15 @@ def test_a_stage_goes_on_with_the_same_settings_only(tmp_path: Path, name: str) 
 
 
 def test_what_makes_no_difference_to_the_weights_may_change(tmp_path: Path) -> None:
-    begin_stage(a_run(tmp_path), "damage", FAST)
+    start_stage(a_run(tmp_path), "damage", FAST)
     loop = FAST.loop.model_copy(update={"minutes": 30.0, "device": "cpu", "loaders": 2})
-    begin_stage(a_run(tmp_path), "damage", FAST.model_copy(update={"loop": loop}))
+    start_stage(a_run(tmp_path), "damage", FAST.model_copy(update={"loop": loop}))
     assert TrainDamageSettings.from_toml(tmp_path / "damage.toml").loop.minutes == 30
 
 
 def test_all_stages_of_a_run_have_the_same_data(tmp_path: Path) -> None:
     labelled = dataset(tmp_path)
-    begin_stage(a_run(tmp_path, labelled), "damage", FAST)
+    start_stage(a_run(tmp_path, labelled), "damage", FAST)
     assert json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8")) == {
         "layout": "ra2", "name": tmp_path.name, "patients": 2, "films": 2,
         "pictures of joints": 0, "readers": {"anna": 0.5}, "content": content_digest(labelled),
@@ -72,17 +72,17 @@ def test_all_stages_of_a_run_have_the_same_data(tmp_path: Path) -> None:
     corrected = {"P0": np.ones(len(TARGETS)), "P1": np.zeros(len(TARGETS))}
     others = (dataset(tmp_path, 3), replace(labelled, weights={}))
     for other in (None, *others, replace(labelled, official=corrected)):
-        with pytest.raises(ValueError, match="begun with other data"):
-            begin_stage(a_run(tmp_path, other), "locate-hand", TrainLocateSettings())
+        with pytest.raises(ValueError, match="started with other data"):
+            start_stage(a_run(tmp_path, other), "locate-hand", TrainLocateSettings())
 
 
 def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     labelled = dataset(tmp_path)
-    begin_stage(a_run(tmp_path, labelled), "damage", FAST)
+    start_stage(a_run(tmp_path, labelled), "damage", FAST)
     about = json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8"))
     del about["content"]
     (tmp_path / DATA_FILE).write_text(json.dumps(about), encoding="utf-8")
-    begin_stage(a_run(tmp_path, labelled), "damage", FAST)
+    start_stage(a_run(tmp_path, labelled), "damage", FAST)
     assert json.loads((tmp_path / DATA_FILE).read_text(encoding="utf-8"))["content"]
 
 
@@ -97,44 +97,46 @@ def test_changes_are_named_with_their_tables() -> None:
 
 def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
     shown = replace(a_run(tmp_path), real=dataset(tmp_path))
-    begin_real(shown, "damage")
-    begin_real(shown, "damage")
-    begin_real(shown, "locate-hand")
-    begin_real(a_run(tmp_path), "locate-foot")  # this stage saw simulated films only
+    note_real_films(shown, "damage")
+    note_real_films(shown, "damage")
+    note_real_films(shown, "locate-hand")
+    note_real_films(a_run(tmp_path), "locate-foot")  # this stage saw simulated films only
     assert [about["films"] for about in further_data(tmp_path)] == [2]
     for other in (a_run(tmp_path), replace(shown, real=dataset(tmp_path, 3))):
-        with pytest.raises(ValueError, match=r"damage-real\.json.* begun with other real films"):
-            begin_real(other, "damage")
+        with pytest.raises(ValueError, match=r"damage-real\.json.* started with other real films"):
+            note_real_films(other, "damage")
     (tmp_path / "locate-foot").mkdir()
-    with pytest.raises(ValueError, match=r"locate-foot-real\.json.* begun with other"):
-        begin_real(shown, "locate-foot")
+    with pytest.raises(ValueError, match=r"locate-foot-real\.json.* started with other"):
+        note_real_films(shown, "locate-foot")
     with pytest.raises(ValueError, match=r"beside simulated ones only: .*--data, or .*--real"):
-        begin_real(replace(shown, dataset=dataset(tmp_path)), "damage")
+        note_real_films(replace(shown, dataset=dataset(tmp_path)), "damage")
 
 
 def test_a_stage_goes_on_with_the_same_first_weights_only(tmp_path: Path) -> None:
     earlier = replace(a_run(tmp_path / "earlier"), real=dataset(tmp_path))
-    begin_stage(earlier, "damage", FAST)
-    begin_real(earlier, "damage")
+    start_stage(earlier, "damage", FAST)
+    note_real_films(earlier, "damage")
     now = replace(a_run(tmp_path / "now"), start=earlier.folder)
-    begin_stage(now, "damage", FAST)
-    begin_start(now, "damage")
-    begin_start(now, "damage")
+    start_stage(now, "damage", FAST)
+    note_start_weights(now, "damage")
+    note_start_weights(now, "damage")
     # what the weights were trained on counts as seen
     assert [about["layout"] for about in further_data(now.folder)] == ["simulated", "ra2"]
     third = replace(a_run(tmp_path / "third"), start=now.folder)
-    begin_stage(third, "damage", FAST)
-    begin_start(third, "damage")
+    start_stage(third, "damage", FAST)
+    note_start_weights(third, "damage")
     assert [about["layout"] for about in further_data(third.folder)] == ["simulated", "ra2"]
     for other in (a_run(now.folder), replace(now, start=third.folder)):
-        with pytest.raises(ValueError, match=r"damage-start\.json.* begun with other weights"):
-            begin_start(other, "damage")
-    with pytest.raises(ValueError, match="no training run is there; name the folder"):
-        begin_start(replace(now, start=tmp_path / "nowhere"), "damage")
+        with pytest.raises(ValueError, match=r"damage-start\.json.* started with other weights"):
+            note_start_weights(other, "damage")
+    with pytest.raises(ValueError, match="is not the folder of a training run; name the --out"):
+        note_start_weights(replace(now, start=tmp_path / "nowhere"), "damage")
 
 
 def test_kept_weights_are_those_of_an_ended_training(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"damage: no training of this network has ended there"):
+    with pytest.raises(
+        ValueError, match=r"damage: the training of this network is not finished there"
+    ):
         kept_weights(tmp_path / "damage")
     for kept in ("last", "best"):
         (tmp_path / RESULT_FILE).write_text(json.dumps({"kept": kept}), encoding="utf-8")

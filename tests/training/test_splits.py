@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from mandora.core.anatomy import SLOTS
 from mandora.core.settings import LoopSettings, SplitSettings, TrainDamageSettings, preset
-from mandora.datasets.annotations import no_landmarks
 from mandora.datasets.dataset import Dataset, DatasetFilm
+from mandora.datasets.film_labels import no_landmarks
 from mandora.training.runs import Run
 from mandora.training.splits import (
     SPLITS_FILE,

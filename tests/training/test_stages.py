@@ -28,11 +28,13 @@ pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from mandora.training import stages
+from mandora.training import stages, symmetry_stage
 from mandora.training.bundles import make_bundle
-from mandora.training.runs import RESULT_FILE, Run, begin_stage, kept_weights
+from mandora.training.out_of_sample import LabelledPatients
+from mandora.training.runs import RESULT_FILE, Run, kept_weights, start_stage
 from mandora.training.splits import Split, split_patients
-from mandora.training.stages import run_damage, run_locate, run_symmetry
+from mandora.training.stages import run_damage, run_locate
+from mandora.training.symmetry_stage import run_symmetry
 
 
 def changed(settings: Any, **tables: dict[str, Any]) -> Any:
@@ -97,10 +99,10 @@ def a_run(folder: Path, cache: Path, data: Path | None = None) -> tuple[Run, lis
 
 def with_networks(run: Run) -> Run:
     """The run, as if its networks were trained."""
-    begin_stage(run, "damage", FAST_DAMAGE)
+    start_stage(run, "damage", FAST_DAMAGE)
     (run.folder / "damage.onnx").write_bytes(b"network")
     for limb in Limb:
-        begin_stage(run, f"locate-{limb}", FAST_LOCATE)
+        start_stage(run, f"locate-{limb}", FAST_LOCATE)
         (run.folder / f"locate-{limb}.onnx").write_bytes(b"network")
     return run
 
@@ -114,7 +116,7 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
         table[0, :10] = np.nan
         return np.clip(table, 0, [t.maximum for t in TARGETS])
 
-    monkeypatch.setattr(stages, "patch_scores", made_up)
+    monkeypatch.setattr(symmetry_stage, "patch_scores", made_up)
 
 
 def test_the_default_design_on_simulated_films(
@@ -166,7 +168,7 @@ def test_real_films_are_shown_beside_simulated_ones(
     ]
     assert (run.folder / "damage-real.json").exists()
     assert (run.folder / "locate-foot-real.json").exists()
-    with pytest.raises(ValueError, match="begun with other real films"):
+    with pytest.raises(ValueError, match="started with other real films"):
         run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), a_run(run.folder, cache)[0])
 
 
@@ -244,8 +246,8 @@ def test_trees_learn_the_label_that_is_set(
 
     for method, label in (("truth", "training"), ("official", "official")):
         full = np.full(len(TARGETS), labels[label])
-        monkeypatch.setattr(stages.LabelledPatients, method, lambda self, index, full=full: full)
-    monkeypatch.setattr(stages, "train_forest", watch)
+        monkeypatch.setattr(LabelledPatients, method, lambda self, index, full=full: full)
+    monkeypatch.setattr(symmetry_stage, "train_forest", watch)
     label = preset(name, TrainSymmetrySettings).forest.label
     with pytest.raises(Seen) as seen:
         run_symmetry(changed(TREES, forest={"label": label}), run)
@@ -292,7 +294,9 @@ def test_networks_that_find_nothing_train_no_trees(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = with_networks(a_run(tmp_path / "run", cache)[0])
-    monkeypatch.setattr(stages, "patch_scores", lambda *_: np.full((10, len(TARGETS)), np.nan))
+    monkeypatch.setattr(
+        symmetry_stage, "patch_scores", lambda *_: np.full((10, len(TARGETS)), np.nan)
+    )
     with pytest.raises(ValueError, match="found no joint on any film; train them longer"):
         run_symmetry(TREES.model_copy(update={"patients": 10}), run)
 
@@ -311,7 +315,7 @@ def test_patients_of_the_trees_must_not_choose_the_networks_weights(
     ("landmarks", "settings", "message"),
     [
         (["mcp9"], PAPER_LOCATE, r"a hand has no landmark mcp9; use one of ip,"),
-        (["mcp2"], FAST_LOCATE, "points are named with one-point only"),
+        (["mcp2"], FAST_LOCATE, "--landmark needs design 'one-landmark'"),
     ],
 )
 def test_points_that_cannot_be_trained_are_refused(
@@ -325,7 +329,7 @@ def test_points_that_cannot_be_trained_are_refused(
 
 def test_families_belong_to_the_published_design(tmp_path: Path) -> None:
     run, _ = a_run(tmp_path / "run", tmp_path)
-    with pytest.raises(ValueError, match="families are named with 'family' only"):
+    with pytest.raises(ValueError, match="--family needs design 'family'"):
         run_damage(FAST_DAMAGE, run, [(Limb.HAND, Damage.EROSION)])
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import SITES, TARGETS, Limb, Side, Target, target, tree_features
+from mandora.core.anatomy import SITES, TARGETS, Limb, Side, Target, target
 from mandora.core.settings import SymmetrySettings
-from mandora.symmetry.features import feature_rows, target_columns
+from mandora.symmetry.features import feature_rows, target_columns, tree_features
 from mandora.symmetry.forest import JointForest, blend
 
 pytest.importorskip("sklearn")

@@ -17,17 +17,15 @@ from mandora.core.terminal import write_line
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS = {
-    "verbose": Annotated[
-        bool, typer.Option("--verbose", help="Tell on standard error what is done.")
-    ],
+    "verbose": Annotated[bool, typer.Option("--verbose", help="Log each step on standard error.")],
     "debug": Annotated[
-        bool, typer.Option("--debug", help="Tell more, and where in the program a fault arose.")
+        bool, typer.Option("--debug", help="Log more, and where in the program an error arose.")
     ],
 }
 
 
 class Commands(typer.Typer):
-    """An application whose commands have ``--verbose`` and ``--debug``, and all end alike."""
+    """Commands that have ``--verbose`` and ``--debug``, and all end in the same way."""
 
     def command(self, *args: Any, **kwargs: Any) -> Callable[[Function], Function]:
         """Register a function as a command, see :func:`mandora.cli.console.faults_end_the_call`."""
@@ -41,7 +39,7 @@ class Commands(typer.Typer):
 
 
 def _command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with two options more, a log and an end."""
+    """The function with both options, the log, and the common end."""
 
     @wraps(function)
     def run(*args: Any, verbose: bool, debug: bool, **kwargs: Any) -> None:
@@ -80,7 +78,7 @@ def _logged(*, verbose: bool, debug: bool) -> Iterator[None]:
 
 
 class _OnStandardError(logging.Handler):
-    """Writes to what is standard error at that moment: a bar puts a stream there that minds it."""
+    """Writes to the present standard error, which a progress bar replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         write_line(self.format(record), err=True)

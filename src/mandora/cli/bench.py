@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mandora.cli.app import Commands
-from mandora.cli.console import fail
-from mandora.cli.train import training
+from mandora.cli.console import fail, load
+from mandora.cli.options import BundleOption, JsonOption
 from mandora.core.terminal import write_line
 
 if TYPE_CHECKING:
@@ -19,36 +19,35 @@ if TYPE_CHECKING:
     from mandora.scoring.speed import ScoringSpeed
     from mandora.training.speed import Speed
 
-bench_app = Commands(help="Measure speed and memory on this machine.", no_args_is_help=True)
+commands = Commands(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
 
-@bench_app.command("training")
+@commands.command("training")
 def bench_training(
     preset: Annotated[
-        list[str] | None, typer.Option(help="fast or paper; both if absent; may be repeated.")
+        list[str] | None, typer.Option(help="fast or paper; both if not given; may be repeated.")
     ] = None,
     patients: Annotated[int, typer.Option(min=4, help="Simulated patients to train on.")] = 40,
     score: Annotated[
-        float, typer.Option(min=0, max=1, help="Held-out score that is trained to, mean r.")
+        float, typer.Option(min=0, max=1, help="Held-out score to train to, mean r.")
     ] = 0.5,
     minutes: Annotated[
-        float, typer.Option(min=0.01, help="That a damage network may take for it.")
+        float, typer.Option(min=0.01, help="Longest training of a damage network.")
     ] = 10.0,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Processor threads.")] = 2,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder to keep prepared items in; none is kept if absent.")
+        Path | None,
+        typer.Option(help="Folder to keep prepared items in; they are not kept if not given."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for programs.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Items a second of both presets, the loader alone, and the time to a held-out score."""
+    """Training speed of both presets: items a second, loader, time to a held-out score."""
     from mandora.core.settings import PRESETS
 
     for name in preset or ():
         if name not in PRESETS:
             fail(f"--preset {name}: use {' or '.join(PRESETS)}")
-    speed = training("speed")
+    speed = load("training.speed", "train")
     if not as_json:
         write_line(_ROW.format(*_HEAD))
     with TemporaryDirectory() as folder:
@@ -67,34 +66,31 @@ def bench_training(
             write_line(f"{stage}: fast trains on {ratio:.0f} times as many items a second as paper")
 
 
-@bench_app.command("inference")
+@commands.command("inference")
 def bench_inference(
     films: Annotated[
         Path | None,
-        typer.Argument(help="Folder of patients with four films; two are simulated if absent."),
+        typer.Argument(help="Folder of patients with four films; two are simulated if not given."),
     ] = None,
     patients: Annotated[
-        int, typer.Option(min=2, help="To score one after the other; films are used again.")
+        int, typer.Option(min=2, help="Number to score one after the other; films are used again.")
     ] = 10,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, max=256, help="Threads; 1 and 2 if absent.")
+        list[int] | None,
+        typer.Option(min=1, max=256, help="Threads; 1 and 2 if not given; may be repeated."),
     ] = None,
     published: Annotated[
         bool,
-        typer.Option(help="The published design as well, on one patient; takes minutes."),
+        typer.Option(help="Also measure the published design, on one patient; takes minutes."),
     ] = True,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; the packaged one if absent.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for programs.")
-    ] = False,
+    bundle: BundleOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Seconds a patient, by stage, and memory: a model beside the published design."""
+    """Scoring speed by stage, and memory: a model compared with the published design."""
     from mandora.model.bundle import default_bundle
     from mandora.scoring.speed import Published, measure_scoring, to_json
 
-    untrained = training("untrained") if published else None
+    untrained = load("training.untrained", "train") if published else None
     runs = []
     with TemporaryDirectory() as folder:
         given = list(islice(cycle(_four_films(films, Path(folder))), patients))
@@ -115,7 +111,7 @@ def bench_inference(
 
 def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
     from mandora.core.anatomy import SLOTS
-    from mandora.datasets.folder import find_studies
+    from mandora.datasets.film_files import find_studies
 
     if folder is None:
         from mandora.core.settings import SimulateSettings
@@ -125,10 +121,10 @@ def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
         size = SimulateSettings(patients=2, seed=5, pixels_per_mm=FULL_SIZE, workers=2)
         simulate_cohort(size, folder)
     found = [study.films for study in find_studies([folder]).studies]
-    whole = [films for films in found if len(films) == len(SLOTS)]
-    if not whole:
+    complete = [films for films in found if len(films) == len(SLOTS)]
+    if not complete:
         fail(f"{folder}: no patient has all four films <patient>-LH.jpg, -RH, -LF, -RF")
-    return whole
+    return complete
 
 
 FULL_SIZE = 10.0  # px per mm: a hand of 24 cm × 18 cm is then 2400 px high

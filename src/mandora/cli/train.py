@@ -1,50 +1,40 @@
-"""The commands ``mandora train …``: thin, one function of ``training.stages`` each."""
+"""The commands ``mandora train …``: each calls one function of ``mandora.training``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mandora.cli.app import Commands
-from mandora.cli.console import Progress, fail, lacks_packages, one_of
-from mandora.core.errors import InputError
+from mandora.cli.console import Progress, fail, load, one_of
+from mandora.cli.options import PresetOption, ReaderOption, SettingsOption, reader_weights
 from mandora.core.terminal import write_line
 
-train_app = Commands(
+commands = Commands(
     help="Train a stage, on simulated films or on a data set.", no_args_is_help=True
 )
 
 OutOption = Annotated[
-    Path | None, typer.Option(help="Folder of the training run; goes on if it was begun.")
-]
-PresetOption = Annotated[str, typer.Option(help="Named set of settings: fast or paper.")]
-SettingsOption = Annotated[
-    Path | None,
-    typer.Option(help="TOML file with settings; what it leaves out is the preset's."),
+    Path | None, typer.Option(help="Folder of the training run; an unfinished run is resumed.")
 ]
 DataOption = Annotated[
-    Path | None, typer.Option(help="Labelled data set; films are simulated if absent.")
-]
-ReaderOption = Annotated[
-    list[str] | None,
-    typer.Option(help="NAME=WEIGHT of a reader in the training label; may be repeated."),
+    Path | None, typer.Option(help="Labelled data set; films are simulated if not given.")
 ]
 RealOption = Annotated[
     Path | None,
-    typer.Option(help="Data set of real films, which are shown beside simulated ones."),
+    typer.Option(help="Data set of real films to train on besides simulated ones."),
 ]
 StartOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of an ended run, with whose weights the networks begin."),
+    typer.Option(help="Folder of a finished run, whose weights the networks start from."),
 ]
 CacheOption = Annotated[
-    Path | None, typer.Option(help="Folder for prepared films; OUT/cache if absent.")
+    Path | None, typer.Option(help="Folder for prepared films; OUT/cache if not given.")
 ]
 DescribeOption = Annotated[
     bool, typer.Option("--describe", help="Print layers and costs, and train nothing.")
@@ -52,18 +42,10 @@ DescribeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="With --describe: one JSON object.")]
 
 
-def training(name: str) -> Any:
-    """A training module, or a word on what to install."""
-    try:
-        return import_module(f"mandora.training.{name}")
-    except ImportError as error:
-        lacks_packages("training", error, "train")
-
-
-@train_app.command("locate")
+@commands.command("locate")
 def train_locate(
     out: OutOption = None,
-    limb: Annotated[str | None, typer.Option(help="hand or foot; both if absent.")] = None,
+    limb: Annotated[str | None, typer.Option(help="hand or foot; both if not given.")] = None,
     landmark: Annotated[
         list[str] | None,
         typer.Option(help="paper: only the network of this landmark, e.g. mcp2; may be repeated."),
@@ -87,13 +69,13 @@ def train_locate(
     if describe:
         _describe("locate", chosen.network, as_json, limb=wanted or Limb.HAND)
         return
-    stages = training("stages")
+    stages = load("training.stages", "train")
     with _run(out, data, reader, cache, real, start) as run:
         for kind in (wanted,) if wanted else tuple(Limb):
             stages.run_locate(kind, chosen, run, landmark or ())
 
 
-@train_app.command("damage")
+@commands.command("damage")
 def train_damage(
     out: OutOption = None,
     family: Annotated[
@@ -123,12 +105,12 @@ def train_damage(
     if describe:
         _describe("damage", chosen.network, as_json, family=families[0] if families else None)
         return
-    stages = training("stages")
+    stages = load("training.stages", "train")
     with _run(out, data, reader, cache, real, start) as run:
         stages.run_damage(chosen, run, families)
 
 
-@train_app.command("symmetry")
+@commands.command("symmetry")
 def train_symmetry(
     out: OutOption = None,
     preset: PresetOption = "fast",
@@ -140,9 +122,9 @@ def train_symmetry(
     from mandora.core.settings import TrainSymmetrySettings
 
     chosen = _settings(TrainSymmetrySettings, preset, settings)
-    stages = training("stages")
+    stage = load("training.symmetry_stage", "train")
     with _run(out, data, reader, None) as run:
-        stages.run_symmetry(chosen, run)
+        stage.run_symmetry(chosen, run)
 
 
 def _settings(kind: type[Any], name: str, path: Path | None) -> Any:
@@ -153,7 +135,7 @@ def _settings(kind: type[Any], name: str, path: Path | None) -> Any:
 
 
 def _describe(kind: str, settings: Any, as_json: bool, **which: Any) -> None:
-    module = training("describe")
+    module = load("training.describe", "train")
     made = module.describe_network(kind, settings, **which)
     write_line(json.dumps(made.to_json(), indent=1) if as_json else made.table())
 
@@ -167,10 +149,10 @@ def _run(
     real: Path | None = None,
     start: Path | None = None,
 ) -> Iterator[Any]:
-    """The run of a command; what goes wrong in it ends the call with a line."""
+    """The training run of a command."""
     if out is None:
         fail("--out is missing: name the folder of the training run")
-    runs, processes = training("runs"), training("processes")
+    runs, processes = load("training.runs", "train"), load("training.processes", "train")
     with Progress(show=processes.is_main()) as progress:
         from mandora.datasets.layouts import open_dataset
 
@@ -180,17 +162,3 @@ def _run(
             out, cache or out / "cache", dataset, progress.report, progress.step,
             real=shown, start=start,
         )  # fmt: skip
-
-
-def reader_weights(reader: list[str] | None) -> Mapping[str, float]:
-    """``NAME=WEIGHT`` words as a table."""
-    weights = {}
-    for word in reader or ():
-        name, _, weight = word.rpartition("=")
-        try:
-            weights[name] = float(weight)
-        except ValueError:
-            name = ""
-        if not name:
-            raise InputError(f"--reader {word}: write NAME=WEIGHT, e.g. anna=0.5")
-    return weights

@@ -1,18 +1,17 @@
 """The vocabulary of Sharp/van der Heijde (SvH) scoring.
 
-Everything that is a fact about sites, sides, damage kinds, maxima and names in other
-people's files lives here, as data. No other module spells a column name, a joint code or
-one of the numbers 15, 16, 6, 27, 43 and 86.
+Facts about sites, sides, kinds of damage and maxima are here, as data. No other module spells a
+joint's name or one of the numbers 15, 16, 6, 27, 43 and 86. Names in other people's files lie with
+their formats; those of RA2, which mandora writes itself, in :mod:`mandora.core.ra2`.
 
 Three things are kept apart:
 
-* a **landmark** is where the localiser looks (21 in a hand, 6 in a foot);
+* a **landmark** is a place that the localiser finds (21 in a hand, 6 in a foot);
 * a **target** is what is scored: a site, a kind of damage, a side (86 per patient);
 * a **film slot** is the film that a target is read from (LH, RH, LF, RF).
 
-Sources: van der Heijde, J Rheumatol 2000;27:261 (sites, ranges); the RA2 DREAM challenge's
-``training.csv`` (column names); the RAM-H1200 data set (ROI stems); Li & Guan 2022,
-doi:10.1002/aisy.202200184 (short codes, feature order).
+Sources: van der Heijde, J Rheumatol 2000;27:261 (sites, ranges); Li & Guan 2022,
+doi:10.1002/aisy.202200184 (short codes).
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ class Slot:
         for slot in SLOTS:
             if slot.code == code.upper():
                 return slot
-        raise InputError(f"{code!r} is no film slot; use one of LH, RH, LF, RF")
+        raise InputError(f"{code!r} is not a film slot; use one of LH, RH, LF, RF")
 
 
 SLOTS: tuple[Slot, ...] = (
@@ -115,8 +114,7 @@ class Landmark:
     name: str
     group: JointGroup
     title: str
-    snomed: str | None = None  # SNOMED CT body structure; only codes that are known for certain
-    window: float = 1.0  # the paper's enlargement of the patch around this landmark
+    enlargement: float = 1.0  # of the patch around this landmark, as in the paper
 
 
 _F, _W, _T = JointGroup.FINGER, JointGroup.WRIST, JointGroup.TOE
@@ -125,20 +123,16 @@ _FINGER = {2: "index", 3: "middle", 4: "ring", 5: "little"}
 
 
 def _hand_landmarks() -> tuple[Landmark, ...]:
-    def landmark(name: str, group: JointGroup, title: str, snomed: str | None = None) -> Landmark:
-        return Landmark(Limb.HAND, name, group, title, snomed)
+    def landmark(name: str, group: JointGroup, title: str) -> Landmark:
+        return Landmark(Limb.HAND, name, group, title)
 
-    mcp_codes = {2: "289002", 3: "6059006"}
     return (
         landmark("ip", _F, "interphalangeal joint of the thumb"),
         *(
             landmark(f"pip{n}", _F, f"proximal interphalangeal joint, {_FINGER[n]} finger")
             for n in range(2, 6)
         ),
-        *(
-            landmark(f"mcp{n}", _F, f"{_ORDINAL[n]} metacarpophalangeal joint", mcp_codes.get(n))
-            for n in range(1, 6)
-        ),
+        *(landmark(f"mcp{n}", _F, f"{_ORDINAL[n]} metacarpophalangeal joint") for n in range(1, 6)),
         landmark("mc1", _W, "base of the first metacarpal"),
         landmark("mul", _W, "multangular bones (trapezium and trapezoid)"),
         landmark("lunate", _W, "lunate"),
@@ -147,17 +141,15 @@ def _hand_landmarks() -> tuple[Landmark, ...]:
         *(landmark(f"cmc{n}", _W, f"{_ORDINAL[n]} carpometacarpal joint") for n in range(3, 6)),
         landmark("mna", _W, "multangular-navicular joint"),
         landmark("capnlun", _W, "capitate-navicular-lunate joint"),
-        landmark("radcar", _W, "radiocarpal joint", "74670003"),
+        landmark("radcar", _W, "radiocarpal joint"),
     )
 
 
 def _foot_landmarks() -> tuple[Landmark, ...]:
     titles = {n: f"{_ORDINAL[n]} metatarsophalangeal joint" for n in range(1, 6)}
     return (
-        Landmark(
-            Limb.FOOT, "ip", _T, "interphalangeal joint of the great toe", "363670009", window=1.4
-        ),
-        Landmark(Limb.FOOT, "mtp1", _T, titles[1], window=1.5),
+        Landmark(Limb.FOOT, "ip", _T, "interphalangeal joint of the great toe", enlargement=1.4),
+        Landmark(Limb.FOOT, "mtp1", _T, titles[1], enlargement=1.5),
         *(Landmark(Limb.FOOT, f"mtp{n}", _T, titles[n]) for n in range(2, 6)),
     )
 
@@ -172,8 +164,11 @@ LANDMARK_INDEX: dict[Limb, dict[str, int]] = {
     limb: {p.name: i for i, p in enumerate(points)} for limb, points in LANDMARKS.items()
 }
 
-UNIT_ENDS: dict[Limb, tuple[str, str]] = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
-"""The two landmarks of a limb whose distance is 1 in its mean shape, see ``geometry.limb_size``."""
+LIMB_SIZE_ENDS: dict[Limb, tuple[str, str]] = {
+    Limb.HAND: ("mcp2", "mcp5"),
+    Limb.FOOT: ("mtp1", "mtp5"),
+}
+"""The two landmarks of a limb whose distance is 1 in its template, see ``geometry.limb_size``."""
 
 N_LANDMARKS = sum(len(points) for points in LANDMARKS.values())
 
@@ -200,9 +195,7 @@ class Site:
     name: str
     landmark_name: str  # where a patch for this site is cut
     maximum: int
-    ra2_stem: str  # RA2 column without the film slot, e.g. ``wrist_E__nav``
     code: str  # the paper's short code, e.g. ``eh12``
-    ram_key: str | None = None  # RAM-H1200 JSON key, hands only
 
     @property
     def landmark(self) -> Landmark:
@@ -215,32 +208,7 @@ class Site:
         return self.landmark.group
 
 
-_RAM_EROSION = {
-    "ip": "IP", "mc1": "CMC-T", "mul": "Tm", "nav": "S",
-    "lunate": "L", "radius": "R", "ulna": "U",
-    **{f"pip{n}": f"PIP-{'IMRS'[n - 2]}" for n in range(2, 6)},
-    **{f"mcp{n}": f"MCP-{'TIMRS'[n - 1]}" for n in range(1, 6)},
-}  # fmt: skip
-_RAM_NARROWING = {
-    "mna": "STT", "capnlun": "SC", "radcar": "SR",
-    **{f"pip{n}": f"PIP-{'IMRS'[n - 2]}" for n in range(2, 6)},
-    **{f"mcp{n}": f"MCP-{'TIMRS'[n - 1]}" for n in range(1, 6)},
-    **{f"cmc{n}": f"CMC-{'MRS'[n - 3]}" for n in range(3, 6)},
-}  # fmt: skip
-
 _FINGER_JOINTS = (*(f"pip{n}" for n in range(2, 6)), *(f"mcp{n}" for n in range(1, 6)))
-
-
-def _ra2_stem(limb: Limb, damage: Damage, name: str) -> str:
-    letter = "E" if damage is Damage.EROSION else "J"
-    if limb is Limb.FOOT:
-        return f"mtp_{letter}__{name.removeprefix('mtp')}"
-    if name == "ip":
-        return f"mcp_{letter}__ip"  # RA2 files the thumb's IP under mcp
-    for stem in ("pip", "mcp"):
-        if name.startswith(stem):
-            return f"{stem}_{letter}__{name.removeprefix(stem)}"
-    return f"wrist_{letter}__{name}"
 
 
 def _family(limb: Limb, damage: Damage) -> tuple[Site, ...]:
@@ -253,8 +221,6 @@ def _family(limb: Limb, damage: Damage) -> tuple[Site, ...]:
     else:
         names = (*_FINGER_JOINTS, "cmc3", "cmc4", "cmc5", "mna", "capnlun", "radcar")
         maximum = 4
-    ram = _RAM_EROSION if damage is Damage.EROSION else _RAM_NARROWING
-    prefix = "BE_" if damage is Damage.EROSION else "JSN_"
     return tuple(
         Site(
             limb=limb,
@@ -263,9 +229,7 @@ def _family(limb: Limb, damage: Damage) -> tuple[Site, ...]:
             # the navicular has no landmark of its own: its patch is the radiocarpal joint's
             landmark_name="radcar" if name == "nav" else name,
             maximum=maximum,
-            ra2_stem=_ra2_stem(limb, damage, name),
             code=f"{damage.value[0]}{limb.value[0]}{i}",
-            ram_key=prefix + ram[name] if limb is Limb.HAND else None,
         )
         for i, name in enumerate(names)
     )
@@ -322,18 +286,13 @@ class Target:
         """The one name of the target, e.g. ``LH-mcp2:narrowing``."""
         return f"{self.joint}:{self.site.damage}"
 
-    @cached_property
-    def ra2_column(self) -> str:
-        """The RA2 column, e.g. ``LH_mcp_J__2``."""
-        return f"{self.slot.code}_{self.site.ra2_stem}"
-
     @property
     def mirror(self) -> Target:
         """The same site on the other side."""
-        return _TARGETS_BY_PLACE[self.side.other, self.site]
+        return _TARGETS_BY_SITE[self.side.other, self.site]
 
 
-def _ra2_order() -> tuple[Target, ...]:
+def _all_targets() -> tuple[Target, ...]:
     return tuple(
         Target(side, site)
         for damage in (Damage.EROSION, Damage.NARROWING)
@@ -343,22 +302,11 @@ def _ra2_order() -> tuple[Target, ...]:
     )
 
 
-TARGETS: tuple[Target, ...] = _ra2_order()
-"""All 86 targets, in the column order of the first RA2 release."""
+TARGETS: tuple[Target, ...] = _all_targets()
+"""All 86 targets, in the order of a score table's columns (that of the first RA2 release)."""
 
-_TARGETS_BY_PLACE = {(t.side, t.site): t for t in TARGETS}
+_TARGETS_BY_SITE = {(t.side, t.site): t for t in TARGETS}
 TARGET_INDEX: dict[str, int] = {t.key: i for i, t in enumerate(TARGETS)}
-_TARGETS_BY_COLUMN = {t.ra2_column: t for t in TARGETS}
-
-RA2_ID = "Patient_ID"
-RA2_TOTALS: dict[str, tuple[Damage, ...]] = {
-    "Overall_Tol": (Damage.EROSION, Damage.NARROWING),
-    "Overall_erosion": (Damage.EROSION,),
-    "Overall_narrowing": (Damage.NARROWING,),
-}
-RA2_COLUMNS: tuple[str, ...] = (RA2_ID, *RA2_TOTALS, *(t.ra2_column for t in TARGETS))
-"""The 90 columns of RA2's ``training.csv``, first release. Later releases swap two of them:
-read by name, never by position."""
 
 
 def target(key: str) -> Target:
@@ -371,27 +319,15 @@ def target(key: str) -> Target:
         return TARGETS[TARGET_INDEX[key]]
     except KeyError:
         raise InputError(
-            f"{key!r} is no target; targets look like {TARGETS[0].key!r}, "
+            f"{key!r} is not a target; targets look like {TARGETS[0].key!r}, "
             "see mandora.core.anatomy.TARGETS"
         ) from None
-
-
-def target_from_ra2(column: str) -> Target:
-    """Look a target up by its RA2 column, e.g. ``RF_mtp_J__ip``.
-
-    Raises:
-        ValueError: if no target has that column.
-    """
-    try:
-        return _TARGETS_BY_COLUMN[column]
-    except KeyError:
-        raise InputError(f"{column!r} is no RA2 score column") from None
 
 
 def targets_of(slot: Slot) -> tuple[Target, ...]:
     """The targets that are read from one film, narrowing before erosion."""
     return tuple(
-        _TARGETS_BY_PLACE[slot.side, site]
+        _TARGETS_BY_SITE[slot.side, site]
         for damage in (Damage.NARROWING, Damage.EROSION)
         for site in FAMILIES[slot.limb, damage]
     )
@@ -400,35 +336,3 @@ def targets_of(slot: Slot) -> tuple[Target, ...]:
 def maximum_total(targets: Iterable[Target] = TARGETS) -> int:
     """The highest possible sum of the targets: 448 for all, 280 erosion, 168 narrowing."""
     return sum(t.maximum for t in targets)
-
-
-def tree_features(predicted: Target) -> tuple[Target, ...]:
-    """The 86 features from which the trees predict one target, in the paper's order.
-
-    Same damage and same extremity first (this side, other side), then same damage in the
-    other extremity, then the other damage in the same two extremities. Within a family the
-    joints keep their SvH order, so that left and right can be pooled as rows of one model.
-    """
-    return tuple(
-        _TARGETS_BY_PLACE[side, site]
-        for damage in (predicted.damage, predicted.damage.other)
-        for limb in (predicted.limb, predicted.limb.other)
-        for side in (predicted.side, predicted.side.other)
-        for site in FAMILIES[limb, damage]
-    )
-
-
-DICOM_SCHEME = "99MANDORA"
-"""Private coding scheme: no public code for SvH scores was found in SNOMED CT, LOINC,
-RadLex or DCM."""
-
-SNOMED = {
-    "hand": "85562004",
-    "foot": "56459004",
-    "finger": "7569003",
-    "thumb": "76505004",
-    "toe": "29707007",
-    "wrist joint": "74670003",
-    Side.LEFT: "7771000",
-    Side.RIGHT: "24028007",
-}

@@ -1,10 +1,10 @@
-"""What is raised when the fault lies with what was given, not with this program."""
+"""Errors of the input, as opposed to faults of this program."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message names it, what is wrong and what to do.
+    """An input cannot be used; the message names it, the fault and the remedy.
 
     A command shows the message as one line. Any other ``ValueError`` is a fault of this program
     and is shown with its traceback.
@@ -12,4 +12,4 @@ class InputError(ValueError):
 
 
 class UntrainedLimb(InputError):
-    """A film of a limb of which the model has seen none in training."""
+    """A film shows a limb that the model was not trained on."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Paths, and files and folders that are written: each file is whole or not there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from mandora.core.errors import InputError
+
 AnyPath = str | os.PathLike[str]
 """What the Python interface takes for a file or a folder."""
 
 
 def paths_of(given: AnyPath | Sequence[AnyPath]) -> list[Path]:
-    """One path, or several, as a list: the letters of a string are no files."""
+    """One path, or several, as a list; a string is one path, not a list of letters."""
     several = [given] if isinstance(given, str | os.PathLike) else given
     return [Path(path) for path in several]
 
@@ -30,11 +32,11 @@ class OutputError(OSError):
         return f"cannot write {self.path}: {self.cause}"
 
 
-def beside(path: Path) -> Path:
-    """A name that nothing has, in the same folder, for a file until it is whole and checked.
+def temporary_path(path: Path) -> Path:
+    """An unused name in the same folder, for a file until it is whole and checked.
 
-    It is drawn at random: numbers of processes are unique on one machine at one time only, and
-    several containers may write to one folder.
+    It is random: a process id would not do, because several containers, each with a process 1, may
+    write to one folder.
     """
     return path.with_name(f".mandora-{uuid4().hex}.part{path.suffix}")
 
@@ -49,7 +51,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         OutputError: naming the file.
     """
     # not tempfile: its files are private to the user, results follow the umask
-    temporary = beside(path)
+    temporary = temporary_path(path)
     try:
         file = temporary.open("xb")  # before the rest: what was there already is not removed
         try:
@@ -64,3 +66,28 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise OutputError(path, error) from error
+
+
+def make_output_folder(folder: Path) -> None:
+    """Make a folder and check that files can be written into it.
+
+    Raises:
+        ValueError: if the path is a file.
+        OSError: if the folder cannot be made or written; the message names it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder; give another output folder")
+    probe = temporary_path(folder / "probe")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"mandora\n")
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise OSError(
+            error.errno,
+            f"cannot write into the output folder {folder}: {cause}; "
+            "give another folder, or make room or ask for write access there",
+        ) from error

@@ -2,8 +2,8 @@
 
 All coordinates are ``(x, y)``, x to the right, y down. The centre of the top left pixel is
 ``(0, 0)``, so an image of width w covers ``-0.5 … w - 0.5``. A frame is a name such as
-``"film"``, ``"network"`` or ``"patch"``; maps that do not fit together are refused instead of
-giving wrong coordinates in silence.
+``"film"``, ``"network"`` or ``"patch"``; maps that do not fit together raise an error
+instead of giving wrong coordinates.
 """
 
 from __future__ import annotations
@@ -144,19 +144,20 @@ def mirror_x(width: float, frame: str) -> Affine:
 
 
 def limb_size(landmarks_xy: ArrayLike, template_xy: ArrayLike) -> float:
-    """Limb size: the median, over pairs of landmarks, of their distance here / in the template.
+    """Size of a limb: how many times larger than its template it is, px.
 
-    The only measure of a limb that patches, errors and inflicted damage are stated in. Turn and
-    mirror do not matter. A wrong landmark spoils its own pairs only: 2 of 21 landmarks of a hand,
-    1 in 3 of the pairs of a foot.
+    It is the median, over pairs of landmarks, of their distance divided by their distance in the
+    template. Patches, errors and inflicted damage are measured in it. Rotation and mirroring do
+    not change it. A wrong landmark affects its own pairs only: 2 of 21 of the pairs of a hand, 1 in
+    3 of those of a foot.
 
     Args:
         landmarks_xy: (N, 2) px of any frame; NaN where unknown, two must be known.
-        template_xy: (N, 2) mean shape of the limb, in units: from MCP2 to MCP5, or
-            MTP1 to MTP5, is 1.
+        template_xy: (N, 2) the limb's template, in which the distance of its
+            ``anatomy.LIMB_SIZE_ENDS`` is 1.
 
     Returns:
-        px of that frame per unit.
+        px of that frame.
 
     Raises:
         ValueError: if fewer than two different landmarks are known.
@@ -165,12 +166,12 @@ def limb_size(landmarks_xy: ArrayLike, template_xy: ArrayLike) -> float:
     known = np.isfinite(landmarks).all(axis=1)
     first, second = np.triu_indices(int(known.sum()), 1)
 
-    def apart(xy: Points) -> NDArray[np.float64]:
+    def distances(xy: Points) -> NDArray[np.float64]:
         return np.asarray(np.linalg.norm(xy[known][first] - xy[known][second], axis=1))
 
-    expected = apart(template)
-    here = apart(landmarks)[expected > 0] / expected[expected > 0]
-    size = float(np.median(here)) if len(here) else 0.0
+    expected = distances(template)
+    ratios = distances(landmarks)[expected > 0] / expected[expected > 0]
+    size = float(np.median(ratios)) if len(ratios) else 0.0
     if not size > 0:
         raise InputError(
             f"{int(known.sum())} of {len(landmarks)} landmarks are known, at least 2 at "
@@ -195,7 +196,7 @@ def fit_similarity(
         (2, 3) float64 matrix.
 
     Raises:
-        ValueError: with fewer than two distinct landmarks.
+        ValueError: with fewer than two distinct points.
     """
     a, b = as_points(source_xy), as_points(target_xy)
     w = np.ones(len(a)) if weights is None else np.asarray(weights, dtype=np.float64)

@@ -10,6 +10,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 
 Arrays = dict[str, NDArray[np.generic]]
+"""The inputs of a network, by name."""
 
 
 class Network:
@@ -20,7 +21,7 @@ class Network:
         threads: processor threads for one call.
 
     Raises:
-        ValueError: if the file is no network that this version of ONNX Runtime can run.
+        ValueError: if this version of ONNX Runtime cannot run the file.
     """
 
     def __init__(self, path: AnyPath, threads: int) -> None:
@@ -28,7 +29,7 @@ class Network:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # threads that spin between calls would steal time from reading the next film
+        # threads that spin between calls would slow down reading the next film
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(

@@ -1,7 +1,7 @@
-"""Files and folders that users give: regular files only, and folders that may hold anything.
+"""Files and folders that users name: only regular files are opened.
 
-A named pipe waits for ever, a device never ends. So nothing that a user names is opened but by
-this module, which looks at what was opened, not at what the path was a moment before.
+A named pipe may wait for ever, and a device may never end. So this module opens whatever a user
+names. It checks the opened file, not the path, which may have changed since.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from mandora.core.errors import InputError
 
 MAX_TEXT_BYTES = 1 << 30
-"""More than any table, label file or settings file has."""
+"""Larger than any table, label file or settings file."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -27,14 +27,14 @@ _KINDS = (
 
 
 class NotRegular(InputError):
-    """What was named is no regular file."""
+    """A path that is not a regular file."""
 
 
 def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading, or a link to one.
 
     Raises:
-        NotRegular: for a folder, a named pipe, a device or a socket; none of them is waited for.
+        NotRegular: at once, for a folder, a named pipe, a device or a socket.
         OSError: if it cannot be opened.
     """
     # without O_NONBLOCK, opening a named pipe waits for somebody to write into it
@@ -43,7 +43,7 @@ def open_regular(path: Path) -> BufferedReader:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
-            raise NotRegular(f"{path}: is {kind}, no regular file; name a file")
+            raise NotRegular(f"{path}: is {kind}, not a regular file; name a file")
         os.set_blocking(descriptor, True)
         return os.fdopen(descriptor, "rb")
     except BaseException:
@@ -55,7 +55,7 @@ def read_bytes(path: Path, most_bytes: int = MAX_TEXT_BYTES) -> bytes:
     """The content of a regular file.
 
     Raises:
-        InputError: naming the file, if it is no regular file or larger than ``most_bytes``.
+        InputError: naming the file, if it is not a regular file or larger than ``most_bytes``.
         OSError: if it cannot be read.
     """
     with open_regular(path) as file:
@@ -77,7 +77,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What lies in a folder, by name.
+    """The files and folders in a folder, sorted by name.
 
     Raises:
         InputError: naming the folder, if it cannot be listed.
@@ -91,7 +91,7 @@ def listed(folder: Path) -> list[Path]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether this is a folder, or a link to one; a link that leads round in a circle is none."""
+    """Whether this is a folder, or a link to one; False for a circular link."""
     return _mode_is(path, stat.S_ISDIR)
 
 

@@ -1,4 +1,4 @@
-"""Frozen, versioned results: what a study is scored to, and why something is missing.
+"""Results as frozen, versioned records: the scores of a study, and why some are missing.
 
 Every record is a pydantic model that refuses unknown fields, so that a result written by one
 version is either read back whole or refused with the field's name. Missing numbers are
@@ -64,11 +64,11 @@ REASON_TEXT: dict[Reason, str] = {
 
 
 class Status(StrEnum):
-    """What became of one joint score."""
+    """The outcome of one joint score, or of a film."""
 
     SCORED = "scored"
-    MISSING = "missing"  # nothing to score: no film was given
-    FAILED = "failed"  # there was something to score and it did not work
+    MISSING = "missing"  # no film was given
+    FAILED = "failed"  # a film was given and could not be scored
 
 
 class Record(BaseModel):
@@ -149,7 +149,7 @@ class JointScore(Record):
 
 
 class Total(Record):
-    """A sum of scores. ``value`` is missing unless enough joints were scored."""
+    """A sum of scores, see :mod:`mandora.core.totals`; ``value`` is None if too few are there."""
 
     name: str
     maximum: int
@@ -170,15 +170,15 @@ class ModelInfo(Record):
     bundle_version: str
     bundle_sha256: str
     preset: str
-    trained_on: str = Field("", description="what the model learnt from, in words")
+    trained_on: str = Field("", description="what the model was trained on, in words")
     interval_level: float | None = Field(
-        None, description="share of the truths that the intervals hold, where that was measured"
+        None, description="share of true scores within the intervals, if it was measured"
     )
     software: dict[str, str] = Field(description="versions of the packages that computed")
 
 
 class StudyResult(Record):
-    """Everything that is known of one patient's four films."""
+    """The result of one patient's films."""
 
     schema_version: str = SCHEMA_VERSION
     study: str
@@ -192,7 +192,7 @@ class StudyResult(Record):
     @model_validator(mode="before")
     @classmethod
     def _same_schema(cls, data: Any) -> Any:
-        # before the fields: another schema would only give a list of puzzling field names
+        # before the fields are checked: their errors would not say that the schema is another one
         found = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(found, str) and found.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
             raise InputError(
@@ -204,7 +204,7 @@ class StudyResult(Record):
     @model_validator(mode="after")
     def _whole(self) -> StudyResult:
         if [s.target for s in self.scores] != [t.key for t in TARGETS]:
-            raise InputError("a study result holds all 86 targets, in the order of anatomy")
+            raise InputError("a study result has all 86 targets, in the order of anatomy")
         return self
 
     @property

@@ -1,14 +1,15 @@
-"""What a result depends on of this program: a digest of the code that made it.
+"""A digest of the code that a result depends on.
 
-Whatever is kept and found again, prepared patches or the result of a job, is named by the digest
-of the code that it was made by. It is worked out from the sources, without importing anything:
-from a function or class to the names that it uses, to those that these use, and so on through
-the package. A module counts with all of its code as soon as one of its names is used; a package
-that merely passes a name on does not. Comments, docstrings and layout do not count. Files that
-are no Python, such as ``shape_prior.json``, count with any module of their package.
+Everything that is cached, such as prepared patches or the result of a job, has the digest of the
+code that made it in its key. The digest is computed from the source files, without importing
+anything: from a function or class to the names that it uses, to the names that these use, and so
+on through the package. If one name of a module is used, all code of the module counts; a package
+that only re-exports the name does not count. Comments, docstrings and layout do not count. Files
+other than Python, such as ``templates.json``, count with every module of their package.
 
-Not seen are names that are put together while the program runs, and the classes of objects that
-come from outside: whatever is handed on, as a source of films, names its own code in its key.
+Two things are not seen: names that are computed at run time, and the classes of objects that are
+passed in. So an object that is passed in, such as a source of films, has the digest of its own
+code in its own key.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ _Name = tuple[str, str | None]
 
 
 def code_digest(*used: Callable[..., Any], package: Path = PACKAGE) -> str:
-    """Changes with the code that functions, or methods of classes, may run.
+    """Digest of all code of the package that functions, or methods of classes, may run.
 
     Args:
-        used: functions, classes, or ``functools.partial`` of them; what is not of the package
-            does not count.
+        used: functions, classes, or ``functools.partial`` of them; those of other packages do
+            not count.
         package: folder of the package.
 
     Returns:
@@ -62,7 +63,7 @@ def _digest(names: tuple[_Name, ...], package: Path) -> str:
 
 
 def _modules_of(names: tuple[_Name, ...], package: Path) -> dict[str, _Module]:
-    """The modules that hold what these names use, by name."""
+    """The modules that define what these names use, by name."""
     found: dict[str, _Module] = {}
     seen: set[_Name] = set()
     waiting = list(names)
@@ -74,7 +75,7 @@ def _modules_of(names: tuple[_Name, ...], package: Path) -> dict[str, _Module]:
             continue
         where, what = name
         if what is not None and what in module.imported and what not in module.uses:
-            waiting.append(module.imported[what])  # it is merely passed on
+            waiting.append(module.imported[what])  # only re-exported
         else:
             found[where] = module
             waiting += module.used_by(what)
@@ -83,14 +84,14 @@ def _modules_of(names: tuple[_Name, ...], package: Path) -> dict[str, _Module]:
 
 @dataclass(frozen=True)
 class _Module:
-    """A module as it is written.
+    """A module, as parsed from its source.
 
     Attributes:
         path: of its file.
         digest: of its code.
-        imported: what its names stand for that come from elsewhere in the package.
-        uses: what each of its own names uses.
-        always: what it uses whenever it is imported.
+        imported: names that it imports from the package, and what they refer to.
+        uses: names that each of its own names uses.
+        always: names that it uses whenever it is imported.
     """
 
     path: Path
@@ -100,7 +101,7 @@ class _Module:
     always: set[_Name] = field(default_factory=set)
 
     def used_by(self, name: str | None) -> set[_Name]:
-        """What one of its names uses; all that there is for None and for a name it has not."""
+        """Names that one of its names uses; for None or an unknown name, all names."""
         if name in self.uses:
             return self.always | self.uses[name]
         return self.always.union(self.imported.values(), *self.uses.values())
@@ -108,7 +109,7 @@ class _Module:
 
 @cache
 def _module(name: str, package: Path) -> _Module | None:
-    """None for what is no module of the package."""
+    """The parsed module; None if the package has no module of that name."""
     path = _path_of(name, package)
     if path is None:
         return None
@@ -130,14 +131,14 @@ def _module(name: str, package: Path) -> _Module | None:
 
 @cache
 def _parsed(source: bytes) -> tuple[ast.Module, str]:
-    """A module without docstrings, and its digest."""
+    """The syntax tree of a module without docstrings, and its digest."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        # also those of attributes, which are expressions like others, and do nothing
+        # docstrings of attributes too: expressions without effect
         if isinstance(body := getattr(node, "body", None), list):
             kept = [one for one in body if not _is_text(one)]
             node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
-    # as text: unlike the tree, it is the same in the next version of Python
+    # of the text: unlike the tree, it is the same in all versions of Python
     return tree, sha256(ast.unparse(tree).encode()).hexdigest()
 
 
@@ -159,7 +160,7 @@ def _path_of(module: str, package: Path) -> Path | None:
 def _names_from(
     statement: ast.ImportFrom, module: _Module, package: Path
 ) -> Iterator[tuple[str, _Name]]:
-    """What ``from … import …`` binds, if it is of the package."""
+    """The names that ``from … import …`` binds, if they are of the package."""
     source = statement.module or ""
     if statement.level:  # relative to the folder of the module, or one above
         folder = module.path.parents[statement.level - 1]
@@ -175,7 +176,7 @@ def _names_from(
 
 
 def _used(statement: ast.stmt, name: str, module: _Module, package: Path) -> set[_Name]:
-    """What a statement at the top of a module uses of the package, at whatever depth."""
+    """Names of the package that a top-level statement uses, at any depth."""
     used: set[_Name] = set()
     for node in ast.walk(statement):
         if isinstance(node, ast.ImportFrom):
@@ -190,7 +191,7 @@ def _used(statement: ast.stmt, name: str, module: _Module, package: Path) -> set
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement at the top of a module gives a meaning."""
+    """Names that a top-level statement defines."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     return {

@@ -1,7 +1,7 @@
-"""Text for terminals: nothing in it steers the terminal, and every terminal can show it.
+"""Text for terminals: without control characters, and in characters that the terminal has.
 
-File names, patients' names and cells of tables are written by anybody. A terminal obeys escape
-sequences in them, and shows text that runs from right to left in another order than it stands.
+Anybody can write file names, patients' names and cells of tables. A terminal obeys escape
+sequences in them, and characters that change the direction of text change the order of words.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import unicodedata
 
 _SHOWN = {"\n", "\t"}
-# controls, what turns the direction of text, lone surrogates, line and paragraph separators
+# controls, marks of direction, lone surrogates, line and paragraph separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ALIKE = str.maketrans({
     "\N{EN DASH}": "-", "\N{EM DASH}": "-", "\N{MINUS SIGN}": "-", "\N{MULTIPLICATION SIGN}": "x",
@@ -26,27 +26,27 @@ def printable(text: str, *, one_line: bool = False) -> str:
 
     Args:
         text: from anywhere.
-        one_line: whether line ends and tabs are shown so as well, as in a name.
+        one_line: show line ends and tabs so as well; for names.
     """
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        c if (c in _SHOWN and not one_line) or not _steers(c) else _escaped(c) for c in text
+        c if (c in _SHOWN and not one_line) or not _is_control(c) else _escaped(c) for c in text
     )
 
 
 def write_line(text: str, *, err: bool = False) -> None:
-    """A line on standard output or error, in which nothing steers the terminal.
+    """Write a line of printable text to standard output or error.
 
-    Not by click: it takes a stream of ASCII for a mistake and writes UTF-8 there.
+    Not with click: it writes UTF-8 to a stream whose encoding is ASCII.
     """
     stream = sys.stderr if err else sys.stdout
     stream.write(f"{printable(text)}\n")
     stream.flush()
 
 
-def show_everything() -> None:
-    """Let standard output and error show in other words what their encoding lacks."""
+def replace_unencodable() -> None:
+    """Let standard output and error replace characters that their encoding lacks."""
     codecs.register_error(_HANDLER, _readable)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -54,7 +54,7 @@ def show_everything() -> None:
             reconfigure(errors=_HANDLER)
 
 
-def _steers(character: str) -> bool:
+def _is_control(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN
 
 

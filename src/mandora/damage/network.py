@@ -3,13 +3,12 @@
 Both have the shape of the paper's argument: the decoder draws the joint space, and the regressor
 sees *through that mask*, together with the decoder's features; whether it sees the patch itself as
 well is the setting ``bottleneck``. ``DamageNet`` is the default: one
-small network for all joints, told which point it looks at. ``PublishedDamageNet`` is that of
+small network for all joints, told which landmark it sees. ``PublishedDamageNet`` is that of
 Li & Guan 2022, doi:10.1002/aisy.202200184: one network for each of the four families of targets.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,13 @@ from torch import Tensor, nn
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, N_LANDMARKS, Damage, Limb
 from mandora.core.errors import InputError
+from mandora.core.network import (
+    PublishedUNet,
+    check_halvings,
+    initialise_like_keras,
+    keras_conv,
+    keras_pair,
+)
 from mandora.core.settings import DamageSettings
 
 KINDS = (Damage.NARROWING, Damage.EROSION)  # columns of scores
@@ -147,10 +153,8 @@ class DamageNet(nn.Module):
             self.scores = _last_layers(known, len(KINDS) * values)
         self.register_buffer("maxima", landmark_maxima(), persistent=False)
 
-    def forward(
-        self, patches: Tensor, points: Tensor, with_logits: bool = False
-    ) -> tuple[Tensor, Tensor] | DamageOutput:
-        """Mask logits and scores; with ``with_logits`` a :class:`DamageOutput`."""
+    def forward(self, patches: Tensor, points: Tensor) -> DamageOutput:
+        """Mask logits, scores and score logits."""
         blocks = nn.functional.pixel_unshuffle(patches, 2)
         kept: list[Tensor] = []
         x = blocks
@@ -177,7 +181,7 @@ class DamageNet(nn.Module):
         r = nn.functional.relu(r * (1 + gain[:, :, None, None]) + shift[:, :, None, None])
         known = torch.cat([r.mean((2, 3)), r.amax((2, 3)), condition], dim=1)
         logits, scores = self._score(known, points)
-        return DamageOutput(mask_logits, scores, logits) if with_logits else (mask_logits, scores)
+        return DamageOutput(mask_logits, scores, logits)
 
     def _score(self, known: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Score logits and scores from all that is known of the patch."""
@@ -209,7 +213,7 @@ WAIST = 7  # channels on both sides of the mask
 TAIL = (84, 42, 7, 1)  # channels of the convolutions on the coarsest map
 
 
-class PublishedDamageNet(nn.Module):
+class PublishedDamageNet(PublishedUNet):
     """(B, 7, S, S) patches → mask logits (B, 1, S, S) and scores (B, 1), 0…maximum.
 
     Encoder: pairs of 7 × 7 convolutions (convolution → ReLU → batch normalisation) with 21, 31,
@@ -232,7 +236,6 @@ class PublishedDamageNet(nn.Module):
     """
 
     def __init__(self, maximum: float, settings: DamageSettings) -> None:
-        super().__init__()
         widths = settings.widths
         halvings = len(widths) - 1
         if settings.head != "regression" or settings.heads != "shared":
@@ -245,95 +248,46 @@ class PublishedDamageNet(nn.Module):
                 "the regressor of a network of one family never sees the patch itself: set "
                 "bottleneck = true"
             )
-        if settings.patch_px % 2**halvings:
-            raise InputError(
-                f"patch_px {settings.patch_px} cannot be halved {halvings} times; "
-                f"use a multiple of {2**halvings}"
-            )
-        self.maximum = float(maximum)
-        # from the coarsest up: 103 → 68, 45, 30, 20
-        rising = [widths[-1]]
+        check_halvings("patch_px", settings.patch_px, halvings)
+        rising = [widths[-1]]  # 103 → 68, 45, 30, 20
         for _ in range(halvings):
             rising.append(int(rising[-1] / WIDENING))
-        self.encoder = nn.ModuleList(
-            pair(inputs, outputs)
-            for inputs, outputs in zip((settings.channels, *widths[:-1]), widths, strict=True)
-        )
-        self.rise = nn.ModuleList(
-            nn.ConvTranspose2d(deep, shallow, 2, stride=2) for deep, shallow in pairwise(rising)
-        )
-        self.decoder = nn.ModuleList(
-            pair(width + skip, width)
-            for width, skip in zip(rising[1:], widths[-2::-1], strict=True)
-        )
-        self.pool = nn.MaxPool2d(2)
+        super().__init__(settings.channels, widths, rising)
+        self.maximum = float(maximum)
         self.before_mask = self.mask = self.after_mask = None
         if settings.mask != "none":
-            self.before_mask = step(rising[-1], WAIST)
+            self.before_mask = keras_conv(rising[-1], WAIST)
             self.mask = nn.Conv2d(WAIST, 1, 1)
-            self.after_mask = step(1, WAIST)
+            self.after_mask = keras_conv(1, WAIST)
         previous = (WAIST if self.mask is not None else 0, *widths[1:-1])
         self.regressor = nn.ModuleList(
-            pair(seen + beside, width)
+            keras_pair(seen + beside, width)
             for seen, beside, width in zip(previous, rising[-2::-1], widths[1:], strict=True)
         )
         self.tail = nn.Sequential(
             *(
-                step(inputs, outputs)
+                keras_conv(inputs, outputs)
                 for inputs, outputs in zip((widths[-1], *TAIL[:-1]), TAIL, strict=True)
             )
         )
         self.dense = nn.Linear((settings.patch_px >> halvings) ** 2, 1)
-        self.apply(start_like_keras)
+        self.apply(initialise_like_keras)
 
-    def forward(
-        self, patches: Tensor, points: Tensor | None = None, with_logits: bool = False
-    ) -> tuple[Tensor, Tensor] | DamageOutput:
-        """Mask logits and scores; with ``with_logits`` a :class:`DamageOutput`.
+    def forward(self, patches: Tensor, points: Tensor | None = None) -> DamageOutput:
+        """Mask logits, scores and score logits.
 
         Args:
             patches: (B, 7, S, S).
             points: not used; so that all damage networks can be called alike.
-            with_logits: give what the scores come from as well.
         """
-        kept: list[Tensor] = []
-        x = patches
-        for level in self.encoder:
-            x = level(self.pool(x) if kept else x)
-            kept.append(x)
-        decoded = [x]
-        for rise, level, skip in zip(self.rise, self.decoder, kept[-2::-1], strict=True):
-            x = level(torch.cat([rise(x), skip], dim=1))
-            decoded.append(x)
+        decoded = self.levels(patches)
         mask_logits = torch.full_like(patches[:, :1], NO_MASK)
         r: Tensor | None = None
         if self.before_mask is not None and self.mask is not None and self.after_mask is not None:
-            mask_logits = self.mask(self.before_mask(x))
+            mask_logits = self.mask(self.before_mask(decoded[-1]))
             r = self.after_mask(torch.sigmoid(mask_logits))
         for level, beside in zip(self.regressor, decoded[-2::-1], strict=True):
             r = level(beside if r is None else torch.cat([self.pool(r), beside], dim=1))
         logits = self.dense(self.tail(r).flatten(1))
         scores = torch.sigmoid(logits) * self.maximum
-        return DamageOutput(mask_logits, scores, logits) if with_logits else (mask_logits, scores)
-
-
-def step(inputs: int, outputs: int) -> nn.Sequential:
-    """7 × 7 convolution of the same size, ReLU, batch normalisation with Keras' constants."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 7, padding=3),
-        nn.ReLU(inplace=True),
-        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
-    )
-
-
-def pair(inputs: int, outputs: int) -> nn.Sequential:
-    """Two steps."""
-    return nn.Sequential(*step(inputs, outputs), *step(outputs, outputs))
-
-
-def start_like_keras(layer: nn.Module) -> None:
-    """First weights as Keras draws them: Glorot's uniform distribution, no bias."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.xavier_uniform_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+        return DamageOutput(mask_logits, scores, logits)

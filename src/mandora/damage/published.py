@@ -16,7 +16,7 @@ from mandora.core.anatomy import Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.inference import Network
 from mandora.damage.patches import Patch
-from mandora.damage.scorer import PatchRule, PatchScore, network_input, on_film, site_at
+from mandora.damage.scorer import PatchScore, network_input, on_film, site_at
 
 BATCH = 2  # patches of 384 × 384 px per call: larger batches are no faster and cost 0.13 GB each
 
@@ -28,15 +28,10 @@ class PublishedScorer:
 
     Args:
         paths: ONNX file of each family that patches will be of.
-        rule: how the patches are cut.
         threads: processor threads.
-
     """
 
-    def __init__(
-        self, paths: Mapping[tuple[Limb, Damage], Path], rule: PatchRule, threads: int = 2
-    ) -> None:
-        self.rule = rule
+    def __init__(self, paths: Mapping[tuple[Limb, Damage], Path], threads: int = 2) -> None:
         self._paths, self._threads = dict(paths), threads
 
     def score(self, patches: Sequence[Patch]) -> list[PatchScore]:

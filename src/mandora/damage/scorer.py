@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, Damage, Limb, Site
 from mandora.core.inference import Network
-from mandora.damage.patches import Patch, half_window_px
+from mandora.damage.patches import Patch
 
 BATCH = 27  # patches per call: one side of a patient; larger batches only cost memory
-
-
-@dataclass(frozen=True)
-class PatchRule:
-    """How the patches that a network sees are cut.
-
-    Attributes:
-        patch_px: S, side of the square patch.
-        channels: 1: standardised patch; 7: five versions of the film, two of the patch.
-        window: patches are as large as the ``limb`` or the ``film`` makes them.
-        half_window: ``limb``: half side of a patch / size of the limb.
-        half_window_px: ``film``: half side of a patch on a film of 4096 × 4096 px.
-        enlarged: landmarks of the hand whose patch is larger, and the factor.
-        patch_range: 7 channels: what the two versions of the patch are multiplied by.
-    """
-
-    patch_px: int
-    channels: Literal[1, 7] = 1
-    window: Literal["limb", "film"] = "limb"
-    half_window: float = 0.17
-    half_window_px: float = 192.0
-    enlarged: Mapping[str, float] = field(default_factory=dict)
-    patch_range: float = 1.0
-
-    def half_px(self, film_hw: tuple[int, int], unit_px: float | None) -> float:
-        """Half side of a patch, px of the film, before any enlargement.
-
-        Args:
-            film_hw: height and width of the film, px.
-            unit_px: size of the limb, px of the film; a film's window needs none.
-        """
-        return half_window_px(self, film_hw, unit_px)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +38,6 @@ class PatchScore:
 
 class Scorer(Protocol):
     """Whatever scores patches, of one network or of several."""
-
-    @property
-    def rule(self) -> PatchRule:
-        """How the patches are cut that it is given."""
 
     def score(self, patches: Sequence[Patch]) -> list[PatchScore]:
         """Mask and scores of each patch; the order is kept."""
@@ -100,12 +64,10 @@ class PatchScorer:
 
     Args:
         path: ONNX file.
-        rule: how its patches are cut.
         threads: processor threads.
     """
 
-    def __init__(self, path: Path, rule: PatchRule, threads: int = 2) -> None:
-        self.rule = rule
+    def __init__(self, path: Path, threads: int = 2) -> None:
         self._network = Network(path, threads)
 
     def score(self, patches: Sequence[Patch]) -> list[PatchScore]:

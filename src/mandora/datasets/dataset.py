@@ -1,6 +1,6 @@
-"""A labelled data set in memory: films, joints, joint spaces and scores, whatever layout it has.
+"""A labelled data set in memory: films, landmarks, joint spaces and scores, from any layout.
 
-Nothing is decoded when a data set is opened: films and masks are read when they are asked for.
+Nothing is decoded when a data set is opened: films and masks are read when they are needed.
 Scores are kept per reader, so that training can use a weighted mean of several readers while
 validation uses the official label.
 """
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from mandora.core.anatomy import LANDMARKS, TARGET_INDEX, TARGETS, Damage, Landmark, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
-from mandora.datasets.masks import check_label_size, fill_outlines, read_label_map
-from mandora.datasets.polygons import Outline
+from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
+from mandora.datasets.outlines import Outline
 
 Scores = NDArray[np.float64]
 """(86,) float64 in the order of ``anatomy.TARGETS``; NaN where there is no score."""
 
 Labels = Path | tuple[Outline, ...] | None
-"""Where the pixels of joints are told: a label map, polygons, or nowhere."""
+"""The pixels of joints: a label map's file, polygons, or unknown."""
 
 
 @dataclass(frozen=True, eq=False)

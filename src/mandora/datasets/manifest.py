@@ -12,35 +12,28 @@ describes every column.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from mandora.core.anatomy import (
     FAMILIES,
-    LANDMARKS,
-    SLOTS,
     TARGET_INDEX,
     Damage,
     Limb,
     Slot,
     target,
 )
-from mandora.core.cells import csv_text
 from mandora.core.errors import InputError
-from mandora.core.files import write_atomically
-from mandora.datasets.annotations import FilmLabels, no_landmarks
-from mandora.datasets.dataset import Dataset, DatasetFilm, Labels, Scores
-from mandora.datasets.folder import study_id_fault
-from mandora.datasets.polygons import labelme_document
+from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
+from mandora.datasets.film_labels import FilmLabels, no_landmarks
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV
+from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
-from mandora.datasets.tables import Report, Row, read_table
-from mandora.images.read import read_radiograph
+from mandora.datasets.study_ids import study_id_fault
+from mandora.datasets.tables import Row, read_table
 
 MANIFEST_CSV = "manifest.csv"
 SCORE_COLUMNS: tuple[str, ...] = tuple(
@@ -77,19 +70,30 @@ class _Content:
     weights: dict[str, tuple[float, int]] = field(default_factory=dict)
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a folder holds a manifest, or a file is taken for one."""
+    if path.is_file():
+        return path.suffix.lower() == ".csv" and path.name != TRAINING_CSV
+    return (path / MANIFEST_CSV).is_file()
+
+
 def read_manifest(
     path: Path, weights: Mapping[str, float] | None, report: Report
 ) -> Dataset | None:
     """Read a manifest.
 
     Args:
-        path: the CSV file.
+        path: the CSV file, or the folder of a ``manifest.csv``.
         weights: of readers in the label that training uses; they replace those of the file.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
 
     Returns:
         None if the file is no table with the columns ``patient`` and ``film``.
     """
+    if path.is_dir():
+        if (path / TRAINING_CSV).is_file():
+            report.note("training-csv-not-used", path / TRAINING_CSV, f"{MANIFEST_CSV} is read")
+        path = path / MANIFEST_CSV
     table = read_table(path, report, ("patient", "film"), COLUMNS)
     if table is None:
         return None
@@ -98,7 +102,7 @@ def read_manifest(
         return None
     content = _Content()
     for row in table.rows:
-        _take(path, row, content, report)
+        _add_row(path, row, content, report)
     labels = FilmLabels(
         (
             DatasetFilm(patient, slot, path.parent / item.film, no_landmarks(slot.limb))
@@ -130,7 +134,7 @@ def _mean_of(
     return {patient: merged.training_scores(patient) for patient in scored}
 
 
-def _take(path: Path, row: Row, content: _Content, report: Report) -> None:
+def _add_row(path: Path, row: Row, content: _Content, report: Report) -> None:
     patient, slot = row["patient"], _slot(path, row, report)
     if (fault := study_id_fault(patient)) is not None:
         report.error("patient-unusable", path, f"patient {patient!r} {fault}; rename it", row.line)
@@ -145,8 +149,8 @@ def _take(path: Path, row: Row, content: _Content, report: Report) -> None:
         report.error("row-repeated", path, fault, row.line)
         return
     content.lines[reader, patient, slot] = row.line
-    _take_film(path, row, (patient, slot), content, report)
-    _take_weight(path, row, reader, content, report)
+    _add_film(path, row, (patient, slot), content, report)
+    _add_weight(path, row, reader, content, report)
     if scores:
         values = content.scores.setdefault(reader, {}).setdefault(patient, unknown_scores())
         values[[TARGET_INDEX[key] for key in scores]] = list(scores.values())
@@ -184,7 +188,7 @@ def _scores(path: Path, row: Row, slot: Slot, report: Report) -> dict[str, float
     return scores
 
 
-def _take_film(
+def _add_film(
     path: Path, row: Row, key: tuple[str, Slot], content: _Content, report: Report
 ) -> None:
     known = content.films.setdefault(key, _Film(row, row["film"]))
@@ -206,7 +210,7 @@ def _take_film(
             report.error("labels-differ", path, fault, row.line)
 
 
-def _take_weight(path: Path, row: Row, reader: str, content: _Content, report: Report) -> None:
+def _add_weight(path: Path, row: Row, reader: str, content: _Content, report: Report) -> None:
     if not row["weight"]:
         return
     weight = score_of(path, row, "weight", math.inf, report, "weight")
@@ -234,122 +238,7 @@ def _add_labels(path: Path, content: _Content, labels: FilmLabels, report: Repor
             if kind not in item.labels:
                 continue
             file = path.parent / item.labels[kind]
-            if file.suffix.lower() in (".json", ".xml"):
+            if file.suffix.lower() in LABEL_SUFFIXES:
                 labels.add_file(file, kind, index)
             else:
                 labels.set_map(index, kind, file)
-
-
-def write_manifest(dataset: Dataset, path: Path) -> None:
-    """Write a data set of films as a manifest; its films and label maps stay where they are.
-
-    ``<stem>-joints.csv`` takes the joints and the folder ``<stem>-labels/`` polygons, if there
-    are any. Reading the manifest gives the same data set.
-
-    Args:
-        dataset: of whole films.
-        path: the manifest; its folder is made.
-
-    Raises:
-        ValueError: if joints come as pictures of their own, which a manifest has no rows for, or
-            a film that polygons belong to cannot be read.
-        OSError: if a file cannot be written.
-    """
-    if dataset.rois:
-        raise InputError(
-            f"{dataset.root}: joints that are pictures of their own do not fit into a manifest; "
-            "open the data set in its own layout"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    marked = any(np.isfinite(film.landmarks).any() for film in dataset.films)
-    joints = path.with_name(f"{path.stem}-joints.csv") if marked else None
-    if joints:
-        _write_csv(joints, _joint_lines(dataset.films, path.parent))
-    rows = _manifest_rows(dataset, path, joints)
-    used = [c for c in COLUMNS if any(row.get(c) for row in rows) or c in ("patient", "film")]
-    _write_csv(path, [used, *([row.get(c, "") for c in used] for row in rows)])
-
-
-def _manifest_rows(dataset: Dataset, path: Path, joints: Path | None) -> list[dict[str, str]]:
-    readers = {OFFICIAL: dataset.official, **dataset.readers}
-    rows = []
-    for film in dataset.films:
-        rows.append(
-            {
-                "patient": film.patient,
-                "film": _relative(film.path, path.parent),
-                "slot": film.slot.code,
-                "joints": joints.name if joints else "",
-                **{
-                    kind: _label_file(film, kind, labels, path)
-                    for kind, labels in (("spaces", film.spaces), ("erosions", film.erosions))
-                },
-                "reader": OFFICIAL if dataset.readers else "",
-                **_weight(dataset, OFFICIAL),
-                **_cells(dataset.official.get(film.patient), film.slot),
-            }
-        )
-    shown = {(film.patient, film.slot) for film in dataset.films}
-    for name, by_patient in readers.items():
-        for patient, scores in by_patient.items():
-            for slot in SLOTS:
-                cells = _cells(scores, slot)
-                if not cells or (name == OFFICIAL and (patient, slot) in shown):
-                    continue
-                reader = name if dataset.readers else ""
-                row = {"patient": patient, "slot": slot.code, "reader": reader}
-                rows.append({**row, **_weight(dataset, name), **cells})
-    return rows
-
-
-def _weight(dataset: Dataset, reader: str) -> dict[str, str]:
-    return {"weight": f"{dataset.weights[reader]:g}"} if reader in dataset.weights else {}
-
-
-def _cells(scores: Scores | None, slot: Slot) -> dict[str, str]:
-    """Cell by column of the scores of one film that are known."""
-    cells = {}
-    for column in SCORE_COLUMNS if scores is not None else ():
-        index = TARGET_INDEX.get(f"{slot.code}-{column}")
-        if index is not None and scores is not None and math.isfinite(scores[index]):
-            cells[column] = repr(float(scores[index])).removesuffix(".0")
-    return cells
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
-    except ValueError:  # another drive
-        return path.absolute().as_posix()
-
-
-def _label_file(film: DatasetFilm, kind: str, labels: Labels, path: Path) -> str:
-    if labels is None:
-        return ""
-    if isinstance(labels, Path):
-        return _relative(labels, path.parent)
-    if film.label_size is not None:
-        size = film.label_size
-    else:
-        height, width = read_radiograph(film.path).shape
-        size = width, height
-    folder = path.with_name(f"{path.stem}-labels") / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{film.patient}-{film.slot.code}.json"
-    document = labelme_document(labels, _relative(film.path, folder), size)
-    write_atomically(file, json.dumps(document).encode())
-    return _relative(file, path.parent)
-
-
-def _joint_lines(films: Iterable[DatasetFilm], folder: Path) -> list[list[str]]:
-    lines = [["film", "limb", "side", "site", "x", "y"]]
-    for film in films:
-        where = [_relative(film.path, folder), str(film.slot.limb), str(film.slot.side)]
-        for landmark, place in zip(LANDMARKS[film.slot.limb], film.landmarks.tolist(), strict=True):
-            if all(math.isfinite(v) for v in place):
-                lines.append([*where, landmark.name, *(repr(v) for v in place)])
-    return lines
-
-
-def _write_csv(path: Path, lines: Iterable[Iterable[str]]) -> None:
-    write_atomically(path, csv_text(lines).encode())

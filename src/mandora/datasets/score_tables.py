@@ -1,34 +1,23 @@
-"""Scores in tables: a row per patient with RA2's columns, or a row per target with its readers.
-
-The same columns as in :mod:`mandora.datasets.formats.ra2`, found by name; here a bad cell is
-noted and counts as missing, and the rest of the file is still read.
-"""
+"""Scores in the cells of tables, a table with a row for each target, and the weights of readers."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import (
-    RA2_COLUMNS,
-    RA2_ID,
-    RA2_TOTALS,
-    TARGET_INDEX,
-    TARGETS,
-    Target,
-    maximum_total,
-    target_from_ra2,
-)
+from mandora.core.anatomy import TARGET_INDEX, TARGETS, Target
 from mandora.datasets.dataset import Scores
-from mandora.datasets.formats.ra2 import number_of
-from mandora.datasets.tables import Report, Row, read_table
+from mandora.datasets.findings import Report
+from mandora.datasets.tables import Row, read_table
 
 OFFICIAL = "official"
 """The name of the label that validation uses, wherever readers are named."""
 
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TRUE_GRADE = "true_grade"  # of a simulated cohort; training.csv has it as well
 
 
@@ -40,56 +29,31 @@ def unknown_scores() -> Scores:
 def score_of(
     path: Path, row: Row, column: str, maximum: float, report: Report, code: str = "score"
 ) -> float:
-    """The number in a cell; NaN where it is blank or, which is noted, none."""
-    value = number_of(row[column], maximum)
-    if isinstance(value, float):
-        return value
-    kind = "out-of-range" if "outside" in value else "not-a-number"
-    report.error(f"{code}-{kind}", path, f"column {column}: {value}", row.line)
-    return math.nan
-
-
-def read_patient_scores(path: Path, report: Report) -> tuple[dict[str, Scores], dict[str, int]]:
-    """Read a table with RA2's columns, in any order and number.
+    """The number in a cell.
 
     Args:
-        path: such as RA2's ``training.csv``.
-        report: takes what is wrong.
+        path: the table's file.
+        row: of the table.
+        column: whose cell is read.
+        maximum: the number must lie from 0 to this.
+        report: what is wrong with the cell is added to it.
+        code: first part of the codes in the report.
 
     Returns:
-        Scores by patient, and the line of each patient's row.
+        NaN where the cell is blank, or cannot be used.
     """
-    table = read_table(path, report, (RA2_ID,), RA2_COLUMNS)
-    scores: dict[str, Scores] = {}
-    lines: dict[str, int] = {}
-    for row in table.rows if table else ():
-        patient = row[RA2_ID]
-        if not patient:
-            fault = f"column {RA2_ID} is blank; give the patient's id"
-            report.error("patient-blank", path, fault, row.line)
-        elif patient in scores:
-            fault = f"patient {patient!r} is in row {lines[patient]} already; keep one row"
-            report.error("patient-repeated", path, fault, row.line)
-        else:
-            scores[patient], lines[patient] = _wide(path, row, report), row.line
-    return scores, lines
-
-
-def _wide(path: Path, row: Row, report: Report) -> Scores:
-    scores = unknown_scores()
-    for column in row.cells:
-        if column in RA2_COLUMNS and column != RA2_ID and column not in RA2_TOTALS:
-            target = target_from_ra2(column)
-            value = score_of(path, row, column, target.maximum, report)
-            scores[TARGET_INDEX[target.key]] = value
-    for column, kinds in RA2_TOTALS.items():
-        of = [t for t in TARGETS if t.damage in kinds]
-        total = score_of(path, row, column, maximum_total(of), report)
-        summed = sum(float(scores[TARGET_INDEX[t.key]]) for t in of)
-        if math.isfinite(total) and math.isfinite(summed) and abs(total - summed) > 0.01:
-            fault = f"column {column} says {total:g}, the joints add up to {summed:g}; one is wrong"
-            report.warning("total-differs", path, fault, row.line)
-    return scores
+    cell = row[column]
+    if not cell:
+        return math.nan
+    if not _NUMBER.fullmatch(cell):
+        fault = f"column {column}: {cell!r} is no number; leave the cell blank if it is missing"
+        report.error(f"{code}-not-a-number", path, fault, row.line)
+        return math.nan
+    if not 0 <= float(cell) <= maximum:
+        fault = f"{cell} is outside 0…{maximum:g}; correct it or leave the cell blank"
+        report.error(f"{code}-out-of-range", path, f"column {column}: {fault}", row.line)
+        return math.nan
+    return float(cell)
 
 
 def read_target_scores(path: Path, report: Report) -> dict[str, dict[str, Scores]]:
@@ -135,7 +99,7 @@ def with_weights(
             given a weight.
         readers: by name.
         given: weights that the user asks for; they replace the data set's own.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
         own: weights that the data set states; 1 for readers without.
 
     Returns:

@@ -4,58 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.cells import csv_rows
+from mandora.core.csv_text import csv_rows
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
-from mandora.datasets.findings import Finding, Severity
-
-
-@dataclass
-class Report:
-    """What was found in a data set, in the order in which it was read.
-
-    Attributes:
-        root: the data set's folder; files are named relative to it.
-        findings: so far.
-    """
-
-    root: Path
-    findings: list[Finding] = field(default_factory=list)
-
-    def error(self, code: str, path: Path, message: str, row: int | None = None) -> None:
-        """Note what keeps training from starting."""
-        self._add(Severity.ERROR, code, path, message, row)
-
-    def warning(self, code: str, path: Path, message: str, row: int | None = None) -> None:
-        """Note what should be looked at."""
-        self._add(Severity.WARNING, code, path, message, row)
-
-    def note(self, code: str, path: Path, message: str, row: int | None = None) -> None:
-        """Note what is good to know."""
-        self._add(Severity.NOTE, code, path, message, row)
-
-    def not_read(self, code: str, path: Path, error: Exception) -> None:
-        """Note a file that a reader has refused, in the reader's words."""
-        self.error(code, path, str(error).removeprefix(f"{path}: "))
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is an error."""
-        return any(f.severity is Severity.ERROR for f in self.findings)
-
-    def _add(
-        self, severity: Severity, code: str, path: Path, message: str, row: int | None
-    ) -> None:
-        try:
-            name = path.relative_to(self.root).as_posix()
-        except ValueError:
-            name = path.as_posix()
-        if name == ".":
-            name = path.name or path.as_posix()
-        self.findings.append(Finding(severity, code, name, row, message))
+from mandora.datasets.findings import Report
 
 
 @dataclass(frozen=True)
@@ -100,7 +55,7 @@ def read_table(
 
     Args:
         path: UTF-8, with commas.
-        report: takes what is wrong.
+        report: what is wrong is added to it.
         required: columns that must be there.
         known: columns that may be there, if others are mistakes.
 
@@ -130,7 +85,7 @@ def read_table(
     rows = []
     for number, row in body:
         if len(row) != len(header):
-            fault = f"has {len(row)} cells, the header has {len(header)}; mend the row"
+            fault = f"has {len(row)} cells, the header has {len(header)}; correct the row"
             report.error("row-length", path, fault, number)
             continue
         rows.append(Row(number, dict(zip(header, row, strict=True))))

@@ -1,16 +1,15 @@
-"""What a model makes of a labelled data set: all that it finds, beside all that is known."""
+"""A model on a labelled data set: all that it finds, beside all that is known."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS
 from mandora.core.errors import InputError
 from mandora.core.geometry import limb_size
 from mandora.core.records import REASON_TEXT, Reason
@@ -18,14 +17,13 @@ from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.metrics import Floats
-from mandora.reproduce.gathered import Arrays
-from mandora.scoring.assembly import FilmResult, failed_film
+from mandora.locate.template import limb_template
+from mandora.metrics import Arrays, Floats
 from mandora.scoring.failures import why_failed
+from mandora.scoring.film import FilmResult, failed_film
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import mean_shape
 
-MOST_LANDMARKS = max(len(points) for points in LANDMARKS.values())
+MOST_LANDMARKS = max(len(landmarks) for landmarks in LANDMARKS.values())
 MASK_THRESHOLD = 0.5  # probability from which a pixel counts as joint space
 
 
@@ -38,12 +36,11 @@ class Assessed:
         landmarks: ``film``, ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and
             ``found`` (F, P, 2) px, ``confidence`` (F, P) 0..1; NaN where not marked or not found.
             Marks beyond the edge of a film are not in ``true``: nobody can find such a joint.
-        beyond: (F,) number of the marks that are left out of ``true``; 0 if the film could not be
-            read, for its size is not known.
-        unit: (F,) px, size of the limb (:func:`~mandora.core.geometry.limb_size`) by the marks on
-            the film and beyond it; NaN with fewer than two.
-        dice: (F, P) overlap of the joint space with the marked one, 0..1; NaN where none is marked
-            in the patch, or there is no patch.
+            ``beyond`` (F,) is the number of the marks that are left out; 0 if the film could not
+            be read, for its size is not known. ``limb_size_px`` (F,) is the limb's size
+            (:func:`~mandora.core.geometry.limb_size`) by the marks on the film and beyond it; NaN
+            with fewer than two. ``dice`` (F, P) is the overlap of the joint space with the marked
+            one, 0..1; NaN where none is marked in the patch, or there is no patch.
         scores: ``patient``, ``fold`` (N,), ``official`` (N, 86) labels, and for the frames
             ``true`` and ``predicted`` (joints where they are marked, and where they were found)
             ``<frame>_patch``, ``<frame>_tree`` and ``<frame>_blend`` (N, 86).
@@ -52,9 +49,6 @@ class Assessed:
 
     films: tuple[DatasetFilm, ...]
     landmarks: Arrays
-    beyond: NDArray[np.int64]
-    unit: Floats
-    dice: Floats
     scores: Arrays
     reasons: Mapping[Reason, int]
 
@@ -65,7 +59,7 @@ def assess(
     progress: Callable[[int, int], None] = lambda done, count: None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> Assessed:
-    """Look at all films of a data set, at marked and at found joints.
+    """Score all films of a data set, at marked and at found joints.
 
     Args:
         pipeline: the model.
@@ -81,18 +75,18 @@ def assess(
         of_patient.setdefault(film.patient, []).append(film)
     if not of_patient:
         raise InputError(f"{dataset.root} has no whole films; a model is tried on films")
-    looks: list[_Look] = []
+    seen: list[_AssessedFilm] = []
     tables: dict[str, list[Floats]] = {}
     unknown, reasons = np.full(len(TARGETS), np.nan), Counter[Reason]()
     for done, (name, films) in enumerate(of_patient.items(), start=1):
         patch = {"true": unknown.copy(), "predicted": unknown.copy()}
         for film in films:
-            look = _look(pipeline, film, warn)
-            looks.append(look)
-            for frame, result in (("true", look.at_true), ("predicted", look.at_found)):
+            one = _assess_film(pipeline, film, warn)
+            seen.append(one)
+            for frame, result in (("true", one.at_true), ("predicted", one.at_found)):
                 for key, value in result.scores.items() if result else ():
                     patch[frame][TARGET_INDEX[key]] = value
-            reasons.update(look.at_found.reasons.values())
+            reasons.update(one.at_found.reasons.values())
         tables.setdefault("official", []).append(dataset.official.get(name, unknown))
         for frame, scores in patch.items():
             tree = pipeline.expected(scores)
@@ -100,31 +94,26 @@ def assess(
             for stage, row in made.items():
                 tables.setdefault(f"{frame}_{stage}", []).append(row)
         progress(done, len(of_patient))
-    landmarks = {
-        key: np.stack([look.landmarks[key] for look in looks]) for key in looks[0].landmarks
-    }
+    landmarks = {key: np.stack([one.landmarks[key] for one in seen]) for key in seen[0].landmarks}
     who = {"patient": np.array(list(of_patient)), "fold": np.full(len(of_patient), "all")}
     return Assessed(
-        tuple(look.film for look in looks), landmarks, np.array([look.beyond for look in looks]),
-        np.array([look.unit for look in looks]), np.stack([look.dice for look in looks]),
+        tuple(film for films in of_patient.values() for film in films), landmarks,
         {**who, **{key: np.array(rows) for key, rows in tables.items()}}, reasons,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
-    """One film, with one row of each array of :class:`Assessed`."""
+class _AssessedFilm:
+    """One film: a row of each array of :class:`Assessed`, scores at marked and at found joints."""
 
-    film: DatasetFilm
-    landmarks: Mapping[str, NDArray[Any]]
-    beyond: int
-    unit: float
-    dice: Floats
+    landmarks: Arrays
     at_true: FilmResult | None
     at_found: FilmResult
 
 
-def _look(pipeline: Pipeline, film: DatasetFilm, warn: Callable[[str], None]) -> _Look:
+def _assess_film(
+    pipeline: Pipeline, film: DatasetFilm, warn: Callable[[str], None]
+) -> _AssessedFilm:
     slot, name = film.slot, film.name
     size, dice = np.full(2, np.nan), np.full(MOST_LANDMARKS, np.nan)
     true, found = (np.full((MOST_LANDMARKS, 2), np.nan) for _ in range(2))
@@ -151,9 +140,10 @@ def _look(pipeline: Pipeline, film: DatasetFilm, warn: Callable[[str], None]) ->
             confidence[:count] = at_found.found.confidence
     landmarks = {
         "film": np.array(name), "limb": np.array(slot.limb.value), "size": size, "true": true,
-        "found": found, "confidence": confidence,
+        "found": found, "confidence": confidence, "beyond": np.array(beyond),
+        "limb_size_px": np.array(_limb_size_px(film)), "dice": dice,
     }  # fmt: skip
-    return _Look(film, landmarks, beyond, _unit(film), dice, at_true, at_found)
+    return _AssessedFilm(landmarks, at_true, at_found)
 
 
 def _beyond_film(landmarks: Floats, size: Floats) -> NDArray[np.bool_]:
@@ -172,9 +162,9 @@ def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> 
         return None
 
 
-def _unit(film: DatasetFilm) -> float:
+def _limb_size_px(film: DatasetFilm) -> float:
     try:
-        return limb_size(film.landmarks, mean_shape(film.slot.limb))
+        return limb_size(film.landmarks, limb_template(film.slot.limb))
     except ValueError:  # too few joints are marked
         return float("nan")
 
@@ -225,18 +215,3 @@ def space_dice(seen: PatchEvidence, spaces: NDArray[np.uint8], own: int) -> floa
         return float("nan")
     mask, space = seen.mask >= MASK_THRESHOLD, truth > 0
     return float(2 * (mask & space).sum() / (mask.sum() + space.sum()))
-
-
-def limb_distances(assessed: Assessed) -> dict[Limb, Floats]:
-    """Distance to the truth as a share of the limb's size, for each film and landmark.
-
-    Returns:
-        Limb → (films, landmarks); NaN without a truth or a size, infinite where nothing was found.
-    """
-    landmarks = assessed.landmarks
-    error = np.linalg.norm(landmarks["found"] - landmarks["true"], axis=2) / assessed.unit[:, None]
-    marked = np.isfinite(landmarks["true"]).all(axis=2) & np.isfinite(assessed.unit)[:, None]
-    error = np.where(marked, np.where(np.isfinite(error), error, np.inf), np.nan)
-    return {
-        limb: error[landmarks["limb"] == limb.value][:, : len(LANDMARKS[limb])] for limb in Limb
-    }

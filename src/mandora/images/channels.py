@@ -1,9 +1,9 @@
-"""How films are turned into what the networks see.
+"""From a film to the channels that a network sees.
 
 The default networks see one channel, standardised. The published ones see several versions of
-the film side by side, all of raw grey values x of 0..1. How the versions are called and that the
-third one runs to 255 is known (Li & Guan 2022, doi:10.1002/aisy.202200184, and the authors'
-program); where their constants are not, the ones here were chosen:
+the film as channels, all made from raw grey values x of 0..1. The names of the versions, and that
+the third one goes up to 255, are published (Li & Guan 2022, doi:10.1002/aisy.202200184, and the
+authors' program); constants that are not were chosen here:
 
 1. raw: x.
 2. percentile-anchored: (x - p1) / (p99 - p1), clipped to 0..1; p1 and p99 are the 1st and 99th
@@ -17,8 +17,8 @@ program); where their constants are not, the ones here were chosen:
 
 ``patch_range`` is 255 in the authors' program, so that channels 3, 6 and 7 weigh alike.
 
-Wherever a spread is nothing, the channel is 0. The first five depend on nothing but the grey
-value and the film's statistics: a patch can be cut from the raw film and be transformed later.
+Where a range or s.d. is 0, the channel is 0. The first five depend only on the grey value and the
+film's statistics: a patch can be cut from the raw film and be transformed later.
 ``training.channels`` holds the same formulas for batches.
 """
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image
 
 from mandora.core.errors import InputError
@@ -111,13 +111,21 @@ def whole_film(
     side = float(max(height, width))
     box = Box.around(((width - 1) / 2, (height - 1) / 2), side / 2)
     square = standardise(sample_box(pixels, box, size_px, background(pixels)))
+    return _for_network(square, box, mirror)
+
+
+def _for_network(
+    square: NDArray[np.float32], box: Box, mirror: bool
+) -> tuple[NDArray[np.float32], Affine]:
+    """A box of the film as a square, mirrored if asked for, and the map from film px to it."""
+    size_px = len(square)
     to_network = box_to_grid(box, (size_px, size_px), "network")
     if mirror:
         return np.ascontiguousarray(square[:, ::-1]), mirror_x(size_px, "network") @ to_network
     return square, to_network
 
 
-# ── several versions of a film side by side ──────────────────────────────────────────────
+# ── several versions of a film as channels ──────────────────────────────────────────────
 
 KNOTS = 257
 FLAT = 1e-6  # spread of grey values that counts as nothing
@@ -129,9 +137,9 @@ _LEVELS = 65535  # as many grey values as files hold
 
 @dataclass(frozen=True, eq=False)
 class FilmStatistics:
-    """What the versions of a film need to know of all of it.
+    """Statistics of a whole film, from which its versions are made.
 
-    The mirrored film has the same, bit by bit.
+    Those of the mirrored film are equal to the bit.
 
     Attributes:
         low: 1st percentile of the grey values.
@@ -194,33 +202,17 @@ class FilmStatistics:
         single = (self.low, self.high, self.minimum, self.maximum, self.mean, self.sd)
         return np.concatenate([np.array(single, np.float32), self.equalised])
 
-    @classmethod
-    def from_vector(cls, vector: ArrayLike) -> Self:
-        """The statistics that :attr:`vector` was made of.
 
-        Raises:
-            ValueError: for another length.
-        """
-        values = np.asarray(vector, np.float32)
-        if values.shape != (cls.SIZE,):
-            raise InputError(f"film statistics are {cls.SIZE} numbers, got shape {values.shape}")
-        low, high, minimum, maximum, mean, sd = (float(v) for v in values[:6])
-        return cls(low, high, minimum, maximum, mean, sd, values[6:])
-
-
-def published_film_channels(
-    pixels: NDArray[np.float32], statistics: FilmStatistics | None = None
-) -> NDArray[np.float32]:
+def published_film_channels(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the published localiser sees: channels 1, 2 and 4, each of 0..1.
 
     Args:
         pixels: (H, W) float32, 0..1.
-        statistics: of the film; of ``pixels`` if absent.
 
     Returns:
         (3, H, W) float32.
     """
-    return _film_versions(pixels, statistics or FilmStatistics.of(pixels))[[0, 1, 3]]
+    return _film_versions(pixels, FilmStatistics.of(pixels))[[0, 1, 3]]
 
 
 def patch_channels(
@@ -290,7 +282,4 @@ def stretched_film(
     resized = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
     square = np.asarray(resized, dtype=np.float32)
     box = Box(-0.5, -0.5, width - 0.5, height - 0.5)
-    to_network = box_to_grid(box, (size_px, size_px), "network")
-    if mirror:
-        return np.ascontiguousarray(square[:, ::-1]), mirror_x(size_px, "network") @ to_network
-    return square, to_network
+    return _for_network(square, box, mirror)

@@ -1,6 +1,6 @@
 """Films in DICOM files: which limb they show, and their pixels as a viewer shows them.
 
-:mod:`mandora.images.read` calls this module and turns whatever goes wrong here into
+:mod:`mandora.images.read` calls this module and turns any error here into
 :class:`UnreadableFilm`. No text quotes a tag's content: a header identifies the patient.
 """
 
@@ -25,9 +25,9 @@ from mandora.images.radiograph import (
     Picture,
     UnreadableFilm,
     check_size,
+    checked_spacing_mm,
     limb_named,
-    spread,
-    true_spacing_mm,
+    rescaled,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def read_tags(data: bytes) -> FilmTags:
         data: the file, or its beginning up to the pixels.
 
     Raises:
-        UnreadableFilm: for what can be told in words; the message does not name the file yet.
+        UnreadableFilm: with a fault in words; the message does not name the file yet.
         Exception: whatever the header's parser raises.
     """
     return _film_tags(_reader(data)(io.BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS))
@@ -61,11 +61,11 @@ def read_tags(data: bytes) -> FilmTags:
 def read_dicom(data: bytes) -> Picture:
     """Read a film from the bytes of a single-frame DICOM file.
 
-    Some decoders end the process that a damaged stream is decoded in, or warn of it on
-    standard error only: call this in :mod:`mandora.images.worker`.
+    Some decoders crash on a damaged stream, or report it on standard error only: call this in
+    the decoding process, see :mod:`mandora.images.decoder_program`.
 
     Raises:
-        UnreadableFilm: for what can be told in words; the message does not name the file yet.
+        UnreadableFilm: with a fault in words; the message does not name the file yet.
         Exception: whatever the decoders raise.
     """
     dataset = _reader(data)(io.BytesIO(data))
@@ -78,7 +78,7 @@ def read_dicom(data: bytes) -> Picture:
         levels = _voi(_modality(levels, dataset), dataset, remarks)
     else:
         levels = np.asarray(Image.fromarray(levels).convert("L"))
-    pixels = spread(levels)
+    pixels = rescaled(levels)
     if inverted:
         np.subtract(1, pixels, out=pixels)
     return Picture(pixels, tuple(remarks), tags, spacing_mm)
@@ -118,9 +118,9 @@ def _is_deflated(data: bytes) -> bool:
 
 
 def _check_dicom(dataset: Dataset) -> None:
-    """Refuse from the header alone whatever can be refused."""
+    """Refuse what the header alone shows to be unusable."""
     if not ("Rows" in dataset and "Columns" in dataset):
-        raise UnreadableFilm("this DICOM file holds no picture; give the image files only")
+        raise UnreadableFilm("this DICOM file contains no picture; give image files only")
     check_size(int(dataset.Columns), int(dataset.Rows))
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise UnreadableFilm(SEVERAL_PICTURES)
@@ -174,8 +174,8 @@ def _decompressed(dataset: Dataset) -> NDArray[Any]:
     if syntax in JPEG2000TransferSyntaxes:
         return _decoded_jpeg_2000(dataset, stream)
     if stream.startswith(jpeg.START):
-        parts = jpeg.take_apart(stream)
-        _check_stream_size(dataset, parts.height, parts.width, parts.components)
+        parsed = jpeg.parse(stream)
+        _check_stream_size(dataset, parsed.height, parsed.width, parsed.components)
     return dataset.pixel_array
 
 
@@ -199,15 +199,15 @@ def _check_runs(stream: bytes, count: int) -> None:
                 at, made = at + control + 2, made + control + 1
             else:
                 at, made = at + (1 if control == 128 else 2), made + (257 - control) % 129
-        # what fills a segment up to an even length is no run
+        # padding to an even length is not a run
         if made != count or at > end or stream[at:end].strip(b"\0\x80"):
             raise UnreadableFilm(DAMAGED)
 
 
 def _decoded_jpeg_2000(dataset: Dataset, stream: bytes) -> NDArray[Any]:
-    import openjpeg  # not by gdcm, which a damaged stream brings down
+    import openjpeg  # not by gdcm, which crashes on a damaged stream
 
-    # asked of the decoder itself: a look for the marker can be led astray by a decoy
+    # from the decoder itself: what looks like the marker need not be it
     head: dict[str, Any] = openjpeg.get_parameters(stream)  # type: ignore[attr-defined]
     _check_stream_size(dataset, head["rows"], head["columns"], head["samples_per_pixel"])
     return np.asarray(openjpeg.decode(stream))  # type: ignore[attr-defined]
@@ -265,7 +265,7 @@ def _spacing_mm(dataset: Dataset, remarks: list[str]) -> float | None:
     stated = dataset.get(keyword)
     if not stated:
         return None
-    spacing_mm, remark = true_spacing_mm(stated, (int(dataset.Rows), int(dataset.Columns)))
+    spacing_mm, remark = checked_spacing_mm(stated, (int(dataset.Rows), int(dataset.Columns)))
     if remark:
         remarks.append(f"{keyword} {remark}; it was not used")
     elif keyword == "ImagerPixelSpacing":

@@ -1,8 +1,8 @@
 """JPEG streams: what their segments say, and whether the picture in them is whole.
 
-The decoders of this family go on when a stream is damaged and tell of it in a warning that most
-programs, Pillow among them, never see. Here such a warning is an error. What is noticed is what
-changes the number of blocks in a scan, or is no code; a changed bit that does neither is not.
+JPEG decoders go on when a stream is damaged and give a warning that most programs, Pillow among
+them, never show. Here such a warning is an error. Damage is found if it changes the number of
+blocks in a scan, or gives a code that does not exist; a changed bit that does neither is not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_SCANS = 200
 """A progressive JPEG has about ten; each is a pass over the whole picture."""
 
 MAX_SEGMENTS = 10_000
-"""A JPEG has some twenty; one of 64 MiB of private data has a thousand."""
+"""A JPEG has about twenty; one with 64 MiB of private data has a thousand."""
 
 START = b"\xff\xd8\xff"
 _END = b"\xff\xd9"
@@ -31,8 +31,8 @@ _EOI, _SOS = 0xD9, 0xDA
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
 
-class Jpeg(NamedTuple):
-    """A JPEG stream taken apart.
+class JpegStream(NamedTuple):
+    """What the segments of a JPEG stream say.
 
     Attributes:
         width: px.
@@ -40,8 +40,8 @@ class Jpeg(NamedTuple):
         components: 1 for grey.
         bits: per component.
         scans: number of passes over the picture.
-        stream: the bytes from start to end, without what lies between segments or after the end,
-            which some programs put there and which does no harm.
+        data: the bytes from start to end, without harmless bytes that some programs put between
+            segments or after the end.
     """
 
     width: int
@@ -49,14 +49,14 @@ class Jpeg(NamedTuple):
     components: int
     bits: int
     scans: int
-    stream: bytes
+    data: bytes
 
 
-def take_apart(data: bytes) -> Jpeg:
+def parse(data: bytes) -> JpegStream:
     """Walk through the segments of a JPEG stream; nothing is decoded.
 
     Raises:
-        UnreadableFilm: if it is cut off, has no picture, or more scans than any film has.
+        UnreadableFilm: if it is cut off, has no picture, or more scans or segments than a film has.
     """
     frame: tuple[int, int, int, int] | None = None
     parts, scans, at = [data[:2]], 0, 2
@@ -97,20 +97,20 @@ def take_apart(data: bytes) -> Jpeg:
         raise UnreadableFilm(DAMAGED)
     if frame is None or not scans:
         raise UnreadableFilm(DAMAGED)
-    return Jpeg(*frame, scans, b"".join([*parts, _END]))
+    return JpegStream(*frame, scans, b"".join([*parts, _END]))
 
 
-def check_whole(jpeg: Jpeg) -> None:
-    """Decode a stream of 8 bits and refuse it for anything that the decoder warns of.
+def check_whole(stream: JpegStream) -> None:
+    """Decode a stream of 8 bits and refuse it for any warning of the decoder.
 
-    Its size must have been checked before. Other kinds (12 bit, lossless) pass unseen.
+    Its size must have been checked before. Other kinds (12 bit, lossless) are not checked.
 
     Raises:
         UnreadableFilm: if it is damaged.
     """
-    if jpeg.bits != 8 or jpeg.components not in _COLOURS:
+    if stream.bits != 8 or stream.components not in _COLOURS:
         return
     try:
-        simplejpeg.decode_jpeg(jpeg.stream, _COLOURS[jpeg.components])
+        simplejpeg.decode_jpeg(stream.data, _COLOURS[stream.components])
     except ValueError:
         raise UnreadableFilm(DAMAGED) from None

@@ -1,4 +1,4 @@
-"""One film in memory, whatever file it came from, and the rules for what can be one."""
+"""A film in memory, from any file format, and the rules that it must obey."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILM_EXTENT_MM = (60.0, 1000.0)
 
 AGAIN = "export the film again from the archive"
 DAMAGED = f"the file is damaged or truncated and cannot be decoded; {AGAIN}"
-SEVERAL_PICTURES = "the file holds more than one picture; save each film as a file of its own"
+SEVERAL_PICTURES = "the file contains more than one picture; save each film as a separate file"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _LIMB_WORDS = {
@@ -161,18 +161,18 @@ def check_size(width: int, height: int, least_px: int = MIN_SIDE_PX) -> None:
         )
 
 
-def spread(levels: NDArray[Any]) -> Pixels:
-    """Lay the values that are present over 0..1, linearly.
+def rescaled(levels: NDArray[Any]) -> Pixels:
+    """Scale grey levels linearly, so that the lowest becomes 0 and the highest 1.
 
     Args:
         levels: (H, W) of any number type, higher is brighter.
 
     Raises:
-        UnreadableFilm: if all values are the same or some are no numbers.
+        UnreadableFilm: if all values are the same or some are not numbers.
     """
     low, high = float(levels.min()), float(levels.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadableFilm(f"the picture holds values that are not numbers; {AGAIN}")
+        raise UnreadableFilm(f"the picture contains values that are not numbers; {AGAIN}")
     if low == high:
         raise UnreadableFilm(f"blank film: all pixels have the same value; {AGAIN}")
     # float32 holds 16-bit integers exactly; wider types need the subtraction done before
@@ -180,24 +180,6 @@ def spread(levels: NDArray[Any]) -> Pixels:
     exact = np.subtract(exact, low, out=exact)
     exact = np.divide(exact, high - low, out=exact)
     return exact.astype(np.float32, copy=False)
-
-
-def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Bring a stored picture upright.
-
-    Args:
-        pixels: (H, W) as stored.
-        orientation: 1..8 as in EXIF 2.32, tag 0x0112, mirrored ones included.
-
-    Returns:
-        (H, W), or (W, H) for orientations 5 to 8; a view.
-    """
-    if orientation >= 5:  # rows and columns are exchanged
-        pixels = pixels.T
-        orientation = {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
-    rows = slice(None, None, -1 if orientation in (3, 4) else 1)
-    columns = slice(None, None, -1 if orientation in (2, 3) else 1)
-    return pixels[rows, columns]
 
 
 def limb_named(text: str) -> Limb | None:
@@ -211,10 +193,10 @@ def limb_named(text: str) -> Limb | None:
     return limbs[0] if len(limbs) == 1 else None
 
 
-def true_spacing_mm(
+def checked_spacing_mm(
     stated: Iterable[Any], shape: tuple[int, int]
 ) -> tuple[float | None, str | None]:
-    """Judge a pixel spacing from a file's tags.
+    """Check the pixel spacing that a file states.
 
     Args:
         stated: (between rows, between columns), mm.
@@ -226,9 +208,9 @@ def true_spacing_mm(
     try:
         down, across = (float(value) for value in stated)
     except (TypeError, ValueError):
-        return None, "is no pair of lengths"
+        return None, "is not a pair of lengths"
     if not (0 < down < math.inf and 0 < across < math.inf):
-        return None, "is no pair of lengths"
+        return None, "is not a pair of lengths"
     if abs(down - across) > 0.01 * max(down, across):
         return None, f"differs between rows ({down:g} mm) and columns ({across:g} mm)"
     extent = max(down * shape[0], across * shape[1])

@@ -1,7 +1,8 @@
-"""Films and labels in PNG, JPEG, TIFF and BMP files, from bytes that nobody vouches for.
+"""Films and labels in PNG, JPEG, TIFF and BMP files.
 
-Everything that a header says is checked before memory is taken for pixels. Pillow decodes; what
-it lets pass, damage in the middle of a stream above all, is refused before.
+The bytes are not trusted. Everything that a header states is checked before memory is taken for
+pixels. Pillow decodes; damage that it does not report, above all in the middle of a stream, is
+looked for before. :data:`FORMATS` is the one list of formats.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +31,7 @@ from mandora.images.radiograph import (
     Picture,
     UnreadableFilm,
     check_size,
-    spread,
-    turned,
+    rescaled,
 )
 
 LABEL_MODES = ("L", "P", "I;16", "I")
@@ -39,6 +40,11 @@ LABEL_MODES = ("L", "P", "I;16", "I")
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes, bytes; b"BM" alone may start a text
 _ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {  # EXIF 2.32, tag 0x0112 → what brings the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _PHOTOMETRIC = 262  # TIFF tag; 0 means that white is zero
 _MAX_CHUNKS = 100_000  # of a PNG; one of a GB in chunks as programs write them has fewer
 _QUICK_PX = 100_000_000
@@ -57,135 +63,93 @@ class Stored(NamedTuple):
     values: NDArray[Any]
 
 
-def is_quick(data: bytes) -> bool:
-    """Whether a file that starts like this is decoded in a bounded time, however it is made.
+class Format(NamedTuple):
+    """A file format that Pillow decodes.
 
-    TIFF has chains of directories and a dozen decoders; Pillow reads compressed BMP, and a JPEG
-    of many scans, slowly.
-
-    Raises:
-        UnreadableFilm: for a PNG or JPEG of more parts than any film has.
+    Attributes:
+        name: Pillow's.
+        matches: whether a file that starts like this has the format.
+        is_quick: whether such a file is decoded in a bounded time, however it is made; raises
+            :class:`UnreadableFilm` for a file of more parts than any film has.
+        open: takes the file and the least side, px; refuses a size that no film has and damage,
+            and opens the file without decoding it.
     """
-    if data.startswith(_PNG_MAGIC):
-        _check_chunks(data)
-        return True
-    if data.startswith(jpeg.START):
-        parts = jpeg.take_apart(data)
-        return parts.width * parts.height * parts.scans <= _QUICK_PX
-    return not data.startswith(tiff.MAGIC) and not (_is_bmp(data) and _is_packed(data))
+
+    name: str
+    matches: Callable[[bytes], bool]
+    is_quick: Callable[[bytes], bool]
+    open: Callable[[bytes, int], ImageFile.ImageFile]
 
 
-def _check_chunks(data: bytes) -> None:
-    """Refuse a PNG of so many parts that going through them alone takes minutes."""
-    at = len(_PNG_MAGIC)
-    for _ in range(_MAX_CHUNKS):
-        at += 12 + int.from_bytes(data[at : at + 4])
-        if at >= len(data):
-            return
-    raise UnreadableFilm(f"the PNG has more than {_MAX_CHUNKS} chunks; save the film anew")
+def is_quick(data: bytes) -> bool:
+    """Whether a file is decoded, or refused, in a bounded time, see :class:`Format`."""
+    return next((found.is_quick(data) for found in FORMATS if found.matches(data)), True)
 
 
 def read_raster(data: bytes, least_px: int) -> Picture:
     """Read a film from the bytes of a PNG, JPEG, TIFF or BMP file.
 
     Raises:
-        UnreadableFilm: for what can be told in words; the message does not name the file yet.
+        UnreadableFilm: with a fault in words; the message does not name the file yet.
         Exception: whatever the decoders raise.
     """
     image = _opened(data, least_px)
     remarks: list[str] = []
-    orientation = _orientation(image, remarks)
+    turn = _turn(image, remarks)
     image.load()
     levels = _grey_levels(image, remarks)
     if levels.dtype == np.uint8 and levels.min() != levels.max():
         pixels = np.divide(levels, np.float32(255), dtype=np.float32)
     else:
-        pixels = spread(levels)
+        pixels = rescaled(levels)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         if levels.dtype != np.uint8 and image.tag_v2.get(_PHOTOMETRIC) == 0:
             pixels = 1 - pixels  # Pillow inverts white-is-zero up to 8 bits only
-    else:  # Pillow has turned a TIFF already
-        pixels = turned(pixels, orientation)
+    elif turn is not None:  # Pillow has turned a TIFF already
+        pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
     return Picture(pixels, tuple(remarks))
 
 
-def read_stored(data: bytes, shown: bool) -> Stored:
+def read_stored(data: bytes, as_grey: bool) -> Stored:
     """Read labels or a mask from the bytes of a PNG, JPEG, TIFF or BMP file.
 
     Args:
         data: the file.
-        shown: whether the grey that a viewer shows is wanted, whatever the mode.
+        as_grey: give the grey that a viewer shows, whatever the mode.
 
     Raises:
-        UnreadableFilm: for what can be told in words; the message does not name the file yet.
+        UnreadableFilm: with a fault in words; the message does not name the file yet.
         Exception: whatever the decoders raise.
     """
     image = _opened(data, 1)
     image.load()
-    as_it_is = image.mode in LABEL_MODES and not shown
-    return Stored(image.mode, np.asarray(image if as_it_is else image.convert("L")))
+    as_stored = image.mode in LABEL_MODES and not as_grey
+    return Stored(image.mode, np.asarray(image if as_stored else image.convert("L")))
 
 
 def _opened(data: bytes, least_px: int) -> ImageFile.ImageFile:
-    """A picture of one frame and a fair size, which is not known to be damaged."""
-    # The format's class is called directly: Image.open would warn of, or refuse, large
-    # pictures by a limit that is global to the process. The limit here is check_size.
-    if data.startswith(_PNG_MAGIC):
-        _check_png(data)
-        image: ImageFile.ImageFile = PngImagePlugin.PngImageFile(io.BytesIO(data))
-    elif data.startswith(jpeg.START):
-        parts = jpeg.take_apart(data)
-        check_size(parts.width, parts.height, least_px)
-        jpeg.check_whole(parts)
-        image = JpegImagePlugin.JpegImageFile(io.BytesIO(parts.stream))
-    elif data.startswith(tiff.MAGIC):
-        tiff.check(data, least_px)
-        image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-    elif _is_bmp(data):
-        image = BmpImagePlugin.BmpImageFile(io.BytesIO(data))
-    else:
-        raise UnreadableFilm(
-            "this is not a PNG, JPEG, TIFF, BMP or DICOM file; save it as one of these"
-        )
+    """A picture of one frame and a possible size, in which no damage was found."""
+    found = next((one for one in FORMATS if one.matches(data)), None)
+    if found is None:
+        names = ", ".join(one.name for one in FORMATS)
+        raise UnreadableFilm(f"this is not a {names} or DICOM file; save it as one of these")
+    image = found.open(data, least_px)
     check_size(*image.size, least_px)
     if getattr(image, "n_frames", 1) > 1:
         raise UnreadableFilm(SEVERAL_PICTURES)
     return image
 
 
-def _is_bmp(data: bytes) -> bool:
-    return data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS
-
-
-def _is_packed(bmp: bytes) -> bool:
-    return int.from_bytes(bmp[14:18], "little") > 12 and bmp[30:34] != b"\0\0\0\0"
-
-
-def _check_png(data: bytes) -> None:
-    """Verify the chunks' checksums and the end mark, which Pillow does in part only."""
-    view, at = memoryview(data), len(_PNG_MAGIC)
-    while at + 12 <= len(data):
-        end = at + 12 + struct.unpack_from(">I", data, at)[0]
-        if end > len(data):
-            break
-        if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise UnreadableFilm(DAMAGED)
-        if data[at + 4 : at + 8] == b"IEND":
-            return
-        at = end
-    raise UnreadableFilm(DAMAGED)
-
-
-def _orientation(image: ImageFile.ImageFile, remarks: list[str]) -> int:
+def _turn(image: ImageFile.ImageFile, remarks: list[str]) -> Image.Transpose | None:
+    # not ImageOps.exif_transpose: it also writes EXIF data, and fails where they are broken
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a broken note about the camera does not spoil the film
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # broken EXIF data do not make the film unreadable
         remarks.append("EXIF data could not be read; the film was not turned")
-        return 1
-    if value not in range(2, 9):
-        return 1
-    remarks.append("turned as its EXIF orientation says")
-    return int(value)
+        return None
+    if turn is not None:
+        remarks.append("turned as its EXIF orientation says")
+    return turn
 
 
 def _grey_levels(image: Image.Image, remarks: list[str]) -> NDArray[Any]:
@@ -200,3 +164,74 @@ def _grey_levels(image: Image.Image, remarks: list[str]) -> NDArray[Any]:
         remarks.append("wholly transparent; the transparency was ignored")
         return np.asarray(grey)
     return np.asarray(Image.composite(grey, Image.new("L", image.size), alpha))  # on black
+
+
+# ── the formats ──────────────────────────────────────────────────────────────────────────
+# Each format's class is called directly: Image.open would warn of, or refuse, large pictures by
+# a limit that is global to the process. The limit here is check_size.
+
+
+def _is_quick_png(data: bytes) -> bool:
+    """True; refuses a PNG of so many chunks that going through them alone takes minutes."""
+    at = len(_PNG_MAGIC)
+    for _ in range(_MAX_CHUNKS):
+        at += 12 + int.from_bytes(data[at : at + 4])
+        if at >= len(data):
+            return True
+    raise UnreadableFilm(f"the PNG has more than {_MAX_CHUNKS} chunks; save the film anew")
+
+
+def _open_png(data: bytes, least_px: int) -> ImageFile.ImageFile:
+    """Verify the chunks' checksums and the end mark, which Pillow does in part only."""
+    view, at = memoryview(data), len(_PNG_MAGIC)
+    while at + 12 <= len(data):
+        end = at + 12 + struct.unpack_from(">I", data, at)[0]
+        if end > len(data):
+            break
+        if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+            raise UnreadableFilm(DAMAGED)
+        if data[at + 4 : at + 8] == b"IEND":
+            return PngImagePlugin.PngImageFile(io.BytesIO(data))
+        at = end
+    raise UnreadableFilm(DAMAGED)
+
+
+def _is_quick_jpeg(data: bytes) -> bool:
+    """A JPEG of many scans is decoded slowly."""
+    stream = jpeg.parse(data)
+    return stream.width * stream.height * stream.scans <= _QUICK_PX
+
+
+def _open_jpeg(data: bytes, least_px: int) -> ImageFile.ImageFile:
+    stream = jpeg.parse(data)
+    check_size(stream.width, stream.height, least_px)
+    jpeg.check_whole(stream)
+    return JpegImagePlugin.JpegImageFile(io.BytesIO(stream.data))
+
+
+def _open_tiff(data: bytes, least_px: int) -> ImageFile.ImageFile:
+    tiff.check(data, least_px)
+    return TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+
+
+def _is_bmp(data: bytes) -> bool:
+    return data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS
+
+
+def _is_quick_bmp(data: bytes) -> bool:
+    """Pillow reads compressed BMP slowly."""
+    is_compressed = int.from_bytes(data[14:18], "little") > 12 and data[30:34] != b"\0\0\0\0"
+    return not is_compressed
+
+
+FORMATS = (
+    Format("PNG", lambda data: data.startswith(_PNG_MAGIC), _is_quick_png, _open_png),
+    Format("JPEG", lambda data: data.startswith(jpeg.START), _is_quick_jpeg, _open_jpeg),
+    # TIFF has chains of directories and a dozen decoders
+    Format("TIFF", lambda data: data.startswith(tiff.MAGIC), lambda data: False, _open_tiff),
+    Format(
+        "BMP", _is_bmp, _is_quick_bmp,
+        lambda data, least_px: BmpImagePlugin.BmpImageFile(io.BytesIO(data)),
+    ),
+)  # fmt: skip
+"""In the order in which they are tried. DICOM is read by :mod:`mandora.images.dicom`."""

@@ -21,7 +21,7 @@ from PIL import Image, ImageFile
 from mandora.core.anatomy import Limb, Side
 from mandora.core.files import AnyPath
 from mandora.core.inputs import NotRegular, open_regular
-from mandora.images.apart import decoded
+from mandora.images.decoder import decode
 from mandora.images.dicom import is_dicom
 from mandora.images.radiograph import (
     AGAIN,
@@ -32,11 +32,10 @@ from mandora.images.radiograph import (
     Radiograph,
     UnreadableFilm,
 )
-from mandora.images.raster import Stored, is_quick, read_raster, read_stored
+from mandora.images.raster import FORMATS, Stored, is_quick, read_raster, read_stored
 
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 8 << 20  # few DICOM files have more in front of their pixels
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _LOCK = threading.Lock()
 
 
@@ -55,10 +54,10 @@ def read_radiograph(path: AnyPath, least_px: int = MIN_SIDE_PX) -> Radiograph:
         lowest and the highest value present.
 
     Raises:
-        UnreadableFilm: whatever is wrong.
+        UnreadableFilm: for any fault.
     """
     path = Path(path)
-    with _refusals(path):
+    with _faults_named(path):
         data = _read_bytes(path)
         picture = _picture(data, least_px)
         return Radiograph(
@@ -71,23 +70,23 @@ def read_radiograph(path: AnyPath, least_px: int = MIN_SIDE_PX) -> Radiograph:
         )
 
 
-def read_labels(path: AnyPath, shown: bool = False) -> Stored:
+def read_labels(path: AnyPath, as_grey: bool = False) -> Stored:
     """Read a label map or a mask, by the rules that films are read by.
 
     Args:
         path: a PNG, JPEG, TIFF or BMP.
-        shown: whether the grey that a viewer shows is wanted, not the values that are stored.
+        as_grey: give the grey that a viewer shows, not the values that are stored.
 
     Raises:
-        UnreadableFilm: whatever is wrong.
+        UnreadableFilm: for any fault.
     """
     path = Path(path)
-    with _refusals(path):
+    with _faults_named(path):
         data = _read_bytes(path)
         if is_quick(data):
             with _strict():
-                return read_stored(data, shown)
-        values, about = decoded("mask" if shown else "labels", data)
+                return read_stored(data, as_grey)
+        values, about = decode("mask" if as_grey else "labels", data)
         return Stored(about["mode"], values)
 
 
@@ -95,15 +94,12 @@ def peek_size(path: AnyPath) -> tuple[int, int] | None:
     """(width, height), px, that the header of a PNG, JPEG, TIFF or BMP file states.
 
     Returns:
-        None if it is no such file, or cannot be read.
+        None if it is another file or cannot be read.
     """
     try:
         # Image.open warns of large pictures; here none is decoded
-        with (
-            open_regular(Path(path)) as file,
-            _strict(),
-            Image.open(file, formats=_FORMATS) as image,
-        ):
+        names = [known.name for known in FORMATS]
+        with open_regular(Path(path)) as file, _strict(), Image.open(file, "r", names) as image:
             return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
@@ -119,26 +115,26 @@ def peek_tags(path: AnyPath) -> FilmTags | None:
         UnreadableFilm: if it is DICOM and its header cannot be read.
     """
     path = Path(path)
-    with _refusals(path), _open(path) as file:
+    with _faults_named(path), _open(path) as file:
         data = file.read(_HEADER_BYTES)
         if not is_dicom(data):
             return None
         try:
-            return _tags(decoded("tags", data)[1])
+            return _tags(decode("tags", data)[1])
         except UnreadableFilm:
             rest = file.read(MAX_BYTES)
             if not rest:
                 raise
-            return _tags(decoded("tags", data + rest)[1])
+            return _tags(decode("tags", data + rest)[1])
 
 
 def _name(path: Path) -> str:
-    # bytes that are no text in a file name would break every JSON file downstream
+    # bytes in a file name that are not text cannot be written as JSON
     return (path.name or str(path)).encode("utf-8", "replace").decode()
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def _faults_named(path: Path) -> Iterator[None]:
     try:
         yield
     except UnreadableFilm as error:
@@ -146,7 +142,7 @@ def _refusals(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         fault = "there is no such file; check the path"
         if path.is_symlink():
-            fault = "it is a link to a file that is not there; mend or remove the link"
+            fault = "it is a link to a file that does not exist; correct or remove the link"
         raise UnreadableFilm(f"{_name(path)}: {fault}") from None
     except PermissionError:
         raise UnreadableFilm(
@@ -162,7 +158,7 @@ def _refusals(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _strict() -> Iterator[None]:
-    """No half-decoded pictures, whatever the program has told Pillow to accept, and no warnings.
+    """Let Pillow refuse truncated pictures, whatever the program has set, and give no warnings.
 
     These switches are global to the process, so they are changed under a lock and restored.
     """
@@ -198,7 +194,7 @@ def _picture(data: bytes, least_px: int) -> Picture:
     if not is_dicom(data) and is_quick(data):
         with _strict():
             return read_raster(data, least_px)
-    pixels, about = decoded("dicom" if is_dicom(data) else "film", data, least_px)
+    pixels, about = decode("dicom" if is_dicom(data) else "film", data, least_px)
     return Picture(pixels, tuple(about["remarks"]), _tags(about), about["spacing_mm"])
 
 

@@ -1,8 +1,8 @@
-"""What a TIFF's directory says of its strips or tiles, and whether each of them is whole.
+"""Whether the strips or tiles of a TIFF are whole.
 
-libtiff, which decodes them, notices a damaged LZW strip; of a damaged JPEG it tells in a warning
-that nobody sees, and it stops reading a deflated strip before its checksum. Both are looked at
-here. What is stored without compression has nothing to be checked by.
+libtiff, which decodes them, reports a damaged LZW strip. Of a damaged JPEG it only warns, where
+nobody sees it, and it stops reading a deflated strip before its checksum: both are checked here.
+Values that are stored without compression have no checksum.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check(data: bytes, least_px: int) -> None:
     """Refuse a TIFF of several pictures or of a size that no film has, or with damaged parts.
 
     Raises:
-        UnreadableFilm: for what can be told in words.
+        UnreadableFilm: with a fault in words.
         Exception: whatever a malformed directory leads to.
     """
     tags = _directory(data)
@@ -83,7 +83,7 @@ def _directory(data: bytes) -> dict[int, tuple[int, ...]]:
 
 def _check_jpeg(part: bytes, tables: bytes, most_px: int) -> None:
     # the tables are a stream of their own, without a picture: start, tables, end
-    stream = jpeg.take_apart(part[:2] + tables[2:-2] + part[2:])
+    stream = jpeg.parse(part[:2] + tables[2:-2] + part[2:])
     if stream.width * stream.height > 2 * most_px + (1 << 20):  # tiles reach over the border
         raise UnreadableFilm(DAMAGED)
     jpeg.check_whole(stream)

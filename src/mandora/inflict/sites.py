@@ -8,11 +8,11 @@ from itertools import combinations
 
 import numpy as np
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, UNIT_ENDS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
 from mandora.inflict.region import Array
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 MIN_SIZE_PX = 100.0
 """Smallest limb size, px: below it a joint space is narrower than a pixel."""
@@ -239,11 +239,11 @@ def _limb_of(landmarks: Points) -> Limb:
 
 def _size_px(landmarks: Points, limb: Limb) -> float:
     """Size of the limb, px."""
-    size = limb_size(landmarks, mean_shape(limb))
+    size = limb_size(landmarks, limb_template(limb))
     if size < MIN_SIZE_PX:
         raise InputError(
             f"the {limb} is {size:.0f} px large (about the distance of "
-            f"{' and '.join(UNIT_ENDS[limb])}), at least {MIN_SIZE_PX:.0f} are needed to show "
+            f"{' and '.join(LIMB_SIZE_ENDS[limb])}), at least {MIN_SIZE_PX:.0f} are needed to show "
             "joint spaces; give the film in full size"
         )
     return size

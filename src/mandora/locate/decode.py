@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.geometry import Points
+from mandora.core.specs import FilmSpec
 
 _FLOOR = 1e-6  # heat below this says nothing about the shape of a peak
 _APART_PX = 6  # heat-map px around a peak where no other is looked for
@@ -26,19 +27,22 @@ class Peaks:
     heights: NDArray[np.float64]
 
 
-def decode(maps: NDArray[np.float32], stride: int) -> tuple[Points, NDArray[np.float64]]:
-    """The highest peak of each map, to a fraction of a pixel.
+def read_heat_maps(spec: FilmSpec, maps: NDArray[np.float32]) -> tuple[Points, NDArray[np.float64]]:
+    """The place that each heat map shows, by the rule of its network.
 
     Args:
+        spec: of the network.
         maps: (N, h, w) float32, 0..1.
-        stride: input px per heat-map px.
 
     Returns:
-        (N, 2) float64 px of the network's input, and (N,) float64 the height of the peak,
-        0..1. Every map gives a landmark; the caller decides which peaks are too low.
+        (N, 2) float64 px of the network's input, NaN where not found, and (N,) float64 the height
+        of the heat map there, 0..1.
     """
-    found = find_peaks(maps, stride, 1)
-    return found.places[:, 0], found.heights[:, 0]
+    if spec.decode == "component":
+        return largest_component(maps, spec.found_threshold, spec.heat_map_stride)
+    peaks = find_peaks(maps, spec.heat_map_stride, 1)
+    places, heights = peaks.places[:, 0], peaks.heights[:, 0]
+    return np.where((heights < spec.found_threshold)[:, None], np.nan, places), heights
 
 
 def find_peaks(maps: NDArray[np.float32], stride: int, count: int) -> Peaks:

@@ -16,36 +16,20 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.geometry import Affine, Box, Points, box_to_grid
 from mandora.core.inference import Network
 from mandora.core.records import Reason
+from mandora.core.specs import FilmSpec, LimbThresholds
 from mandora.locate.decode import find_peaks
-from mandora.locate.shape import ShapeFit, fit_shapes, judge
-from mandora.locate.views import (
-    ZOOM,
-    Look,
-    Pixels,
-    View,
-    parts,
-    view_of,
-    views,
-    whole_looks,
-    zoomed_look,
-)
+from mandora.locate.field_of_view import FieldOfView, limb_field, parts, whole_fields
+from mandora.locate.orientation import Orientation, Pixels, orientation_of, orientations
+from mandora.locate.shape import ShapeFit, fit_shapes, plausible
 
-CLEAR_FIT = {Limb.HAND: 0.6, Limb.FOOT: 0.7}
-"""Fit from which a limb is beyond doubt, so that no other view of the film is tried."""
-
-SURE_FIT = 0.7
-"""Fit below which a clear limb may be a poor view, as an oblique one, with a better one beside."""
-
-MIRROR_FACTOR = 1.2  # so much better must the other side fit before a known side is doubted
 MOST_LIMBS = 2  # on one film
 
-_LONG_SIDE_PX = 1024  # larger films are made smaller: 256 px see no more of them
+_LONG_SIDE_PX = 1024  # larger films are made smaller: it spares time, and no network sees more
 _PEAKS = 4  # per heat map
-_BATCH = 16  # looks at a time; more only cost memory
-_MOST_ZOOMED = 6
-_RIVAL = 1.5  # what fits so much worse than the best at first sight is not looked at again
-_ASKEW_DEG = 12.0  # a limb is looked at once more if the first look was off by more
-_SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in units
+_BATCH = 16  # fields of view at a time; more only cost memory
+_MOST_ALONE = 6  # candidates that get a field of view of their own
+_MOST_TURN_DEG, _MOST_LOG2_SIZE = 12.0, 0.3  # beyond these it gets a second one
+_SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in limb sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +38,7 @@ class FoundLandmarks:
 
     Attributes:
         limb: hand or foot.
-        view: how the limb lies on the film.
+        orientation: how the limb lies on the film.
         landmarks: (N, 2) float64, (x, y), px of the film as it was given, order of
             ``anatomy.LANDMARKS[limb]``; NaN where a landmark was not found.
         confidence: (N,) float64, 0..1: height of the heat map's peak.
@@ -63,7 +47,7 @@ class FoundLandmarks:
     """
 
     limb: Limb
-    view: View
+    orientation: Orientation
     landmarks: Points
     confidence: NDArray[np.float64]
     reasons: tuple[Reason | None, ...]
@@ -71,11 +55,17 @@ class FoundLandmarks:
 
 
 @dataclass(frozen=True, eq=False)
-class _Guess:
-    """A limb that one look at a film shows: where its template lies, and its landmarks."""
+class _Candidate:
+    """A limb that one field of view shows.
+
+    Attributes:
+        to_film: from the template to px of the film.
+        field: where it was seen.
+        shape: its landmarks, px of the network's input.
+    """
 
     to_film: Affine
-    look: Look
+    field: FieldOfView
     shape: ShapeFit
 
     @property
@@ -83,16 +73,17 @@ class _Guess:
         return self.shape.fit
 
     @cached_property
-    def view(self) -> View:
-        return view_of(self.to_film, self.look.inverted)
+    def orientation(self) -> Orientation:
+        return orientation_of(self.to_film, self.field.inverted)
 
-    def askew(self, unit_px: float) -> bool:
-        """Whether the limb lay otherwise in the look than upright and ``unit_px`` large."""
+    def needs_another_field(self, limb_px: float) -> bool:
+        """Whether the limb was not seen upright, or not about ``limb_px`` large."""
         cos, sin = self.shape.matrix[0, 0], self.shape.matrix[1, 0]
         turned = abs(np.degrees(np.arctan2(sin, cos)))
-        return bool(turned > _ASKEW_DEG or abs(np.log2(np.hypot(cos, sin) / unit_px)) > 0.3)
+        size_off = abs(np.log2(np.hypot(cos, sin) / limb_px))
+        return bool(turned > _MOST_TURN_DEG or size_off > _MOST_LOG2_SIZE)
 
-    def same_place(self, other: _Guess) -> bool:
+    def same_place(self, other: _Candidate) -> bool:
         """Whether both are the same limb. A template is centred on its origin."""
         apart = self.to_film([0.0, 0.0]) - other.to_film([0.0, 0.0])
         size = max(self.to_film.scale, other.to_film.scale)
@@ -105,21 +96,21 @@ class Locator:
     Args:
         path: ONNX file.
         limb: which limb it was trained for.
-        input_px: side of its input.
-        stride: input px per heat-map px.
-        found_threshold: peak below which a landmark counts as not found.
-        template: (N, 2) mean shape of a left limb, in units of its size.
+        spec: what the network sees, and how its heat maps are read.
+        thresholds: what its fits mean.
+        template: (N, 2) template of a left limb, in limb sizes.
         threads: processor threads.
     """
 
     def __init__(
-        self, path: Path, limb: Limb, *, input_px: int, stride: int, found_threshold: float,
+        self, path: Path, limb: Limb, spec: FilmSpec, thresholds: LimbThresholds,
         template: Points, threads: int = 2,
     ) -> None:  # fmt: skip
         self.limb = limb
         self.template = template
         self._network = Network(path, threads)
-        self._input_px, self._stride, self._threshold = input_px, stride, found_threshold
+        self._spec, self._thresholds = spec, thresholds
+        self._limb_px = thresholds.limb_share * spec.input_px
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
@@ -127,7 +118,7 @@ class Locator:
         """Find the landmarks of the limb that fits best, or of the one of the given side.
 
         The film is read as shown and in the mirror, and where that shows no clear limb, turned,
-        inverted and in halves; where the limb is clear and yet fits poorly, a better one is sought
+        inverted and in parts; where the limb is clear and yet fits poorly, a better one is sought
         beside it. A known side is believed unless a limb of the other one fits clearly better,
         as it does where an archive displays its films mirrored.
 
@@ -137,25 +128,25 @@ class Locator:
             upright_only: spare the time that it takes to look for a limb that is not clear.
 
         Returns:
-            The landmarks; none has a position where nothing was found. A poor fit is for the
-            caller to judge.
+            The landmarks; none has a position where nothing was found. The caller decides which
+            fit is too poor.
         """
         small, to_small = _reduced(pixels)
 
-        def worth(guess: _Guess) -> float:
-            usual = side in (None, guess.view.side)
-            return guess.fit if usual else guess.fit / MIRROR_FACTOR
+        def believed_fit(candidate: _Candidate) -> float:
+            as_stated = side in (None, candidate.orientation.side)
+            return candidate.fit if as_stated else candidate.fit / self._thresholds.mirror_factor
 
-        guesses = self._search(small, rivals_only=True, stages=1 if upright_only else None)
-        if not guesses:
+        candidates = self._search(small, rivals_only=True, stages=1 if upright_only else None)
+        if not candidates:
             return self._nothing()
-        best = max(guesses, key=worth)
-        doubted = side not in (None, best.view.side)
-        poor = self._clear(best) and best.fit < SURE_FIT
-        if (doubted or poor) and not upright_only:
-            beside = [g for g in self._beside(small, best) if side in (None, g.view.side)]
+        best = max(candidates, key=believed_fit)
+        other_side = side not in (None, best.orientation.side)
+        poor = self._clear(best) and best.fit < self._thresholds.sure_fit
+        if (other_side or poor) and not upright_only:
+            beside = [c for c in self._beside(small, best) if side in (None, c.orientation.side)]
             # a clear limb of the stated side is taken even if one of the other side fits better
-            best = max(beside if doubted and beside else [best, *beside], key=worth)
+            best = max(beside if other_side and beside else [best, *beside], key=believed_fit)
         return self._found(best, to_small, pixels.shape)
 
     def locate_all(self, pixels: NDArray[np.float32]) -> list[FoundLandmarks]:
@@ -169,91 +160,100 @@ class Locator:
             them fit too poorly to be a limb.
         """
         small, to_small = _reduced(pixels)
-        guesses = self._search(small, rivals_only=False, stages=None)
-        limbs = _apart(guesses)
+        candidates = self._search(small, rivals_only=False, stages=None)
+        limbs = _apart(candidates)
         if limbs and not any(self._clear(limb) for limb in limbs[1:]):
-            limbs = _apart([*guesses, *self._beside(small, limbs[0])])
+            limbs = _apart([*candidates, *self._beside(small, limbs[0])])
         return [self._found(limb, to_small, pixels.shape) for limb in limbs[:MOST_LIMBS]]
 
-    def _search(self, pixels: Pixels, *, rivals_only: bool, stages: int | None) -> list[_Guess]:
-        """Guesses from a look at each limb alone.
+    def _search(self, pixels: Pixels, *, rivals_only: bool, stages: int | None) -> list[_Candidate]:
+        """Candidates, each seen alone.
 
         Args:
             pixels: (H, W) the film.
-            rivals_only: leave out what fits far worse than the best in the same looks.
-            stages: how many to try at most, see :meth:`_looks`.
+            rivals_only: leave out what fits far worse than the best in the same fields.
+            stages: how many to try at most, see :meth:`_fields`.
         """
-        zoomed: list[_Guess] = []
-        for looks in islice(self._looks(pixels.shape), stages):
-            seeds = _apart(self._guess(pixels, looks, MOST_LIMBS), sides_too=True)
+        alone: list[_Candidate] = []
+        for fields in islice(self._fields(pixels.shape), stages):
+            seeds = _apart(self._candidates(pixels, fields, MOST_LIMBS), sides_too=True)
             if rivals_only:
-                seeds = [s for s in seeds if s.fit * _RIVAL >= seeds[0].fit]
-            zoomed += self._zoomed(pixels, seeds)
-            if any(self._clear(guess) for guess in zoomed):
+                factor = self._thresholds.rival_factor
+                seeds = [seed for seed in seeds if seed.fit * factor >= seeds[0].fit]
+            alone += self._alone(pixels, seeds)
+            if any(self._clear(candidate) for candidate in alone):
                 break
-        return zoomed
+        return alone
 
-    def _beside(self, pixels: Pixels, limb: _Guess) -> list[_Guess]:
+    def _beside(self, pixels: Pixels, limb: _Candidate) -> list[_Candidate]:
         """Clear limbs elsewhere on the film that lie in the same way, of either side."""
-        tried = views((limb.view.turns,), inverted=limb.view.inverted)
-        seeds = self._guess(pixels, self._looks_at_parts(pixels.shape, tried), MOST_LIMBS)
-        elsewhere = [s for s in _apart(seeds, sides_too=True) if not s.same_place(limb)]
-        found = self._zoomed(pixels, elsewhere)
-        return [g for g in found if self._clear(g) and not g.same_place(limb)]
+        tried = orientations((limb.orientation.turns,), inverted=limb.orientation.inverted)
+        fields = self._fields_of_parts(pixels.shape, tried)
+        seeds = _apart(self._candidates(pixels, fields, MOST_LIMBS), sides_too=True)
+        elsewhere = [seed for seed in seeds if not seed.same_place(limb)]
+        found = self._alone(pixels, elsewhere)
+        return [c for c in found if self._clear(c) and not c.same_place(limb)]
 
-    def _zoomed(self, pixels: Pixels, seeds: Sequence[_Guess]) -> list[_Guess]:
-        """What a look at each of the best seeds alone shows; a second one where it was askew."""
-        found = self._guess(pixels, self._zooms(seeds[:_MOST_ZOOMED]), 1)
-        askew = [guess for guess in found if guess.askew(ZOOM[self.limb] * self._input_px)]
-        return [*found, *self._guess(pixels, self._zooms(askew), 1)]
+    def _alone(self, pixels: Pixels, seeds: Sequence[_Candidate]) -> list[_Candidate]:
+        """The best seeds, each seen alone; once more where it then lay otherwise than expected."""
+        found = self._candidates(pixels, self._limb_fields(seeds[:_MOST_ALONE]), 1)
+        again = [candidate for candidate in found if candidate.needs_another_field(self._limb_px)]
+        return [*found, *self._candidates(pixels, self._limb_fields(again), 1)]
 
-    def _zooms(self, guesses: Sequence[_Guess]) -> list[Look]:
+    def _limb_fields(self, candidates: Sequence[_Candidate]) -> list[FieldOfView]:
         return [
-            zoomed_look(self.template, g.to_film, self.limb, self._input_px, g.look.inverted)
-            for g in guesses
-        ]
+            limb_field(self.template, c.to_film, self._limb_px, self._spec.input_px,
+                       c.field.inverted)
+            for c in candidates
+        ]  # fmt: skip
 
-    def _clear(self, guess: _Guess) -> bool:
-        return guess.fit >= CLEAR_FIT[self.limb]
+    def _clear(self, candidate: _Candidate) -> bool:
+        return candidate.fit >= self._thresholds.clear_fit
 
-    def _looks(self, shape: tuple[int, ...]) -> Iterator[list[Look]]:
+    def _fields(self, shape: tuple[int, ...]) -> Iterator[list[FieldOfView]]:
         """What is tried, until a limb is clear: the likely first."""
         height, width = shape[:2]
-        upright, others = views(turns=(0,)), views(turns=(1, 2, 3))
-        inverted = views(inverted=True)
+        upright, others = orientations(turns=(0,)), orientations(turns=(1, 2, 3))
+        inverted = orientations(inverted=True)
         whole = (0, 0, width, height)
-        yield whole_looks(whole, self._input_px, upright)
-        yield whole_looks(whole, self._input_px, others + inverted)
+        yield whole_fields(whole, self._spec.input_px, upright)
+        yield whole_fields(whole, self._spec.input_px, others + inverted)
         for tried in (upright, others, inverted):
-            yield self._looks_at_parts(shape, tried)
+            yield self._fields_of_parts(shape, tried)
 
-    def _looks_at_parts(self, shape: tuple[int, ...], tried: Sequence[View]) -> list[Look]:
+    def _fields_of_parts(
+        self, shape: tuple[int, ...], tried: Sequence[Orientation]
+    ) -> list[FieldOfView]:
         height, width = shape[:2]
         return [
-            look
+            field
             for part in parts(width, height)
-            for look in whole_looks(part, self._input_px, tried)
+            for field in whole_fields(part, self._spec.input_px, tried)
         ]
 
-    def _guess(self, pixels: Pixels, looks: Sequence[Look], most: int) -> list[_Guess]:
-        guesses = []
-        for start in range(0, len(looks), _BATCH):
-            part = looks[start : start + _BATCH]
-            seen = [look.sample(pixels, self._input_px) for look in part]
+    def _candidates(
+        self, pixels: Pixels, fields: Sequence[FieldOfView], most: int
+    ) -> list[_Candidate]:
+        """Up to ``most`` limbs in each field of view."""
+        stride, lowest = self._spec.heat_map_stride, self._thresholds.lowest_peak
+        found = []
+        for start in range(0, len(fields), _BATCH):
+            batch = fields[start : start + _BATCH]
+            seen = [field.sample(pixels, self._spec.input_px) for field in batch]
             (maps,) = self._network(film=np.stack(seen)[:, None])
-            for look, heat in zip(part, maps, strict=True):
-                peaks = find_peaks(heat, self._stride, _PEAKS)
-                for shape in fit_shapes(self.template, peaks, most):
+            for field, heat_maps in zip(batch, maps, strict=True):
+                peaks = find_peaks(heat_maps, stride, _PEAKS)
+                for shape in fit_shapes(self.template, peaks, lowest, most):
                     to_network = Affine(shape.matrix, "template", "network")
-                    guesses.append(_Guess(look.to_film @ to_network, look, shape))
-        return guesses
+                    found.append(_Candidate(field.to_film @ to_network, field, shape))
+        return found
 
-    def _found(self, guess: _Guess, to_small: Affine, shape: tuple[int, ...]) -> FoundLandmarks:
+    def _found(self, limb: _Candidate, to_small: Affine, shape: tuple[int, ...]) -> FoundLandmarks:
         """Drop what is too faint, outside the film or grossly out of place."""
         height, width = shape[:2]
-        landmarks, heights = guess.shape.landmarks, guess.shape.heights
-        sure, fit = judge(self.template, landmarks, heights, self._threshold)
-        on_film = to_small.inverse(guess.look.to_film(landmarks))
+        landmarks, heights = limb.shape.landmarks, limb.shape.heights
+        sure, fit = plausible(self.template, landmarks, heights, self._spec.found_threshold)
+        on_film = to_small.inverse(limb.field.to_film(landmarks))
         inside: NDArray[np.bool_] = np.all(
             (on_film >= -0.5) & (on_film < [width - 0.5, height - 0.5]), axis=1
         )
@@ -262,22 +262,23 @@ class Locator:
             for ok, within in zip(sure, inside, strict=True)
         )
         kept = np.where((sure & inside)[:, None], on_film, np.nan)
-        return FoundLandmarks(self.limb, guess.view, kept, heights, reasons, fit)
+        return FoundLandmarks(self.limb, limb.orientation, kept, heights, reasons, fit)
 
     def _nothing(self) -> FoundLandmarks:
         count = len(self.template)
         nowhere = np.full((count, 2), np.nan)
         reasons = (Reason.NOT_FOUND,) * count
-        return FoundLandmarks(self.limb, View(), nowhere, np.zeros(count), reasons, 0.0)
+        return FoundLandmarks(self.limb, Orientation(), nowhere, np.zeros(count), reasons, 0.0)
 
 
-def _apart(guesses: Sequence[_Guess], *, sides_too: bool = False) -> list[_Guess]:
-    """The best guess at each place, or of each side at each place; the best first."""
-    kept: list[_Guess] = []
-    for guess in sorted(guesses, key=lambda guess: -guess.fit):
-        rivals = [g for g in kept if not sides_too or g.view.side is guess.view.side]
-        if not any(guess.same_place(rival) for rival in rivals):
-            kept.append(guess)
+def _apart(candidates: Sequence[_Candidate], *, sides_too: bool = False) -> list[_Candidate]:
+    """The best candidate at each place, or of each side at each place; the best first."""
+    kept: list[_Candidate] = []
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.fit):
+        side = candidate.orientation.side
+        rivals = [c for c in kept if not sides_too or c.orientation.side is side]
+        if not any(candidate.same_place(rival) for rival in rivals):
+            kept.append(candidate)
     return kept
 
 

@@ -12,6 +12,12 @@ from torch import Tensor, nn
 
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.core.errors import InputError
+from mandora.core.network import (
+    PublishedUNet,
+    check_halvings,
+    check_odd,
+    initialise_like_keras,
+)
 from mandora.core.settings import LocateSettings
 
 
@@ -22,7 +28,7 @@ def build_locate_net(limb: Limb, settings: LocateSettings) -> nn.Module:
         limb: hand or foot; says how many heat maps a network of all landmarks draws.
         settings: ``design`` chooses.
     """
-    if settings.design == "one-point":
+    if settings.design == "one-landmark":
         return PublishedLocateNet(settings)
     return LocateNet(len(LANDMARKS[limb]), settings)
 
@@ -44,8 +50,8 @@ class LocateNet(nn.Module):
 
     def __init__(self, landmarks: int, settings: LocateSettings) -> None:
         super().__init__()
-        widths, kernel_px = settings.widths, odd(settings.kernel_px)
-        first = settings.heatmap_stride
+        widths, kernel_px = settings.widths, check_odd(settings.kernel_px)
+        first = settings.heat_map_stride
         self.encoder = nn.ModuleList()
         previous: int = settings.channels
         for level, width in enumerate(widths):
@@ -73,7 +79,7 @@ class LocateNet(nn.Module):
         return logits
 
 
-class PublishedLocateNet(nn.Module):
+class PublishedLocateNet(PublishedUNet):
     """(B, 3, S, S) film → (B, 1, S, S) logits of the square around one landmark.
 
     Pairs of 7 × 7 convolutions (convolution → ReLU → batch normalisation) with 9, 18, 36, 72
@@ -88,71 +94,18 @@ class PublishedLocateNet(nn.Module):
     """
 
     def __init__(self, settings: LocateSettings) -> None:
-        super().__init__()
-        widths, kernel_px = settings.widths, odd(settings.kernel_px)
-        if settings.heatmap_stride != 1:
+        widths, kernel_px = settings.widths, check_odd(settings.kernel_px)
+        if settings.heat_map_stride != 1:
             raise InputError(
-                "the one-point network draws at the size of its input, "
-                f"but heatmap_stride is {settings.heatmap_stride}; set it to 1"
+                "the one-landmark network draws at the size of its input, "
+                f"but heat_map_stride is {settings.heat_map_stride}; set it to 1"
             )
-        halvings = len(widths) - 1
-        if settings.input_px % 2**halvings:
-            raise InputError(
-                f"input_px {settings.input_px} cannot be halved {halvings} times; "
-                f"use a multiple of {2**halvings}"
-            )
-        self.encoder = nn.ModuleList(
-            pair(inputs, outputs, kernel_px)
-            for inputs, outputs in zip((settings.channels, *widths[:-1]), widths, strict=True)
-        )
-        self.rise = nn.ModuleList(
-            nn.ConvTranspose2d(deep, shallow, 2, stride=2)
-            for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
-        self.decoder = nn.ModuleList(pair(2 * width, width, kernel_px) for width in widths[-2::-1])
-        self.pool = nn.MaxPool2d(2)
+        check_halvings("input_px", settings.input_px, len(widths) - 1)
+        super().__init__(settings.channels, widths, widths[::-1], kernel_px)
         self.head = nn.Conv2d(widths[0], 1, 1)
-        self.apply(start_like_keras)
+        self.apply(initialise_like_keras)
 
     def forward(self, film: Tensor) -> Tensor:
         """Logits of the square."""
-        kept: list[Tensor] = []
-        x = film
-        for level in self.encoder:
-            x = level(self.pool(x) if kept else x)
-            kept.append(x)
-        for rise, level, skip in zip(self.rise, self.decoder, kept[-2::-1], strict=True):
-            x = level(torch.cat([rise(x), skip], dim=1))
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(self.levels(film)[-1])
         return logits
-
-
-def pair(inputs: int, outputs: int, kernel_px: int) -> nn.Sequential:
-    """Twice: convolution of the same size, ReLU, batch normalisation."""
-    layers: list[nn.Module] = []
-    for width in (inputs, outputs):
-        layers += [
-            nn.Conv2d(width, outputs, kernel_px, padding=kernel_px // 2),
-            nn.ReLU(inplace=True),
-            nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
-        ]
-    return nn.Sequential(*layers)
-
-
-def start_like_keras(layer: nn.Module) -> None:
-    """First weights as Keras draws them: Glorot's uniform distribution, no bias."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.xavier_uniform_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-
-
-def odd(kernel_px: int) -> int:
-    """The side of a convolution that keeps the size.
-
-    Raises:
-        ValueError: if it is even.
-    """
-    if kernel_px % 2 == 0:
-        raise InputError(f"kernel_px {kernel_px} is even; use an odd side, 3 or 7 say")
-    return kernel_px

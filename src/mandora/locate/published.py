@@ -1,4 +1,4 @@
-"""Finding the landmarks of a limb as published: one network per landmark looks at the whole film.
+"""Finding the landmarks of a limb as published: one network per landmark sees the whole film.
 
 Li & Guan 2022, doi:10.1002/aisy.202200184: the film is stretched to a square and shown in three
 versions; right limbs are mirrored to look like left ones; the middle of the largest region that
@@ -8,9 +8,7 @@ a network draws is the landmark; of several networks the median counts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,98 +18,52 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Affine, Points, mirror_x
 from mandora.core.inference import Network
 from mandora.core.records import Reason
+from mandora.core.specs import FilmSpec
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.consensus import consensus
-from mandora.locate.decode import decode, largest_component
+from mandora.locate.decode import read_heat_maps
 from mandora.locate.locator import FoundLandmarks
-from mandora.locate.shape import judge
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
+from mandora.locate.shape import plausible
 
 _NO_HEAT = 1e-6  # a landmark that was not found has none, whatever the threshold
 
 
-@dataclass(frozen=True)
-class FilmRule:
-    """What the networks see of a film, and how their heat maps are read.
+def film_as_seen(
+    spec: FilmSpec, pixels: NDArray[np.float32], *, mirror: bool
+) -> tuple[NDArray[np.float32], Affine]:
+    """A whole film as the networks see it.
 
-    Attributes:
-        input_px: S, side of the square input.
-        channels: 1: standardised film; 3: see :func:`published_film_channels`.
-        keep_aspect: the film is padded to a square instead of stretched; one channel only.
-        stride: input px per heat-map px.
-        decode: ``component``: middle of the largest region above the threshold; ``peak``:
-            summit of the heat.
-        found_threshold: heat below which a peak, and up to which a region counts as not found.
-        corner: of several networks, places within this share of two borders do not count.
+    Args:
+        spec: of the networks.
+        pixels: (H, W) float32, 0..1.
+        mirror: flip left and right.
 
-    Raises:
-        ValueError: if three channels are to be made of a padded film.
+    Returns:
+        (channels, S, S) float32 and the map from film px to network px, flip included.
     """
-
-    input_px: int
-    channels: Literal[1, 3] = 3
-    keep_aspect: bool = False
-    stride: int = 1
-    decode: Literal["peak", "component"] = "component"
-    found_threshold: float = 0.5
-    corner: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.channels == 3 and self.keep_aspect:
-            raise InputError(
-                "three channels are made of stretched films only; "
-                "use keep_aspect = False, or channels = 1"
-            )
-
-    def look(
-        self, pixels: NDArray[np.float32], *, mirror: bool
-    ) -> tuple[NDArray[np.float32], Affine]:
-        """A film as the networks see it.
-
-        Args:
-            pixels: (H, W) float32, 0..1.
-            mirror: flip left and right.
-
-        Returns:
-            (channels, S, S) float32 and the map from film px to network px, flip included.
-        """
-        if self.keep_aspect:
-            square, to_network = whole_film(pixels, self.input_px, mirror=mirror)
-            return square[None], to_network
-        square, to_network = stretched_film(pixels, self.input_px, mirror)
-        if self.channels == 1:
-            return standardise(square)[None], to_network
-        return published_film_channels(square), to_network
-
-    def read(self, maps: NDArray[np.float32]) -> tuple[Points, NDArray[np.float64]]:
-        """The places that heat maps show.
-
-        Args:
-            maps: (N, h, w) float32, 0..1.
-
-        Returns:
-            (N, 2) float64 px of the network's input, NaN where not found, and (N,) float64
-            heat, 0..1.
-        """
-        if self.decode == "component":
-            return largest_component(maps, self.found_threshold, self.stride)
-        places, heights = decode(maps, self.stride)
-        return np.where((heights < self.found_threshold)[:, None], np.nan, places), heights
+    if spec.keep_aspect:
+        square, to_network = whole_film(pixels, spec.input_px, mirror=mirror)
+        return square[None], to_network
+    square, to_network = stretched_film(pixels, spec.input_px, mirror)
+    if spec.channels == 1:
+        return standardise(square)[None], to_network
+    return published_film_channels(square), to_network
 
 
 class PublishedLocator:
     """One limb's localisers, each for one landmark.
 
     A known side is believed. Films that lie turned, inverted or beside another limb are not
-    looked at again, as the published method does not. Files are opened when they are needed
-    and closed after that, one at a time: opening takes a fiftieth of the time of looking, and
+    searched further, as the published method does not. Files are opened when they are needed
+    and closed after that, one at a time: opening takes a fiftieth of the time of running, and
     what a network needs for its features (0.5 GB at 1024 × 1024 px) is never needed twice.
 
     Args:
         paths: ONNX files by name of the landmark, one for each seed.
         limb: which limb they were trained for.
-        rule: what they see, and how they are read.
-        template: (N, 2) mean shape of a left limb, in units of its size.
+        spec: what they see, and how they are read.
+        template: (N, 2) template of a left limb, in limb sizes.
         threads: processor threads.
 
     Raises:
@@ -119,7 +71,7 @@ class PublishedLocator:
     """
 
     def __init__(
-        self, paths: Mapping[str, Sequence[Path]], limb: Limb, rule: FilmRule, template: Points,
+        self, paths: Mapping[str, Sequence[Path]], limb: Limb, spec: FilmSpec, template: Points,
         threads: int = 2,
     ) -> None:  # fmt: skip
         lacking = [p.name for p in LANDMARKS[limb] if not paths.get(p.name)]
@@ -130,7 +82,7 @@ class PublishedLocator:
         self.limb = limb
         self.template = template
         self._paths = [tuple(paths[p.name]) for p in LANDMARKS[limb]]
-        self._rule, self._threads = rule, threads
+        self._spec, self._threads = spec, threads
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
@@ -141,32 +93,32 @@ class PublishedLocator:
             pixels: (H, W) float32, 0..1.
             side: the patient's side; if it is not known, both are tried and the better fit
                 counts.
-            upright_only: makes no difference: no film is looked at in another way.
+            upright_only: makes no difference: no other orientation is tried.
 
         Returns:
             The landmarks; none has a position where nothing was found. A landmark that lies grossly
-            astray from where the others put it counts as not found. A poor fit is for the
-            caller to judge.
+            astray from where the others put it counts as not found. The caller decides
+            which fit is too poor.
 
         Raises:
             ValueError: if a file cannot be run as a network.
         """
         sides = tuple(Side) if side is None else (side,)
-        looks = [self._rule.look(pixels, mirror=tried is Side.RIGHT) for tried in sides]
+        films = [film_as_seen(self._spec, pixels, mirror=tried is Side.RIGHT) for tried in sides]
         places: list[list[Points]] = [[] for _ in sides]
         heights: list[list[NDArray[np.float64]]] = [[] for _ in sides]
         for seeds in self._paths:
             drawn: list[list[NDArray[np.float32]]] = [[] for _ in sides]
             for path in seeds:
                 network = Network(path, self._threads)
-                for i, (film, _) in enumerate(looks):
+                for i, (film, _) in enumerate(films):
                     drawn[i].append(network(film=film[None])[0][0, 0])
             for i, maps in enumerate(drawn):
-                place, height = self._rule.read(np.stack(maps))
+                place, height = read_heat_maps(self._spec, np.stack(maps))
                 places[i].append(place)
                 heights[i].append(height)
         found = [
-            self._found(np.stack(places[i]), np.stack(heights[i]), looks[i][1], sides[i],
+            self._found(np.stack(places[i]), np.stack(heights[i]), films[i][1], sides[i],
                         pixels.shape)
             for i in range(len(sides))
         ]  # fmt: skip
@@ -202,19 +154,19 @@ class PublishedLocator:
         count, networks = heights.shape
         flip = mirror_x(width, "film")
         to_film = to_network.inverse
-        # the template is judged where a px is as wide as high, and limbs look like left ones
+        # the template is fitted where a px is as wide as high, and limbs look like left ones
         to_left = flip @ to_film if side is Side.RIGHT else to_film
         landmarks, confidence = np.full((count, 2), np.nan), np.zeros(count)
         for i, seen in enumerate(to_left(places.reshape(-1, 2)).reshape(count, networks, 2)):
-            landmarks[i], kept = consensus(seen, (width, height), self._rule.corner)
+            landmarks[i], kept = consensus(seen, (width, height), self._spec.corner)
             confidence[i] = heights[i, kept].mean() if kept.any() else heights[i].max()
         placed = np.isfinite(landmarks).all(axis=1)
         heat = np.where(placed, np.maximum(confidence, _NO_HEAT), 0.0)
-        sure, fit = judge(self.template, np.nan_to_num(landmarks), heat, _NO_HEAT)
+        sure, fit = plausible(self.template, np.nan_to_num(landmarks), heat, _NO_HEAT)
         on_film = flip(landmarks) if side is Side.RIGHT else landmarks
         return FoundLandmarks(
             self.limb,
-            View(mirrored=side is Side.RIGHT),
+            Orientation(mirrored=side is Side.RIGHT),
             np.where(sure[:, None], on_film, np.nan),
             confidence,
             tuple(None if ok else Reason.NOT_FOUND for ok in sure),

@@ -1,4 +1,4 @@
-"""Choosing, of many peaks, those that make up a limb, and judging how well they do."""
+"""Choosing, of many peaks, those that make up a limb, and how well they fit it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 from mandora.core.geometry import Points, fit_similarity
 from mandora.locate.decode import Peaks
 
-GROSS_ERROR = 0.7  # a landmark this far from where the rest of the limb puts it is wrong, in units
-TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the mean shape, in units of the limb's size
+GROSS_ERROR = 0.7  # limb sizes; a landmark this far from where the others put it is wrong
+TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the template, in limb sizes
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
-_LOWEST_PEAK = 0.1  # a lower one is noise
-_APART = (
-    0.4  # two landmarks nearer than this in the template say little of the limb's turn, in units
-)
+_APART = 0.4  # limb sizes; landmarks of the template that are nearer say little of the limb's turn
 _MOST_PAIRS = 400
-_MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another view
+_MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another orientation
 _ROUNDS = 4
 _SMALLEST_PX = 8.0  # peaks of a smaller limb cannot be told apart
 
@@ -43,7 +40,7 @@ class ShapeFit:
     fit: float
 
 
-def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
+def fit_shapes(template: Points, peaks: Peaks, lowest_peak: float, most: int = 1) -> list[ShapeFit]:
     """Limbs that the peaks agree on, the best first.
 
     Every pair of peaks of different landmarks says where the whole limb would lie; the pair that
@@ -51,15 +48,14 @@ def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
     a limb are used up: what is left may make up a second one.
 
     Args:
-        template: (N, 2) mean shape of an upright left limb, in units.
+        template: (N, 2) template of an upright left limb, in limb sizes.
         peaks: of the N heat maps.
+        lowest_peak: lower ones are noise.
         most: limbs that are looked for.
     """
     shape = _complex(template)
-    places, heights = (
-        _complex(peaks.places),
-        np.where(peaks.heights < _LOWEST_PEAK, 0.0, peaks.heights),
-    )
+    places = _complex(peaks.places)
+    heights = np.where(peaks.heights < lowest_peak, 0.0, peaks.heights)
     found: list[ShapeFit] = []
     while len(found) < most:
         start = _best_pair(shape, places, heights)
@@ -68,10 +64,10 @@ def fit_shapes(template: Points, peaks: Peaks, most: int = 1) -> list[ShapeFit]:
         zoom, shift = start
         for _ in range(_ROUNDS):
             away = np.abs(zoom * shape[:, None] + shift - places) / abs(zoom)
-            worth = heights * np.exp(-0.5 * (away / _LOOSE_SPREAD) ** 2)
-            chosen = worth.argmax(axis=1)
+            weight = heights * np.exp(-0.5 * (away / _LOOSE_SPREAD) ** 2)
+            chosen = weight.argmax(axis=1)
             every = np.arange(len(shape))
-            weights = worth[every, chosen]
+            weights = weight[every, chosen]
             matrix = fit_similarity(template, peaks.places[every, chosen], weights)
             zoom, shift = complex(matrix[0, 0], matrix[1, 0]), complex(*matrix[:, 2])
             if abs(zoom) < _SMALLEST_PX:
@@ -109,11 +105,11 @@ def _best_pair(
 
 
 def distances(matrix: Floats, template: Points, landmarks: Points) -> Floats:
-    """How far each landmark lies from its place in a fitted template, in units of the limb.
+    """How far each landmark lies from its place in a fitted template, in limb sizes.
 
     Args:
         matrix: (2, 3) similarity from the template to the landmarks.
-        template: (N, 2) in units.
+        template: (N, 2) in limb sizes.
         landmarks: (N, 2) px.
     """
     size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
@@ -126,16 +122,16 @@ def goodness(heights: Floats, away: Floats) -> float:
     return float((heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)).mean())
 
 
-def judge(
+def plausible(
     template: Points, landmarks: Points, heights: Floats, threshold: float
 ) -> tuple[NDArray[np.bool_], float]:
-    """Which landmarks hold, and how well they fit a limb.
+    """Which landmarks are plausible, and how well they fit a limb.
 
     Args:
-        template: (N, 2) mean shape, in units.
+        template: (N, 2) in limb sizes.
         landmarks: (N, 2) px, finite.
         heights: (N,) of their peaks, 0..1.
-        threshold: peak below which a landmark does not hold.
+        threshold: a landmark with a lower peak is not.
 
     Returns:
         (N,) the landmarks that are neither too faint nor grossly out of place, and the fit, 0..1.
@@ -152,15 +148,15 @@ def without_gross_errors(
 ) -> NDArray[np.bool_]:
     """Drop wrong landmarks, one by one, until the rest agree.
 
-    The suspect is the landmark without which the others fit best, and it is judged by them alone:
+    The suspect is the landmark without which the others fit best, and is compared with them alone:
     in a foot with six landmarks, a wrong one would draw a common fit to itself, and right ones
     would be thrown out.
 
     Args:
-        template: (N, 2) mean shape, in units.
+        template: (N, 2) in limb sizes.
         landmarks: (N, 2) px, finite.
         weights: (N,) not negative.
-        sure: (N,) points to judge; the others are not used.
+        sure: (N,) landmarks to check; the others are not used.
 
     Returns:
         (N,) the sure landmarks without those that lie ``GROSS_ERROR`` or more astray.

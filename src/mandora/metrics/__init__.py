@@ -8,8 +8,9 @@ would change with other patients. What they have in common is here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,8 @@ from mandora.core.anatomy import FAMILIES, TARGETS, Damage, Limb
 from mandora.core.errors import InputError
 
 Floats = NDArray[np.float64]
+Arrays = Mapping[str, NDArray[Any]]
+"""Columns of a table by their names; all of the same length."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,33 @@ def _columns(limbs: Iterable[Limb], kinds: Iterable[Damage]) -> tuple[int, ...]:
     return tuple(i for i, t in enumerate(TARGETS) if (t.limb, t.damage) in wanted)
 
 
+FAMILY_TITLES: Mapping[str, str] = {
+    f"{damage[0]}{limb[0]}": f"{limb} {damage}" for limb, damage in FAMILIES
+}
+"""``nh``, ``eh``, ``nf``, ``ef``, as in the paper → words."""
+QUANTITIES: Mapping[str, str] = {"r": "r", "rmse": "RMSE"}
+"""What the paper measures, by the names of :data:`mandora.metrics.joints.METRICS` → words."""
 GROUPS: Mapping[str, tuple[int, ...]] = {
-    **{
-        FAMILIES[limb, kind][0].code.rstrip("0123456789"): _columns([limb], [kind])
-        for kind in Damage
-        for limb in Limb
-    },
+    **{f"{kind[0]}{limb[0]}": _columns([limb], [kind]) for kind in Damage for limb in Limb},
     **{str(limb): _columns([limb], list(Damage)) for limb in Limb},
     **{str(kind): _columns(list(Limb), [kind]) for kind in Damage},
     "all": tuple(range(len(TARGETS))),
 }
 """Columns of a score table: ``nh``, ``nf``, ``eh``, ``ef``, ``hand``, ``foot``, ``narrowing``,
 ``erosion``, ``all``."""
+
+
+def by_families(*tables: Floats) -> Iterator[tuple[str, list[Floats]]]:
+    """The four families of targets, one after the other.
+
+    Args:
+        tables: (patients, 86) each, columns in the order of ``anatomy.TARGETS``.
+
+    Yields:
+        Key of :data:`FAMILY_TITLES`, and the family's columns of each table.
+    """
+    for code in FAMILY_TITLES:
+        yield code, [table[:, GROUPS[code]] for table in tables]
 
 
 def grade(scores: ArrayLike) -> Floats:

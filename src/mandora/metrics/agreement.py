@@ -1,43 +1,30 @@
-"""How methods, readers, totals, sides and joints go together.
+"""How far readers and methods agree, over folds and over patients.
 
 Sources: Shrout & Fleiss, Psychol Bull 1979;86:420 (ICC); Bland & Altman, Lancet 1986;i:307
 (limits of agreement); Bruynesteyn et al., Ann Rheum Dis 2005;64:179 (smallest detectable
-difference and change); Wilcoxon, Biometrics Bull 1945;1:80, computed as R's ``wilcox.test``;
-Li & Guan 2022, doi:10.1002/aisy.202200184 (table 1 and figure 7).
+difference and change); Wilcoxon, Biometrics Bull 1945;1:80, computed as R's ``wilcox.test``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from mandora.core.anatomy import (
-    RA2_TOTALS,
-    SITES,
-    TARGET_INDEX,
-    TARGETS,
-    Damage,
-    Limb,
-    Side,
-    Target,
-)
 from mandora.core.errors import InputError
-from mandora.metrics import Floats, Number, Table, same_shape, score_table
-from mandora.metrics.joints import CALLED, CONSTANT, SYMMETRIC, by_family, measure
-from mandora.scoring.assembly import ENOUGH_FOR_TOTAL
+from mandora.core.totals import ra2_totals
+from mandora.metrics import Number, Table, same_shape, score_table
+from mandora.metrics.joints import CALLED, SYMMETRIC, by_family, measure
 
 Alternative = Literal["two-sided", "greater", "less"]
 Method = Literal["exact", "normal approximation"]
 Z_95 = 1.96  # of a normal distribution, as the sources of the limits and of SDD and SDC have it
 EXACT_BELOW = 50  # pairs; R's limit for the exact distribution
 DECIMALS = 12  # differences that agree so far are ties: 0.3 - 0.2 and 0.2 - 0.1 are
-MIN_ROWS = 3  # two rows always correlate perfectly
 OF_TOTALS = ("r", "spearman", "rmse", "mae", "bias", "icc2", "icc3")
 
 
@@ -47,19 +34,11 @@ class SignedRanks:
 
     Attributes:
         p: its p value; ``p.n`` is the number of pairs that are not equal.
-        statistic: sum of the ranks of pairs in which the first is greater (R's V).
-        zeros: pairs that are equal; they are left out.
-        ties: whether some differences have the same size.
-        alternative: what was tested about the first.
         method: how ``p`` was computed; None if it is not defined.
     """
 
     p: Number
-    statistic: float
-    zeros: int
-    ties: bool
-    alternative: Alternative
-    method: Method | None
+    method: Method | None = None
 
 
 def signed_ranks(
@@ -83,19 +62,16 @@ def signed_ranks(
     difference = np.round(one - two, DECIMALS)
     difference = difference[np.isfinite(difference)]
     kept = difference[difference != 0]
-    zeros = difference.size - kept.size
     if not kept.size:
-        reason = "all pairs are equal" if zeros else "no pair is complete"
-        return SignedRanks(Number.none(reason), math.nan, zeros, False, alternative, None)
-    ties = len(np.unique(np.abs(kept))) < kept.size
-    exact = kept.size < EXACT_BELOW and not ties and not zeros
+        reason = "all pairs are equal" if difference.size else "no pair is complete"
+        return SignedRanks(Number.none(reason))
+    no_ties = len(np.unique(np.abs(kept))) == kept.size == difference.size
+    exact = kept.size < EXACT_BELOW and no_ties
     p = stats.wilcoxon(
         kept, alternative=alternative, correction=not exact,
         method="exact" if exact else "asymptotic",
     ).pvalue  # fmt: skip
-    statistic = float(stats.rankdata(np.abs(kept))[kept > 0].sum())
-    method: Method = "exact" if exact else "normal approximation"
-    return SignedRanks(Number(float(p), kept.size), statistic, zeros, ties, alternative, method)
+    return SignedRanks(Number(float(p), kept.size), "exact" if exact else "normal approximation")
 
 
 def icc(ratings: ArrayLike, form: Literal["1,1", "2,1", "3,1"]) -> Number:
@@ -185,33 +161,6 @@ def smallest_detectable_change(first: ArrayLike, second: ArrayLike, readers: int
     return sdd if sdd.reason else Number(sdd.value / math.sqrt(2), sdd.n)
 
 
-def total(scores: ArrayLike, wanted: Callable[[Target], bool] = lambda _: True) -> Floats:
-    """The total of each patient over some of the targets.
-
-    The rule is that of the records, see :func:`mandora.scoring.assembly.totals`: pro rata of the
-    maximum if joints that make up 80 % of it have a score, missing otherwise.
-
-    Args:
-        scores: (patients, 86) SvH points; NaN where missing.
-        wanted: which targets.
-
-    Returns:
-        (patients,) points; NaN where missing.
-
-    Raises:
-        ValueError: if the table has another shape.
-    """
-    columns = [i for i, t in enumerate(TARGETS) if wanted(t)]
-    table = score_table(scores)[:, columns]
-    maxima = np.array([TARGETS[i].maximum for i in columns], dtype=np.float64)
-    known = np.isfinite(table)
-    reach = known @ maxima / maxima.sum()
-    enough = reach >= ENOUGH_FOR_TOTAL
-    return np.where(
-        enough, np.where(known, table, 0).sum(axis=1) / np.where(enough, reach, 1), np.nan
-    )
-
-
 def compare_totals(first: ArrayLike, second: ArrayLike, called: tuple[str, str] = CALLED) -> Table:
     """Compare the totals of two score tables.
 
@@ -227,9 +176,9 @@ def compare_totals(first: ArrayLike, second: ArrayLike, called: tuple[str, str] 
     Raises:
         ValueError: if the tables have other shapes.
     """
-    made = {}
-    for name, kinds in RA2_TOTALS.items():
-        one, two = (total(scores, lambda t, k=kinds: t.damage in k) for scores in (first, second))  # type: ignore[misc]
+    made, others = {}, ra2_totals(score_table(second))
+    for name, totals in ra2_totals(score_table(first)).items():
+        one, two = totals.value, others[name].value
         limits = bland_altman(one, two)
         made[name] = measure(one, two, OF_TOTALS, called)
         made[name] |= {end: limits[end] for end in ("lower", "upper")}
@@ -253,100 +202,3 @@ def between_readers(first: ArrayLike, second: ArrayLike) -> tuple[Table, Table]:
     """
     called = ("the first reader", "the second reader")
     return by_family(first, second, SYMMETRIC, called), compare_totals(first, second, called)
-
-
-_HALVES: dict[str, tuple[str, tuple]] = {
-    "narrowing-erosion": ("damage", tuple(Damage)),
-    "left-right": ("side", tuple(Side)),
-    "hand-foot": ("limb", tuple(Limb)),
-}
-# what the totals of one film, or of a pair of films, have in common
-_FILMS: dict[str, list[dict]] = {
-    "narrowing-erosion": [{"side": side, "limb": limb} for side in Side for limb in Limb],
-    "left-right": [{"limb": limb} for limb in Limb],
-    "hand-foot": [{"side": side} for side in Side],
-}
-
-
-def total_correlations(scores: ArrayLike) -> Table:
-    """Pearson correlations between totals of the same patients (table 1 of the paper).
-
-    Args:
-        scores: (patients, 86) SvH points; NaN where missing.
-
-    Returns:
-        ``narrowing-erosion``, ``left-right`` and ``hand-foot`` → ``patients``, whole totals;
-        ``films``, where each film, or pair of films, is a case of its own; and one kind of
-        damage or one limb of the patients: ``narrowing``, ``erosion``, ``hand``, ``foot``.
-
-    Raises:
-        ValueError: if the table has another shape.
-    """
-    made: Table = {}
-    for name, (axis, halves) in _HALVES.items():
-        first, second = name.split("-")
-        called = (f"the {first} total", f"the {second} total")
-        parts: dict[str, list[dict]] = {"patients": [{}], "films": _FILMS[name]}
-        parts |= {str(kind): [{"damage": kind}] for kind in Damage if axis != "damage"}
-        parts |= {str(limb): [{"limb": limb}] for limb in Limb if axis != "limb"}
-        made[name] = {}
-        for part, cases in parts.items():
-            one, two = (
-                np.concatenate([total(scores, _is({**case, axis: half})) for case in cases])
-                for half in halves
-            )
-            made[name][part] = measure(one, two, ["r"], called)["r"]
-    return made
-
-
-def _is(fixed: dict[str, object]) -> Callable[[Target], bool]:
-    return lambda t: all(getattr(t, axis) == value for axis, value in fixed.items())
-
-
-@dataclass(frozen=True, eq=False)
-class Pairwise:
-    """Correlations between the 43 sites of one side, rows and columns as ``anatomy.SITES``.
-
-    Attributes:
-        r: (43, 43) float64; NaN where a site is constant over the sides that have both, or
-            where fewer than three have.
-        n: (43, 43) int64, sides of patients that have both.
-    """
-
-    r: Floats
-    n: NDArray[np.int64]
-
-
-def joint_correlations(scores: ArrayLike) -> dict[Literal["same", "other"], Pairwise]:
-    """Pearson correlations between joints over patients (figure 7 of the paper).
-
-    Left and right are pooled: each side of a patient is a case, on which a row's site is read.
-
-    Args:
-        scores: (patients, 86) SvH points; NaN where missing.
-
-    Returns:
-        ``same``: the column's site on the same side; ``other``: on the other side.
-
-    Raises:
-        ValueError: if the table has another shape.
-    """
-    table = score_table(scores)
-    left, right = (
-        table[:, [TARGET_INDEX[Target(side, site).key] for site in SITES]] for side in Side
-    )
-    here, there = np.concatenate([left, right]), np.concatenate([right, left])
-    return {"same": _pairwise(here, here), "other": _pairwise(here, there)}
-
-
-def _pairwise(x: Floats, y: Floats) -> Pairwise:
-    has_x, has_y = np.isfinite(x).astype(float), np.isfinite(y).astype(float)
-    x, y = np.where(has_x, x, 0), np.where(has_y, y, 0)
-    n = has_x.T @ has_y
-    sum_x, sum_y = x.T @ has_y, has_x.T @ y
-    xx, yy = n * ((x**2).T @ has_y), n * (has_x.T @ y**2)
-    spread_x, spread_y = xx - sum_x**2, yy - sum_y**2
-    known = (n >= MIN_ROWS) & (spread_x > CONSTANT * xx) & (spread_y > CONSTANT * yy)
-    below = np.sqrt(np.where(known, spread_x * spread_y, 1))
-    r = np.where(known, (n * (x.T @ y) - sum_x * sum_y) / below, np.nan)
-    return Pairwise(np.clip(r, -1, 1), n.astype(np.int64))

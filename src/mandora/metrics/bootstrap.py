@@ -8,8 +8,8 @@ together, and intervals over joints would be far too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,11 +79,6 @@ class Interval:
     patients: int
     undefined: float
     reason: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """In types that JSON knows: what is not defined is null."""
-        ends = {} if self.reason is None else {"low": None, "high": None}
-        return {**asdict(self), "number": self.number.to_json(), **ends}
 
 
 def intervals(
@@ -159,22 +154,6 @@ def difference_intervals(
     return made
 
 
-def interval_of(
-    statistic: Callable[[NDArray[np.int64]], Number],
-    patients: int,
-    resampling: Resampling = Resampling(),
-) -> Interval:
-    """Any number with an interval.
-
-    Args:
-        statistic: the number of some patients, given (n,) their indices, which may repeat.
-        patients: how many there are.
-        resampling: how.
-    """
-    values = np.array([statistic(drawn).value for drawn in resampling.draw(patients)])
-    return _interval(statistic(np.arange(patients)), values, patients, resampling)
-
-
 def _known(patients: Sequence[str] | NDArray[np.str_] | None, *tables: ArrayLike) -> list[Floats]:
     """Joints that all tables have, of the patients who have any; a row for each patient."""
     first, *others = (np.asarray(table, dtype=np.float64) for table in tables)
@@ -188,15 +167,15 @@ def _known(patients: Sequence[str] | NDArray[np.str_] | None, *tables: ArrayLike
     known = np.logical_and.reduce([np.isfinite(table) for table in (first, *others)])
     whole = [np.where(known, table, np.nan) for table in (first, *others)]
     if patients is not None:
-        whole = [_side_by_side(np.asarray(patients), table) for table in whole]
+        whole = [_one_row_each(np.asarray(patients), table) for table in whole]
     kept = np.isfinite(whole[0]).any(axis=1)
     return [table[kept] for table in whole]
 
 
-def _side_by_side(patients: NDArray[np.str_], table: Floats) -> Floats:
-    """(patients, most rows of one × joints): the rows of a patient behind each other, then NaN.
+def _one_row_each(patients: NDArray[np.str_], table: Floats) -> Floats:
+    """(patients, most rows of one × joints): all rows of a patient in one row, then NaN.
 
-    With repeats, a patient is tested several times; that makes no more patients.
+    With repeats, a patient is tested several times, and still counts as one.
     """
     if patients.shape != table.shape[:1]:
         raise InputError(
@@ -215,18 +194,15 @@ def _resampled(name: str, p: Floats, t: Floats, counts: Floats) -> Floats:
     """(resamples,) the number of each; NaN where it is not defined."""
     metric = METRICS[name]
     sums = pair_sums(p, t).weighted(counts)
+    if metric.of_ranks is None or not p.size:
+        return metric.from_sums(sums)
+    known = np.isfinite(p)
+    patient = np.nonzero(known)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        if metric.of_sums is not None:
-            values = metric.of_sums(sums)
-        elif metric.of_ranks is not None and p.size:
-            known = np.isfinite(p)
-            patient = np.nonzero(known)[0]
-            values = np.concatenate([
-                metric.of_ranks(p[known], t[known], counts[i : i + AT_ONCE, patient])
-                for i in range(0, len(counts), AT_ONCE)
-            ])  # fmt: skip
-        else:
-            values = np.full(len(counts), np.nan)
+        values = np.concatenate([
+            metric.of_ranks(p[known], t[known], counts[i : i + AT_ONCE, patient])
+            for i in range(0, len(counts), AT_ONCE)
+        ])  # fmt: skip
     return np.where(metric.defined(sums), values, np.nan)
 
 

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mandora.core.anatomy import FAMILIES, RA2_TOTALS, TARGETS, Damage, maximum_total
+from mandora.core.anatomy import TARGETS
 from mandora.core.errors import InputError
-from mandora.metrics import GROUPS, Floats, same_shape, score_table
-from mandora.metrics.agreement import total
+from mandora.core.totals import ra2_totals
+from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, by_families, same_shape, score_table
 from mandora.metrics.joints import BANDS, severity
 from mandora.model.contract import IntervalContract, Spread, total_scale
-from mandora.reproduce.claims import FAMILY_TITLES
 
 EDGES = (0.05, 0.15, 0.3, 0.5)  # of the bands of scores, shares of the maximum
 LEAST_CASES = 60  # of a band; with fewer the nearest of other bands are taken in
@@ -44,20 +43,17 @@ def calibrate(scores: ArrayLike, truth: ArrayLike, level: float) -> IntervalCont
     if not 0 < level < 1:
         raise InputError(f"level {level}: give a share between 0 and 1, such as 0.9")
     joints = {}
-    for (limb, damage), code in zip(FAMILIES, FAMILY_TITLES, strict=True):
-        columns = list(GROUPS[code])
-        share = (ours / MAXIMA)[:, columns].ravel()
-        error = (labels - ours)[:, columns].ravel()
-        known = np.isfinite(error)
-        joints[f"{limb} {damage}"] = tuple(
-            _spread(_of_band(share[known], error[known], i), level, f"{limb} {damage}")
+    for code, tables in by_families(ours / MAXIMA, labels - ours):
+        share, error = (table.ravel() for table in tables)
+        known, words = np.isfinite(error), FAMILY_TITLES[code]
+        joints[words] = tuple(
+            _spread(_of_band(share[known], error[known], i), level, words)
             for i in range(len(EDGES) + 1)
         )
-    totals = {}
-    for name, kinds in RA2_TOTALS.items():
-        found = _total(ours, kinds)
-        scale = np.array([total_scale(value) for value in found])
-        difference = (_total(labels, kinds) - found) / scale
+    totals, true_totals = {}, ra2_totals(labels)
+    for name, found in ra2_totals(ours).items():
+        scale = np.array([total_scale(value) for value in found.value])
+        difference = (true_totals[name].value - found.value) / scale
         difference = difference[np.isfinite(difference)]
         if _rank(difference.size, level):
             totals[name] = _spread(difference, level, name)
@@ -65,10 +61,6 @@ def calibrate(scores: ArrayLike, truth: ArrayLike, level: float) -> IntervalCont
     return IntervalContract(
         level=level, edges=EDGES, joints=joints, totals=totals, patients=patients
     )
-
-
-def _total(table: Floats, kinds: tuple[Damage, ...]) -> Floats:
-    return total(table, lambda target: target.damage in kinds)
 
 
 def _of_band(share: Floats, error: Floats, band: int) -> Floats:
@@ -127,7 +119,7 @@ def coverage(intervals: IntervalContract, scores: ArrayLike, truth: ArrayLike) -
     held, band = (low <= labels) & (labels <= high), severity(labels)
     rows: list[list[Any]] = []
     for code, words in FAMILY_TITLES.items():
-        of_family = np.isin(np.arange(len(TARGETS)), list(GROUPS[code]))
+        of_family = np.isin(np.arange(len(TARGETS)), GROUPS[code])
         for name, of_band in {"all": known, **{b: band == i for i, b in enumerate(BANDS)}}.items():
             chosen = known & of_band & of_family
             some = bool(chosen.any())
@@ -136,14 +128,14 @@ def coverage(intervals: IntervalContract, scores: ArrayLike, truth: ArrayLike) -
                 float(held[chosen].mean()) if some else None,
                 float((high - low)[chosen].mean()) if some else None,
             ])  # fmt: skip
-    for name, kinds in RA2_TOTALS.items():
+    true_totals = ra2_totals(labels)
+    for name, total in ra2_totals(ours).items():
         if name not in intervals.totals:
             continue
-        found, wanted = _total(ours, kinds), _total(labels, kinds)
-        both = np.isfinite(found) & np.isfinite(wanted)
-        maximum = maximum_total(t for t in TARGETS if t.damage in kinds)
-        ends = [intervals.of_total(name, float(v), maximum) or (0, 0) for v in found[both]]
-        inside = [a <= v <= b for (a, b), v in zip(ends, wanted[both], strict=True)]
+        found, true = total.value, true_totals[name].value
+        both = np.isfinite(found) & np.isfinite(true)
+        ends = [intervals.of_total(name, float(v), total.maximum) or (0, 0) for v in found[both]]
+        inside = [a <= v <= b for (a, b), v in zip(ends, true[both], strict=True)]
         some = bool(ends)
         rows.append([
             name, "all", len(ends), float(np.mean(inside)) if some else None,

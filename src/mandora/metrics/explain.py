@@ -9,7 +9,7 @@ they add up to the prediction. They are the Shapley values of Lundberg et al., N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,9 +34,6 @@ TOLERANCE = 1e-3
 """Points by which contributions may miss the prediction that they explain."""
 
 _NOTHING = 1e-9  # points; a split whose two sides are equal leaves rounding errors behind
-
-Progress = Callable[[int, int], None]
-"""Called with the number of sites done and the number of sites."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +73,6 @@ class Contributions:
 def mean_contributions(
     forest: JointForest,
     patch_scores: ArrayLike,
-    progress: Progress | None = None,
     *,
     both_orders: bool = True,
 ) -> Contributions:
@@ -91,7 +87,6 @@ def mean_contributions(
     Args:
         forest: not trained with these patients.
         patch_scores: (N, 86), columns in the order of ``anatomy.TARGETS``; NaN = missing.
-        progress: told after each site.
         both_orders: explain both rows; else the one as it is alone, as published.
 
     Returns:
@@ -108,12 +103,12 @@ def mean_contributions(
         scored = ~np.isnan(target_values(table, site)) & chosen
         if forest.trained[i] and scored.any():
             values, _ = shap_values(forest, site, feature_rows(table, site)[scored])
-            places = np.tile(_places()[i].reshape(-1, len(TARGETS)), (len(table), 1))[scored]
+            places = np.tile(_source_columns()[i].reshape(-1, len(TARGETS)), (len(table), 1))[
+                scored
+            ]
             size = np.empty_like(values)
             np.put_along_axis(size, places, np.abs(values), axis=1)
             sums[i], n_rows[i] = size.sum(axis=0), len(size)
-        if progress is not None:
-            progress(i + 1, len(SITES))
     return _from_sums(sums, n_rows)
 
 
@@ -124,7 +119,7 @@ def shap_values(forest: JointForest, site: Site, rows: ArrayLike) -> tuple[Float
         forest: any.
         site: one of ``anatomy.SITES``.
         rows: (R, 86) as from :func:`mandora.symmetry.features.feature_rows`, features in the
-            order of ``anatomy.tree_features``; NaN = missing.
+            order of ``symmetry.features.tree_features``; NaN = missing.
 
     Returns:
         (R, 86) float64, points of score, in the order of the features, and the expected value:
@@ -213,7 +208,7 @@ def predict_rows(forest: JointForest, site: Site, rows: ArrayLike) -> Floats:
     Args:
         forest: any.
         site: one of ``anatomy.SITES``.
-        rows: (R, 86), features in the order of ``anatomy.tree_features``; NaN = missing.
+        rows: (R, 86), features in the order of ``symmetry.features.tree_features``; NaN = missing.
 
     Returns:
         (R,) float64, mean over the trees, not cut to the range of the score.
@@ -234,29 +229,6 @@ def predict_rows(forest: JointForest, site: Site, rows: ArrayLike) -> Floats:
         node = 2 * node + np.where(left, 1, 2)
     leaves = forest.leaf[i][tree, node - forest.feature.shape[2]]
     return leaves.mean(axis=1, dtype=np.float64)
-
-
-def leaders(one_map: ArrayLike) -> list[Site | None]:
-    """For each predicted site, the site that contributes most.
-
-    Args:
-        one_map: (43, 43), ``same`` or ``other`` of :class:`Contributions`.
-
-    Returns:
-        43 sites in the order of ``anatomy.SITES``; None where nothing contributes or nothing
-        is known. Of equal ones, the first.
-
-    Raises:
-        ValueError: if the map has another shape.
-    """
-    values = np.asarray(one_map, dtype=np.float64)
-    if values.shape != (len(SITES), len(SITES)):
-        raise InputError(
-            f"a map has shape {values.shape}; give {len(SITES)} × {len(SITES)} in the order of "
-            "mandora.core.anatomy.SITES"
-        )
-    best = np.nan_to_num(values).argmax(axis=1)
-    return [SITES[k] if row[k] > _NOTHING else None for row, k in zip(values, best, strict=True)]
 
 
 def summarise(contributions: Contributions) -> dict[str, Number]:
@@ -288,7 +260,7 @@ def summarise(contributions: Contributions) -> dict[str, Number]:
 
 
 @cache
-def _places() -> NDArray[np.intp]:
+def _source_columns() -> NDArray[np.intp]:
     """Which joint each feature of each row was read from.
 
     Returns:

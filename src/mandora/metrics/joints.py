@@ -211,6 +211,12 @@ class Metric:
         """Where all needs are met; the shape of the sums."""
         return np.logical_and.reduce([need.met(sums) for need in self.needs])
 
+    def from_sums(self, sums: PairSums) -> Floats:
+        """The number for each set of sums; NaN where it is not defined, or made of ranks."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.nan if self.of_sums is None else self.of_sums(sums)
+        return np.where(self.defined(sums), values, np.nan)
+
 
 METRICS: Mapping[str, Metric] = {
     "r": Metric((*_SOME, _THREE, *_REFERENCE, _PREDICTED), _pearson),

@@ -12,74 +12,25 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from mandora.core.anatomy import Limb
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath, beside, write_atomically
+from mandora.core.files import AnyPath, temporary_path, write_atomically
 from mandora.core.inputs import listed, open_regular, read_bytes
 from mandora.core.records import Record
-from mandora.model.contract import (
-    DAMAGE_FILE,
-    LOCATE_FILES,
-    SYMMETRY_FILE,
-    Contract,
-    DamageContract,
-    IntervalContract,
-    LocateContract,
-    SymmetryContract,
-    damage_file,
-    damage_files,
-    locate_file,
-    locate_files,
-    model_files,
-)
+from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, Contract, model_files
+from mandora.model.earlier import as_current, is_earlier
 
-__all__ = [
-    "BUNDLE_SCHEMA",
-    "CARD",
-    "DAMAGE_FILE",
-    "LOCATE_FILES",
-    "MANIFEST",
-    "STANDARD_FILES",
-    "SYMMETRY_FILE",
-    "Bundle",
-    "BundleError",
-    "BundleInfo",
-    "Contract",
-    "DamageContract",
-    "FileEntry",
-    "Licence",
-    "LocateContract",
-    "Manifest",
-    "SymmetryContract",
-    "damage_file",
-    "damage_files",
-    "default_bundle",
-    "describe",
-    "locate_file",
-    "locate_files",
-    "migrate_bundle",
-    "model_files",
-    "open_bundle",
-    "verify_bundle",
-    "write_bundle",
-]
-
-# 1.1: contracts state the design; 1.2: and larger windows; 1.3: and the range of the patch's own
-# channels, and what is a corner; what earlier ones lack has defaults. A limb's size is that of all
-# its points, geometry.limb_size, since 1.3.
-BUNDLE_SCHEMA = "1.3"
-_BY_ENDS = ("1.0", "1.1", "1.2")  # a limb's size was |MCP2-MCP5| or |MTP1-MTP5| in training
-# Size of a limb by all its points / by these ends, geometric mean over simulated hands and feet:
-# python benchmarks/limb_size.py
-_SIZE_PER_ENDS = 0.999
+BUNDLE_SCHEMA = "1.4"  # earlier ones: mandora.model.earlier
 MANIFEST = "manifest.json"
 CARD = "card.md"
+THRESHOLDS_HEAD = "## Thresholds"  # of a section of the card
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
 """The files of a bundle of the default design, besides its manifest."""
 
@@ -166,36 +117,10 @@ class Bundle:
             raise BundleError(f"{self.folder} has no file {name!r}; it has {known}")
         return self.folder / name
 
-
-def with_intervals(
-    bundle: Bundle, intervals: IntervalContract, measured_on: str, folder: AnyPath
-) -> Bundle:
-    """Write a bundle anew that states how sure its scores are.
-
-    Args:
-        bundle: the model; its networks and trees stay as they are.
-        intervals: measured on patients who trained nothing.
-        measured_on: these patients, in words.
-        folder: for the new bundle; must not exist or be empty.
-
-    Raises:
-        BundleError: if the folder is taken.
-    """
-    manifest = bundle.manifest
-    files: dict[str, bytes | Path] = {name: bundle.path(name) for name in manifest.files}
-    card = bundle.path(manifest.card).read_text(encoding="utf-8").partition(_INTERVALS_HEAD)[0]
-    held = (
-        f"{_INTERVALS_HEAD}\n\nIntervals hold {100 * intervals.level:g} % of the labels of "
-        f"patients like those that they were measured on: {measured_on}, {intervals.patients} "
-        "patients who trained nothing. Of others they need not.\n"
-    )
-    files[manifest.card] = f"{card.rstrip()}\n\n{held}".encode()
-    contract = manifest.contract.model_copy(update={"intervals": intervals})
-    about = manifest.model_dump(include=set(BundleInfo.model_fields))
-    return write_bundle(folder, BundleInfo(**{**about, "contract": contract}), files)
-
-
-_INTERVALS_HEAD = "## Intervals"
+    def with_contract(self, contract: Contract) -> Bundle:
+        """The same files, to be used in another way; nothing is written."""
+        manifest = self.manifest.model_copy(update={"contract": contract})
+        return replace(self, manifest=manifest)
 
 
 def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | AnyPath]) -> Bundle:
@@ -213,7 +138,7 @@ def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | 
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
-    partial = beside(folder)
+    partial = temporary_path(folder)
     try:
         entries = {name: _entry(content) for name, content in sorted(files.items())}
         # before anything is written: this is where names that lead elsewhere are refused
@@ -268,9 +193,8 @@ def migrate_bundle(path: AnyPath) -> Bundle:
         OSError: if the manifest cannot be written.
     """
     bundle, manifest = open_bundle(path), Path(path) / MANIFEST
-    text = _text(bundle.manifest)
-    if text != manifest.read_bytes():
-        write_atomically(manifest, text)
+    if json.loads(manifest.read_bytes())["schema_version"] != bundle.manifest.schema_version:
+        write_atomically(manifest, _text(bundle.manifest))
     return open_bundle(path)
 
 
@@ -302,7 +226,8 @@ def describe(bundle: Bundle) -> str:
         f"trained on  {m.training_data}",
         f"trained by  {', '.join(f'{k} {v}' for k, v in sorted(m.software.items()))}",
         f"locate      {c.locate.design}, {c.locate.input_px} × {c.locate.input_px} px, heat maps "
-        f"1:{c.locate.heatmap_stride}, found from {c.locate.found_threshold:g}",
+        f"1:{c.locate.heat_map_stride}, found from {c.locate.found_threshold:g}",
+        *(f"  {line}" for line in threshold_lines(c)),
         f"damage      {c.damage.design}, patches of {c.damage.patch_px} × {c.damage.patch_px} px",
         f"symmetry    {c.symmetry.trees} trees per site, depth {c.symmetry.depth}, "
         f"share {c.symmetry.blend:g} of the final score",
@@ -311,6 +236,31 @@ def describe(bundle: Bundle) -> str:
         f"model card  {bundle.path(m.card)}",
     ]
     return "\n".join(lines)
+
+
+def threshold_lines(contract: Contract) -> list[str]:
+    """From which fit a limb counts as found, and where that comes from: a line for each limb."""
+    lines = []
+    for limb in Limb:
+        marks = contract.locate.thresholds[limb]
+        origin = f"set from {marks.measured_on}" if marks.measured_on else "defaults, not measured"
+        lines.append(
+            f"- {limb}: found from a fit of {marks.least_fit:g}, clear from {marks.clear_fit:g}, "
+            f"sure from {marks.sure_fit:g}; {origin}"
+        )
+    return lines
+
+
+def uncalibrated_remark(contract: Contract) -> str | None:
+    """What a user should know of thresholds that are the defaults; None if none is."""
+    thresholds = contract.locate.thresholds
+    limbs = [limb for limb in Limb if thresholds[limb].measured_on is None]
+    if not limbs:
+        return None
+    return (
+        f"the thresholds of the {' and the '.join(limbs)} are defaults that were not measured with "
+        "this model: set them with `mandora bundle calibrate`"
+    )
 
 
 def _inspect(path: Path) -> tuple[Bundle | None, list[str]]:
@@ -355,19 +305,13 @@ def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
             ],
         )
     try:
-        manifest = Manifest.model_validate_json(raw)
-        return raw, _by_all_landmarks(manifest) if schema in _BY_ENDS else manifest, []
+        if not is_earlier(schema):
+            return raw, Manifest.model_validate_json(raw), []
+        return raw, Manifest.model_validate(as_current(content, BUNDLE_SCHEMA)), []
+    except (KeyError, TypeError, AttributeError) as error:
+        return raw, None, [f"{path}: contract is not that of schema {schema} ({error}); {_REMEDY}"]
     except ValidationError as error:
         return raw, None, [f"{path}: {problem}; {_REMEDY}" for problem in _problems_of(error)]
-
-
-def _by_all_landmarks(manifest: Manifest) -> Manifest:
-    """An earlier manifest as it is stated today: its patches stay as large on average."""
-    damage = manifest.contract.damage
-    half_window = min(round(damage.half_window / _SIZE_PER_ENDS, 4), 1.0)
-    damage = damage.model_copy(update={"half_window": half_window})
-    contract = manifest.contract.model_copy(update={"damage": damage})
-    return manifest.model_copy(update={"contract": contract, "schema_version": BUNDLE_SCHEMA})
 
 
 def _check_file(path: Path, entry: FileEntry) -> list[str]:

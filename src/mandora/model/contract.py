@@ -7,20 +7,23 @@ trained with, and so which files hold the model: :func:`model_files`.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, SITES, Damage, Limb, Target
 from mandora.core.errors import InputError
 from mandora.core.records import Record
-from mandora.core.settings import DamageSettings, Enlarged, LocateSettings, SymmetrySettings
+from mandora.core.settings import SymmetrySettings
+from mandora.core.specs import FilmSpec, LimbThresholds, PatchLimits, PatchSpec
 
 DAMAGE_FILE = "damage.onnx"
 SYMMETRY_FILE = "symmetry.npz"
 LOCATE_FILES: dict[Limb, str] = {limb: f"locate-{limb}.onnx" for limb in Limb}
 
 _SITE_CODES = tuple(site.code for site in SITES)
+_LANDMARKS = {limb: tuple(mark.name for mark in LANDMARKS[limb]) for limb in Limb}
 
 
 def _all_sites(sites: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,131 +35,102 @@ def _all_sites(sites: tuple[str, ...]) -> tuple[str, ...]:
 SiteCodes = Annotated[tuple[str, ...], AfterValidator(_all_sites)]
 
 
-class LocateContract(Record):
-    """What the localisers take and give.
+class _Stated(Record):
+    """Part of a contract that states each of its fields: none is taken from this version."""
 
-    ``all-points``: one network per limb looks at the film from many sides. ``one-point``: the
-    published way, one network (or several, of other seeds) per point looks at the whole film.
-    Fields that the first bundles did not state have the values that describe these.
-    """
+    @model_validator(mode="after")
+    def _states_all(self) -> Self:
+        missing = [name for name in type(self).model_fields if name not in self.model_fields_set]
+        if missing:
+            raise InputError(f"does not state {', '.join(missing)}")
+        return self
 
-    design: Literal["all-points", "one-point"] = "all-points"
-    input_px: int = Field(ge=1, description="side of the square input")
-    keep_aspect: bool = Field(True, description="films are padded to a square, not stretched")
-    channels: Literal[1, 3] = Field(
-        1, description="1: standardised film; 3: the film and two contrast-normalised versions"
-    )
-    heatmap_stride: int = Field(ge=1, description="input px per heat-map px")
-    decode: Literal["peak", "component"] = Field(
-        "peak", description="`peak`: summit of the heat; `component`: largest region's middle"
-    )
-    found_threshold: float = Field(
-        ge=0, le=1, description="heat below which a peak, and up to which a region is not found"
-    )
-    corner: float = Field(
-        0.05, ge=0, lt=0.5,
-        description="several networks: places within this share of two borders do not count",
-    )  # fmt: skip
-    seeds: int = Field(1, ge=1, le=99, description="networks per point, the median counts")
-    points: dict[Limb, tuple[str, ...]] = Field(description="output channels, in order")
+
+DEFAULT_THRESHOLDS = {
+    Limb.HAND: LimbThresholds(
+        least_fit=0.5, clear_fit=0.6, sure_fit=0.7, mirror_factor=1.2, rival_factor=1.5,
+        lowest_peak=0.1, limb_share=0.30, size_range=(0.03, 0.9),
+    ),
+    Limb.FOOT: LimbThresholds(
+        least_fit=0.67, clear_fit=0.7, sure_fit=0.7, mirror_factor=1.2, rival_factor=1.5,
+        lowest_peak=0.1, limb_share=0.45, size_range=(0.03, 0.9),
+    ),
+}  # fmt: skip
+"""Those of a new model. Bundles before schema 1.4 were used with these, whatever their model.
+
+They were set for the packaged model by its best fit over all orientations of real films that are
+not tested on: hands from 0.59 to 0.89, in plaster or from the side 0.28 to 0.56, other body parts
+up to 0.47, feet taken for hands up to 0.56, noise up to 0.44. Six landmarks fit by chance far more
+easily: other body parts reach 0.62 as a foot and noise 0.66; the feet of all marked films, tested
+on or not, reach 0.69 to 0.91, those of simulated patients at least 0.79.
+"""
+
+DEFAULT_LIMITS = PatchLimits(
+    least_window_px=22.0, widest_edge=0.19, joint_share=0.4, implant_reach=0.3
+)
+"""Of windows with half a side of 0.17 of the limb's size; likewise."""
+
+
+class LocateContract(FilmSpec, _Stated):
+    """What the localisers take and give."""
+
+    landmarks: dict[Limb, tuple[str, ...]] = Field(description="output channels, in order")
     template: dict[Limb, tuple[tuple[float, float], ...]] = Field(
         description="mean shape of a left limb, centred, |MCP2-MCP5| or |MTP1-MTP5| = 1"
     )
+    thresholds: dict[Limb, LimbThresholds] = Field(description="what its fits mean, by limb")
 
     @classmethod
-    def of(
-        cls, settings: LocateSettings, template: dict[Limb, tuple[tuple[float, float], ...]]
-    ) -> Self:
+    def of(cls, spec: FilmSpec, template: Mapping[Limb, tuple[tuple[float, float], ...]]) -> Self:
         """The contract of localisers that were trained with these settings.
 
         Raises:
             ValueError: if localisers with such settings cannot be used for scoring.
         """
         return cls(
-            design=settings.design,
-            input_px=settings.input_px,
-            keep_aspect=settings.keep_aspect,
-            channels=settings.channels,
-            heatmap_stride=settings.heatmap_stride,
-            decode=settings.decode,
-            found_threshold=settings.found_threshold,
-            corner=settings.corner,
-            seeds=settings.seeds,
-            points={limb: tuple(p.name for p in LANDMARKS[limb]) for limb in Limb},
-            template=template,
-        )
+            **_fields(FilmSpec, spec), landmarks=_LANDMARKS, template=template,
+            thresholds=DEFAULT_THRESHOLDS,
+        )  # fmt: skip
 
     @model_validator(mode="after")
-    def _known_points(self) -> Self:
+    def _known_landmarks(self) -> Self:
         for limb in Limb:
-            names = self.points.get(limb, ())
-            if sorted(names) != sorted(p.name for p in LANDMARKS[limb]):
-                raise InputError(f"points of the {limb} must be those of mandora.core.anatomy")
+            names = self.landmarks.get(limb, ())
+            if sorted(names) != sorted(_LANDMARKS[limb]):
+                raise InputError(f"landmarks of the {limb} must be those of mandora.core.anatomy")
+            if limb not in self.thresholds:
+                raise InputError(f"thresholds of the {limb} are missing")
             if len(self.template.get(limb, ())) != len(names):
-                raise InputError(f"the {limb}'s template needs one place for each of its points")
+                raise InputError(f"the {limb}'s template needs one place for each of its landmarks")
         return self
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         usual = {"keep_aspect": True, "channels": 1, "decode": "peak", "seeds": 1}
         unusual = [name for name, value in usual.items() if getattr(self, name) != value]
-        if self.design == "all-points" and unusual:
+        if self.design == "all-landmarks" and unusual:
             needed = ", ".join(f"{name} = {usual[name]}" for name in unusual)
-            raise InputError(f"localisers of all points are used with {needed} only")
-        if self.channels == 3 and self.keep_aspect:
-            raise InputError(
-                "three channels are made of stretched films only; "
-                "use keep_aspect = False, or channels = 1"
-            )
+            raise InputError(f"localisers of all landmarks are used with {needed} only")
         return self
 
 
-class DamageContract(Record):
-    """What the damage networks take and give.
+class DamageContract(PatchSpec, _Stated):
+    """What the damage networks take and give."""
 
-    ``all-joints``: one network, told which joint it sees. ``family``: the published way, one
-    network for each of the four families of targets. Fields that the first bundles did not state
-    have the values that describe these.
-    """
-
-    design: Literal["all-joints", "family"] = "all-joints"
-    patch_px: int = Field(ge=1, description="side of the square patch")
-    channels: Literal[1, 7] = Field(
-        1, description="1: standardised patch; 7: five versions of the film, two of the patch"
+    landmarks: dict[Limb, tuple[str, ...]] = Field(
+        description="in the order of the condition that says which joint a patch shows"
     )
-    patch_range: float = Field(
-        1.0, gt=0, description="7: what the two versions of the patch are multiplied by"
-    )
-    window: Literal["limb", "film"] = Field(
-        "limb", description="patches as large as the limb or the film makes them"
-    )
-    half_window: float = Field(
-        gt=0, le=1, description="`limb`: half side of a patch / size of the limb (of all points)"
-    )
-    half_window_px: float = Field(
-        192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
-    )
-    enlarged: Enlarged = Field(
-        {}, description="points of the hand whose patch is larger, and the factor"
-    )
-    mask: Literal["space", "erosion", "none"] = Field("space", description="what is drawn")
-    points: dict[Limb, tuple[str, ...]] = Field(description="points, in the order of the condition")
+    limits: PatchLimits
 
     @classmethod
-    def of(cls, settings: DamageSettings) -> Self:
+    def of(cls, spec: PatchSpec) -> Self:
         """The contract of networks that were trained with these settings."""
-        return cls(
-            design=settings.design,
-            patch_px=settings.patch_px,
-            channels=settings.channels,
-            patch_range=settings.patch_range,
-            window=settings.window,
-            half_window=settings.half_window,
-            half_window_px=settings.half_window_px,
-            enlarged=settings.enlarged,
-            mask=settings.mask,
-            points={limb: tuple(p.name for p in LANDMARKS[limb]) for limb in Limb},
-        )
+        return cls(**_fields(PatchSpec, spec), landmarks=_LANDMARKS, limits=DEFAULT_LIMITS)
+
+
+def _fields(kind: type[Record], settings: Record) -> dict[str, Any]:
+    """What settings state of what they share with a contract."""
+    return {name: getattr(settings, name) for name in kind.model_fields}
 
 
 class SymmetryContract(Record):
@@ -261,29 +235,37 @@ class Contract(Record):
         None, description="how sure scores are; absent if that was not measured"
     )
 
+    def with_thresholds(self, thresholds: Mapping[Limb, LimbThresholds]) -> Self:
+        """The contract with other thresholds of these limbs."""
+        changed = {**self.locate.thresholds, **thresholds}
+        locate = self.locate.model_copy(update={"thresholds": changed})
+        return self.model_copy(update={"locate": locate})
+
 
 # ── the files that hold the model ────────────────────────────────────────────────────────
 
 
-def locate_file(limb: Limb, point: str | None = None, seed: int = 1) -> str:
+def locate_file(limb: Limb, landmark: str | None = None, seed: int = 1) -> str:
     """The name of one localiser's file: ``locate-hand.onnx``, ``locate-hand-mcp2.2.onnx``.
 
     Args:
         limb: hand or foot.
-        point: the only point that it finds; None: all of them.
+        landmark: the only one that it finds; None: all of them.
         seed: which of several networks, from 1.
     """
-    if point is None:
+    if landmark is None:
         return LOCATE_FILES[limb]
-    return f"locate-{limb}-{point}{f'.{seed}' if seed > 1 else ''}.onnx"
+    return f"locate-{limb}-{landmark}{f'.{seed}' if seed > 1 else ''}.onnx"
 
 
 def locate_files(limb: Limb, contract: LocateContract) -> tuple[str, ...]:
-    """The files of one limb's localisers: point by point, seed by seed."""
-    if contract.design == "all-points":
+    """The files of one limb's localisers: landmark by landmark, seed by seed."""
+    if contract.design == "all-landmarks":
         return (locate_file(limb),)
     seeds = range(1, contract.seeds + 1)
-    return tuple(locate_file(limb, p, seed) for p in contract.points[limb] for seed in seeds)
+    return tuple(
+        locate_file(limb, name, seed) for name in contract.landmarks[limb] for seed in seeds
+    )
 
 
 def damage_file(family: tuple[Limb, Damage] | None = None) -> str:

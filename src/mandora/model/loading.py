@@ -15,14 +15,13 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.geometry import Points
 from mandora.damage.published import PublishedScorer
-from mandora.damage.scorer import PatchRule, PatchScorer, Scorer
+from mandora.damage.scorer import PatchScorer, Scorer
 from mandora.locate.locator import FoundLandmarks, Locator
-from mandora.locate.published import FilmRule, PublishedLocator
+from mandora.locate.published import PublishedLocator
 from mandora.model.contract import (
     SYMMETRY_FILE,
     Contract,
     DamageContract,
-    IntervalContract,
     LocateContract,
     damage_file,
     locate_file,
@@ -32,11 +31,11 @@ from mandora.symmetry.forest import JointForest
 
 
 class LimbLocator(Protocol):
-    """Whatever finds the points of one limb, with one network or with one per point."""
+    """Whatever finds the landmarks of one limb, with one network or with one per landmark."""
 
     @property
     def template(self) -> Points:
-        """(N, 2) mean shape of a left limb, in units of its size."""
+        """(N, 2) template of a left limb, in limb sizes."""
 
     def locate(
         self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
@@ -49,23 +48,19 @@ class LimbLocator(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """The trained stages and the numbers that join them.
+    """The trained stages and the contract that joins them.
 
     Attributes:
         locators: one for each limb; only one of a model that was trained on hands alone.
         scorer: the damage stage.
         forest: the symmetry trees; None gives patch scores only, as training the trees needs.
-        blend: share of the trees in the final score.
-        searches: whether localisers look for limbs that do not lie upright.
-        intervals: how sure scores are; None if that was not measured.
+        contract: how they are used.
     """
 
     locators: Mapping[Limb, LimbLocator]
     scorer: Scorer
     forest: JointForest | None
-    blend: float
-    searches: bool = True
-    intervals: IntervalContract | None = None
+    contract: Contract
 
     @staticmethod
     def load(contract: Contract, paths: Mapping[str, AnyPath], threads: int) -> Stages:
@@ -79,16 +74,16 @@ class Stages:
             threads: processor threads per network.
 
         Raises:
-            ValueError: if a file cannot be used, or numbers its points in another way. The
+            ValueError: if a file cannot be used, or numbers its landmarks in another way. The
                 networks of the published design are opened when they are needed, and their
                 stage says so then.
         """
         files = {name: Path(path) for name, path in paths.items()}
         for limb in Limb:
-            names = tuple(p.name for p in LANDMARKS[limb])
-            if contract.locate.points[limb] != names or contract.damage.points[limb] != names:
+            names = tuple(mark.name for mark in LANDMARKS[limb])
+            if not contract.locate.landmarks[limb] == contract.damage.landmarks[limb] == names:
                 raise InputError(
-                    f"the model numbers the points of the {limb} in another way than this "
+                    f"the model numbers the landmarks of the {limb} in another way than this "
                     "version; use the version of mandora that made it"
                 )
         trees = files.get(SYMMETRY_FILE)
@@ -100,9 +95,7 @@ class Stages:
             },
             _scorer(contract.damage, files, threads),
             JointForest.load(trees) if trees else None,
-            contract.symmetry.blend,
-            searches=contract.locate.design == "all-points",
-            intervals=contract.intervals,
+            contract,
         )
 
 
@@ -110,31 +103,20 @@ def _locator(
     limb: Limb, contract: LocateContract, paths: Mapping[str, Path], threads: int
 ) -> LimbLocator:
     template = np.array(contract.template[limb])
-    if contract.design == "all-points":
-        return Locator(
-            paths[locate_file(limb)], limb, input_px=contract.input_px,
-            stride=contract.heatmap_stride, found_threshold=contract.found_threshold,
-            template=template, threads=threads,
-        )  # fmt: skip
-    rule = FilmRule(
-        contract.input_px, contract.channels, contract.keep_aspect, contract.heatmap_stride,
-        contract.decode, contract.found_threshold, contract.corner,
-    )  # fmt: skip
+    if contract.design == "all-landmarks":
+        thresholds = contract.thresholds[limb]
+        return Locator(paths[locate_file(limb)], limb, contract, thresholds, template, threads)
     seeds = range(1, contract.seeds + 1)
     networks = {
         name: [paths[locate_file(limb, name, seed)] for seed in seeds]
-        for name in contract.points[limb]
+        for name in contract.landmarks[limb]
     }
-    return PublishedLocator(networks, limb, rule, template, threads)
+    return PublishedLocator(networks, limb, contract, template, threads)
 
 
 def _scorer(contract: DamageContract, paths: Mapping[str, Path], threads: int) -> Scorer:
-    rule = PatchRule(
-        contract.patch_px, contract.channels, contract.window, contract.half_window,
-        contract.half_window_px, contract.enlarged, contract.patch_range,
-    )  # fmt: skip
     if contract.design == "all-joints":
-        return PatchScorer(paths[damage_file()], rule, threads)
+        return PatchScorer(paths[damage_file()], threads)
     files = {family: damage_file(family) for family in FAMILIES}
     networks = {family: paths[name] for family, name in files.items() if name in paths}
-    return PublishedScorer(networks, rule, threads)
+    return PublishedScorer(networks, threads)

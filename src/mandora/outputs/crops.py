@@ -15,6 +15,7 @@ from mandora.damage.evidence import PatchEvidence
 MASK_RGB = (255, 48, 48)
 MASK_ALPHA = 0.5
 CROP_PX = 132
+"""Side of a crop of a joint."""
 _GAP_PX = 4
 
 
@@ -44,20 +45,19 @@ def tint(image: Image.Image, mask: NDArray[np.float32]) -> Image.Image:
     Returns:
         RGB.
     """
-    # faint probabilities would veil the bone without saying anything
+    # faint probabilities would only hide the bone
     alpha = Image.fromarray((np.where(mask < 0.15, 0.0, mask) * MASK_ALPHA * 255).astype(np.uint8))
     return Image.composite(Image.new("RGB", image.size, MASK_RGB), image.convert("RGB"), alpha)
 
 
 def joint_crops(
-    pixels: NDArray[np.float32], evidence: Mapping[str, PatchEvidence], size_px: int = CROP_PX
+    pixels: NDArray[np.float32], evidence: Mapping[str, PatchEvidence]
 ) -> dict[str, Image.Image]:
     """Cut each joint's patch out of the film, as it is and with its mask in red.
 
     Args:
         pixels: (H, W) float32, 0..1: the film.
         evidence: by landmark name; boxes in px of the film. Outside the film the crop is black.
-        size_px: side of one crop.
 
     Returns:
         By landmark name, RGB: the bare crop on the left, the crop with the mask on the right.
@@ -65,11 +65,11 @@ def joint_crops(
     film = film_image(pixels)
     pairs = {}
     for name, patch in evidence.items():
-        bare = cut(film, patch.box, size_px)
+        bare = cut(film, patch.box, CROP_PX)
         mask = Image.fromarray(patch.mask).resize(bare.size, Image.Resampling.BILINEAR)
-        pair = Image.new("RGB", (2 * size_px + _GAP_PX, size_px), (255, 255, 255))
+        pair = Image.new("RGB", (2 * CROP_PX + _GAP_PX, CROP_PX), (255, 255, 255))
         pair.paste(bare.convert("RGB"), (0, 0))
-        pair.paste(tint(bare, np.asarray(mask)), (size_px + _GAP_PX, 0))
+        pair.paste(tint(bare, np.asarray(mask)), (CROP_PX + _GAP_PX, 0))
         pairs[name] = pair
     return pairs
 

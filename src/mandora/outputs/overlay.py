@@ -1,4 +1,4 @@
-"""The film with every joint's box, joint-space mask and scores drawn on it."""
+"""The overlay: a film with every joint's box, joint-space mask and scores drawn on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mandora.core.anatomy import LANDMARKS, Damage, JointGroup, Landmark, target
 from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, JointScore
 from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.crops import MASK_RGB, film_image, tint
-from mandora.outputs.labels import Rect, place_beside, stack_in_margin
+from mandora.outputs.label_layout import Rect, place_beside, stack_in_margin
 
 LONG_SIDE_PX = 1400
 """Longest side of an overlay, px (a long list of missing joints may add some lines)."""
@@ -51,7 +51,6 @@ def draw_overlay(
     scores: Sequence[JointScore],
     masks: Mapping[str, PatchEvidence],
     title: str = "",
-    notice: str = RESEARCH_NOTICE,
 ) -> Image.Image:
     """Draw one film with what was seen and scored on it.
 
@@ -62,7 +61,6 @@ def draw_overlay(
         masks: evidence by landmark name, in px of the film. A joint without evidence gets its box
             from ``half_px`` and no mask.
         title: one line above the film.
-        notice: one line below it.
 
     Returns:
         RGB, film in its own orientation, longest side about ``LONG_SIDE_PX``.
@@ -83,7 +81,7 @@ def draw_overlay(
     taken = _label_wrist(draw, [j for j in joints if j.in_wrist], sheet)
     _label_digits(draw, joints, taken, sheet)
     _text(draw, (_FONT_PX, 0.6 * _FONT_PX), [(title, _WHITE)])
-    _draw_legend(draw, sheet, notice)
+    _draw_legend(draw, sheet)
     return canvas
 
 
@@ -125,7 +123,7 @@ class _Sheet:
         (x, y), (w, h) = self.origin, self.film_size
         return Rect(x, y, x + w, y + h)
 
-    def place(self, x0: float, y0: float, x1: float, y1: float) -> Rect:
+    def rect(self, x0: float, y0: float, x1: float, y1: float) -> Rect:
         """A rectangle of the film on the picture; (0, 0) is the centre of the first pixel."""
         (left, top), k = self.origin, self.scale
         x0, x1 = ((x + 0.5) * k + left for x in (x0, x1))
@@ -135,7 +133,7 @@ class _Sheet:
 
 @dataclass(frozen=True)
 class _Joint:
-    """All that is drawn at one landmark. ``box`` is in px of the picture."""
+    """What is drawn at one landmark. ``box`` is in px of the picture."""
 
     landmark: Landmark
     box: Rect
@@ -158,7 +156,7 @@ class _Joint:
         ]
 
     def by_site(self) -> list[tuple[str, _Joint]]:
-        """One joint per name: the radiocarpal joint's patch is the navicular's as well."""
+        """One joint per site: the radiocarpal joint and the navicular share a patch."""
         names = dict.fromkeys(s.site for s in self.scores)
         return [
             (n, replace(self, scores=tuple(s for s in self.scores if s.site == n))) for n in names
@@ -178,10 +176,10 @@ def _joints(
         found = by_landmark[landmark]
         if landmark.name in masks:
             box = masks[landmark.name].box
-            rect = sheet.place(box.x0, box.y0, box.x1, box.y1)
+            rect = sheet.rect(box.x0, box.y0, box.x1, box.y1)
         elif (x := found[0].x) is not None and (y := found[0].y) is not None:
             half = found[0].half_px or 0.0
-            rect = sheet.place(x - half, y - half, x + half, y + half)
+            rect = sheet.rect(x - half, y - half, x + half, y + half)
         else:
             continue
         joints.append(_Joint(landmark, rect, tuple(found)))
@@ -192,7 +190,7 @@ def _tinted(film: Image.Image, evidence: Iterable[PatchEvidence], sheet: _Sheet)
     whole = np.zeros((film.height, film.width), dtype=np.float32)
     left, top = sheet.origin
     for patch in evidence:
-        box = sheet.place(patch.box.x0, patch.box.y0, patch.box.x1, patch.box.y1)
+        box = sheet.rect(patch.box.x0, patch.box.y0, patch.box.x1, patch.box.y1)
         x0, y0 = round(box.x0) - left, round(box.y0) - top
         size = max(1, round(box.x1 - box.x0)), max(1, round(box.y1 - box.y0))
         mask = np.asarray(Image.fromarray(patch.mask).resize(size, Image.Resampling.BILINEAR))
@@ -245,8 +243,8 @@ def _label_wrist(draw: ImageDraw.ImageDraw, joints: Sequence[_Joint], sheet: _Sh
         column.sort(key=lambda j: j.box.centre[1])
         named = [entry for joint in column for entry in joint.by_site()]
         line = 1.35 * _FONT_PX
-        wishes = [joint.box.centre[1] for _, joint in named]
-        heights = stack_in_margin(wishes, line, sheet.film.y0, sheet.film.y1)
+        wanted_y = [joint.box.centre[1] for _, joint in named]
+        heights = stack_in_margin(wanted_y, line, sheet.film.y0, sheet.film.y1)
         for (name, joint), y in zip(named, heights, strict=True):
             words = _spaced([(name.upper(), _WHITE), *joint.words])
             width = _width(words)
@@ -271,7 +269,7 @@ def _margins(joints: Sequence[_Joint], sheet: _Sheet) -> Iterator[tuple[bool, li
     yield False, ordered[half:]
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, sheet: _Sheet, notice: str) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, sheet: _Sheet) -> None:
     x, y = float(_FONT_PX), sheet.film.y1 + 0.6 * _FONT_PX
     for line in sheet.missing:
         _text(draw, (x, y), [(line, _STEPS[1][1])], small=True)
@@ -288,7 +286,7 @@ def _draw_legend(draw: ImageDraw.ImageDraw, sheet: _Sheet, notice: str) -> None:
         draw.rectangle((x, y + 4, x + 18, y + 19), outline=colour, width=2 + i // 2)
         _text(draw, (x + 24, y), [(share, _GREY)], small=True)
         x += 24 + _width([(share, _GREY)], small=True) + 14
-    _text(draw, (_FONT_PX, y + 1.6 * _FONT_PX), [(notice, _WHITE)], small=True)
+    _text(draw, (_FONT_PX, y + 1.6 * _FONT_PX), [(RESEARCH_NOTICE, _WHITE)], small=True)
 
 
 def _leader(

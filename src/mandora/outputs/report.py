@@ -1,4 +1,4 @@
-"""One patient's result as one HTML file that needs nothing else: no network, no script."""
+"""The report: one patient's result as one HTML file without scripts or other files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def render_report(
         result: the record.
         overlays: by film name; films without one are only listed.
         crops: evidence by film and landmark name; scores without a crop are not links.
-        created: when the result was computed, as it shall be printed; left out if absent.
+        created: time of the computation, as printed; left out if not given.
 
     Returns:
         HTML with every picture embedded. Equal arguments give equal text.
@@ -85,7 +85,7 @@ class _Cell:
     reason: str | None
     note: str  # the footnote's letter
     anchor: str | None
-    label: str  # for those who hear the table
+    label: str  # for screen readers
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,8 @@ def _table(result: StudyResult, limb: Limb, linked: set[str]) -> _Table:
             if site is None:
                 cells.append(None)
             else:
-                aim = Target(side, site)
-                cells.append(_cell(scores[aim.key], aim, notes, linked))
+                wanted = Target(side, site)
+                cells.append(_cell(scores[wanted.key], wanted, notes, linked))
         some = families[Damage.EROSION].get(name) or families[Damage.NARROWING][name]
         # the navicular is looked up at the radiocarpal joint but is a bone of its own
         title = "navicular (scaphoid)" if name != some.landmark_name else some.landmark.title
@@ -176,9 +176,9 @@ def _site_names(limb: Limb) -> list[str]:
     return list(dict.fromkeys(s.name for s in both))
 
 
-def _cell(score: JointScore, aim: Target, notes: Mapping[str, str], linked: set[str]) -> _Cell:
+def _cell(score: JointScore, of: Target, notes: Mapping[str, str], linked: set[str]) -> _Cell:
     reason = REASON_TEXT[score.reason] if score.reason else None
-    anchor = _anchor(aim.slot, aim.site.landmark_name)
+    anchor = _anchor(of.slot, of.site.landmark_name)
     return _Cell(
         score=score.score,
         grade=score.grade,
@@ -186,7 +186,7 @@ def _cell(score: JointScore, aim: Target, notes: Mapping[str, str], linked: set[
         reason=reason,
         note=notes[reason] if reason else "",
         anchor=anchor if anchor in linked else None,
-        label=f"{_SIDE_TITLES[aim.side]} {aim.site.name} {aim.damage}",
+        label=f"{_SIDE_TITLES[of.side]} {of.site.name} {of.damage}",
     )
 
 

@@ -1,8 +1,7 @@
 """``scores.csv`` and ``joints.csv``: the numbers of a run, one patient after the other.
 
-Both files are valid after every patient: a row is written in one piece, flushed to the disk,
-and taken back whole if the disk refuses it. Tables of an earlier run in the same folder are
-started anew.
+Both files are valid after every patient: rows are flushed to the disk at once, and removed again
+if they could not be written whole. Tables of an earlier run in the same folder are replaced.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mandora.core.anatomy import RA2_COLUMNS
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import JointScore, Reason, Status, StudyResult
-from mandora.datasets.formats.ra2 import Template, format_row
-from mandora.outputs.files import RowFile
+from mandora.datasets.formats.ra2.tables import Template, format_row
+from mandora.outputs.row_file import RowFile
 
 JOINT_COLUMNS: tuple[str, ...] = (
     "patient", "film", "side", "site", "kind", "x", "y", "score", "grade", "low", "high", "status",
@@ -30,11 +29,11 @@ interval, with 4 decimals."""
 class TableWriter:
     """Writes ``scores.csv`` and ``joints.csv`` of one run.
 
-    Use it as a context manager. A run that ends well is finished by :meth:`close`; a run that
-    an exception ends keeps its rows in the order in which they came.
+    Use it as a context manager. :meth:`close` finishes a complete run; if an exception ends the
+    run, the rows stay in the order in which they were written.
 
     Args:
-        folder: an existing folder; ``scores.csv`` and ``joints.csv`` in it are started anew.
+        folder: an existing folder; ``scores.csv`` and ``joints.csv`` in it are replaced.
         template: gives the columns and, if it lists patients, their order in ``scores.csv``.
             Without it the columns are those of the first RA2 release.
 
@@ -63,7 +62,7 @@ class TableWriter:
 
         Raises:
             ValueError: if the patient was written before in this run.
-            OutputError: if the disk refuses; both files then hold what they held before.
+            OutputError: if the disk refuses; both files are then as before.
         """
         if result.study in self._rows:
             raise InputError(
@@ -80,7 +79,7 @@ class TableWriter:
         self._rows[result.study] = row
 
     def write_problem(self, film: str, reason: Reason, patient: str = "", side: str = "") -> None:
-        """Append a ``failed`` row to ``joints.csv`` for an item that no patient's rows hold.
+        """Append a ``failed`` row to ``joints.csv`` for an item that is not in a patient's rows.
 
         Raises:
             OutputError: if the disk refuses.
@@ -94,7 +93,7 @@ class TableWriter:
         """Finish both tables; with a template that lists patients, bring rows into its order.
 
         Patients of the template that were not given get a blank row; patients that it does not
-        list follow after. Calling it twice does no harm.
+        list come last. May be called twice.
 
         Raises:
             OutputError: if the ordered table cannot be written; the unordered one stays.
@@ -124,7 +123,7 @@ class TableWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # blank rows would say "not given" of patients that an interrupted run did not reach
+        # an interrupted run must not say "not given" of patients that it did not reach
         if kind is None:
             self.close()
         else:

@@ -8,36 +8,29 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
-from mandora.core.files import OutputError, write_atomically
+from mandora.core.files import (
+    make_output_folder,
+    write_atomically,
+)
 from mandora.core.inputs import listed, open_regular
 from mandora.core.records import FilmRecord, JointScore, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
-from mandora.datasets.formats.ra2 import Template
+from mandora.datasets.formats.ra2.tables import Template
+from mandora.datasets.study_ids import study_id_fault
+from mandora.images.radiograph import Radiograph
 from mandora.outputs.crops import joint_crops
-from mandora.outputs.files import check_file_stem, make_output_folder
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
 from mandora.outputs.table import TableWriter
 
 _OWNER = "mandora:study"  # PNG text that says whose film an overlay shows
-
-__all__ = ["OutputError", "ResultWriter"]
-
-
-class _HasPixels(Protocol):
-    """Anything with the film's pixels: (H, W) float32, 0..1, bright bone."""
-
-    @property
-    def pixels(self) -> NDArray[np.float32]: ...
 
 
 class ResultWriter:
@@ -72,7 +65,7 @@ class ResultWriter:
     def write(
         self,
         result: StudyResult,
-        radiographs: Mapping[str, _HasPixels],
+        radiographs: Mapping[str, Radiograph],
         evidence: Mapping[str, Mapping[str, PatchEvidence]],
     ) -> tuple[Path, ...]:
         """Write one patient: the numbers first, then the pictures.
@@ -90,7 +83,10 @@ class ResultWriter:
             OutputError: if a file cannot be written. It names the file; everything written
                 before it stays as it is.
         """
-        check_file_stem(result.study)
+        if (fault := study_id_fault(result.study)) is not None:
+            raise InputError(
+                f"study id {result.study[:40]!r} {fault}, so no file can be named after it"
+            )
         if result.study.casefold() in (p.casefold() for p in self._tables.patients):
             raise InputError(
                 f"patient {result.study} was already written in this run (capitals do not "
@@ -154,7 +150,7 @@ class ResultWriter:
         for film, image in overlays.items():
             path = folder / self._overlay_name(study, film, set(written))
             buffer = io.BytesIO()
-            image.save(buffer, "PNG", pnginfo=info, compress_level=3)  # half the time
+            image.save(buffer, "PNG", pnginfo=info, compress_level=3)  # in half the time of 6
             write_atomically(path, buffer.getvalue())
             written[path.name.casefold()] = path
             self._owners[path.name.casefold()] = study
@@ -168,24 +164,24 @@ class ResultWriter:
 
     def _overlay_name(self, study: str, film: str, taken: set[str]) -> str:
         """``<film stem>.png``, or a longer name if that one shows another film."""
-        plain, stem = Path(film).name, Path(film).stem
-        names = [stem, f"{study}-{stem}", f"{study}-{plain}"]
-        names += [f"{study}-{plain}-{i}" for i in range(2, 100)]
-        for name in names:
-            key = f"{name}.png".casefold()
+        name, stem = Path(film).name, Path(film).stem
+        options = [stem, f"{study}-{stem}", f"{study}-{name}"]
+        options += [f"{study}-{name}-{i}" for i in range(2, 100)]
+        for option in options:
+            key = f"{option}.png".casefold()
             if key not in taken and self._owners.get(key, study) == study:
-                return f"{name}.png"
+                return f"{option}.png"
         raise InputError(f"no free name for the overlay of {film} in {self._out / 'overlays'}")
 
 
 def _scores_on(film: FilmRecord, result: StudyResult) -> list[JointScore]:
-    """The film's scores; those without any film count where only one film of the limb is."""
-    place = (film.side, film.limb)
-    alone = sum((f.side, f.limb) == place for f in result.films) == 1
+    """The film's scores; scores without a film count if this is the only film of the limb."""
+    slot = (film.side, film.limb)
+    alone = sum((f.side, f.limb) == slot for f in result.films) == 1
     return [
         s
         for s in result.scores
-        if s.film == film.name or (alone and s.film is None and (s.side, s.limb) == place)
+        if s.film == film.name or (alone and s.film is None and (s.side, s.limb) == slot)
     ]
 
 
@@ -196,7 +192,7 @@ def _overlay_owners(folder: Path) -> dict[str, str]:
         if path.suffix.lower() != ".png":
             continue
         owners[path.name.casefold()] = ""
-        # whatever is wrong with a foreign picture: it is left alone
+        # a foreign picture is left alone, whatever is wrong with it
         with suppress(Exception), open_regular(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures; none is decoded here
             with Image.open(file, formats=("PNG",)) as image:

@@ -1,8 +1,8 @@
-"""Judging the paper's claims from plain numbers, by the rules of :mod:`.claims`.
+"""Rules for claims about the numbers of one method; the claims are in :mod:`.claims`.
 
-Each function named ``*_claims`` judges the claims of one experiment; those that compare two
-methods are in :mod:`.comparison_rules`. Where numbers are missing or
-too few, a claim is "not testable here" for a reason: nothing is held for want of evidence.
+Each function named ``*_claims`` gives the verdicts of one experiment. Where numbers are missing or
+too few, a claim is "not testable here", with the reason: missing evidence never counts for a claim.
+Rules that compare two methods are in :mod:`.comparison_rules`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, SITES, Damage, JointGroup, Limb
 from mandora.metrics import Floats, Number, Table, same_shape
-from mandora.metrics.agreement import DECIMALS, Pairwise
+from mandora.metrics.agreement import DECIMALS
+from mandora.metrics.correlations import Pairwise
+from mandora.metrics.localisation import CUTOFF
 from mandora.reproduce.claims import (
-    CUTOFF,
     FINGERS_WITHIN,
     LARGE_R,
     MEDIUM_R,
@@ -27,7 +28,7 @@ from mandora.reproduce.claims import (
     STANDS_OUT,
     UBIQUITOUS,
     Verdict,
-    judged,
+    verdict,
 )
 
 
@@ -56,7 +57,7 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
     for name, outcome in rules.items():
         relative = name in ("wrist", "toe")
         few = [g for g in (name, *["finger"] * relative) if known[g].size < MIN_CASES]
-        lost = relative and finger == 0 == share[name]  # nothing can be said to be as good
+        lost = relative and finger == 0 == share[name]  # nothing is left to compare
         n = known[name].size
         number = f"{100 * share[name]:.1f} % of {n:,} joints" if n else ""
         if few:
@@ -68,12 +69,12 @@ def localisation_claims(distances: Mapping[Limb, ArrayLike]) -> list[Verdict]:
         else:
             lowest = min((c < CUTOFF).mean() for c in cases[name] if c.size)
             reason = f"lowest of a joint: {100 * lowest:.1f} %"
-        made.append(judged(f"locate-{name}", None if few or lost else outcome, number, reason))
+        made.append(verdict(f"locate-{name}", None if few or lost else outcome, number, reason))
     return made
 
 
 def total_claims(totals: Table) -> list[Verdict]:
-    """Table 1, from :func:`mandora.metrics.agreement.total_correlations`."""
+    """Table 1, from :func:`mandora.metrics.correlations.total_correlations`."""
     made = []
     for name in ("narrowing-erosion", "left-right", "hand-foot"):
         parts = totals.get(name, {})
@@ -85,7 +86,7 @@ def total_claims(totals: Table) -> list[Verdict]:
         )  # fmt: skip
         reason = r.reason or (f"fewer than {MIN_CASES} cases" if r.n < MIN_CASES else None)
         outcome = None if reason else r.value >= MEDIUM_R
-        made.append(judged(f"totals-{name}", outcome, number, reason or _size(r.value)))
+        made.append(verdict(f"totals-{name}", outcome, number, reason or _size(r.value)))
     return made
 
 
@@ -94,7 +95,7 @@ def _size(r: float) -> str:
 
 
 def joint_claims(maps: Mapping[str, Pairwise]) -> list[Verdict]:
-    """Figure 7, from :func:`mandora.metrics.agreement.joint_correlations`."""
+    """Figure 7, from :func:`mandora.metrics.correlations.joint_correlations`."""
     made = []
     for name in ("same", "other"):
         number, reason, outcome = "", "this run has no correlations of joints", None
@@ -111,7 +112,7 @@ def joint_claims(maps: Mapping[str, Pairwise]) -> list[Verdict]:
             if 2 * r.size >= pairs.sum():
                 outcome = share >= UBIQUITOUS
                 reason = f"{r.size:,} of {int(pairs.sum()):,} pairs have an r"
-        made.append(judged(f"joints-{name}", outcome, number, reason))
+        made.append(verdict(f"joints-{name}", outcome, number, reason))
     return made
 
 
@@ -140,8 +141,8 @@ def _leads(name: str, features: Floats) -> Verdict:
     rows, wins = int(known.sum()), int(first.sum())
     reason = f"{rows} of {len(SITES)} sites have SHAP values"
     if 2 * rows < len(SITES):
-        return judged(f"shap-{name}", None, "", f"{reason}; half are needed")
-    return judged(f"shap-{name}", 2 * wins > rows, f"{wins} of {rows} sites", reason)
+        return verdict(f"shap-{name}", None, "", f"{reason}; half are needed")
+    return verdict(f"shap-{name}", 2 * wins > rows, f"{wins} of {rows} sites", reason)
 
 
 def _rows_that_count(features: Floats) -> np.ndarray:
@@ -158,13 +159,13 @@ def _clusters(name: str, features: Floats, blocks: list[Block]) -> Verdict:
     times = {}
     for title, inside, around in blocks:
         if not (inside & known).any() or not (around & known).any():
-            return judged(f"shap-{name}", None, "", f"{title}: no site has SHAP values")
+            return verdict(f"shap-{name}", None, "", f"{title}: no site has SHAP values")
         high, low = features[inside & known].mean(), features[around & known].mean()
         times[title] = float(high / low) if low > 0 else np.inf if high > 0 else 0.0
     number = "; ".join(f"{title} {ratio:.1f}×" for title, ratio in times.items())
     weak = [title for title, ratio in times.items() if ratio < STANDS_OUT]
     reason = f"below {STANDS_OUT:g}×: {', '.join(weak)}" if weak else "all stand out"
-    return judged(f"shap-{name}", not weak, number, reason)
+    return verdict(f"shap-{name}", not weak, number, reason)
 
 
 def _sites(attribute: str) -> np.ndarray:

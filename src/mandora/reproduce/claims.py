@@ -1,9 +1,11 @@
-"""What the paper claims, and whether a run bears it out.
+"""What the paper claims, and what a run says about each claim.
 
 Every claim of Li & Guan 2022 (doi:10.1002/aisy.202200184) that its figures and tables support
-stands in :data:`CLAIMS` with the rule by which it is judged. The rules were written before any
-result was seen: change one only for a reason that has nothing to do with an outcome. They are
-carried out by :mod:`mandora.reproduce.claim_rules`.
+stands in :data:`CLAIMS` with its rule in words. The rules were written before any result was
+seen: change one only for a reason that has nothing to do with an outcome. In code they are in
+:mod:`.claim_rules` (numbers of one method: figures 3, 7 and 9, table 1) and
+:mod:`.comparison_rules` (two methods on the same patients: figures 5, 6, 8 and 10). Both end with
+:func:`verdict`.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from mandora.core.anatomy import FAMILIES, Damage
+from mandora.core.anatomy import Damage
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.settings import EquivalenceSettings
+from mandora.metrics import FAMILY_TITLES, QUANTITIES
+from mandora.metrics.localisation import CUTOFF
 
-Held = Literal["held", "did not hold", "undecided", "not testable here"]
-OUTCOMES: tuple[Held, ...] = get_args(Held)
+Outcome = Literal["held", "did not hold", "undecided", "not testable here"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 Sort = Literal["method", "null", "simulator"]
 SORTS: Mapping[Sort, str] = {
@@ -32,16 +36,15 @@ SORTS: Mapping[Sort, str] = {
     "simulator": "Of the labels alone, whatever the model. On simulated patients they test the "
     "simulator, not the method.",
 }
-"""What a claim is about. Outcomes are counted for each sort by itself: a claim that the simulator
-was built to bear out says nothing of the method."""
+"""What a claim is about. Outcomes are counted for each sort by itself: a claim about the simulated
+labels says nothing of the method."""
 
 ALPHA = 0.01
 """Level of significance: the paper names none, but calls p = 0.041 not significant."""
 CONFIDENCE = 0.95
 """Of intervals over patients."""
-ALIKE_ALPHA = 0.05
+EQUIVALENCE_ALPHA = 0.05
 """Level of each of the two one-sided tests of equivalence."""
-CUTOFF = 0.02  # normalised distance, as in figure 3
 FINGERS_WITHIN = 0.98  # the paper's share of finger joints
 SIMILAR_SHARES = 0.02  # differ by no more than the share of finger joints that may miss
 MOST_WITHIN = 0.95  # "high accuracy", for which the paper gives no number
@@ -50,15 +53,10 @@ UBIQUITOUS = 0.9  # share of the pairs of joints
 MIN_CASES = 30  # with fewer, the 95 % interval of a medium r reaches far below 0
 MIN_PATIENTS = 20  # a bootstrap of fewer is too narrow, and of two it is chance
 MIN_FOLDS = 3  # for means over folds that are not tested
-STANDS_OUT = 2.0  # times its surroundings: what a map shows as a cluster or a trace
+STANDS_OUT = 2.0  # times the cells around: what the eye sees in a map as a block
 R_MARGIN, RMSE_MARGIN = 0.05, 0.10  # "comparable": r lower by so much, RMSE higher by that share
 
 NO_NUMBER = "not in the text"
-QUANTITIES = {"r": "r", "rmse": "RMSE"}
-FAMILY_TITLES = {
-    f"{damage.value[0]}{limb.value[0]}": f"{limb} {damage}" for limb, damage in FAMILIES
-}
-"""``nh``, ``eh``, ``nf``, ``ef`` → words."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +86,21 @@ class Verdict:
 
     Attributes:
         claim: the claim.
-        held: the outcome.
+        outcome: whether it held.
         number: the run's number, in words; empty if there is none.
         reason: how the outcome follows, or why there is none.
     """
 
     claim: Claim
-    held: Held
+    outcome: Outcome
     number: str
     reason: str
 
 
-_ALIKE_INTERVAL = f"{100 * (1 - 2 * ALIKE_ALPHA):g} % interval over patients"
-_ALIKE = (
-    f"the whole {_ALIKE_INTERVAL} of the change lies within the margin of the settings' table "
-    "equivalence (two one-sided tests)"
+_EQUIVALENCE_INTERVAL = f"{100 * (1 - 2 * EQUIVALENCE_ALPHA):g} % interval over patients"
+_EQUIVALENT = (
+    f"the whole {_EQUIVALENCE_INTERVAL} of the change lies within the margin of the settings' "
+    "table equivalence (two one-sided tests)"
 )
 
 
@@ -123,7 +121,7 @@ def _claims() -> Iterator[Claim]:
     yield from _improvements("mask", "Segmenting joint spaces", "Fig. 5")
     for family, title in FAMILY_TITLES.items():
         panels = _panels(family)
-        rule = f"neither r nor RMSE changes: {_ALIKE}"
+        rule = f"neither r nor RMSE changes: {_EQUIVALENT}"
         text = f"Segmenting erosions does not improve {title}"
         yield Claim(f"erosionmask-{family}", "null", text, f"Fig. 6{panels}", NO_NUMBER, rule)
     for name in ("narrowing-erosion", "left-right", "hand-foot"):
@@ -140,7 +138,7 @@ def _claims() -> Iterator[Claim]:
             continue
         text = "The symmetry stage does not raise r of foot erosion significantly"
         paper = "0.693 → 0.711, p = 0.041"
-        yield Claim(claim.id, "null", text, claim.where, paper, f"r does not change: {_ALIKE}")
+        yield Claim(claim.id, "null", text, claim.where, paper, f"r does not change: {_EQUIVALENT}")
     most, times = "mean |SHAP| for more than half of the sites", f"at least {STANDS_OUT:g} times"
     shap = [
         ("own", "The strongest predictor of a score is generally the joint's own patch score",
@@ -162,7 +160,7 @@ def _claims() -> Iterator[Claim]:
             text = f"{QUANTITIES[quantity]} of {damage} {does} that between two readers"
             margin = f"{R_MARGIN:g} lower" if quantity == "r" else f"{_percent(RMSE_MARGIN)} higher"
             most = "at most" if near else "more than"
-            rule = f"the whole {_ALIKE_INTERVAL} is {most} {margin} than the reader's number"
+            rule = f"the whole {_EQUIVALENCE_INTERVAL} is {most} {margin} than the reader's number"
             known = f"{paper} (about); model: {NO_NUMBER}" if quantity == "r" else NO_NUMBER
             name = f"limit-{damage}-{quantity}"
             yield Claim(name, "method", text, f"Fig. 10{panel}", known, rule)
@@ -190,9 +188,8 @@ def least_folds(sides: Literal[1, 2] = 1) -> int:
     return next(n for n in range(1, 99) if sides * 0.5**n < ALPHA)
 
 
-def _significance(sides: Literal[1, 2] = 1) -> str:
-    word = "one" if sides == 1 else "two"
-    return f"{word}-sided p < {ALPHA:g} over {least_folds(sides)} or more folds"
+def _significance() -> str:
+    return f"one-sided p < {ALPHA:g} over {least_folds()} or more folds"
 
 
 def _percent(share: float) -> str:
@@ -209,40 +206,38 @@ CLAIMS: tuple[Claim, ...] = tuple(_claims())
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
-_IN_WORDS: Mapping[bool | None, Held] = {
+_IN_WORDS: Mapping[bool | None, Outcome] = {
     True: "held", False: "did not hold", None: "not testable here",
 }  # fmt: skip
 
 
-def judged(name: str, outcome: bool | Held | None, number: str, reason: str) -> Verdict:
+def verdict(name: str, outcome: bool | Outcome | None, number: str, reason: str) -> Verdict:
     """The verdict on a claim by its id; None: not testable here."""
-    held = outcome if isinstance(outcome, str) else _IN_WORDS[outcome]
-    return Verdict(BY_ID[name], held, number, reason)
+    words = outcome if isinstance(outcome, str) else _IN_WORDS[outcome]
+    return Verdict(BY_ID[name], words, number, reason)
 
 
-def complete(
-    verdicts: Iterable[Verdict], reason: str = "this run has no result for it"
-) -> tuple[Verdict, ...]:
-    """One verdict for each claim, in the order of :data:`CLAIMS`.
+def complete(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """One verdict for each claim, in the order of :data:`CLAIMS`; those without are not testable.
 
     Args:
         verdicts: in any order.
-        reason: why the claims that have none are not testable.
 
     Raises:
         ValueError: if a claim has two verdicts.
     """
     made: dict[str, Verdict] = {}
-    for verdict in verdicts:
-        if verdict.claim.id in made:
-            raise InputError(f"claim {verdict.claim.id} has two verdicts; give one")
-        made[verdict.claim.id] = verdict
-    return tuple(made.get(c.id, Verdict(c, "not testable here", "", reason)) for c in CLAIMS)
+    for one in verdicts:
+        if one.claim.id in made:
+            raise InputError(f"claim {one.claim.id} has two verdicts; give one")
+        made[one.claim.id] = one
+    missing = "this run has no result for it"
+    return tuple(made.get(c.id, verdict(c.id, None, "", missing)) for c in CLAIMS)
 
 
-def counts(verdicts: Iterable[Verdict]) -> dict[Sort, dict[Held, int]]:
+def counts(verdicts: Iterable[Verdict]) -> dict[Sort, dict[Outcome, int]]:
     """How many claims of each sort had which outcome; there is no sum over sorts."""
-    found = Counter((verdict.claim.sort, verdict.held) for verdict in verdicts)
+    found = Counter((one.claim.sort, one.outcome) for one in verdicts)
     return {sort: {outcome: found[sort, outcome] for outcome in OUTCOMES} for sort in SORTS}
 
 
@@ -257,7 +252,7 @@ def write_claims(path: Path, verdicts: Iterable[Verdict], margins: EquivalenceSe
         "counts": counts(made),
         "equivalence": margins.model_dump(),
         "claims": [
-            {**asdict(v.claim), "held": v.held, "number": v.number, "reason": v.reason}
+            {**asdict(v.claim), "held": v.outcome, "number": v.number, "reason": v.reason}
             for v in made
         ],
     }

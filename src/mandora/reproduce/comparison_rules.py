@@ -1,9 +1,9 @@
-"""Judging claims about two methods on the same patients, by the rules of :mod:`.claims`.
+"""Rules for claims about two methods on the same patients; the claims are in :mod:`.claims`.
 
 A gain needs the paper's test over folds *and* an interval over patients: folds share most of
-their training patients, so that a test over folds alone takes chance in the choice of patients
-for a gain. No gain needs evidence as well: two one-sided tests (Schuirmann, J Pharmacokinet
-Biopharm 1987;15:657), which is the interval of twice their level lying within the margin.
+their training patients, so a test over folds alone may show a gain that comes from the choice of
+patients. "No gain" needs evidence as well: two one-sided tests at 5 % (Schuirmann, J Pharmacokinet
+Biopharm 1987;15:657). Both pass if the whole 90 % interval lies within the margin.
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ from scipy import stats
 
 from mandora.core.anatomy import Damage
 from mandora.core.settings import EquivalenceSettings
-from mandora.metrics import Number, same_shape
-from mandora.metrics.agreement import DECIMALS, signed_ranks
+from mandora.metrics import FAMILY_TITLES, QUANTITIES, same_shape
+from mandora.metrics.agreement import DECIMALS, SignedRanks, signed_ranks
 from mandora.metrics.bootstrap import Interval
 from mandora.reproduce.claims import (
-    ALIKE_ALPHA,
     ALPHA,
     CONFIDENCE,
-    FAMILY_TITLES,
+    EQUIVALENCE_ALPHA,
     MIN_FOLDS,
     MIN_PATIENTS,
-    QUANTITIES,
     R_MARGIN,
     RMSE_MARGIN,
-    Held,
+    Outcome,
     Verdict,
-    judged,
     least_folds,
+    verdict,
 )
 
 NO_INTERVAL = "no interval over patients"
@@ -47,19 +45,19 @@ class FoldPair:
     Attributes:
         first: (folds,) of the method that the claim is about; NaN where it is not defined.
         second: (folds,) of the method that it is compared with.
-        p: of the paired test, see :func:`mandora.metrics.agreement.signed_ranks`;
-            one-sided, towards the first being better, but two-sided for erosion masks.
+        test: paired, one-sided towards the first being better, but two-sided for erosion masks
+            and for the human limit.
         change: first less second over the patients of all folds, with a 95 % interval; None if
-            patients were not looked at.
-        alike: the same with a 90 % interval, for the test of equivalence.
+            there is none.
+        equivalence: the same with a 90 % interval, for the test of equivalence.
         reason: why there is no value, if there is none.
     """
 
     first: ArrayLike
     second: ArrayLike
-    p: Number
+    test: SignedRanks
     change: Interval | None = None
-    alike: Interval | None = None
+    equivalence: Interval | None = None
     reason: str = "no fold has both values"
 
 
@@ -91,23 +89,23 @@ def fold_change(
     if n == 0:
         return Change(None, "", pair.reason)
     first, second = float(one[both].mean()), float(two[both].mean())
-    p = f"p = {pair.p.value:.2g}" if pair.p.reason is None else "no p"
+    p = f"p = {pair.test.p.value:.2g}" if pair.test.p.reason is None else "no p"
     number = f"{second:.3f} → {first:.3f}, {p}, {_folds(n, both.size)}{_over_patients(pair.change)}"
-    gain = round((first - second) * _towards(quantity), DECIMALS)
+    gain = round((first - second) * _gain_sign(quantity), DECIMALS)
     if n < least:
         why = f"a test needs {least} folds or more to reach p < {ALPHA:g}"
         return Change(None, number, why, second)
     if gain <= 0:
         return Change(False, number, f"the mean over folds is not {better}", second)
-    if pair.p.reason is not None:
-        return Change(None, number, f"no p value: {pair.p.reason}", second)
-    if pair.p.value < ALPHA:
+    if pair.test.p.reason is not None:
+        return Change(None, number, f"no p value: {pair.test.p.reason}", second)
+    if pair.test.p.value < ALPHA:
         return Change(True, number, f"{better}, and p is below {ALPHA:g}", second)
-    usual = ", though below 0.05" if pair.p.value < 0.05 else ""
+    usual = ", though below 0.05" if pair.test.p.value < 0.05 else ""
     return Change(False, number, f"{better}, but p is not below {ALPHA:g}{usual}", second)
 
 
-def _towards(quantity: str) -> int:
+def _gain_sign(quantity: str) -> int:
     """The sign of a gain."""
     return 1 if quantity == "r" else -1
 
@@ -116,8 +114,8 @@ def _folds(n: int, of: int) -> str:
     return f"{n}{f' of {of}' if n < of else ''} {'fold' if of == 1 else 'folds'}"
 
 
-def _unknown(interval: Interval | None) -> str:
-    """Why nothing can be said over patients; empty if something can."""
+def _missing_evidence(interval: Interval | None) -> str:
+    """Why an interval over patients decides nothing; empty if it can decide."""
     if interval is None:
         return NO_INTERVAL
     if interval.reason is not None:
@@ -152,7 +150,7 @@ def symmetry_claims(pairs: FoldPairs, margins: EquivalenceSettings) -> list[Verd
         for quantity in QUANTITIES:
             name, pair = f"symmetry-{family}-{quantity}", pairs.get(family, {}).get(quantity)
             if name == "symmetry-ef-r":
-                made.append(judged(name, *_unchanged(pair, quantity, margins)))
+                made.append(verdict(name, *_unchanged(pair, quantity, margins)))
             else:
                 made.append(_gains(name, pair, quantity))
     return made
@@ -162,14 +160,14 @@ def _gains(name: str, pair: FoldPair | None, quantity: str) -> Verdict:
     change = fold_change(pair, quantity)
     outcome, reason = change.significant, change.reason
     if outcome and pair is not None:
-        outcome, more = _sure(pair.change, quantity)
+        outcome, more = _gain_over_patients(pair.change, quantity)
         reason = f"{reason}; {more}"
-    return judged(name, outcome, change.number, reason)
+    return verdict(name, outcome, change.number, reason)
 
 
-def _sure(change: Interval | None, quantity: str) -> tuple[bool | None, str]:
+def _gain_over_patients(change: Interval | None, quantity: str) -> tuple[bool | None, str]:
     """Whether the interval over patients shows the gain, too."""
-    reason = _unknown(change)
+    reason = _missing_evidence(change)
     if change is None or reason:
         return None, reason
     worst = change.low if quantity == "r" else -change.high
@@ -189,31 +187,35 @@ def erosion_mask_claims(pairs: FoldPairs, margins: EquivalenceSettings) -> list[
             for quantity, word in QUANTITIES.items()
         }
         found = [outcome for outcome, *_ in parts.values()]
-        order: tuple[Held, ...] = ("did not hold", "not testable here", "undecided", "held")
+        order: tuple[Outcome, ...] = ("did not hold", "not testable here", "undecided", "held")
         outcome = next(one for one in order if one in found)
         number = "; ".join(f"{word} {number}" for word, (_, number, _) in parts.items() if number)
         reasons = [f"{word}: {reason}" for word, (*_, reason) in parts.items()]
         if len({reason for *_, reason in parts.values()}) == 1:
             reasons = [parts["r"][2]]
-        made.append(judged(f"erosionmask-{family}", outcome, number, "; ".join(reasons)))
+        made.append(verdict(f"erosionmask-{family}", outcome, number, "; ".join(reasons)))
     return made
 
 
 def _unchanged(
     pair: FoldPair | None, quantity: str, margins: EquivalenceSettings, sides: Literal[1, 2] = 1
-) -> tuple[Held, str, str]:
+) -> tuple[Outcome, str, str]:
     """Whether two methods are shown to be alike: outcome, number, reason."""
     change = fold_change(pair, quantity, sides)
     if pair is None or not change.number:
         return "not testable here", change.number, change.reason
-    reason = _unknown(pair.alike)
-    if pair.alike is None or reason:
+    reason = _missing_evidence(pair.equivalence)
+    if pair.equivalence is None or reason:
         return "not testable here", change.number, reason
     margin = margins.r if quantity == "r" else margins.rmse * change.second
-    low, high, power = pair.alike.low, pair.alike.high, power_of(pair.alike, margin)
+    low, high, power = (
+        pair.equivalence.low,
+        pair.equivalence.high,
+        power_of(pair.equivalence, margin),
+    )
     shown = f"{low:+.3f} to {high:+.3f}".replace("-", "−")
     words = (
-        f"{100 * (1 - 2 * ALIKE_ALPHA):g} % interval {shown}, margin ±{margin:.3f}, power "
+        f"{100 * (1 - 2 * EQUIVALENCE_ALPHA):g} % interval {shown}, margin ±{margin:.3f}, power "
         f"{power:.2f}{_over_folds(pair, margin)}"
     )
     if -margin < low and high < margin:
@@ -237,7 +239,7 @@ def power_of(interval: Interval, margin: float) -> float:
     Returns:
         0 to 1, by the normal approximation: 2 Φ(margin / s.e. − z) − 1.
     """
-    z = float(stats.norm.ppf(1 - ALIKE_ALPHA))
+    z = float(stats.norm.ppf(1 - EQUIVALENCE_ALPHA))
     error = (interval.high - interval.low) / (2 * z)
     if error == 0:
         return 1.0
@@ -278,35 +280,37 @@ def limit_claims(
     change = fold_change(readers, "r", better="higher for narrowing")
     number = f"erosion → narrowing: {change.number}" if change.number else ""
     reason = change.reason if readers else "this run has no second reader"
-    return [*made, judged("limit-readers", change.significant, number, reason)]
+    return [*made, verdict("limit-readers", change.significant, number, reason)]
 
 
 def _limit(damage: Damage, quantity: str, pair: FoldPair | None) -> Verdict:
     name = f"limit-{damage}-{quantity}"
     if pair is None:
-        return judged(name, None, "", "this run has no second reader")
+        return verdict(name, None, "", "this run has no second reader")
     model, reader = same_shape(pair.first, pair.second)
     both = np.isfinite(model) & np.isfinite(reader)
     n = int(both.sum())
     if n == 0:
-        return judged(name, None, "", pair.reason)
+        return verdict(name, None, "", pair.reason)
     ours, theirs = float(model[both].mean()), float(reader[both].mean())
-    p = "" if pair.p.reason else f", p = {pair.p.value:.2g}"
+    p = "" if pair.test.p.reason else f", p = {pair.test.p.value:.2g}"
     number = (
         f"model {ours:.3f}, reader {theirs:.3f}{p}, {_folds(n, both.size)}"
         f"{_over_patients(pair.change)}"
     )
     if n < MIN_FOLDS:
-        return judged(name, None, number, f"fewer than {MIN_FOLDS} folds")
-    reason = _unknown(pair.alike)
-    if pair.alike is None or reason:
-        return judged(name, None, number, reason)
+        return verdict(name, None, number, f"fewer than {MIN_FOLDS} folds")
+    reason = _missing_evidence(pair.equivalence)
+    if pair.equivalence is None or reason:
+        return verdict(name, None, number, reason)
     margin = R_MARGIN if quantity == "r" else RMSE_MARGIN * theirs
-    gains = sorted(_towards(quantity) * end for end in (pair.alike.low, pair.alike.high))
+    gains = sorted(
+        _gain_sign(quantity) * end for end in (pair.equivalence.low, pair.equivalence.high)
+    )
     worst, best = (round(gain, DECIMALS) for gain in gains)
     near = damage is Damage.NARROWING
     if worst >= -margin:
-        return judged(name, near, number, "the model is comparable to a reader")
+        return verdict(name, near, number, "the model is comparable to a reader")
     if best < -margin:
-        return judged(name, not near, number, "the model is worse than a reader")
-    return judged(name, "undecided", number, "the margin lies within the interval over patients")
+        return verdict(name, not near, number, "the model is worse than a reader")
+    return verdict(name, "undecided", number, "the margin lies within the interval over patients")

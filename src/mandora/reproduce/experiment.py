@@ -1,4 +1,4 @@
-"""The paper's experiments as jobs, and what they left as tables."""
+"""The paper's experiments as jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, JointGroup, Limb
-from mandora.core.parallel import Job, Place
+from mandora.core.parallel import Job, JobContext
 from mandora.core.settings import ReproduceSettings, SplitSettings, TrainDamageSettings
 from mandora.reproduce.folds import Fold, k_folds, repeated
 from mandora.reproduce.jobs import (
@@ -58,8 +58,8 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
 }
 """Changes of the network of all joints that are tried in the first folds."""
 
-GROUPS_APART = "groups"
-"""Beside these: a damage network for each group of joints instead of one for all."""
+GROUP_NETWORKS = "groups"
+"""As well: a damage network for each group of joints instead of one for all."""
 
 
 def folds_of(patients: Sequence[str], settings: ReproduceSettings) -> tuple[Fold, ...]:
@@ -74,32 +74,32 @@ def folds_of(patients: Sequence[str], settings: ReproduceSettings) -> tuple[Fold
     return repeated(patients, settings.folds, shares)
 
 
-def changed(settings: TrainDamageSettings, changes: Mapping[str, Any]) -> TrainDamageSettings:
+def with_network(settings: TrainDamageSettings, changes: Mapping[str, Any]) -> TrainDamageSettings:
     """The damage settings with changes of the network."""
     network = settings.network.model_copy(update=dict(changes))
     return settings.model_copy(update={"network": network})
 
 
-def arms(settings: ReproduceSettings) -> dict[str, Mapping[str, Any]]:
+def compared_networks(settings: ReproduceSettings) -> dict[str, Mapping[str, Any]]:
     """The damage networks of all folds: name → what differs from the settings' network."""
     more = settings.bottleneck_arms and not settings.damage.network.bottleneck
     return {**MASKS, **(BOTTLENECKED if more else {})}
 
 
-def tried(settings: ReproduceSettings) -> tuple[str, ...]:
-    """What the first folds try as well; a network of one family has no such parts to change."""
-    return (*ABLATIONS, GROUPS_APART) if settings.damage.network.design == "all-joints" else ()
+def extra_networks(settings: ReproduceSettings) -> tuple[str, ...]:
+    """Networks of the first folds only; a network of one family has no such parts to change."""
+    return (*ABLATIONS, GROUP_NETWORKS) if settings.damage.network.design == "all-joints" else ()
 
 
-def of_share(share: float) -> str:
+def share_name(share: float) -> str:
     """Name of the damage network that is trained on this share of the patients."""
     return f"share-{100 * share:g}"
 
 
-def fewer(
+def fewer_patients(
     split: Split, settings: TrainDamageSettings, share: float
 ) -> tuple[Split, TrainDamageSettings]:
-    """Less to train on, as many steps: what is then lost is lost for want of patients."""
+    """Fewer patients to train on and as many steps: a loss then comes from the patients alone."""
     kept = max(1, round(share * len(split.networks)))
     more = len(split.networks) / kept
     loop = settings.loop
@@ -115,10 +115,10 @@ def fewer(
     )
 
 
-def longer(settings: ReproduceSettings) -> dict[str, float]:
-    """How many times as long as with the defaults jobs take, by multiply-adds; for the plan only.
+def time_factors(settings: ReproduceSettings) -> dict[str, float]:
+    """By kind of job, how many times longer it takes than with the default settings.
 
-    By kind of job, at least 1: what is not arithmetic does not shrink with it.
+    Estimated from multiply-adds, for the plan only. At least 1: reading films does not get faster.
     """
     made = []
     for one in (settings, ReproduceSettings()):
@@ -151,14 +151,14 @@ def jobs_of(
         limbs: that the data set has films of.
 
     Raises:
-        ValueError: if patients that are not the networks' would choose their weights.
+        ValueError: if test or trees' patients would choose the networks' weights.
     """
     for fold in folds:
         for stage in (settings.locate, settings.damage):
             check_choice(with_held(fold.split, stage.split), stage.loop)
     groups = tuple(dict.fromkeys(landmark.group for limb in Limb if limb in limbs
                                  for landmark in LANDMARKS[limb]))  # fmt: skip
-    times = longer(settings)
+    times = time_factors(settings)
     made = [_FoldJobs(study, fold, settings, content, groups, times) for fold in folds]
     main = [job for one in made for job in one.main()]
     return main + [job for one in made[: settings.more_folds] for job in one.more()]
@@ -182,10 +182,10 @@ class _FoldJobs:
         jobs = [
             self._job("locate", partial(train_localisers, study, split, locate), locate.to_toml())
         ]
-        for name, changes in arms(settings).items():
-            damage = changed(settings.damage, changes)
+        for name, changes in compared_networks(settings).items():
+            damage = with_network(settings.damage, changes)
             jobs += self._damage(name, split, damage, for_trees=name == BASE)
-        networks = self._networks(BASE, changed(settings.damage, MASKS[BASE]))
+        networks = self._networks(BASE, with_network(settings.damage, MASKS[BASE]))
         landmarks = partial(find_landmarks, study, split, networks)
         grow = partial(grow_trees, f"{self.fold.name}/scores-{BASE}", settings.forest)
         both = settings.shap_rows == "both orders"
@@ -201,19 +201,21 @@ class _FoldJobs:
 
     def more(self) -> list[Job]:
         """Beyond the paper: ablations and the learning curve."""
-        split, damage = self.fold.split, changed(self.settings.damage, MASKS[BASE])
+        split, damage = self.fold.split, with_network(self.settings.damage, MASKS[BASE])
         jobs = []
-        for name in tried(self.settings):
-            if name == GROUPS_APART:
-                jobs += self._apart(split, damage)
+        for name in extra_networks(self.settings):
+            if name == GROUP_NETWORKS:
+                jobs += self._group_networks(split, damage)
             else:
-                one = changed(damage, ABLATIONS[name])
+                one = with_network(damage, ABLATIONS[name])
                 jobs += self._damage(name, split, one, for_trees=True)
         for share in self.settings.shares:
-            jobs += self._damage(of_share(share), *fewer(split, damage, share), for_trees=True)
+            jobs += self._damage(
+                share_name(share), *fewer_patients(split, damage, share), for_trees=True
+            )
         return jobs
 
-    def _apart(self, split: Split, damage: TrainDamageSettings) -> list[Job]:
+    def _group_networks(self, split: Split, damage: TrainDamageSettings) -> list[Job]:
         """A network for each group of joints; together they see as many patches as one for all."""
         jobs, scores = [], {}
         for group in self.groups:
@@ -221,7 +223,7 @@ class _FoldJobs:
             scores[group] = f"{self.fold.name}/scores-{group}"
         join = partial(join_groups, scores)
         needs = [f"scores-{group}" for group in scores]
-        return [*jobs, self._job(f"scores-{GROUPS_APART}", join, "join", *needs,
+        return [*jobs, self._job(f"scores-{GROUP_NETWORKS}", join, "join", *needs,
                                  files=(SCORES_FILE,))]  # fmt: skip
 
     def _damage(
@@ -247,7 +249,7 @@ class _FoldJobs:
         return Networks(f"{fold}/locate", f"{fold}/damage-{name}", self.settings.locate, damage)
 
     def _job(
-        self, kind: str, run: Callable[[Place], Any], key: str, *needs: str,
+        self, kind: str, run: Callable[[JobContext], Any], key: str, *needs: str,
         files: tuple[str, ...] = (), share: float = 1.0,
     ) -> Job:  # fmt: skip
         split, fold = self.fold.split, self.fold.name

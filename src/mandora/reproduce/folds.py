@@ -1,4 +1,4 @@
-"""Folds of an experiment: every patient is tested, and nobody serves two purposes in a fold.
+"""Folds of an experiment: in each, a patient is in one part only: networks, trees or test.
 
 Two plans. ``k-fold``: patients are cut into k parts of near-equal size; in fold i part i is the
 test, the next parts train the trees, the rest trains the networks. So every patient is tested
@@ -30,7 +30,7 @@ class Fold:
 
     Attributes:
         name: ``fold-01`` and so on, or ``repeat-01``.
-        split: who serves what.
+        split: which patients train the networks, train the trees, and are the test.
     """
 
     name: str
@@ -115,8 +115,8 @@ def check_folds(folds: Sequence[Fold]) -> None:
         raise InputError(f"patient {twice[0]} is tested in two folds")
 
 
-def keep_folds(path: Path, folds: Sequence[Fold]) -> tuple[Fold, ...]:
-    """The folds of an experiment: those that it was begun with, which must be these.
+def write_or_check_folds(path: Path, folds: Sequence[Fold]) -> tuple[Fold, ...]:
+    """Write the folds, or check that the experiment was started with the same ones.
 
     Args:
         path: of ``folds.json``; written if it is not there.
@@ -134,7 +134,7 @@ def keep_folds(path: Path, folds: Sequence[Fold]) -> tuple[Fold, ...]:
         if kept != tuple(folds):
             raise InputError(
                 f"{path} holds other folds than these patients and settings give; use what the "
-                "experiment was begun with, or another --out"
+                "experiment was started with, or another --out"
             )
         return kept
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What is done in one fold: train, find joints, score patches, grow trees, explain them.
 
 Each function is one job (``mandora.core.parallel``): it gets the study, the fold, settings and the
-place where it runs; it leaves files in its own folder and returns a few numbers.
+job's context; it leaves files in its own folder and returns a few numbers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import LANDMARKS, SITES, TARGETS, JointGroup, Limb
 from mandora.core.files import write_atomically
-from mandora.core.parallel import Place
+from mandora.core.parallel import JobContext
 from mandora.core.records import ModelInfo
 from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.layouts import open_dataset
 from mandora.images.read import read_radiograph
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.metrics.explain import mean_contributions
 from mandora.model.contract import (
     Contract,
@@ -124,23 +124,23 @@ class Networks:
 
 
 def train_localisers(
-    study: Study, split: Split, settings: TrainLocateSettings, place: Place
+    study: Study, split: Split, settings: TrainLocateSettings, context: JobContext
 ) -> dict[str, float]:
     """Both limbs' localisers on the fold's network patients; those without films are left out."""
-    run = _run(study, split, place.folder)
+    run = _run(study, split, context.folder)
     assert run.dataset is not None
     limbs = {film.slot.limb for film in run.dataset.films}
     for limb in (limb for limb in Limb if limb in limbs):
-        run_locate(limb, _on(place, settings), run)
+        run_locate(limb, _on(context, settings), run)
     return {"limbs": float(len(limbs))}
 
 
 def train_damage(
     study: Study, split: Split, settings: TrainDamageSettings, group: JointGroup | None,
-    place: Place,
+    context: JobContext,
 ) -> dict[str, float]:  # fmt: skip
     """The damage networks on the fold's network patients, of one group of joints or of all."""
-    run_damage(_on(place, settings), _run(study, split, place.folder), group=group)
+    run_damage(_on(context, settings), _run(study, split, context.folder), group=group)
     return {"patients": float(len(split.networks))}
 
 
@@ -148,9 +148,9 @@ def _run(study: Study, split: Split, folder: Path) -> Run:
     return Run(folder, study.cache, study.open(), _silence, _silence, split)
 
 
-def _on(place: Place, settings: S) -> S:
+def _on(context: JobContext, settings: S) -> S:
     """The settings with the threads that the job may use; the weights do not depend on them."""
-    loop = settings.loop.model_copy(update={"threads": place.threads})
+    loop = settings.loop.model_copy(update={"threads": context.threads})
     return settings.model_copy(update={"loop": loop})
 
 
@@ -173,7 +173,7 @@ def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
 
 
 def find_landmarks(
-    study: Study, split: Split, networks: Networks, place: Place
+    study: Study, split: Split, networks: Networks, context: JobContext
 ) -> dict[str, float]:
     """Look for the joints of all patients that the networks have not seen.
 
@@ -185,7 +185,7 @@ def find_landmarks(
     mirrored, inverted.
     """
     dataset, most = study.open(), max(len(LANDMARKS[limb]) for limb in Limb)
-    pipeline = _pipeline(networks, place)
+    pipeline = _pipeline(networks, context)
     films = films_of(dataset, unseen(split))
     true, found = (np.full((len(films), most, 2), np.nan) for _ in range(2))
     size, views = np.full((len(films), 2), np.nan), np.zeros((len(films), 3), np.int64)
@@ -200,14 +200,15 @@ def find_landmarks(
             why_failed(error, film.name)
             continue
         found[i, :count] = limb.landmarks
-        views[i] = limb.view.turns, limb.view.mirrored, limb.view.inverted
+        lies = limb.orientation
+        views[i] = lies.turns, lies.mirrored, lies.inverted
     names = np.array([film.name for film in films])
     arrays = {
         "film": names, "limb": np.array([film.slot.limb.value for film in films]),
         "test": np.array([film.patient in split.test for film in films]),
         "size": size, "true": true, "found": found, "view": views,
     }  # fmt: skip
-    _save(place.folder / LANDMARKS_FILE, arrays)
+    _save(context.folder / LANDMARKS_FILE, arrays)
     known = np.isfinite(true).all(axis=2)
     return {"films": float(len(films)), "landmarks": float(known.sum())}
 
@@ -223,7 +224,7 @@ def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
         return {
             film.path: FoundLimb(
                 landmarks[: len(LANDMARKS[film.slot.limb])],
-                View(int(view[0]), bool(view[1]), bool(view[2])),
+                Orientation(int(view[0]), bool(view[1]), bool(view[2])),
             )
             for film, landmarks, view in zip(
                 films_of(dataset, unseen(split)), data["found"], data["view"], strict=True
@@ -232,7 +233,12 @@ def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
 
 
 def score_patients(
-    study: Study, split: Split, networks: Networks, landmarks: str, for_trees: bool, place: Place
+    study: Study,
+    split: Split,
+    networks: Networks,
+    landmarks: str,
+    for_trees: bool,
+    context: JobContext,
 ) -> dict[str, float]:
     """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
 
@@ -246,15 +252,15 @@ def score_patients(
     chosen = unseen(split) if for_trees else split.test
     patients = LabelledPatients(dataset, chosen)
     located = LocatedPatients(
-        dataset, chosen, _found(dataset, split, place.folders[landmarks] / LANDMARKS_FILE)
+        dataset, chosen, _found(dataset, split, context.folders[landmarks] / LANDMARKS_FILE)
     )
     names = [patients.name(i) for i in range(len(patients))]
     tables = {}
     for frame, placed in zip(FRAMES, (patients, located), strict=True):
-        kept = place.folder / frame
+        kept = context.folder / frame
         kept.mkdir(exist_ok=True)
         tables[frame] = patch_scores(
-            placed, networks.files(place.folders), networks.contract(), kept, 1, _silence,
+            placed, networks.files(context.folders), networks.contract(), kept, 1, _silence,
             _silence, at_known_landmarks=True,
         )  # fmt: skip
     labels = {
@@ -262,48 +268,48 @@ def score_patients(
         "training": np.array([patients.truth(i) for i in range(len(patients))]),
     }
     who = {"patient": np.array(names), "test": np.isin(names, split.test)}
-    _save(place.folder / SCORES_FILE, {**who, **tables, **labels})
+    _save(context.folder / SCORES_FILE, {**who, **tables, **labels})
     missing = {frame: float(np.isnan(tables[frame]).mean()) for frame in FRAMES}
     return {"patients": float(len(names)), **{f"missing_{k}": v for k, v in missing.items()}}
 
 
-def join_groups(scores: Mapping[JointGroup, str], place: Place) -> dict[str, float]:
+def join_groups(scores: Mapping[JointGroup, str], context: JobContext) -> dict[str, float]:
     """Scores of each group of joints by the network of that group; leaves ``scores.npz``.
 
     Args:
         scores: group → name of the job that scored all patients with the group's network.
-        place: where.
+        context: of the job.
     """
     made: dict[str, NDArray[Any]] = {}
     for group, job in scores.items():
         columns = [i for i, target in enumerate(TARGETS) if target.site.group is group]
-        with np.load(place.folders[job] / SCORES_FILE, allow_pickle=False) as data:
+        with np.load(context.folders[job] / SCORES_FILE, allow_pickle=False) as data:
             made = made or {name: data[name].copy() for name in data.files}
             for frame in FRAMES:
                 made[frame][:, columns] = data[frame][:, columns]
-    _save(place.folder / SCORES_FILE, made)
+    _save(context.folder / SCORES_FILE, made)
     return {"patients": float(len(made["patient"]))}
 
 
-def _pipeline(networks: Networks, place: Place) -> Pipeline:
+def _pipeline(networks: Networks, context: JobContext) -> Pipeline:
     model = ModelInfo(
         bundle="fold", bundle_version="0", bundle_sha256="0" * 64, preset="fast", software={}
     )
     return Pipeline(
-        Stages.load(networks.contract(), networks.files(place.folders), place.threads), model
+        Stages.load(networks.contract(), networks.files(context.folders), context.threads), model
     )
 
 
 # ── trees ────────────────────────────────────────────────────────────────────────────────
 
 
-def grow_trees(scores: str, settings: SymmetrySettings, place: Place) -> dict[str, float]:
+def grow_trees(scores: str, settings: SymmetrySettings, context: JobContext) -> dict[str, float]:
     """Trees on the trees' patients, predictions for the test patients; leaves ``trees.npz``.
 
     Arrays: ``patient`` (T,), and for both frames ``<frame>_patch``, ``<frame>_tree`` and
     ``<frame>_blend`` (T, 86), and ``official`` (T, 86).
     """
-    data = np.load(place.folders[scores] / SCORES_FILE, allow_pickle=False)
+    data = np.load(context.folders[scores] / SCORES_FILE, allow_pickle=False)
     test = data["test"]
     made: dict[str, NDArray[Any]] = {"patient": data["patient"][test]}
     for frame in FRAMES:
@@ -314,17 +320,19 @@ def grow_trees(scores: str, settings: SymmetrySettings, place: Place) -> dict[st
         if np.isfinite(patch[~test] + label[~test]).any():
             forest = train_forest(patch[~test], label[~test], settings)
             tree = forest.predict(patch[test])
-            forest.save(place.folder / f"{frame}.npz")
+            forest.save(context.folder / f"{frame}.npz")
         made |= {
             f"{frame}_patch": patch[test],
             f"{frame}_tree": tree,
             f"{frame}_blend": blend(patch[test], tree, settings.blend),
         }
-    _save(place.folder / TREES_FILE, {**made, "official": data["official"][test]})
+    _save(context.folder / TREES_FILE, {**made, "official": data["official"][test]})
     return {"patients": float(test.sum())}
 
 
-def explain_trees(trees: str, frame: str, both_orders: bool, place: Place) -> dict[str, float]:
+def explain_trees(
+    trees: str, frame: str, both_orders: bool, context: JobContext
+) -> dict[str, float]:
     """Mean |SHAP| over the test patients; leaves ``shap.npz``.
 
     Arrays: ``same`` and ``other`` (1, 43, 43) and ``rows`` (1, 43), see
@@ -334,16 +342,16 @@ def explain_trees(trees: str, frame: str, both_orders: bool, place: Place) -> di
         trees: name of the job that grew them.
         frame: ``true`` or ``predicted``.
         both_orders: as for :func:`mandora.metrics.explain.mean_contributions`.
-        place: where.
+        context: of the job.
     """
-    path = place.folders[trees] / f"{frame}.npz"
+    path = context.folders[trees] / f"{frame}.npz"
     same = np.full((1, len(SITES), len(SITES)), np.nan)
     other, rows = same.copy(), np.zeros((1, len(SITES)), np.int64)
     if path.exists():
-        with np.load(place.folders[trees] / TREES_FILE, allow_pickle=False) as data:
+        with np.load(context.folders[trees] / TREES_FILE, allow_pickle=False) as data:
             made = mean_contributions(
                 JointForest.load(path), data[f"{frame}_patch"], both_orders=both_orders
             )
         same[0], other[0], rows[0] = made.same, made.other, made.n_rows
-    _save(place.folder / SHAP_FILE, {"same": same, "other": other, "rows": rows})
+    _save(context.folder / SHAP_FILE, {"same": same, "other": other, "rows": rows})
     return {"rows": float(rows.sum())}

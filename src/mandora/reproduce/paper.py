@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import count
@@ -23,21 +24,22 @@ from mandora.core.source import code_digest
 from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.layouts import open_dataset
-from mandora.evaluation.report import write_report
-from mandora.reproduce.ablations import ablations, learning
+from mandora.evaluation.page import Section
+from mandora.evaluation.scores import measures, totals
+from mandora.metrics import Arrays
 from mandora.reproduce.claims import Verdict, complete, write_claims
+from mandora.reproduce.collect import collect, of_test
 from mandora.reproduce.experiment import (
     BASE,
     BOTTLENECKED,
-    arms,
-    fewer,
+    compared_networks,
+    extra_networks,
+    fewer_patients,
     folds_of,
     jobs_of,
-    of_share,
-    tried,
+    share_name,
 )
-from mandora.reproduce.folds import FOLDS_FILE, Fold, keep_folds
-from mandora.reproduce.gathered import Arrays, gathered, of_test
+from mandora.reproduce.folds import FOLDS_FILE, Fold, write_or_check_folds
 from mandora.reproduce.jobs import (
     FRAMES,
     LANDMARKS_FILE,
@@ -47,22 +49,12 @@ from mandora.reproduce.jobs import (
     Study,
     films_of,
 )
-from mandora.reproduce.localisation import localisation
-from mandora.reproduce.readers import (
-    against_truth,
-    all_measures,
-    human_limit,
-    reader_tables,
-    totals,
-)
-from mandora.reproduce.results import (
-    Found,
-    MaskFigure,
-    correlations,
-    predictors,
-    segmentation,
-    symmetry,
-)
+from mandora.reproduce.report import Result, write_report
+from mandora.reproduce.results.ablations import ablations, learning
+from mandora.reproduce.results.comparisons import MaskFigure, segmentation, symmetry
+from mandora.reproduce.results.localisation import localisation
+from mandora.reproduce.results.maps import correlations, predictors
+from mandora.reproduce.results.readers import against_truth, human_limit, reader_tables
 from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.readers import READER_NAMES
 from mandora.training.splits import with_held
@@ -78,7 +70,7 @@ NO_BOTTLENECK = "Their regressor sees the patch itself as well; the published on
 
 
 def smoke(settings: ReproduceSettings) -> ReproduceSettings:
-    """The same experiments, as small as can be: to see whether they run, not what comes out."""
+    """The same experiments, as small as possible: to test that they run. Results mean nothing."""
 
     def short(stage: Any, **network: Any) -> Any:
         loop = stage.loop.model_copy(update={"epochs": 1})
@@ -87,7 +79,7 @@ def smoke(settings: ReproduceSettings) -> ReproduceSettings:
         )
 
     # so few levels are left that the smallest films can be halved as often
-    narrow = {"widths": (4, 6)} if settings.locate.network.design == "one-point" else {}
+    narrow = {"widths": (4, 6)} if settings.locate.network.design == "one-landmark" else {}
     return settings.model_copy(
         update={
             "plan": "repeated", "folds": 2, "patients": 6, "cohort_pixels_per_mm": 2.5,
@@ -108,11 +100,11 @@ class Experiments:
         out: folder for jobs, figures, tables and the report.
         settings: of everything.
         workers: processes that simulate the cohort; the films do not depend on it.
-        report: gets a line when that begins, for it takes minutes.
+        report: told in a line when the simulation starts, which takes minutes.
 
     Raises:
         ValueError: if the data set cannot be used, has too few patients, or the experiments were
-            begun with other folds.
+            started with other folds.
     """
 
     def __init__(
@@ -132,13 +124,13 @@ class Experiments:
                 patients=settings.patients, seed=settings.cohort_seed,
                 pixels_per_mm=settings.cohort_pixels_per_mm, workers=workers,
             )  # fmt: skip
-            _keep_cohort(path, cohort, report)
+            _simulate_once(path, cohort, report)
         self.simulated = (path / ABOUT_COHORT).is_file()
         official = READER_NAMES[0] if self.simulated and settings.official == "reader" else None
         self.study = Study(path.resolve(), tuple(readers), (out / "cache").resolve(), official)
         self.dataset = self.study.open()
         folds = folds_of(self.dataset.patients, settings)
-        self.folds: tuple[Fold, ...] = keep_folds(out / FOLDS_FILE, folds)
+        self.folds: tuple[Fold, ...] = write_or_check_folds(out / FOLDS_FILE, folds)
         write_atomically(out / SETTINGS_FILE, settings.to_toml().encode())
         limbs = {film.slot.limb for film in self.dataset.films}
         content = content_digest(self.dataset)
@@ -163,25 +155,26 @@ class Experiments:
         Raises:
             JobsFailed: if jobs failed; what the others have done is kept.
         """
-        began = time.monotonic()
+        started = time.monotonic()
         jobs = self.out / JOBS_FOLDER
         map_jobs(self.jobs, jobs, runner, workers, report=report, progress=progress)
-        minutes = (time.monotonic() - began) / 60
-        found = list(self._found(jobs))
-        verdicts = complete(verdict for one in found for verdict in one.verdicts)
+        minutes = (time.monotonic() - started) / 60
+        results = list(self._results(jobs))
+        verdicts = complete(verdict for result in results for verdict in result.verdicts)
         write_claims(self.out / CLAIMS_FILE, verdicts, self.settings.equivalence)
-        sections = [one.section for one in found]
-        return write_report(self.out, self._head(minutes), verdicts, sections), verdicts
+        return write_report(self.out, self._facts(minutes), results, verdicts), verdicts
 
-    def _found(self, jobs: Path) -> Iterator[Found]:
+    def _results(self, jobs: Path) -> Iterator[Result]:
         folds, out, margins = self.folds, self.out, self.settings.equivalence
-        trees = gathered(jobs, folds, "trees", TREES_FILE)
-        scores = {name: self._scores(jobs, name, folds) for name in arms(self.settings)}
+        trees = collect(jobs, folds, "trees", TREES_FILE)
+        scores = {
+            name: self._scores(jobs, name, folds) for name in compared_networks(self.settings)
+        }
         tested_scores = {name: of_test(arrays) for name, arrays in scores.items()}
         patients = [str(name) for name in trees["patient"]]
         readers = reader_tables(self.dataset, patients)
         tested = [f for fold in folds for f in films_of(self.dataset, fold.split.test)]
-        yield localisation(of_test(gathered(jobs, folds, "landmarks", LANDMARKS_FILE)), tested, out)
+        yield localisation(of_test(collect(jobs, folds, "landmarks", LANDMARKS_FILE)), tested, out)
         for figure in self._mask_figures():
             for frame in FRAMES:
                 yield segmentation(tested_scores, frame, out, figure, margins)
@@ -191,24 +184,25 @@ class Experiments:
             yield symmetry(trees, frame, out, margins)
         rows = self.settings.shap_rows
         words = rows if rows == "as they are" else f"in {rows}"
-        yield predictors(gathered(jobs, folds, "shap", SHAP_FILE), out, words)
+        yield predictors(collect(jobs, folds, "shap", SHAP_FILE), out, words)
         yield human_limit(trees, readers, out)
-        yield all_measures(trees, out)
-        yield totals(trees, out)
+        yield _beyond(measures(trees, out, "test patients of all folds"),
+                      "The paper gives r and RMSE.")  # fmt: skip
+        yield _beyond(totals(trees, out), "The paper scores joints; trials report totals.")
         if self.study.official and readers is not None:
             truth = _labels(open_dataset(self.study.path), patients)
-            yield against_truth(trees, truth, readers[0], out)
-        yield from self._beyond(jobs, scores, trees)
+            yield against_truth(trees, truth, readers[0])
+        yield from self._more(jobs, scores, trees)
 
     def _mask_figures(self) -> Iterator[MaskFigure]:
         """Which networks the figures 5 and 6 compare."""
         words = BOTTLENECK if self.settings.damage.network.bottleneck else NO_BOTTLENECK
-        beside = set(BOTTLENECKED) <= set(arms(self.settings))
+        beside = set(BOTTLENECKED) <= set(compared_networks(self.settings))
         if beside:
             first, second = BOTTLENECKED
             yield MaskFigure(5, "fig5", first, second, BOTTLENECK)
         name = "fig5-design" if beside else "fig5"
-        yield MaskFigure(5, name, BASE, "none", words, judged=not beside)
+        yield MaskFigure(5, name, BASE, "none", words, decides=not beside)
         yield MaskFigure(6, "fig6", "erosion", "none", words)
 
     def _official(self) -> str:
@@ -217,21 +211,21 @@ class Experiments:
             return f"the scores of {self.study.official.replace('_', ' ')}, who is simulated"
         return "the simulator's true grades" if self.simulated else "the official label"
 
-    def _beyond(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Found]:
+    def _more(self, jobs: Path, scores: Mapping[str, Arrays], trees: Arrays) -> Iterator[Result]:
         first = self.folds[: self.settings.more_folds]
-        names = tried(self.settings) if first else ()
+        names = extra_networks(self.settings) if first else ()
         more = {name: self._scores(jobs, name, first) for name in names}
-        yield ablations({**scores, **more}, trees, self.out)
+        yield ablations({**scores, **more}, trees)
         if not first or not self.settings.shares:
             return
         curve, patients = {BASE: self._scores(jobs, BASE, first)}, {BASE: 1.0}
         for share in self.settings.shares:
-            curve[of_share(share)] = self._scores(jobs, of_share(share), first)
-            patients[of_share(share)] = share
+            curve[share_name(share)] = self._scores(jobs, share_name(share), first)
+            patients[share_name(share)] = share
         damage = self.settings.damage
         kept = {
             name: float(np.mean([
-                len(with_held(fewer(fold.split, damage, share)[0], damage.split).networks)
+                len(with_held(fewer_patients(fold.split, damage, share)[0], damage.split).networks)
                 for fold in first
             ]))
             for name, share in patients.items()
@@ -240,19 +234,19 @@ class Experiments:
 
     @staticmethod
     def _scores(jobs: Path, name: str, folds: Sequence[Fold]) -> Arrays:
-        return gathered(jobs, folds, f"scores-{name}", SCORES_FILE)
+        return collect(jobs, folds, f"scores-{name}", SCORES_FILE)
 
-    def _head(self, minutes: float) -> dict[str, object]:
+    def _facts(self, minutes: float) -> dict[str, object]:
         settings, dataset = self.settings, self.dataset
         packages = ("torch", "scikit-learn", "numpy", "scipy")
         return {
-            "data set": self._named(),
+            "data set": self._data_set_name(),
             "official score": self._official(),
             "layout": dataset.layout,
             "patients": len(dataset.patients),
             "films": len(dataset.films),
             "folds": f"{len(self.folds)}, {settings.plan}",
-            "preset": self._preset(),
+            "preset": self._preset_name(),
             "margins of no difference": f"r {settings.equivalence.r:g}, RMSE "
             f"{100 * settings.equivalence.rmse:g} %",
             "settings": SETTINGS_FILE,
@@ -261,7 +255,7 @@ class Experiments:
             "minutes of the last call": f"{minutes:.0f}",
         }
 
-    def _named(self) -> str:
+    def _data_set_name(self) -> str:
         """The data set; a simulated one with the version that made it."""
         root = self.dataset.root.resolve()
         if not self.simulated:
@@ -269,7 +263,7 @@ class Experiments:
         about = json.loads((root / ABOUT_COHORT).read_text(encoding="utf-8"))
         return f"simulated cohort, {about['software']}, seed {about['settings']['seed']}"
 
-    def _preset(self) -> str:
+    def _preset_name(self) -> str:
         """The preset that the settings are, or whose networks are of the same design."""
         made = {name: preset(name, ReproduceSettings) for name in PRESETS}
         for name, settings in made.items():
@@ -280,13 +274,19 @@ class Experiments:
         return f"{near}, with other settings"
 
 
+def _beyond(section: Section, paper: str) -> Result:
+    """A section that the paper has nothing like."""
+    title = f"More than the paper: {section.title[0].lower()}{section.title[1:]}"
+    return Result(replace(section, title=title), paper)
+
+
 def _labels(dataset: Dataset, patients: Sequence[str]) -> NDArray[np.float64]:
     """(patients, 86) official labels; NaN where there are none."""
     unknown = np.full(len(TARGETS), np.nan)
     return np.array([dataset.official.get(name, unknown) for name in patients])
 
 
-def _keep_cohort(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:
+def _simulate_once(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:
     """Simulate a cohort, unless the one that is there was made of the same, by the same code.
 
     Another one is moved aside, not removed: somebody may have worked on it.

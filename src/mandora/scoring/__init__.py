@@ -1,24 +1,25 @@
-"""Whole runs: many films in, tables and files out, one item after the other.
+"""From films to scores: one patient, see :mod:`~mandora.scoring.pipeline`, or whole runs.
 
-What fails belongs to its item: it is told of at once, noted in the output and in the summary,
-and the run goes on. Memory does not grow with the pixels of the run: a patient's films are let
-go of before the next one's are read.
+In a run, what fails belongs to its item: there is a warning at once, the reason is in the output
+and in the summary, and the run goes on. Memory does not grow with the number of patients: the
+films of a patient are released before those of the next one are read.
 """
 
-from mandora.scoring.batch import EXAMPLE, example_films, example_truth, score_films
+from mandora.scoring.batch import score_films
 from mandora.scoring.batch_locate import LANDMARK_COLUMNS, locate_films
 from mandora.scoring.challenge import PREDICTIONS_FILE, TEMPLATE_FILE, predict_template
-from mandora.scoring.summary import Complain, PatientSummary, Progress, Summary
+from mandora.scoring.example import EXAMPLE, example_films, example_truth
+from mandora.scoring.summary import PatientSummary, Progress, Summary, Warn
 
 __all__ = [
     "EXAMPLE",
     "LANDMARK_COLUMNS",
     "PREDICTIONS_FILE",
     "TEMPLATE_FILE",
-    "Complain",
     "PatientSummary",
     "Progress",
     "Summary",
+    "Warn",
     "example_films",
     "example_truth",
     "locate_films",

@@ -7,60 +7,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
-from mandora.core.anatomy import SLOTS, Slot
+from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, OutputError, paths_of
 from mandora.core.records import Reason, Status, StudyResult
-from mandora.datasets.folder import FoundStudies, Problem, StudyFiles, find_studies
-from mandora.datasets.formats.ra2 import read_scores, read_template
+from mandora.datasets.film_files import FoundStudies, Problem, StudyFiles, find_studies
+from mandora.datasets.formats.ra2.tables import read_template
 from mandora.model.bundle import Bundle
 from mandora.outputs.writer import ResultWriter
-from mandora.scoring.assembly import Rejected, ScoredStudy
 from mandora.scoring.failures import why_failed
-from mandora.scoring.pipeline import Pipeline
+from mandora.scoring.pipeline import Pipeline, Rejected, ScoredStudy
 from mandora.scoring.summary import (
-    Complain,
     PatientSummary,
     Progress,
     Summary,
-    listed,
+    Warn,
+    first_few,
     problem_line,
 )
 
 _LOG = logging.getLogger(__name__)
-
-EXAMPLE = "EXAMPLE"
-"""The id of the packaged example patient."""
-
-
-def example_films() -> list[Path]:
-    """The films of the packaged example patient.
-
-    Raises:
-        ValueError: if this installation has none.
-    """
-    folder = resources.files("mandora.scoring").joinpath("example")
-    films = [folder.joinpath(f"{EXAMPLE}-{slot.code}.jpg") for slot in SLOTS]
-    found = [film for film in films if isinstance(film, Path) and film.is_file()]
-    if len(found) < len(films):
-        raise InputError(
-            f"this installation has no example patient in {folder}; install mandora from a "
-            "wheel, or name films of your own"
-        )
-    return found
-
-
-def example_truth() -> dict[str, float]:
-    """The true scores of the packaged example patient, by target key.
-
-    Raises:
-        ValueError: if this installation has none.
-    """
-    path = Path(str(resources.files("mandora.scoring").joinpath("example", "truth.csv")))
-    return read_scores(path)[EXAMPLE]
 
 
 def score_films(
@@ -71,29 +39,29 @@ def score_films(
     template: AnyPath | None = None,
     threads: int = 2,
     progress: Progress = lambda done, total: None,
-    warn: Complain = lambda line: None,
+    warn: Warn = lambda line: None,
 ) -> Summary:
     """Score patients one after the other; each is written as soon as it is scored.
 
-    Folders that an earlier run or a simulated cohort left among the inputs (overlays and so on)
-    are passed over.
+    Folders that an earlier run or a simulated cohort left among the inputs, such as overlays, are
+    skipped.
 
     Args:
         inputs: film files, and folders that are searched two levels deep, see
-            :func:`~mandora.datasets.folder.find_studies`.
+            :func:`~mandora.datasets.film_files.find_studies`.
         out: folder for the results, see :class:`~mandora.outputs.writer.ResultWriter`.
         bundle: the model.
         template: CSV file whose columns ``scores.csv`` gets.
         threads: processor threads.
-        progress: told after each patient.
-        warn: told of each item that failed, when it fails.
+        progress: called after each patient.
+        warn: called with each item that failed, when it fails.
 
     Raises:
         ValueError: if the call cannot be used: an input that does not exist or cannot be
-            listed, no film at all, an unusable template, bundle or output folder.
+            first_few, no film at all, an unusable template, bundle or output folder.
         OSError: if the output folder cannot be written.
         OutputError: if the tables cannot be written any more, for instance because the disk is
-            full. What was finished before stays, as it does on any other exception.
+            full. Finished patients stay, as they do on any other exception.
     """
     start = time.monotonic()
     inputs, out = paths_of(inputs), Path(out)
@@ -101,7 +69,9 @@ def score_films(
     found = find_studies(inputs)
     _LOG.info("%d patients, %d files that are not used", len(found.studies), len(found.problems))
     if not found.studies and not found.problems:
-        raise InputError(f"no film in {listed(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF")
+        raise InputError(
+            f"no film in {first_few(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF"
+        )
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     with ResultWriter(out, columns, created) as writer:
@@ -119,23 +89,23 @@ def score_films(
 
 
 def rejected_films(study: StudyFiles) -> dict[Slot, Rejected]:
-    """What was given for a patient and is not used, as the pipeline notes it."""
+    """The films of a patient that are not used, as the pipeline records them."""
     return {p.slot: Rejected(p.path_name, p.reason, p.detail) for p in study.rejected if p.slot}
 
 
 @dataclass
 class _Run:
-    """A run of :func:`score_films` under way."""
+    """The state of a run of :func:`score_films`."""
 
     pipeline: Pipeline
     writer: ResultWriter
-    warn: Complain
+    warn: Warn
     results: list[PatientSummary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    _ids: dict[str, str] = field(default_factory=dict)  # as file names see them → as given
+    _ids: dict[str, str] = field(default_factory=dict)  # patient id: case-folded → as given
 
     def note_unplaced(self, found: FoundStudies) -> None:
-        """Note the files that are no film of any patient that is going to be scored."""
+        """Note the files that belong to no patient who is going to be scored."""
         known = {study.study for study in found.studies}
         for problem in found.problems:
             if problem.slot is None or problem.study not in known:
@@ -146,10 +116,10 @@ class _Run:
         same = self._ids.setdefault(study.study.casefold(), study.study)
         if same != study.study:
             detail = (
-                f"it differs from {same!r} in capitals only, which file names may not tell "
-                "apart; rename the films of one of them"
+                f"it differs from {same!r} in capitals only, which some file systems do not "
+                "distinguish; rename the films of one of them"
             )
-            self._lose(study, Reason.BAD_STUDY_ID, detail)
+            self._note_patient(study, Reason.BAD_STUDY_ID, detail)
             return None
         start = time.monotonic()
         try:
@@ -158,10 +128,10 @@ class _Run:
                 self._note(problem, row=False)
             self.writer.write(scored.result, scored.radiographs, scored.evidence)
         except OutputError as error:
-            self._lose(study, Reason.OUTPUT_FAILED, str(error))
+            self._note_patient(study, Reason.OUTPUT_FAILED, str(error))
             return None
-        except Exception as error:  # one patient must not cost the others theirs
-            self._lose(study, *why_failed(error, study.study))
+        except Exception as error:  # the other patients are still scored
+            self._note_patient(study, *why_failed(error, study.study))
             return None
         summary = PatientSummary.of(scored.result)
         self.results.append(summary)
@@ -175,11 +145,11 @@ class _Run:
     def _scored(self, study: StudyFiles) -> ScoredStudy:
         return self.pipeline.score(study.study, study.films, rejected_films(study))
 
-    def _lose(self, study: StudyFiles, reason: Reason, detail: str) -> None:
+    def _note_patient(self, study: StudyFiles, reason: Reason, detail: str) -> None:
         self._note(Problem("", reason, detail, study.study), row=True)
 
     def _note(self, problem: Problem, *, row: bool) -> None:
-        """Keep a problem and tell of it; ``row``: no row of a patient in joints.csv has it."""
+        """Keep a problem and warn of it; ``row``: joints.csv needs a row of its own for it."""
         self.problems.append(problem)
         self.warn(problem_line(problem))
         if row:
@@ -188,7 +158,7 @@ class _Run:
 
 
 def _failures(result: StudyResult) -> list[Problem]:
-    """What failed in one patient's films: each film, or each of its reasons with the joints."""
+    """What failed on one patient's films: the whole film, or joints by reason."""
     problems = []
     for film in result.films:
         slot = Slot(film.side, film.limb)
@@ -196,12 +166,12 @@ def _failures(result: StudyResult) -> list[Problem]:
             reason = film.reason or Reason.STAGE_FAILED
             problems.append(Problem(film.name, reason, film.detail or "", result.study, slot))
             continue
-        lost: dict[Reason, dict[str, None]] = {}
+        failed: dict[Reason, dict[str, None]] = {}
         for score in result.scores:
             if score.film == film.name and score.status is Status.FAILED and score.reason:
-                lost.setdefault(score.reason, {})[score.site] = None
+                failed.setdefault(score.reason, {})[score.site] = None
         problems += [
             Problem(film.name, reason, ", ".join(sites), result.study, slot)
-            for reason, sites in lost.items()
+            for reason, sites in failed.items()
         ]
     return problems

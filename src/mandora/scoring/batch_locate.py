@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.anatomy import Limb, Side
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath, paths_of
+from mandora.core.files import AnyPath, make_output_folder, paths_of
 from mandora.core.records import Reason
-from mandora.datasets.folder import FilmFile, Problem, find_films
+from mandora.datasets.film_files import FilmFile, Problem, find_films
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.bundle import Bundle
-from mandora.outputs.files import RowFile, make_output_folder
+from mandora.outputs.row_file import RowFile
 from mandora.scoring.assembly import location
 from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
-from mandora.scoring.summary import Complain, Progress, listed, problem_line
+from mandora.scoring.summary import Progress, Warn, first_few, problem_line
 
 LANDMARK_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
 """Columns of :func:`locate_films`: x and y in px of the film."""
@@ -39,7 +39,7 @@ def locate_films(
     limb: Limb | None = None,
     side: Side | None = None,
     progress: Progress = lambda done, total: None,
-    warn: Complain = lambda line: None,
+    warn: Warn = lambda line: None,
 ) -> int:
     """Find the landmarks of many films and write them to a CSV file, film by film.
 
@@ -48,34 +48,35 @@ def locate_films(
 
     Args:
         films: films, each of one hand or foot, and folders that are searched two levels
-            deep, see :func:`~mandora.datasets.folder.find_films`.
+            deep, see :func:`~mandora.datasets.film_files.find_films`.
         out: the CSV file; whole after each film.
         bundle: the model.
         threads: processor threads.
         limb: what all films show. If not given, each film's name says it, else its DICOM tags,
             else what it looks like.
         side: the patient's side, likewise.
-        progress: told after each film.
-        warn: told of each film that failed, when it fails.
+        progress: called after each film.
+        warn: called with each film that failed, when it fails.
 
     Returns:
         Number of films that failed: they could not be read, or no limb was found on them.
 
     Raises:
-        ValueError: if an input does not exist or cannot be listed, there is no film, or ``out``
+        ValueError: if an input does not exist or cannot be first_few, there is no film, or ``out``
             is a folder.
         OSError: if ``out`` cannot be written.
     """
     films, out = paths_of(films), Path(out)
     found = find_films(films)
     if not found.films and not found.problems:
-        raise InputError(f"no film in {listed(films)}; name image files or folders that hold some")
+        raise InputError(
+            f"no film in {first_few(films)}; name image files or folders that hold some"
+        )
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a CSV file for the landmarks")
     pipeline = Pipeline.from_bundle(bundle, threads)
     make_output_folder(out.parent)
-    table = RowFile(out, LANDMARK_COLUMNS)
-    try:
+    with RowFile(out, LANDMARK_COLUMNS) as table:
         for unusable in found.problems:
             warn(problem_line(unusable))
         failed, total = len(found.problems), len(found.problems) + len(found.films)
@@ -87,8 +88,6 @@ def locate_films(
                 failed += 1
                 warn(problem_line(problem))
             progress(done, total)
-    finally:
-        table.close()
     return failed
 
 
@@ -102,7 +101,7 @@ def _locate_film(
         limb = stated[0] or (slot.limb if slot else radiograph.limb)
         side = stated[1] or (slot.side if slot else radiograph.side)
         found = pipeline.locate(radiograph, limb, side)
-    except Exception as error:  # one film must not cost the others theirs
+    except Exception as error:  # the other films are still searched
         return "", Problem(film.name, *why_failed(error, film.name))
     _LOG.info(
         "%s: %d of %d landmarks, in %.2f s", film.name,
@@ -110,10 +109,10 @@ def _locate_film(
         time.monotonic() - start,
     )  # fmt: skip
     if np.isfinite(found.landmarks).any():
-        return _landmark_rows(film.name, side or found.view.side, found), None
+        return _landmark_rows(film.name, side or found.orientation.side, found), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
-    # rows without places need a limb that they are rows of
-    rows = _landmark_rows(film.name, side or found.view.side, found) if limb else ""
+    # rows without positions need to know whose landmarks they are
+    rows = _landmark_rows(film.name, side or found.orientation.side, found) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
 
 

@@ -1,4 +1,4 @@
-"""What an exception says of the film that it cost."""
+"""Which reason a film or a patient fails for, from the exception that was raised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def why_failed(error: Exception, item: str) -> tuple[Reason, str]:
-    """Tell a film that cannot be used from a fault of this program, which goes to the log.
+    """Why an item failed: its film cannot be used, or the program has a fault, which is logged.
 
     Args:
         error: what was raised.

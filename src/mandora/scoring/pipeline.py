@@ -1,14 +1,11 @@
-"""The corridor: films in, located joints, patch scores, symmetry, one result out.
-
-This is the only place where the three stages meet.
-"""
+"""A patient's study: the films, each on its way, then the trees, then one record."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,46 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora import __version__
-from mandora.core.anatomy import (
-    LANDMARKS,
-    SLOTS,
-    TARGET_INDEX,
-    TARGETS,
-    Limb,
-    Side,
-    Slot,
-    targets_of,
-)
-from mandora.core.errors import InputError, UntrainedLimb
+from mandora.core.anatomy import SLOTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
+from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
-from mandora.core.geometry import Points, limb_size
-from mandora.core.records import ModelInfo, Reason
+from mandora.core.geometry import Points
+from mandora.core.records import ModelInfo, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
-from mandora.damage.patches import cut_patches, window_box
-from mandora.damage.scorable import why_not
 from mandora.images.radiograph import Radiograph
-from mandora.images.read import read_radiograph
-from mandora.locate.locator import CLEAR_FIT, FoundLandmarks
-from mandora.locate.views import View, view_of_landmarks
+from mandora.locate.locator import FoundLandmarks
+from mandora.locate.orientation import Orientation
 from mandora.model.bundle import Bundle
-from mandora.model.loading import LimbLocator, Stages
-from mandora.scoring.assembly import (
-    MIN_FIT,
-    FilmResult,
-    Rejected,
-    ScoredStudy,
-    doubts_about,
-    failed_film,
-    film_record,
-    nothing_found,
-    own_name,
-    shows_limb,
-    study_result,
-)
-from mandora.scoring.failures import why_failed
+from mandora.model.loading import Stages
+from mandora.scoring import film as one_film
+from mandora.scoring.assembly import study_result
+from mandora.scoring.film import FilmResult, failed_film, score_film
 from mandora.symmetry.forest import blend
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A film slot that cannot be scored, whatever the film shows.
+
+    Attributes:
+        name: file name without folder.
+        reason: why, as a code.
+        detail: why and what to do, in words.
+    """
+
+    name: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredStudy:
+    """A result with the pictures it came from.
+
+    Attributes:
+        result: the record.
+        radiographs: films that could be read, by name.
+        evidence: patches and masks by film name and landmark name.
+        expected: (86,) float64, what the trees expect of each target from those that were scored;
+            NaN where they say nothing. For joints that nobody saw this is no score.
+    """
+
+    result: StudyResult
+    radiographs: Mapping[str, Radiograph]
+    evidence: Mapping[str, Mapping[str, PatchEvidence]]
+    expected: NDArray[np.float64]
 
 
 class Pipeline:
@@ -100,51 +107,6 @@ class Pipeline:
         )  # fmt: skip
         return Pipeline(stages, model)
 
-    def locate(
-        self, radiograph: Radiograph, limb: Limb | None = None, side: Side | None = None
-    ) -> FoundLandmarks:
-        """Find the landmarks of one limb on a film, whichever way it lies there.
-
-        Args:
-            radiograph: the film.
-            limb: hand or foot; the better fit if not known.
-            side: the patient's side; the better fit if not known.
-
-        Returns:
-            The landmarks. On a film that does not show a limb, none has a position and all have
-            the reason ``NOT_FOUND``: a few peaks at random places are no hand.
-
-        Raises:
-            ValueError: if the model was not trained on such limbs.
-        """
-        locators, pixels = self._stages.locators, radiograph.pixels
-        if limb is None:
-            found = _likelier(
-                locator.locate(pixels, side, upright_only=True) for locator in locators.values()
-            )
-            if self._stages.searches and found.fit < CLEAR_FIT[found.limb]:
-                found = _likelier(locator.locate(pixels, side) for locator in locators.values())
-        else:
-            found = self._locator(limb).locate(pixels, side)
-        if shows_limb(found, self._locator(found.limb).template, radiograph.shape):
-            return found
-        nowhere = np.full_like(found.landmarks, np.nan)
-        return replace(found, landmarks=nowhere, reasons=(Reason.NOT_FOUND,) * len(nowhere))
-
-    def locate_all(self, radiograph: Radiograph, limb: Limb) -> list[FoundLandmarks]:
-        """Find the landmarks of all limbs of one kind on a film, as both hands.
-
-        Args:
-            radiograph: the film.
-            limb: hand or foot.
-
-        Returns:
-            Up to two, the one that fits best first. Two views of one limb count as two.
-        """
-        locator = self._locator(limb)
-        found = locator.locate_all(radiograph.pixels)
-        return [f for f in found if shows_limb(f, locator.template, radiograph.shape)]
-
     def score(
         self,
         study: str,
@@ -171,24 +133,44 @@ class Pipeline:
             taken = {part.record.name for part in parts.values()}
             if slot in rejected:
                 bad = rejected[slot]
-                name = own_name(bad.name, slot, taken)
+                name = unique_name(bad.name, slot, taken)
                 parts[slot] = failed_film(name, slot, bad.reason, bad.detail)
             elif slot in films:
                 path = Path(films[slot])
-                parts[slot] = self._score_film(slot, path, own_name(path.name, slot, taken))
+                name = unique_name(path.name, slot, taken)
+                parts[slot] = score_film(self._stages, slot, path, name)
         patch = np.full(len(TARGETS), np.nan)
         for part in parts.values():
             for key, value in part.scores.items():
                 patch[TARGET_INDEX[key]] = value
         tree = self.expected(patch)
         final = self.blended(patch, tree)
-        result = study_result(study, parts, tree, final, self._model, self._stages.intervals)
+        result = study_result(
+            study, parts, tree, final, self._model, self._stages.contract.intervals
+        )
         return ScoredStudy(
             result,
             {p.record.name: p.radiograph for p in parts.values() if p.radiograph is not None},
             {p.record.name: p.evidence for p in parts.values()},
             tree,
         )
+
+    def locate(
+        self, film: Radiograph, limb: Limb | None = None, side: Side | None = None
+    ) -> FoundLandmarks:
+        """The landmarks of one limb on a film, see :func:`mandora.scoring.film.locate`."""
+        return one_film.locate(self._stages, film, limb, side)
+
+    def locate_all(self, film: Radiograph, limb: Limb) -> list[FoundLandmarks]:
+        """All limbs of one kind on a film, see :func:`mandora.scoring.film.locate_all`."""
+        return one_film.locate_all(self._stages, film, limb)
+
+    def examine(
+        self, slot: Slot, film: Radiograph, landmarks: Points | None = None,
+        orientation: Orientation | None = None,
+    ) -> FilmResult:  # fmt: skip
+        """The scores of one film that was read, see :func:`mandora.scoring.film.examine`."""
+        return one_film.examine(self._stages, slot, film, landmarks, orientation)
 
     def expected(self, patch: NDArray[np.float64]) -> NDArray[np.float64]:
         """What the trees expect of each target.
@@ -212,109 +194,23 @@ class Pipeline:
         Returns:
             (86,) float64; NaN where there is no patch score.
         """
-        final: NDArray[np.float64] = blend(patch[None], tree[None], self._stages.blend)[0]
+        final: NDArray[np.float64] = blend(
+            patch[None], tree[None], self._stages.contract.symmetry.blend
+        )[0]
         return final
 
-    def _score_film(self, slot: Slot, path: Path, name: str) -> FilmResult:
-        start = time.monotonic()
-        try:
-            film = read_radiograph(path)
-            read = time.monotonic()
-            made = self.examine(slot, film if film.name == name else replace(film, name=name))
-        except Exception as error:  # one film must not cost the patient the others
-            return failed_film(name, slot, *why_failed(error, name))
-        _LOG.debug(
-            "%s: read in %.2f s, examined in %.2f s: %d of %d scores", name, read - start,
-            time.monotonic() - read, len(made.scores), len(targets_of(slot)),
-        )  # fmt: skip
-        return made
 
-    def examine(
-        self,
-        slot: Slot,
-        film: Radiograph,
-        landmarks: Points | None = None,
-        view: View | None = None,
-    ) -> FilmResult:
-        """Locate the joints of one film and score their patches.
+def unique_name(name: str, slot: Slot, taken: Collection[str]) -> str:
+    """A name that no other film of the study has, and that is text.
 
-        Args:
-            slot: what the film is given as.
-            film: read.
-            landmarks: (N, 2) px of the film, where its joints are known to be, NaN where not; they
-                are not looked for then.
-            view: how a limb with known landmarks lies there; worked out from these if absent.
-
-        Returns:
-            The patch scores; a failed record with the reason ``NOT_FOUND`` if the film does not
-            show such a limb.
-        """
-        found = (
-            self.locate(film, slot.limb, slot.side)
-            if landmarks is None
-            else self._known(slot, landmarks, view)
-        )
-        lost = {p.name: r for p, r in zip(LANDMARKS[slot.limb], found.reasons, strict=True) if r}
-        if len(lost) == len(LANDMARKS[slot.limb]):
-            return nothing_found(slot, film, found)
-        view, scorer = found.view, self._stages.scorer
-        by_limb = scorer.rule.window == "limb"
-        unit = limb_size(found.landmarks, self._locator(slot.limb).template) if by_limb else None
-        half_px = scorer.rule.half_px(film.shape, unit)
-        boxes, upright_boxes = (
-            {
-                i: window_box(slot.limb, i, xy, half_px, scorer.rule.enlarged)
-                for i, xy in enumerate(landmarks)
-                if np.isfinite(xy).all()
-            }
-            for landmarks in (found.landmarks, view.to_upright(film.shape)(found.landmarks))
-        )
-        patches = cut_patches(
-            view.upright(film.pixels), slot.limb, upright_boxes, scorer.rule.patch_px,
-            mirrored=view.mirrored, channels=scorer.rule.channels,
-            patch_range=scorer.rule.patch_range,
-        )  # fmt: skip
-        doubts = why_not(patches, scorer.rule.enlarged)
-        lost |= {LANDMARKS[slot.limb][i].name: reason for i, reason in doubts.items()}
-        evidence, scores = {}, {}
-        for patch, seen in zip(patches, scorer.score(patches), strict=True):
-            name = LANDMARKS[slot.limb][patch.landmark].name
-            mask = view.as_given(seen.mask)
-            evidence[name] = PatchEvidence(name, boxes[patch.landmark], mask)
-            if patch.landmark in doubts:
-                continue  # to be looked at, not scored
-            for target in targets_of(slot):
-                value = seen.of(target.damage)
-                if target.site.landmark_name == name and value is not None:
-                    scores[target.key] = value
-        record = film_record(slot, film, doubts_about(slot, film, found))
-        return FilmResult(record, film, found, evidence, scores, lost)
-
-    def _locator(self, limb: Limb) -> LimbLocator:
-        if limb not in self._stages.locators:
-            raise UntrainedLimb(
-                f"this model was not trained on films of a {limb}; use one that was, or leave "
-                "these films out"
-            )
-        return self._stages.locators[limb]
-
-    def _known(self, slot: Slot, landmarks: Points, view: View | None) -> FoundLandmarks:
-        """Points that are known, as if they had been found."""
-        known = np.asarray(np.isfinite(landmarks).all(axis=1))
-        template = self._locator(slot.limb).template
-        return FoundLandmarks(
-            slot.limb,
-            view or view_of_landmarks(landmarks, template, slot.side),
-            np.where(known[:, None], landmarks, np.nan),
-            np.asarray(known, np.float64),
-            tuple(None if k else Reason.NOT_FOUND for k in known),
-            1.0,
-        )
-
-
-def _likelier(sought: Iterable[FoundLandmarks]) -> FoundLandmarks:
-    """The limb that fits best, measured by what is asked of its kind: six landmarks fit easily."""
-    return max(sought, key=lambda found: found.fit / MIN_FIT[found.limb])
+    Args:
+        name: of the file.
+        slot: what the film is given as.
+        taken: the names of the study's other films.
+    """
+    # bytes that are no text in a file name would break every JSON file downstream
+    text = name.encode("utf-8", "replace").decode()
+    return f"{slot.code}-{text}" if text in taken else text
 
 
 def _software() -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""How fast patients are scored: a model beside the published design, in one run on one machine.
+"""How fast patients are scored: a model and the published design, in one run on one machine.
 
-Each measurement runs in a process of its own (this module is its program), so that its start and
-its peak memory are its own, too. Numbers of different machines cannot be compared.
+Each measurement runs in a new process, whose program is this module, so that its start and its
+peak memory are measured as well. Numbers of different machines cannot be compared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,7 +35,7 @@ Films = Mapping[Slot, Path]
 """The four films of a patient."""
 
 STAGES = ("read", "locate", "damage", "trees", "rest")
-"""Parts of a patient's time. ``rest``: cutting patches, putting the record together, writing it."""
+"""Parts of a patient's time. ``rest``: cutting patches, making the record, writing it."""
 
 # ru_maxrss is in KiB on Linux and in bytes on macOS
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -48,14 +48,14 @@ class ScoringSpeed:
     Attributes:
         design: ``fast`` or ``published``.
         threads: processor threads.
-        patients: that were scored, one after the other.
-        startup_seconds: from the call of the program until the first film could be scored.
+        patients: number of patients, scored one after the other.
+        startup_seconds: from the start of the program until the first film could be scored.
         first_seconds: of the first patient.
         seconds_per_patient: median: four films read and scored, the record written as JSON.
         stages: median seconds of each of :data:`STAGES`.
         peak_mb: largest memory of the process, MB (10⁶ bytes).
-        peak_mb_halfway: of the first half of the patients; if more patients cost no memory, both
-            are the same.
+        peak_mb_halfway: the same after half of the patients; equal if memory does not grow with
+            their number.
     """
 
     design: str
@@ -92,8 +92,8 @@ def measure_scoring(
         patients: four films each.
         threads: processor threads.
         published: measure these networks instead, with the bundle's trees: 54 passes of
-            localisers and 86 of damage networks a patient. They need not have been trained; their
-            patches are cut where the bundle finds the joints.
+            localisers and 86 of damage networks a patient. They may be untrained: patches are cut
+            where the bundle finds the joints.
 
     Raises:
         ValueError: if there is no patient, one has fewer than four films, or the process failed.
@@ -124,7 +124,7 @@ def measure_scoring(
 
 
 def to_json(runs: Sequence[ScoringSpeed]) -> str:
-    """All numbers; at the top those of the run with the most threads, beside the published design.
+    """All numbers; first those of the run with the most threads and of the published design.
 
     Keys: ``seconds_per_patient``, ``published_seconds_per_patient``, ``ratio``,
     ``startup_seconds``, ``peak_mb`` and ``runs``; null where the published design was left out.
@@ -146,45 +146,46 @@ def to_json(runs: Sequence[ScoringSpeed]) -> str:
 
 
 class _Clock:
-    """Seconds of each stage, of the patient at hand."""
+    """Seconds of each stage, of the current patient."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
+        start = time.perf_counter()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
-
-    def timed(self, stage: str, worker: Any, method: str) -> Any:
-        """The worker, whose method is timed."""
-        return _Timed(self, stage, worker, method)
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 class _Timed:
-    def __init__(self, clock: _Clock, stage: str, worker: Any, method: str) -> None:
-        self._clock, self._stage, self._worker, self._method = clock, stage, worker, method
+    """A stage, one of whose methods is timed."""
+
+    def __init__(self, clock: _Clock, name: str, stage: Any, method: str) -> None:
+        self._clock, self._name, self._stage, self._method = clock, name, stage, method
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._worker, name)
+        found = getattr(self._stage, name)
         if name != self._method:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._clock.stage(self._stage):
+            with self._clock.stage(self._name):
                 return found(*args, **kwargs)
 
         return call
 
 
 def _timed(stages: Stages, clock: _Clock) -> Stages:
-    return Stages(
-        {limb: clock.timed("locate", loc, "locate") for limb, loc in stages.locators.items()},
-        clock.timed("damage", stages.scorer, "score"),
-        stages.forest and clock.timed("trees", stages.forest, "predict"),
-        stages.blend,
-        stages.searches,
+    def timed(name: str, stage: Any, method: str) -> Any:
+        return _Timed(clock, name, stage, method)
+
+    locators = {limb: timed("locate", one, "locate") for limb, one in stages.locators.items()}
+    return replace(
+        stages,
+        locators=locators,
+        scorer=timed("damage", stages.scorer, "score"),
+        forest=stages.forest and timed("trees", stages.forest, "predict"),
     )
 
 
@@ -211,18 +212,18 @@ def _run(task: Mapping[str, Any]) -> ScoringSpeed:
     with TemporaryDirectory() as folder:
         for i, films in enumerate(patients):
             clock.seconds = {}
-            began = time.perf_counter()
+            start = time.perf_counter()
             if not published:
                 result = pipeline.score(f"P{i}", films).result
                 write_atomically(Path(folder) / f"P{i}.json", result.model_dump_json().encode())
             else:
                 _published_patient(pipeline, films, published["joints"][i], clock)
-            seconds.append(time.perf_counter() - began)
-            if not published:  # in the clear: the pipeline reads films itself
-                began = time.perf_counter()
+            seconds.append(time.perf_counter() - start)
+            if not published:  # measured again: the pipeline reads films itself
+                start = time.perf_counter()
                 for path in films.values():
                     read_radiograph(path)
-                clock.seconds["read"] = time.perf_counter() - began
+                clock.seconds["read"] = time.perf_counter() - start
             clock.seconds["rest"] = seconds[-1] - sum(clock.seconds.values())
             stages.append(clock.seconds)
             if i + 1 <= (len(patients) + 1) // 2:
@@ -246,7 +247,7 @@ def _joints(pipeline: Pipeline, slot: Slot, path: Path) -> list[list[float]]:
 def _published_patient(
     pipeline: Pipeline, films: Films, joints: Mapping[str, Any], clock: _Clock
 ) -> None:
-    """All passes of a patient, whatever networks without training make of them."""
+    """All passes of a patient, whatever untrained networks give."""
     for slot, path in films.items():
         with clock.stage("read"):
             film = read_radiograph(path)
@@ -256,7 +257,7 @@ def _published_patient(
 
 
 def _peak_mb() -> float:
-    # Linux's ru_maxrss goes on from that of the process that made this one; VmHWM begins anew
+    # on Linux a new process inherits ru_maxrss from its parent; VmHWM starts anew
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""What a run tells: lines while it goes on, and a summary at its end."""
+"""What a run reports: lines while it runs, and a summary at its end."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 
 from mandora.core.files import AnyPath
 from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, Status, StudyResult, Total
-from mandora.datasets.folder import Problem
+from mandora.datasets.film_files import Problem
 from mandora.model.bundle import Bundle
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and the number of items."""
 
-Complain = Callable[[str], None]
-"""Called with one line for people on an item that failed."""
+Warn = Callable[[str], None]
+"""Called with one line for people about an item that failed."""
 
 
 @dataclass(frozen=True)
 class PatientSummary:
-    """What a run keeps of one patient; the rest is in the patient's files.
+    """What a run keeps in memory of one patient; the rest is in the patient's files.
 
     Attributes:
         patient: the study id.
         scored: joint scores with a value.
-        failed: joint scores for which there was a film and no value came out.
+        failed: joint scores without a value though there was a film.
         missing: joint scores of films that were not given.
-        totals: overall, erosion, narrowing; see :func:`mandora.scoring.assembly.totals`.
+        totals: overall, erosion, narrowing; see :mod:`mandora.core.totals`.
     """
 
     patient: str
@@ -104,7 +104,7 @@ class Summary:
 
 
 def problem_line(problem: Problem) -> str:
-    """A problem as one line for people: what, why in words, detail."""
+    """A problem as one line for people: the item, the reason in words, the detail."""
     item, study = problem.path_name, problem.study
     detail = problem.detail.removeprefix(f"{item}: ")
     if study and not item.startswith(study):
@@ -112,7 +112,7 @@ def problem_line(problem: Problem) -> str:
     return " ".join(f"{item}: {REASON_TEXT[problem.reason]}: {detail}".split())
 
 
-def listed(paths: Sequence[AnyPath]) -> str:
+def first_few(paths: Sequence[AnyPath]) -> str:
     """The first few paths, for a message."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return ", ".join(map(str, paths[:5])) + more

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import SITES, TARGET_INDEX, TARGETS, Side, Site, Target, tree_features
+from mandora.core.anatomy import FAMILIES, SITES, TARGET_INDEX, TARGETS, Side, Site, Target
 from mandora.core.errors import InputError
 
 N_SIDES = len(Side)
@@ -22,6 +22,22 @@ N_ORDERS = 2
 """The other extremity's sides as they are, and exchanged."""
 
 SITE_INDEX: dict[Site, int] = {site: i for i, site in enumerate(SITES)}
+
+
+def tree_features(predicted: Target) -> tuple[Target, ...]:
+    """The 86 features from which the trees predict one target, in the paper's order.
+
+    Same damage and same extremity first (this side, other side), then same damage in the
+    other extremity, then the other damage in the same two extremities. Within a family the
+    joints keep their SvH order, so that left and right can be pooled as rows of one model.
+    """
+    return tuple(
+        Target(side, site)
+        for damage in (predicted.damage, predicted.damage.other)
+        for limb in (predicted.limb, predicted.limb.other)
+        for side in (predicted.side, predicted.side.other)
+        for site in FAMILIES[limb, damage]
+    )
 
 
 @cache
@@ -41,7 +57,7 @@ def feature_columns() -> NDArray[np.intp]:
 
     Returns:
         (43, 2, 2, 86) intp, read-only: site, side (left, right), order of the other extremity
-        (as it is, exchanged), feature in the order of ``anatomy.tree_features``; the values
+        (as it is, exchanged), feature in the order of :func:`tree_features`; the values
         are columns of ``anatomy.TARGETS``.
     """
     return _frozen([[_orders(t) for t in _sides(site)] for site in SITES])
@@ -56,7 +72,7 @@ def feature_rows(scores: ArrayLike, site: Site) -> NDArray[np.float64]:
         site: one of ``anatomy.SITES``.
 
     Returns:
-        (4N, 86) float64, features in the order of ``anatomy.tree_features``. Four rows in turn
+        (4N, 86) float64, features in the order of :func:`tree_features`. Four rows in turn
         for each patient: left, left exchanged, right, right exchanged.
 
     Raises:

@@ -50,7 +50,7 @@ class JointForest:
     and :func:`blend` then keeps the patch score.
 
     Attributes:
-        feature: (S, T, 2^D − 1) uint8, index into ``anatomy.tree_features``.
+        feature: (S, T, 2^D − 1) uint8, index into ``symmetry.features.tree_features``.
         threshold: (S, T, 2^D − 1) float32, finite.
         missing_left: (S, T, 2^D − 1) bool, where a missing feature goes.
         leaf: (S, T, 2^D) float32, mean true score of the training rows in the leaf.

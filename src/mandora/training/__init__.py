@@ -1,1 +1,1 @@
-"""Training of the three stages."""
+"""Training of the three stages: localisers, damage networks, trees."""

@@ -1,7 +1,7 @@
-"""Changes of a training picture that do not change what it shows.
+"""Random changes of training pictures that do not change their labels.
 
-Numbers are drawn for each item from its own key and then applied to a whole batch, so that a
-change can be repeated, tested and drawn in another process.
+The random numbers of each item are drawn from its own key, and applied later to a whole batch. So
+a change can be repeated, tested, and drawn in another process.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mandora.core.settings import FilmChangeSettings, PatchChangeSettings
 from mandora.training.task import Batch
 
 Key = tuple[int, int, int]
-SMALLER = 0.72  # side of pictures that are shown smaller: half of the px, about half of the cost
+SMALLER = 0.72  # side of smaller pictures / full side: half of the px, about half of the cost
 
 
 class Change(NamedTuple):
-    """What is done to one picture.
+    """The change of one picture.
 
     Attributes:
-        matrix: (2, 3) float64, from px of the stored picture to px of the changed one.
+        matrix: (2, 3) float64, from px of the stored picture to px of the changed picture.
         exposure: gamma, noise, blur (0..1) and factor of the grey values.
         seed: of the noise.
     """
@@ -42,18 +42,18 @@ class Change(NamedTuple):
 
 
 def smaller(change: Change, factor: float) -> Change:
-    """The change, and then the picture ``factor`` times as large: its middle stays its middle."""
+    """The change, followed by scaling with ``factor`` about the middle of the picture."""
     matrix = factor * change.matrix
-    matrix[:, 2] += (factor - 1) / 2  # px are counted from the middle of the first one
+    matrix[:, 2] += (factor - 1) / 2  # (0, 0) is the centre of the first px
     return change._replace(matrix=matrix)
 
 
 def smaller_px(full_px: int, step: int) -> int:
-    """Side of pictures that are shown smaller: about ``SMALLER`` of the full one.
+    """Side of smaller pictures: about ``SMALLER`` times the full side.
 
     Args:
         full_px: the full side.
-        step: of what the network's sides are multiples.
+        step: the side is a multiple of it, as the network needs.
     """
     return min(max(round(SMALLER * full_px / step), 1) * step, full_px)
 
@@ -67,7 +67,7 @@ def draw_film_change(
         key: of the item.
         settings: how much is changed.
         size_px: side of the picture.
-        lowest_px: row of the lowest joint that is looked for, px; what is cut lies below it.
+        lowest_px: row of the lowest landmark, px; only rows below it are cut.
     """
     rng = np.random.default_rng(key)
     matrix = np.eye(3)
@@ -76,21 +76,21 @@ def draw_film_change(
     if settings.keep_height is not None:
         least = min((lowest_px + 0.5) / size_px + settings.keep_below, 1.0)
         kept = max(rng.uniform(*settings.keep_height), least)
-        # what is left is stretched over the whole height again
+        # the rest is stretched to the full height
         matrix = np.array([[1, 0, 0], [0, 1 / kept, 0.5 / kept - 0.5], [0, 0, 1]]) @ matrix
     return Change(matrix[:2], _exposure(rng, settings), int(rng.integers(2**62)))
 
 
 def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int) -> Box:
-    """What is stored of the film for a patch: its window and the margin, px of the film.
+    """The part of a film that is stored for a patch: its window and a margin, px of the film.
 
     Args:
         window: of the patch that the network sees.
         patch_px: side of that patch.
         side_px: side of the stored patch.
-        centre_film_px: px of the film by which the centre may be moved. They take as many px of the
-            stored patch on each side, whatever the scale, so that small films, one px of which
-            is many of a patch, need no larger store; the rest is stored at the patch's own scale.
+        centre_film_px: px of the film by which the centre may be moved. Each takes one px of the
+            stored patch on each side, at any scale, so that the stored patches of small films
+            need not be larger. The rest is stored at the scale of the patch.
     """
     scale = (side_px - 2 * centre_film_px) / patch_px
     return Box.around(window.centre, window.width / 2 * scale + centre_film_px)
@@ -106,7 +106,7 @@ def draw_patch_change(
     Args:
         key: of the item.
         settings: how much is changed.
-        stored_px: side of the stored patch; its margin keeps what is empty out of view.
+        stored_px: side of the stored patch, whose margin keeps empty px out of the result.
         size_px: side of the patch that the network sees.
         film_scale: px of that patch / px of its film.
     """
@@ -125,9 +125,9 @@ def draw_patch_change(
 def _recentred(
     rng: np.random.Generator, most: int, stored_px: int, film_scale: float
 ) -> NDArray[np.float64]:
-    """(3, 3): from a stored patch to one at the scale of what is seen, about a moved centre.
+    """(3, 3): from a stored patch to the scale that the network sees, around a moved centre.
 
-    The stored patch has a margin of ``most`` px of the film in ``most`` px of its own, see
+    The margin of the stored patch holds ``most`` px of the film in ``most`` px, see
     :func:`stored_window`.
     """
     zoom = 1 + 2 * most * (film_scale - 1) / stored_px
@@ -141,7 +141,7 @@ def _moved(
     stored_px: int,
     size_px: int,
 ) -> NDArray[np.float64]:
-    """(3, 3): turned and scaled about the middle, then shifted."""
+    """(3, 3): rotation and scaling about the middle, then a shift."""
     angle = np.radians(rng.uniform(-settings.turn_deg, settings.turn_deg))
     scale = rng.uniform(*settings.scale)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
@@ -173,16 +173,16 @@ def as_batch(changes: Sequence[Change]) -> Batch:
 
 
 def move(pictures: Tensor, batch: Batch, size_px: int) -> Tensor:
-    """(B, C, T, T) pictures, moved: (B, C, size_px, size_px). Beyond the border as on it."""
+    """(B, C, T, T) pictures → moved ones, (B, C, size_px, size_px); border px are repeated."""
     return kornia.warp_affine(
         pictures, batch["matrix"], (size_px, size_px), padding_mode="border", align_corners=True
     )
 
 
 def expose(pictures: Tensor, batch: Batch) -> Tensor:
-    """(B, 1, S, S) pictures with another gamma, noise, blur and brightness.
+    """(B, 1, S, S) pictures → the same with other gamma, noise, blur and brightness.
 
-    Grey values come out between 0 and about 1; what the networks see is made of them next.
+    The result is between 0 and about 1; the channels that the networks see are made from it.
     """
     gamma, noise, blur, factor = batch["exposure"].T[:, :, None, None, None]
     low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)

@@ -1,4 +1,4 @@
-"""Which items stand in which batch, and the processes that prepare them."""
+"""Which items are in which batch, and the processes that prepare the batches."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ PREFETCH = 2  # batches that each loader keeps ready
 class Batches(Dataset[Batch]):
     """All batches of a run, numbered through all epochs.
 
-    An epoch's items are cut into as few batches as ``batch_size`` allows, of near-equal size:
-    no batch of one item, which batch normalisation cannot work with, is left over. A batch
-    depends on its number alone, so that a run can go on from anywhere and any number of loaders
-    gives the same.
+    The items of an epoch are divided into as few batches as ``batch_size`` allows, of nearly equal
+    size, so that no small rest is left: batch normalisation does not work with one item. A batch
+    depends on its number only, so that a run can resume anywhere, with any number of loaders.
 
     Args:
         task: gives the order, and prepares the items.
         settings: seed, batch size, epochs, loaders.
-        processes: each takes every so-manieth item of a batch.
+        processes: share each batch: process r of n takes its items r, r + n, r + 2n, …
 
     Raises:
         ValueError: if there is nothing to train on, or less than one item per process.
@@ -67,22 +66,22 @@ class Batches(Dataset[Batch]):
                     f"epoch {epoch + 1} has {len(self._order)} items and the first had "
                     f"{self.items}; a task must have as many in every epoch"
                 )
-        places = np.array_split(np.arange(self.items), self.per_epoch)[step]
+        positions = np.array_split(np.arange(self.items), self.per_epoch)[step]
         seed, settings = self._settings.seed, self._settings
-        small = epoch < int(settings.small_share * settings.epochs)  # the last one is never small
-        return [Draw(int(self._order[p]), (seed, epoch, int(p)), small) for p in places]
+        small = epoch < int(settings.small_share * settings.epochs)  # never the last one
+        return [Draw(int(self._order[p]), (seed, epoch, int(p)), small) for p in positions]
 
     def names(self, number: int) -> str:
-        """The items of a whole batch, for a message."""
+        """Names of the items of a whole batch, for a message."""
         return ", ".join(dict.fromkeys(self._task.name(draw.item) for draw in self.draws(number)))
 
     def loader(self, first: int) -> DataLoader[Batch]:
-        """Prepares the batches from ``first`` to the end of the run, ahead of time if asked to.
+        """Loads the batches from ``first`` to the end of the run, ahead of time if so set.
 
-        One loader serves all epochs: its processes start once and never pause between epochs.
+        One loader is used for all epochs, so that its processes start only once.
         """
         loaders = self._settings.loaders
-        # a started process would have to copy the prepared films; a forked one shares them
+        # forked processes share the prepared films; spawned ones would copy them
         fork = loaders > 0 and sys.platform == "linux"
         return DataLoader(
             self,
@@ -92,7 +91,7 @@ class Batches(Dataset[Batch]):
             prefetch_factor=PREFETCH if loaders else None,
             multiprocessing_context="fork" if fork else None,
             pin_memory=self._pin,
-            generator=torch.Generator(),  # torch's own would be advanced by each loader
+            generator=torch.Generator(),  # each loader would advance torch's global one
         )
 
     def _ordered(self, epoch: int) -> Sequence[int]:

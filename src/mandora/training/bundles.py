@@ -20,7 +20,17 @@ from mandora.core.settings import (
     TrainSymmetrySettings,
     preset,
 )
-from mandora.model.bundle import CARD, Bundle, BundleInfo, Licence, write_bundle
+from mandora.locate.template import limb_template
+from mandora.model.bundle import (
+    CARD,
+    THRESHOLDS_HEAD,
+    Bundle,
+    BundleInfo,
+    Licence,
+    threshold_lines,
+    uncalibrated_remark,
+    write_bundle,
+)
 from mandora.model.contract import (
     SYMMETRY_FILE,
     Contract,
@@ -29,7 +39,6 @@ from mandora.model.contract import (
     SymmetryContract,
     model_files,
 )
-from mandora.simulate.cohort.patients import mean_shape
 from mandora.training.runs import DATA_FILE, RESULT_FILE, SIMULATED, changed_settings, further_data
 
 PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
@@ -81,7 +90,7 @@ def locate_contract(settings: LocateSettings) -> LocateContract:
     Raises:
         ValueError: if they cannot be used for scoring.
     """
-    template = {limb: tuple((float(x), float(y)) for x, y in mean_shape(limb)) for limb in Limb}
+    template = {limb: tuple((float(x), float(y)) for x, y in limb_template(limb)) for limb in Limb}
     return LocateContract.of(settings, template)
 
 
@@ -208,6 +217,14 @@ def _card(
     yield "`locate`: error as a share of the film's longer side. `damage`: Dice of the mask, and r"
     yield "and RMSE (points) over joints at jittered true positions. `symmetry`: r over joints at"
     yield "predicted positions, before (`patch`) and after the trees (`final`)."
+    yield ""
+    yield THRESHOLDS_HEAD
+    yield ""
+    yield from threshold_lines(info.contract)
+    remark = uncalibrated_remark(info.contract)
+    if remark:
+        yield ""
+        yield f"{remark[0].upper()}{remark[1:]}."
     yield ""
     yield "## Settings"
     yield ""

@@ -1,8 +1,8 @@
-"""What training has decoded and cut, kept as memory maps and used again.
+"""Decoded films and prepared items, kept on the disk as memory maps and used again.
 
-Decoded films are named by the hash of the file's content, prepared items by a key that names
-the films and everything that was done to them. So a changed file or setting makes new ones and
-never meets old ones. The folder may be deleted at any time.
+Decoded films are named by the hash of their file, prepared items by a key that names the films
+and everything that was done to them. So a changed file or setting never finds old items. The
+folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.inputs import open_regular
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.source import code_digest
 from mandora.images.read import read_radiograph
 
@@ -43,7 +43,7 @@ class FilmCache:
     """Decoded films, 16 bit.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,8 +79,8 @@ class Prepared:
     """Prepared items.
 
     Attributes:
-        arrays: memory maps, the first axis is the item.
-        refused: why items could not be prepared, by index; their arrays are all 0.
+        arrays: memory maps; the first axis is the item.
+        refused: reasons of items that could not be prepared, by index; their arrays are all 0.
     """
 
     arrays: Arrays
@@ -96,29 +96,29 @@ def prepare(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Prepared:
-    """Make items once, and find them again after that.
+    """Make items, or take them from the cache.
 
     Args:
         folder: of the cache.
-        key: names items and everything that was done to them, but for the code of ``make``.
+        key: names the items and everything that was done to them, except the code of ``make``.
         count: number of items.
         shapes: of one item's arrays.
-        make: the arrays of an item; a ValueError costs that item only.
+        make: gives the arrays of an item; a ValueError refuses that item only.
         workers: processes.
-        progress: told (done, count).
+        progress: called with (done, count).
 
     Raises:
-        OSError: if the disk has no room for them; says how much is needed.
+        OSError: if the disk has too little space; says how much is needed.
     """
     target = folder / sha256(f"{key} {code_digest(make)}".encode()).hexdigest()[:24]
     if not (target / "done.json").exists():
         _remove_leftovers(folder)
-        _check_room(folder, count, shapes)
+        _check_space(folder, count, shapes)
         with _unfinished(target) as part:
             refused = _fill(part, target, count, shapes, make, workers, progress)
             about = {"key": key, "count": count, "refused": refused}
             write_atomically(part / "done.json", json.dumps(about, indent=1).encode())
-            _give_name(part, target)
+            _rename(part, target)
     about = json.loads((target / "done.json").read_text(encoding="utf-8"))
     arrays = {n: np.load(target / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in shapes}
     return Prepared(arrays, {int(i): why for i, why in about["refused"].items()})
@@ -126,17 +126,17 @@ def prepare(
 
 @contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
-    """A folder of this call alone, which says by a lock that somebody works in it.
+    """A new folder for this call only, with a lock file while it is in use.
 
-    The lock ends with the process, on whatever machine and in whatever container it runs. The
-    folder is removed if the call ends in an error.
+    The lock ends with the process, on any machine and in any container. The folder is removed if
+    the call ends with an error.
     """
     made = target.with_suffix(f".{uuid4().hex}.new")
     made.mkdir()
     with (made / _LOCK).open("xb") as lock:
         with suppress(OSError):  # a file system without locks; see _remove_leftovers
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        part = made.replace(made.with_suffix(".part"))  # locked as long as it has this name
+        part = made.replace(made.with_suffix(".part"))  # it has this name only while it is locked
         try:
             yield part
         finally:
@@ -144,17 +144,17 @@ def _unfinished(target: Path) -> Iterator[Path]:
     (target / _LOCK).unlink(missing_ok=True)
 
 
-def _give_name(part: Path, target: Path) -> None:
+def _rename(part: Path, target: Path) -> None:
     try:
         part.replace(target)
-    except OSError:  # there is one: what another run has made meanwhile stays
+    except OSError:  # another run has made it meanwhile: keep that
         if not (target / "done.json").exists():
             shutil.rmtree(target, ignore_errors=True)
             part.replace(target)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """What calls left that were killed; where files cannot be locked, all stays."""
+    """Remove what killed calls left; nothing is removed where files cannot be locked."""
     for part in folder.glob("*.part"):
         with suppress(OSError), (part / _LOCK).open("r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,7 +178,7 @@ def _fill(
     }
     refused = {}
     killed = f"{KILLED_ALONE}; remove {target} to have it tried again"
-    results = in_order(partial(_attempt, make), range(count), workers, lambda _: killed)
+    results = map_items(partial(_attempt, make), range(count), workers, lambda _: killed)
     for index, made in enumerate(results):
         if isinstance(made, str):
             refused[index] = made
@@ -198,12 +198,12 @@ def _attempt(make: Callable[[int], Arrays], index: int) -> Arrays | str:
         return str(error)
 
 
-def _check_room(folder: Path, count: int, shapes: Shapes) -> None:
+def _check_space(folder: Path, count: int, shapes: Shapes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     each = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes.values())
     needed, free = count * each + _SPARE_BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
             f"{folder}: {needed / 1e9:.1f} GB are needed for prepared items and "
-            f"{free / 1e9:.1f} GB are free; make room, or name another folder with --cache"
+            f"{free / 1e9:.1f} GB are free; free some space, or name another folder with --cache"
         )

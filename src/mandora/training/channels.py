@@ -1,4 +1,4 @@
-"""The versions of films and patches that the published networks see, for whole batches.
+"""The seven channels that the published damage networks see, for whole batches of patches.
 
 The formulas are those of ``mandora.images.channels``, and so are the numbers; they are written
 once more because training makes them on the GPU, of patches that were just turned and cut.
@@ -11,15 +11,6 @@ from torch import Tensor
 
 from mandora.core.errors import InputError
 from mandora.images.channels import FLAT, GREY_RANGE, KNOTS, FilmStatistics
-
-
-def film_channels_batch(films: Tensor, statistics: Tensor) -> Tensor:
-    """(B, 1, H, W) float32 films 0..1 and (B, K) statistics → (B, 3, H, W).
-
-    As :func:`mandora.images.channels.published_film_channels`; the statistics are rows of
-    ``FilmStatistics.vector``.
-    """
-    return _film_versions(films, statistics)[:, [0, 1, 3]]
 
 
 def patch_channels_batch(patches: Tensor, statistics: Tensor, patch_range: float) -> Tensor:

@@ -1,7 +1,7 @@
-"""Checkpoints: one file that is whole or absent, and from which a run goes on to the same bits.
+"""Checkpoints: a file that is written whole, from which a run resumes to the same bits.
 
-``last.safetensors`` holds all that the next step depends on: weights, averaged weights, the
-optimiser, and in its header where the run stands. ``best.safetensors`` holds weights alone. The
+``last.safetensors`` holds everything that the next step depends on: weights, averaged weights, the
+optimiser, and in its header the state of the run. ``best.safetensors`` holds weights only. The
 JSON files beside them are for people and never read.
 """
 
@@ -35,26 +35,26 @@ _HEADER = "mandora"
 WITHOUT_EFFECT = frozenset(
     {"minutes", "checkpoint_minutes", "threads", "loaders", "device", "keep", "deterministic"}
 )
-"""Settings that may change when a run goes on: they say how, where and how long it trains, not
-what the network becomes (but for the last bits)."""
+"""Settings that may change when a run resumes: they change where and how long it trains, not the
+resulting network (except for the last bits)."""
 
 
 @dataclass
 class State:
-    """Where a run stands.
+    """The state of a run.
 
     Attributes:
-        epoch: epochs that are done.
-        step: steps that are done in the next one.
-        loss_sum: sum over the items of those steps.
-        items: number of them.
-        minutes: training so far, over all calls.
-        waited: epochs since the best one.
-        rows: of the history.
+        epoch: number of finished epochs.
+        step: number of finished steps of the next epoch.
+        loss_sum: sum of the loss over the items of those steps.
+        items: number of these items.
+        minutes: of training so far, over all calls.
+        waited: epochs since the best epoch.
+        rows: number of rows of the history.
         numbers: held-out numbers after the last epoch.
-        best_epoch: the one with the highest score; 0 if there is none yet.
+        best_epoch: the epoch with the highest score; 0 if there is none yet.
         best_numbers: its held-out numbers.
-        scaler: of the gradients, where there are 16-bit floats.
+        scaler: state of the gradient scaler; used with 16-bit floats.
     """
 
     epoch: int = 0
@@ -70,11 +70,11 @@ class State:
     scaler: dict[str, float] = field(default_factory=dict)
 
 
-# ── what a checkpoint belongs to ─────────────────────────────────────────────────────────
+# ── identity of a run ─────────────────────────────────────────────────────────
 
 
 def identity(settings: LoopSettings, network: nn.Module, items: int) -> dict[str, Any]:
-    """What must be the same for a run to go on: settings, network, number of items."""
+    """What must be the same for a run to resume: settings, network, number of items."""
     shapes = {k: [str(v.dtype), list(v.shape)] for k, v in network.state_dict().items()}
     digest = hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
     values = settings.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
@@ -82,7 +82,7 @@ def identity(settings: LoopSettings, network: nn.Module, items: int) -> dict[str
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    # what a checkpoint of an earlier version did not state was done as the default says
+    # settings that an earlier version did not state had the default values
     before = {**LoopSettings().model_dump(mode="json"), **then.get("settings", {})}
     found = [
         f"loop.{key} was {before.get(key)!r} and is now {value!r}"
@@ -100,7 +100,7 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def tensors_of(network: nn.Module, averaged: nn.Module | None, optimiser: Optimizer) -> Tensors:
-    """All tensors that the next step depends on."""
+    """All tensors that the next step depends on, by name."""
     tensors = {NETWORK + k: v for k, v in network.state_dict().items()}
     if averaged is not None:
         tensors.update({AVERAGED + k: v for k, v in averaged.state_dict().items()})
@@ -121,7 +121,7 @@ def restore(
     for key, value in _under(OPTIMISER, tensors).items():
         number, name = key.split(".", 1)
         like = parameters[int(number)]
-        if name != "step":  # moments lie in memory as their weights do
+        if name != "step":  # moments have the memory layout of their weights
             value = torch.empty_like(like, requires_grad=False).copy_(value)
         state["state"].setdefault(int(number), {})[name] = value
     optimiser.load_state_dict(state)
@@ -132,7 +132,7 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def load_network(network: nn.Module, path: Path) -> None:
-    """Load the weights of a checkpoint: the averaged ones if it has them.
+    """Load the weights of a checkpoint: the averaged weights if it has any.
 
     Raises:
         ValueError: if the file is damaged or of another network.
@@ -161,11 +161,11 @@ class Checkpoints:
     identity: Mapping[str, Any]
 
     def save(self, name: str, tensors: Tensors, state: State) -> None:
-        """Write a checkpoint, whole or not at all, and its JSON file.
+        """Write a checkpoint, completely or not at all, and its JSON file.
 
         Raises:
             FloatingPointError: if a number is not finite; nothing is written.
-            OSError: if it cannot be written; the previous one is whole.
+            OSError: if it cannot be written; the previous one is kept.
         """
         path = self.folder / name
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
@@ -181,7 +181,7 @@ class Checkpoints:
         write_whole(path.with_suffix(".json"), f"{shown}\n".encode())
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a checkpoint; None if there is none."""
+        """The bytes of a checkpoint; None if it does not exist."""
         path = self.folder / name
         return path.read_bytes() if path.exists() else None
 
@@ -197,38 +197,38 @@ class Checkpoints:
         if differences:
             raise InputError(
                 f"{path} is of another run: {differences}. Use the same again, or "
-                "another folder, or remove this one to begin anew"
+                "another folder, or remove this one to start again"
             )
         try:
             return tensors, State(**header["state"])
         except TypeError as error:
             raise InputError(
                 f"{path} was written by another version of mandora ({error}); "
-                "go on with that one, or remove the folder to begin anew"
+                "resume with that one, or remove the folder to start again"
             ) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file of a run; a crash at any time leaves the old one or the new one.
+    """Write a file of a run; a crash at any time leaves the old file or the new one.
 
     Raises:
-        OSError: naming the file, and how to go on; the previous one is untouched.
+        OSError: naming the file and the remedy; the previous file is unchanged.
     """
     had = path.exists()
     try:
         write_atomically(path, data)
     except OutputError as error:
-        kept = "The previous one is whole" if had else "There was none before"
+        kept = "The previous one is kept" if had else "There was none before"
         raise OSError(
             error.errno,
             f"{path} could not be written ({error.cause}). {kept}; free some space "
-            "and give the command again, it goes on from the last checkpoint",
+            "and repeat the command, it resumes from the last checkpoint",
         ) from error
 
 
 def _decode(data: bytes, path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Tensors and header of a checkpoint's bytes."""
-    advice = "restore it from a copy, or remove the folder to begin anew"
+    advice = "restore it from a copy, or remove the folder to start again"
     try:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
@@ -246,7 +246,7 @@ def _decode(data: bytes, path: Path) -> tuple[Tensors, dict[str, Any]]:
 def _crc32(tensors: Tensors) -> int:
     code = 0
     for name in sorted(tensors):
-        # the name too; a number that has no axis gets one, to be seen as bytes
+        # the name counts too; reshape gives a scalar an axis, which view needs
         code = zlib.crc32(name.encode(), code)
         code = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), code)
     return code

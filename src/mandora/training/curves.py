@@ -1,4 +1,4 @@
-"""A picture of a run: loss, learning rate and held-out numbers over the epochs."""
+"""The learning curves of a run: loss, learning rate and held-out numbers over the epochs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINE, MARK = "#1f5a8a", "#c8501e"
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """One panel for the loss, one for the learning rate, one for each held-out number.
+    """Draw a panel for the loss, one for the learning rate, and one for each held-out number.
 
     The epoch with the best score is marked in each.
 
@@ -35,7 +35,7 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     if not history:
-        raise InputError(f"no epoch is finished, {path} would be empty; train longer")
+        raise InputError(f"no epoch is finished, so {path} would be empty; train longer")
     held_out = [k for k in dict.fromkeys(k for row in history for k in row) if k not in OWN]
     names = ["loss", "learning_rate", *held_out]
     rows = -(-len(names) // COLUMNS)

@@ -1,7 +1,7 @@
-"""What a network is made of and what it costs, without training or running it.
+"""The layers of a network and their cost, without training it.
 
-Counted are multiplications with addition (MAC) of convolutions, transposed convolutions and
-dense layers, on tensors that have a shape and no content.
+The cost is the number of multiplications with addition (MAC) of convolutions, transposed
+convolutions and dense layers. Torch's "meta" tensors are used, which have a shape but no content.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Description:
-    """A network, and the stage that networks of its kind make.
+    """A network, and how many such networks a model has.
 
     Attributes:
-        title: what it is.
+        title: name of the network.
         layers: all layers with parameters, and poolings.
         inputs: shapes by name, for one item.
         outputs: likewise.
-        networks: how many of this kind the stage has.
-        passes: through any of them for the four films of a patient.
+        networks: number of networks of this kind in a model.
+        passes: number of passes through them for the four films of a patient.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Description:
         return self.gmac * self.passes / 1e3
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in types that JSON knows."""
+        """The description in types of JSON."""
         return {
             "title": self.title,
             "parameters": self.parameters,
@@ -94,7 +94,7 @@ class Description:
         """Plain text: one line per layer, then the sums."""
         rows = [("layer", "type", "output", "parameters", "MMAC")]
         rows += [
-            (a.name, a.kind, _by(a.output), f"{a.parameters:,}", f"{a.mac / 1e6:,.1f}")
+            (a.name, a.kind, _shape(a.output), f"{a.parameters:,}", f"{a.mac / 1e6:,.1f}")
             for a in self.layers
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -106,7 +106,7 @@ class Description:
             for row in rows
         ]
         shapes = [
-            f"{title}: " + ", ".join(f"{name} {_by(shape)}" for name, shape in named.items())
+            f"{title}: " + ", ".join(f"{name} {_shape(shape)}" for name, shape in named.items())
             for title, named in (("in", self.inputs), ("out", self.outputs))
         ]
         sums = [
@@ -129,11 +129,11 @@ def describe_network(
         kind: ``locate`` or ``damage``.
         settings: of that stage's network.
         limb: of a localiser; a network of one landmark is the same in both.
-        family: of a damage network of one family; hand narrowing if absent. Families differ in
-            their maximum only.
+        family: of a damage network of one family; hand narrowing if None. Families differ only in
+            their maximum.
 
     Raises:
-        ValueError: if settings and stage do not belong together.
+        ValueError: if the settings are not those of the stage.
     """
     if kind == "locate" and isinstance(settings, LocateSettings):
         return _locate(settings, limb)
@@ -142,30 +142,18 @@ def describe_network(
     raise InputError(f"{type(settings).__name__} are not the settings of a {kind} network")
 
 
-def describe_stages(locate: LocateSettings, damage: DamageSettings) -> list[Description]:
-    """One description for each kind of network that a model needs; sums over all passes.
-
-    The sum of their ``patient_tmac`` is what all networks cost for a patient.
-    """
-    limbs = [Limb.HAND] if locate.design == "one-point" else list(Limb)
-    return [
-        *(describe_network("locate", locate, limb) for limb in limbs),
-        describe_network("damage", damage),
-    ]
-
-
 def _locate(settings: LocateSettings, limb: Limb) -> Description:
     inputs = {"film": (settings.channels, settings.input_px, settings.input_px)}
     with torch.device("meta"):
         network = build_locate_net(limb, settings)
         layers, outputs = _run(network, [torch.empty(1, *inputs["film"])])
-    one_point = settings.design == "one-point"
-    # networks of all landmarks look at a film once or, to find out how the limb lies, more often
+    one_point = settings.design == "one-landmark"
+    # at least one pass per film; more if the orientation of the limb is searched for
     films = sum(slot.limb is limb for slot in SLOTS)
     return Description(
         title="localiser of one landmark"
         if one_point
-        else f"localiser of a {limb}'s {len(LANDMARKS[limb])} landmarks, one look at each film",
+        else f"localiser of a {limb}'s {len(LANDMARKS[limb])} landmarks, one pass per film",
         layers=layers,
         inputs=inputs,
         outputs=dict(zip(("heat_map_logits",), outputs, strict=True)),
@@ -185,21 +173,21 @@ def _damage(settings: DamageSettings, family: tuple[Limb, Damage] | None) -> Des
         network = build_damage_net(settings, family)
         given = [torch.empty(1, *inputs["patches"])]
         if isinstance(network, DamageNet):
-            inputs["landmarks"] = ()
+            inputs["points"] = ()
             given.append(torch.zeros(1, dtype=torch.int64))
         layers, outputs = _run(network, given)
     return Description(
         title=f"damage network of {' '.join(family)}" if family else "damage network of all joints",
         layers=layers,
         inputs=inputs,
-        outputs=dict(zip(("mask_logits", "scores"), outputs, strict=True)),
+        outputs=dict(zip(("mask_logits", "scores"), outputs[:2], strict=True)),
         networks=len(FAMILIES) if one_family else 1,
         passes=(len(SITES) if one_family else N_LANDMARKS) * len(Side),
     )
 
 
 def _run(network: nn.Module, given: list[Tensor]) -> tuple[tuple[Layer, ...], list[Shape]]:
-    """The layers that a pass uses, and the shapes of what comes out, for one item."""
+    """The layers that a pass uses, and the shapes of the outputs, for one item."""
     layers: list[Layer] = []
     hooks = [
         module.register_forward_hook(_recorder(name, layers))
@@ -233,7 +221,7 @@ def _recorder(name: str, layers: list[Layer]) -> Any:
 
 
 def _mac(module: nn.Module, given: Tensor, out: Tensor) -> int:
-    """Of one item: each weight is used once per px of the output, or of the input if that rises."""
+    """MAC of one item: a weight is used once per px of the output, or of a transposed input."""
     if isinstance(module, nn.Conv2d):
         return module.weight.numel() * out[0, 0].numel()
     if isinstance(module, nn.ConvTranspose2d):
@@ -241,7 +229,7 @@ def _mac(module: nn.Module, given: Tensor, out: Tensor) -> int:
     return module.weight.numel() if isinstance(module, nn.Linear) else 0
 
 
-def _by(shape: Shape) -> str:
+def _shape(shape: Shape) -> str:
     return " × ".join(map(str, shape)) or "1"
 
 

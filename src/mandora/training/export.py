@@ -1,8 +1,7 @@
-"""Trained models as files that give the same numbers: networks as ONNX, trees as arrays.
+"""Export of trained models: networks as ONNX files, trees as arrays.
 
-Nothing leaves training unchecked: each file is compared with what it was made of, on random
-input, on simulated films as the networks see films, and on whatever else is given. A file appears
-whole and checked, or not at all.
+Each file is compared with the trained model on random input, on simulated films and on other input
+that is given. It is written completely and checked, or not at all.
 """
 
 from __future__ import annotations
@@ -22,16 +21,17 @@ from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mandora.core.anatomy import LANDMARK_INDEX, SITES, UNIT_ENDS, Limb, Side, Site, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, SITES, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
-from mandora.core.files import beside, write_atomically
+from mandora.core.files import temporary_path, write_atomically
 from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
 from mandora.damage.patches import Patch, cut_patches, window_box
-from mandora.damage.scorer import PatchRule, network_input, network_landmark
-from mandora.locate.published import FilmRule
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film
+from mandora.damage.scorer import network_input, network_landmark
+from mandora.locate.published import film_as_seen
+from mandora.locate.template import limb_template
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 from mandora.symmetry.features import N_ORDERS, N_SIDES, feature_rows, target_columns
 from mandora.symmetry.forest import JointForest
@@ -39,12 +39,12 @@ from mandora.symmetry.forest import JointForest
 TOLERANCE = 1e-4  # largest difference that an export may make, heat-map height or SvH points
 
 _ONCE = 4  # items that are compared at a time
-_BATCHES = (1, 3)  # random items at a time: a graph that was fixed to one size fails here
-_LOGGER = "torch.onnx._internal.exporter._registration"  # warns of packages that nobody needs
+_BATCHES = (1, 3)  # sizes of random batches: a graph that works for one size only fails here
+_LOGGER = "torch.onnx._internal.exporter._registration"  # warns about packages that are not needed
 
 
 class _WithProbabilities(nn.Module):
-    """The network as it is used: logits turned into probabilities."""
+    """The network with probabilities in place of logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -64,21 +64,21 @@ def export_locator(
 
     Args:
         network: trained, of all landmarks or of one.
-        settings: it was built with.
-        path: where to.
-        films: (n, C, S, S) float32 as the network sees films, to compare on as well.
+        settings: of the network.
+        path: of the file.
+        films: (n, C, S, S) float32 as the network sees films; also used to compare.
 
     Returns:
         The largest difference between torch and ONNX Runtime.
 
     Raises:
-        ValueError: if that difference exceeds ``TOLERANCE``; there is no file then.
+        ValueError: if that difference exceeds ``TOLERANCE``; no file is written.
     """
     shape = (settings.channels, settings.input_px, settings.input_px)
     batches: dict[str, Arrays] = {
         f"{n} random films": {"film": _random((n, *shape))} for n in _BATCHES
     }
-    batches["simulated films"] = {"film": _simulated_looks(settings)}
+    batches["simulated films"] = {"film": _simulated_films(settings)}
     if films is not None:
         batches["the given films"] = {"film": np.asarray(films, np.float32)}
     return _export(network, batches, ["heat_maps"], path)
@@ -98,16 +98,16 @@ def export_damage(
 
     Args:
         network: trained, of all joints or of one family.
-        settings: it was built with.
-        path: where to.
-        patches: (n, C, S, S) float32 as the network sees patches, to compare on as well.
+        settings: of the network.
+        path: of the file.
+        patches: (n, C, S, S) float32 as the network sees patches; also used to compare.
         landmarks: (n,) their landmarks' numbers; a network of all joints needs them with patches.
 
     Returns:
         The largest difference between torch and ONNX Runtime.
 
     Raises:
-        ValueError: if that difference exceeds ``TOLERANCE``; there is no file then.
+        ValueError: if that difference exceeds ``TOLERANCE``; no file is written.
     """
     shape = (settings.channels, settings.patch_px, settings.patch_px)
     batches: dict[str, Arrays] = {}
@@ -135,12 +135,12 @@ class Regressor(Protocol):
 def check_forest(
     forest: JointForest, models: Mapping[Site, Regressor], patch_scores: ArrayLike
 ) -> float:
-    """Compare the arrays of trees with the forests that they were made of.
+    """Compare the arrays of the trees with scikit-learn's forests.
 
     Args:
-        forest: the arrays, loaded from their file best of all.
-        models: what scikit-learn fitted for each site; sites without one are not compared.
-        patch_scores: (N, 86) to predict from, with gaps best of all; NaN where missing.
+        forest: the arrays, preferably loaded from their file.
+        models: fitted by scikit-learn, by site; sites without one are not compared.
+        patch_scores: (N, 86) to predict from, preferably with gaps; NaN where missing.
 
     Returns:
         The largest difference, SvH points.
@@ -172,17 +172,17 @@ def export_forest(
 
     Args:
         forest: the arrays.
-        models: what scikit-learn fitted for each site.
-        path: where to.
-        patch_scores: (N, 86) to predict from, with gaps best of all; NaN where missing.
+        models: fitted by scikit-learn, by site.
+        path: of the file.
+        patch_scores: (N, 86) to predict from, preferably with gaps; NaN where missing.
 
     Returns:
         The largest difference from scikit-learn, SvH points.
 
     Raises:
-        ValueError: if it exceeds ``TOLERANCE``, naming file and site; there is no file then.
+        ValueError: if it exceeds ``TOLERANCE``, naming file and site; no file is written.
     """
-    partial = beside(path)
+    partial = temporary_path(path)
     try:
         forest.save(partial)
         worst = check_forest(JointForest.load(partial), models, patch_scores)
@@ -197,19 +197,19 @@ def export_forest(
 def _export(
     network: nn.Module, batches: Mapping[str, Arrays], outputs: Sequence[str], path: Path
 ) -> float:
-    """Write to a file beside, compare, and only then give it its name.
+    """Write a temporary file, compare it with the network, and then rename it.
 
     Args:
         network: trained.
-        batches: what to compare on, by what messages call it; the last random one is traced.
+        batches: input to compare on, by its name in messages; the last random one is traced.
         outputs: names.
-        path: where to.
+        path: of the file.
     """
-    # a copy: training may go on with the network, where and how it is
+    # a copy: the network itself stays on its device and in its mode
     module = _WithProbabilities(copy.deepcopy(network)).eval().float().cpu()
     module = module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     traced = list(batches.values())[len(_BATCHES) - 1]
-    partial = beside(path)
+    partial = temporary_path(path)
     try:
         _write(module, _tensors(traced), outputs, partial)
         exported, worst = Network(partial, 1), 0.0
@@ -243,7 +243,7 @@ def _write(
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter warns of its own internals
+            warnings.simplefilter("ignore")  # the exporter warns about its own internals
             torch.onnx.export(
                 module, tuple(inputs.values()), str(path), input_names=list(inputs),
                 output_names=outputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),),
@@ -255,12 +255,12 @@ def _write(
 
 
 def forget_origin(path: Path) -> None:
-    """Take out of an ONNX file what tells of the machine that made it; what it computes stays.
+    """Remove information about the computer from an ONNX file; what it computes stays the same.
 
-    The exporter writes the folder, the line and the source that each node came from.
+    The exporter writes the folder, line and source code from which each node was made.
 
     Args:
-        path: the file, written anew.
+        path: of the file, which is overwritten.
     """
     model = onnx.load(path)
     _clear(model)
@@ -268,7 +268,7 @@ def forget_origin(path: Path) -> None:
 
 
 def _clear(message: Message) -> None:
-    """Empty the notes of a part of a model and of all its parts."""
+    """Clear the notes of a part of a model, and of its parts."""
     known = message.DESCRIPTOR.fields_by_name
     for note in ("doc_string", "metadata_props"):
         if note in known:
@@ -285,7 +285,7 @@ def _compare(module: nn.Module, exported: Network, batch: Arrays) -> float:
         wanted = module(*_tensors(batch).values())
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
     pairs = zip(exported(**batch), wanted, strict=True)
-    # of numbers that include NaN, NumPy's maximum is NaN; Python's depends on their order
+    # with NaN among the numbers, NumPy's maximum is NaN; Python's depends on their order
     return float(np.max([np.abs(got - tensor.numpy()).max() for got, tensor in pairs]))
 
 
@@ -293,7 +293,7 @@ def _tensors(batch: Arrays) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
-# ── what is compared on ──────────────────────────────────────────────────────────────────
+# ── input to compare on ──────────────────────────────────────────────────────────────────
 
 
 def _random(shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -302,33 +302,28 @@ def _random(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 @cache
 def _simulated(limb: Limb) -> SimulatedFilm:
-    # coarse: it is drawn in a moment, and no network minds
+    # a low resolution is enough, and fast
     return simulate_film(draw_patient(0, 0, severity=1.0), Slot(Side.LEFT, limb), pixels_per_mm=2)
 
 
-def _simulated_looks(settings: LocateSettings) -> NDArray[np.float32]:
+def _simulated_films(settings: LocateSettings) -> NDArray[np.float32]:
     """(2, C, S, S) float32: a hand and a foot as the network sees whole films."""
-    rule = FilmRule(settings.input_px, settings.channels, settings.keep_aspect)
-    return np.stack([rule.look(_simulated(limb).pixels, mirror=False)[0] for limb in Limb])
+    return np.stack(
+        [film_as_seen(settings, _simulated(limb).pixels, mirror=False)[0] for limb in Limb]
+    )
 
 
 def _simulated_patches(settings: DamageSettings) -> Arrays:
     """Two patches of a hand and two of a foot, and the numbers of their landmarks."""
-    rule = PatchRule(
-        settings.patch_px, settings.channels, settings.window, settings.half_window,
-        settings.half_window_px, settings.enlarged, settings.patch_range,
-    )  # fmt: skip
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        half_px = rule.half_px(film.pixels.shape, limb_size(film.landmarks, mean_shape(limb)))
+        limb_size_px = limb_size(film.landmarks, limb_template(limb))
+        half_px = settings.half_px(film.pixels.shape, limb_size_px)
         boxes = {
-            i: window_box(limb, i, film.landmarks[i], half_px, rule.enlarged)
-            for i in (LANDMARK_INDEX[limb][name] for name in UNIT_ENDS[limb])
+            i: window_box(settings, limb, i, film.landmarks[i], half_px)
+            for i in (LANDMARK_INDEX[limb][name] for name in LIMB_SIZE_ENDS[limb])
         }
-        patches += cut_patches(
-            film.pixels, limb, boxes, rule.patch_px, mirrored=False, channels=rule.channels,
-            patch_range=rule.patch_range,
-        )  # fmt: skip
+        patches += cut_patches(settings, film.pixels, limb, boxes, mirrored=False)
     landmarks = [network_landmark(patch.limb, patch.landmark) for patch in patches]
     return {"patches": network_input(patches), "points": np.array(landmarks, np.int64)}

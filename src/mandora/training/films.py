@@ -1,4 +1,4 @@
-"""Films to train on, simulated or of a labelled data set, all seen like left limbs upright."""
+"""Films to train on, simulated or of a data set, all turned to look like upright left limbs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Damage, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box, Points
 from mandora.core.source import code_digest
@@ -20,31 +20,35 @@ from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.images.radiograph import MIN_JOINT_PX, UnreadableFilm
 from mandora.images.read import read_labels, read_radiograph
-from mandora.locate.views import view_of_landmarks
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_film, simulate_pair
+from mandora.locate.orientation import orientation_of_landmarks
+from mandora.locate.template import limb_template
+from mandora.simulate.cohort.patients import draw_patient, simulate_film, simulate_pair
 from mandora.training.cache import FilmCache
 
-COARSE_PIXELS_PER_MM = 1.8  # films for a 256 px localiser need no more
-FINE_PIXELS_PER_MM = (4.0, 7.5)  # resolution of the films that patches are cut from
-PAIR_SHARE = 0.15  # coarse films that show the other hand or foot as well
-# Coarse films of feet whose form departs further from the mean than the cohort's that forms are
-# drawn from, and how far at most: every hospital has a more severe hallux valgus.
+COARSE_PIXELS_PER_MM = 1.8  # enough for localisers with an input of 256 px
+FINE_PIXELS_PER_MM = (4.0, 7.5)  # range of resolution of films from which patches are cut
+PAIR_SHARE = 0.15  # of coarse films: those that also show the other hand or foot
+# Share of coarse films of feet whose shape deviates more from the mean than in the cohort from
+# which shapes are drawn, and the largest deviation: hospitals see more severe hallux valgus.
 ODD_SHARE, MOST_ODD = 0.5, 2.2
+
+
+COLUMN = {kind: i for i, kind in enumerate(Damage)}  # of tables of scores
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingFilm:
-    """A film and what is known of it, turned and mirrored to an upright left limb.
+    """A film with its labels, turned and mirrored to an upright left limb.
 
     Attributes:
         pixels: (H, W) float32, 0..1, bright bone.
         landmarks: (N, 2) float64 px of ``pixels``; NaN where not marked.
-        scores: (N, 2) float32 narrowing and erosion that training aims at; NaN unknown.
-        official: (N, 2) float32 likewise, that validation compares with.
+        scores: (N, 2) float32 narrowing and erosion, the training label; NaN unknown.
+        official: (N, 2) float32 likewise, the official label for validation.
         spaces: (H, W) uint8, 1 + index of the landmark in joint spaces; None unknown.
-        erosions: (H, W) uint8, likewise in erosions.
+        erosions: (H, W) uint8, likewise of erosions.
         boxes: windows of patches that are not cut around a landmark, by index of the landmark.
-        erosions_known: (N,) bool, joints of which ``erosions`` holds all there is; None: of all.
+        erosions_known: (N,) bool, joints whose erosions are all in ``erosions``; None: all joints.
     """
 
     pixels: NDArray[np.float32]
@@ -58,7 +62,7 @@ class TrainingFilm:
 
 
 class Films(Protocol):
-    """A source of training films of one limb; can be handed to another process."""
+    """A source of training films of one limb; can be sent to another process."""
 
     @property
     def limb(self) -> Limb:
@@ -66,31 +70,31 @@ class Films(Protocol):
 
     @property
     def key(self) -> str:
-        """Names the content: the same key, the same films."""
+        """Names the content: films with the same key are the same."""
 
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What messages call a film."""
+        """Name of a film in messages."""
 
     def film(self, index: int) -> TrainingFilm:
-        """Load or draw a film.
+        """Read or simulate a film.
 
         Raises:
-            ValueError: if this one cannot be used; names it and says why.
+            ValueError: naming the film and the reason, if it cannot be used.
         """
 
 
 @dataclass(frozen=True)
 class SimulatedFilms:
-    """Films of simulated patients, wide in framing and exposure.
+    """Films of simulated patients, with a wide range of framing and exposure.
 
     Attributes:
         limb: hand or foot.
         count: patients, one film of each.
         seed: of the patients.
-        fine: resolution for patches; otherwise coarse films for the localiser, some of which
-            show the other limb as well.
+        fine: high resolution for patches; otherwise coarse films for the localiser, some of
+            which also show the other hand or foot.
     """
 
     limb: Limb
@@ -113,15 +117,15 @@ class SimulatedFilms:
         return f"simulated {self.limb} {index} of seed {self.seed}"
 
     def film(self, index: int) -> TrainingFilm:
-        """Draw a film."""
+        """Simulate a film."""
         slot = Slot(Side.LEFT, self.limb)
         rng = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, self.fine])
         if self.fine:
-            # from healthy to severe, so that every grade is seen often
+            # from healthy to severe, so that all grades are frequent
             severity, immature = float(rng.uniform(-0.35, 1.85)), 0.2
             resolution = float(rng.uniform(*FINE_PIXELS_PER_MM))
         else:
-            # more severe than in a cohort: the diseased are the hard ones
+            # more severe than in a cohort: diseased joints are harder to find
             severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
         patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
         if not self.fine and self.limb is Limb.FOOT and rng.random() < ODD_SHARE:
@@ -137,13 +141,13 @@ class SimulatedFilms:
 
 @dataclass(frozen=True, eq=False)
 class LabelledFilms:
-    """The films and joint pictures of a data set.
+    """The films of a data set, and its pictures of single joints.
 
     Attributes:
-        dataset: opened; only its patients are used.
+        dataset: all its patients are used.
         limb: hand or foot.
         cache: folder for decoded films.
-        rois: take joints that come as pictures of their own as well.
+        rois: use pictures of single joints as well.
     """
 
     dataset: Dataset
@@ -159,7 +163,7 @@ class LabelledFilms:
 
     @cached_property
     def key(self) -> str:
-        """Names the content: of files and of labels."""
+        """Names the content of files and labels."""
         content = content_digest(self.dataset, self._items)
         return f"{self.dataset.layout}-{self.limb}-{content}-{code_digest(LabelledFilms)}"
 
@@ -188,8 +192,8 @@ class LabelledFilms:
 
 def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
     """The film turned so that fingers or toes point up, and mirrored if it is a right limb."""
-    # the film's own landmarks say how the limb lies there, whatever its name says
-    view = view_of_landmarks(film.landmarks, mean_shape(slot.limb), slot.side)
+    # the orientation follows from the film's own landmarks, not from its name
+    view = orientation_of_landmarks(film.landmarks, limb_template(slot.limb), slot.side)
     landmarks = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.landmarks)
     pixels = view.upright(film.pixels)
     maps = [None if m is None else np.rot90(m, view.turns) for m in (film.spaces, film.erosions)]
@@ -208,7 +212,7 @@ def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
 
 
 def _roi(roi: DatasetRoi) -> TrainingFilm:
-    """A joint's own picture: all of it is the patch."""
+    """The picture of a single joint, all of which is the patch."""
     pixels = read_radiograph(roi.path, MIN_JOINT_PX).pixels
     height, width = pixels.shape
     count = len(LANDMARKS[roi.slot.limb])
@@ -244,7 +248,7 @@ def _roi(roi: DatasetRoi) -> TrainingFilm:
 
 def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     try:
-        mask = read_labels(path, shown=True).values > 0
+        mask = read_labels(path, as_grey=True).values > 0
     except UnreadableFilm as error:
         fault = str(error).removeprefix(f"{path.name}: ")
         raise InputError(
@@ -259,10 +263,10 @@ def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.
 
 
 def space_between(bones: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The gap between bones: what closing their mask adds, and what is no bone.
+    """The gap between bones: px that a morphological closing adds to the mask of bone.
 
     Args:
-        bones: (H, W) mask of bone. The closing spans a tenth of the picture's shorter side.
+        bones: (H, W) mask of bone. The closing spans a tenth of the shorter side.
     """
     reach = max(1, min(bones.shape) // 20)
     grown = np.pad(bones, reach + 1, mode="edge")

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: ``history.jsonl``, TensorBoard events."""
+"""The record of a run for people: ``history.jsonl`` and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ HISTORY_FILE = "history.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
 
 Row = dict[str, float]
-"""An epoch: its number, loss, learning rate, items per second, minutes, held-out numbers."""
+"""An epoch: number, loss, learning rate, items per second, minutes, held-out numbers."""
 
 OWN = ("epoch", "loss", "learning_rate", "items_per_second", "minutes")
-"""Columns that the loop fills; the others are the task's held-out numbers."""
+"""Columns of the loop; the others are the task's held-out numbers."""
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a history; a number that was not finite is NaN.
+    """The rows of a history; numbers that were not finite are NaN.
 
     Raises:
         ValueError: naming the file and the row that cannot be read.
@@ -36,12 +36,12 @@ def read_history(path: Path) -> list[Row]:
             row = json.loads(line)
             rows.append({k: math.nan if v is None else float(v) for k, v in row.items()})
         except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}, row {number} is no epoch's row: {error}") from error
+            raise InputError(f"{path}, row {number} is not the row of an epoch: {error}") from error
     return rows
 
 
 def trim_history(path: Path, rows: int) -> None:
-    """Forget what was written after the checkpoint: those epochs are done once more."""
+    """Remove rows after the checkpoint: those epochs are trained again."""
     if path.exists():
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         if len(lines) > rows:
@@ -63,12 +63,12 @@ def append_history(path: Path, row: Mapping[str, float]) -> None:
     except OSError as error:
         raise OSError(
             error.errno, f"{path} could not be written ({error.strerror}); free some space and "
-            "give the command again: it goes on from the last checkpoint",
+            "repeat the command: it resumes from the last checkpoint",
         ) from error  # fmt: skip
 
 
 def finite(values: Any) -> Any:
-    """Values that JSON has: what is no finite number becomes None, inside of tables too."""
+    """The values with None in place of numbers that JSON does not have, inside tables too."""
     if isinstance(values, Mapping):
         return {k: finite(v) for k, v in values.items()}
     if isinstance(values, Sequence) and not isinstance(values, str):
@@ -77,13 +77,12 @@ def finite(values: Any) -> Any:
 
 
 class Events:
-    """TensorBoard events of a run. Their failure never ends it.
+    """TensorBoard events of a run. A failure to write them never stops the run.
 
     Args:
         folder: of the run.
-        steps: that are done; events of later ones are those of a run that was stopped, and count
-            no longer.
-        report: told once if there can be no events.
+        steps: number of finished steps; later events, of a run that was stopped, are discarded.
+        report: called once if events cannot be written.
     """
 
     def __init__(self, folder: Path, steps: int, report: Callable[[str], None]) -> None:
@@ -99,7 +98,7 @@ class Events:
             )
 
     def add(self, step: int, values: Mapping[str, float], *, flush: bool = False) -> None:
-        """Numbers after so many steps."""
+        """Add numbers after ``step`` steps."""
         with self._unless_it_fails():
             if self._writer is not None:
                 for name, value in values.items():
@@ -108,7 +107,7 @@ class Events:
                     self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining events."""
         with self._unless_it_fails():
             if self._writer is not None:
                 self._writer.close()

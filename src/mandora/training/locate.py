@@ -1,4 +1,4 @@
-"""Training the localiser: films become heat maps."""
+"""Training of the localisers: from films to heat maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mandora.core.anatomy import LANDMARKS
 from mandora.core.errors import InputError
 from mandora.core.settings import FilmChangeSettings, LocateSettings
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
-from mandora.locate.decode import decode, largest_component
+from mandora.locate.decode import read_heat_maps
 from mandora.locate.targets import heat_maps, squares
 from mandora.training.augment import (
     Change,
@@ -42,7 +42,7 @@ def prepare_films(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Prepared:
-    """Films at the size of the network's input.
+    """Films at the size of the network's input, kept in the cache.
 
     Returns:
         ``film`` (n, C, S, S) float16, ``landmarks`` (n, N, 2) float32 px of the input,
@@ -77,7 +77,7 @@ class LocateTask:
     """Finding all landmarks of a limb, or one of them.
 
     Args:
-        films: where the items come from.
+        films: source of the items.
         settings: of the network.
         changes: of the films.
         train: prepared films to train on.
@@ -85,7 +85,7 @@ class LocateTask:
         landmark: index of the only landmark that is looked for; None: all of them.
 
     Raises:
-        ValueError: if no film is left with a marked joint to train or to measure on.
+        ValueError: if no film with a marked joint is left to train or to measure on.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class LocateTask:
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """``film`` (B, C, S, S), its changes, and ``target`` (B, N, s, s) of the changed film."""
         settings, size = self._settings, self._settings.input_px
-        step = settings.heatmap_stride * 2 ** (len(settings.widths) - 1)
+        step = settings.heat_map_stride * 2 ** (len(settings.widths) - 1)
         side = smaller_px(size, step) if draws[0].small else size
         changes, targets = [], []
         for item, key, _ in draws:
@@ -150,19 +150,19 @@ class LocateTask:
     ) -> NDArray[np.float32]:
         settings, landmarks = self._settings, change(landmarks)
         if settings.target == "square":
-            # drawn on the whole film, and stretched with what is left of it
+            # drawn on the whole film, and stretched with the part that is left
             enlarged = side_px / settings.input_px
             stretch = change.matrix[0, 0] / enlarged, change.matrix[1, 1] / enlarged
             half_px = settings.square_half_px
-            if settings.keep_aspect:  # the film lies in a square, and its squares stay squares
+            if settings.keep_aspect:  # the film is padded, and squares stay squares
                 side = film_hw.max()
                 half_px *= float(np.sqrt(film_hw.prod()) / side)
                 film_hw = np.array([side, side])
             return squares(landmarks, side_px, film_hw, half_px, stretch)
         maps = heat_maps(
-            landmarks.astype(np.float64), side_px, settings.heatmap_stride, settings.sigma_px
+            landmarks.astype(np.float64), side_px, settings.heat_map_stride, settings.sigma_px
         )
-        maps[~np.isfinite(landmarks).all(axis=1)] = -1  # not marked is not absent
+        maps[~np.isfinite(landmarks).all(axis=1)] = -1  # unknown, not absent
         return maps
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
@@ -177,11 +177,11 @@ class LocateTask:
         return heat_map_loss(logits, batch["target"], self._settings.point_weight, mean)
 
     def sample(self, count: int) -> NDArray[np.float32]:
-        """(n, C, S, S) float32 held-out films as the network sees them; at most ``count``."""
+        """(n, C, S, S) float32 held-out films as the network sees them, at most ``count``."""
         return np.asarray(self._held["film"][self._measured[:count]], np.float32)
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Distances on held-out films, as shares of the side; not found counts as missed."""
+        """Distances on held-out films, as shares of the side; a landmark not found is a miss."""
         settings, errors = self._settings, []
         for start in range(0, len(self._measured), VALIDATION_BATCH):
             rows = self._measured[start : start + VALIDATION_BATCH]
@@ -189,13 +189,7 @@ class LocateTask:
             logits = network(films.to(device)).float().cpu()
             for maps, row in zip(torch.sigmoid(logits).numpy(), rows, strict=True):
                 truth = self._held["landmarks"][row, self._columns]
-                if settings.decode == "component":
-                    found, _ = largest_component(
-                        maps, settings.found_threshold, settings.heatmap_stride
-                    )
-                else:
-                    found, heights = decode(maps, settings.heatmap_stride)
-                    found[heights < settings.found_threshold] = np.nan
+                found, _ = read_heat_maps(settings, maps)
                 inside = ((truth > 0) & (truth < settings.input_px)).all(axis=1)
                 errors.append(np.linalg.norm(found - truth, axis=1)[inside] / settings.input_px)
         distance = np.nan_to_num(np.concatenate(errors), nan=np.inf)

@@ -1,4 +1,4 @@
-"""One plain training loop for all networks."""
+"""The training loop of all networks."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from mandora.training.history import (
 from mandora.training.machine import arithmetic, half_type, memory_advice
 from mandora.training.optimise import (
     average,
-    begun_at,
     decay_at,
     learning_rate,
     make_optimiser,
+    optimiser_start,
     set_step,
 )
 from mandora.training.processes import Processes, join, shared_normalisation
@@ -56,13 +56,13 @@ Progress = Callable[[int, int], None]
 
 
 class Outcome(NamedTuple):
-    """What became of a run.
+    """The outcome of a training.
 
     Attributes:
-        epochs: that were done.
-        reason: why it ended.
-        kept: which weights the network holds.
-        kept_epoch: the epoch after which it had them.
+        epochs: number of finished epochs.
+        reason: why it finished.
+        kept: which weights the network has.
+        kept_epoch: the epoch that gave them.
         numbers: held-out numbers of those weights.
         minutes: of training, over all calls.
     """
@@ -83,27 +83,27 @@ def fit(
     report: Report,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Train a network; afterwards it holds the weights to keep, on the processor, in eval mode.
+    """Train a network; afterwards it has the weights to keep, on the CPU, in eval mode.
 
     The folder gets ``last.safetensors`` and ``best.safetensors`` (each with a JSON file for
-    people), ``history.jsonl``, ``curves.png`` and ``tensorboard/``. A run that was stopped, at
-    whatever moment, goes on from its last checkpoint to the same weights as if it had never
-    been; one that is finished is not trained again.
+    people), ``history.jsonl``, ``curves.png`` and ``tensorboard/``. A run that was stopped at
+    any time resumes from its last checkpoint and reaches the same weights as without the stop; a
+    finished run is not trained again.
 
-    Under torchrun all processes train it together and the first one writes.
+    Under torchrun all processes train the network together, and the first one writes.
 
     Args:
         network: trained in place.
         settings: of the loop.
         task: items, loss, held-out numbers.
         folder: of this run.
-        report: gets one line per epoch.
-        progress: gets the steps that are done in this epoch, and all of them.
+        report: called with one line per epoch.
+        progress: called with the finished steps of the epoch, and all its steps.
 
     Raises:
         FloatingPointError: if loss, gradients or weights are not finite; names the items.
-        MemoryError: if memory is short; says what to lower.
-        OSError: if a file cannot be written; the last checkpoint is whole.
+        MemoryError: if memory is short; says which setting to lower.
+        OSError: if a file cannot be written; the last checkpoint is kept.
         ValueError: if the folder's checkpoint is damaged or of another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _silence(*_: object) -> None:
 
 
 class _Run:
-    """All that one call of :func:`fit` works with."""
+    """The state of one call of :func:`fit`."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class _Run:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batches = Batches(task, settings, processes)
         self.checkpoints = Checkpoints(folder, identity(settings, network, self.batches.items))
-        # copied before the processes' hooks are attached
+        # copied before hooks of the processes are attached
         self.averaged = copy.deepcopy(network).eval() if settings.ema is not None else None
         self.optimiser = make_optimiser(network, settings)
         self.half = half_type(device, settings.half)
@@ -149,15 +149,15 @@ class _Run:
         self.minutes_before, self.steps_before = self.state.minutes, self._steps()
 
     def train(self, report: Report, progress: Progress) -> Outcome:
-        """From where the run stands to its end."""
+        """Train to the end of the run."""
         main, state, history = self.processes.main, self.state, self.folder / HISTORY_FILE
         if main:
             trim_history(history, state.rows)
         reason = _finished(state, self.settings)
         if reason is None:
             if self._steps():
-                report(f"goes on from epoch {state.epoch + 1}, step {state.step + 1}")
-            # first the loaders, which copy this process, then what may start a thread in it
+                report(f"resumes at epoch {state.epoch + 1}, step {state.step + 1}")
+            # first the loaders, which fork this process, then what may start a thread in it
             batches = iter(self.batches.loader(self._steps()))
             events = Events(self.folder, self._steps(), report) if main else None
             while reason is None:
@@ -176,7 +176,7 @@ class _Run:
             del batches  # ends the loaders
             if events is not None:
                 events.close()
-        report(f"training ended after epoch {state.epoch}: {reason}")
+        report(f"training finished after epoch {state.epoch}: {reason}")
         if main and history.exists():
             try:
                 draw_curves(read_history(history), self.folder / CURVES_FILE)
@@ -189,10 +189,14 @@ class _Run:
     def _train_epoch(
         self, batches: Iterator[Batch], events: Events | None, progress: Progress
     ) -> float:
-        """The steps that are left of an epoch; items per second."""
+        """Do the remaining steps of an epoch; returns items per second."""
         state, began, items = self.state, time.monotonic(), 0
         self.network.train()
-        if state.step == 0 and state.epoch and begun_at(self.settings, state.epoch) == state.epoch:
+        if (
+            state.step == 0
+            and state.epoch
+            and optimiser_start(self.settings, state.epoch) == state.epoch
+        ):
             self.optimiser = make_optimiser(self.network, self.settings)
         while state.step < self.batches.per_epoch:
             number = self._steps()
@@ -211,10 +215,10 @@ class _Run:
         return items / max(time.monotonic() - began, 1e-9)
 
     def _step(self, batch: Batch, number: int) -> float:
-        """One step of the optimiser; the loss over all processes."""
+        """Do one step of the optimiser; returns the loss over all processes."""
         settings, device = self.settings, self.processes.device
         batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-        # what the network draws, as dropout does, follows from the step, however it was reached
+        # random numbers of the network, as of dropout, depend on the step only
         self._seed(number)
         set_step(self.optimiser, settings, number, self.batches.per_epoch)
         with torch.autocast(device.type, self.half, enabled=self.half is not None):
@@ -223,10 +227,10 @@ class _Run:
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or math.inf)
-        # one look at the device for both; all processes see the same and end together
+        # one transfer from the device for both; equal in all processes, so that all stop together
         value, length = torch.stack([self.processes.average(loss), norm.float()]).tolist()
         self._check("loss", value, number)
-        # a scale that proves too high gives infinite gradients: the scaler leaves that step out
+        # a scale that is too high gives infinite gradients: then the scaler skips the step
         if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
             self._check("gradients' norm", length, number)
         self.scaler.step(self.optimiser)
@@ -241,12 +245,12 @@ class _Run:
             raise FloatingPointError(
                 f"the {what} is {value} in epoch {epoch + 1}, step {step + 1} of "
                 f"{self.batches.per_epoch}; items of the batch: {self.batches.names(number)}. "
-                "Look at these items, or lower loop.learning_rate; "
+                "Check these items, or lower loop.learning_rate; "
                 f"{self.folder / LAST_FILE} was not overwritten"
             )
 
     def _end_epoch(self, speed: float) -> dict[str, float]:
-        """Measure the network, and move on to the next epoch; the row of this one."""
+        """Measure the network and go to the next epoch; returns the row of the finished one."""
         state, last = self.state, self._steps() - 1
         rate = learning_rate(self.settings, last, self.batches.per_epoch)
         found = None
@@ -281,7 +285,7 @@ class _Run:
             )
         return numbers
 
-    # ── where the run stands ─────────────────────────────────────────────────────────────
+    # ── state of the run ─────────────────────────────────────────────────────────────
 
     def _steps(self) -> int:
         return self.state.epoch * self.batches.per_epoch + self.state.step
@@ -295,7 +299,7 @@ class _Run:
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
     def _line(self, row: dict[str, float]) -> str:
-        """A row as people read it, with the time that is left."""
+        """A row for people, with the remaining time."""
         done = self._steps()
         passed = self._minutes() - self.minutes_before
         left = passed / max(done - self.steps_before, 1) * (len(self.batches) - done)
@@ -335,13 +339,13 @@ class _Run:
         self.checkpoints.save(BEST_FILE, weights, self.state)
 
     def _keep(self, reason: str) -> Outcome:
-        """Give the network the weights to keep."""
+        """Load the weights to keep into the network."""
         state, kept = self.state, self.settings.keep
         if kept == "best" and state.best_epoch:
             data = self.processes.share(self.checkpoints.read(BEST_FILE))
             if data is None:
                 raise InputError(
-                    f"{self.folder / BEST_FILE} is gone; set loop.keep = 'last' or train anew"
+                    f"{self.folder / BEST_FILE} is missing; set loop.keep = 'last' or train again"
                 )
             tensors, _ = self.checkpoints.decode(BEST_FILE, data)
             weights = {k.removeprefix(NETWORK): v for k, v in tensors.items()}
@@ -356,7 +360,7 @@ class _Run:
 
 
 def _finished(state: State, settings: LoopSettings) -> str | None:
-    """Why a run that stands between two epochs goes no further; None if it does."""
+    """Why a run between two epochs is finished; None if it is not."""
     if state.step:
         return None
     if state.epoch >= settings.epochs:

@@ -1,8 +1,7 @@
-"""What training makes small: cross-entropies of pictures, errors of scores.
+"""The losses: cross-entropies of pictures, errors of scores.
 
-All are made of weighted means over the items of all processes (``training.task.Mean``). What is
-not known — a label below ``IGNORED`` in a picture, a score that is NaN — weighs nothing and has
-no gradient.
+All are weighted means over the items of all processes (``training.task.Mean``). Unknown labels,
+that is, px below ``IGNORED`` and scores that are NaN, have weight 0 and no gradient.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from mandora.damage.network import DamageOutput
 from mandora.training.task import Mean
 
 IGNORED = -0.5  # labels below this do not count
-CLIP = 1e-7  # probabilities are kept this far from 0 and 1, as Keras keeps them
+CLIP = 1e-7  # least distance of probabilities from 0 and 1, as in Keras
 _FAR = log((1 - CLIP) / CLIP)  # the logit of such a probability
-HEAT_WEIGHT = 100.0  # of the heat maps' loss: its px are nearly all right from the start
+HEAT_WEIGHT = 100.0  # of the heat maps' loss, in which nearly all px are right from the start
 
 
 class DamageTruth(NamedTuple):
-    """What a damage network should have said.
+    """The true labels of a batch for a damage network.
 
     Attributes:
-        masks: (B, 1, S, S) 0..1; -1 where not known.
-        scores: (B, K) SvH points; NaN where not known, or where there is no such score.
-        maxima: (B, K) of the points' scales; 0 where there is no such score.
+        masks: (B, 1, S, S) 0..1; -1 where unknown.
+        scores: (B, K) SvH points; NaN where unknown, or where no such score exists.
+        maxima: (B, K) SvH points; 0 where no such score exists.
     """
 
     masks: Tensor
@@ -56,15 +55,15 @@ def bce_ignoring(logits: Tensor, target: Tensor, mean: Mean) -> Tensor:
 
 
 def dice_loss(logits: Tensor, target: Tensor, mean: Mean) -> Tensor:
-    """Mean of 1 - Dice's overlap, with chances instead of px that are drawn or not.
+    """Mean of 1 - Dice's overlap, computed with probabilities.
 
-    Thin joint spaces are a few px of a patch, so that cross-entropy hardly minds where their
-    borders are. After Milletari et al. 2016, doi:10.1109/3DV.2016.79.
+    Joint spaces are few px of a patch, so that cross-entropy depends little on their borders.
+    After Milletari et al. 2016, doi:10.1109/3DV.2016.79.
 
     Args:
         logits: (B, 1, S, S).
-        target: (B, 1, S, S) 0..1; pictures with px below ``IGNORED``, and those in which nothing
-            is to be drawn, do not count.
+        target: (B, 1, S, S) 0..1; pictures with px below ``IGNORED``, and those with an empty
+            mask, do not count.
         mean: over all processes.
     """
     chances, wanted = torch.sigmoid(logits.float()), target.clamp(0, 1)
@@ -75,9 +74,9 @@ def dice_loss(logits: Tensor, target: Tensor, mean: Mean) -> Tensor:
 
 
 def heat_map_loss(logits: Tensor, target: Tensor, point_weight: float, mean: Mean) -> Tensor:
-    """Cross-entropy of heat maps in which the few px of a point count more than the empty rest.
+    """Cross-entropy of heat maps, with a larger weight of the few px of a landmark.
 
-    Each px weighs 1 + ``point_weight`` × target. Without that weight it is the plain
+    Each px has the weight 1 + ``point_weight`` × target. With ``point_weight`` 0 it is the plain
     cross-entropy of the published localiser.
 
     Args:
@@ -98,8 +97,8 @@ def score_loss(scores: Tensor, truth: Tensor, maxima: Tensor, mean: Mean) -> Ten
 
     Args:
         scores: (B, K) SvH points.
-        truth: (B, K); NaN where not known.
-        maxima: (B, K); where it is 0, nothing counts.
+        truth: (B, K) SvH points; NaN where unknown.
+        maxima: (B, K) SvH points; scores with maximum 0 do not count.
         mean: over all processes.
     """
     known, filled = _known(truth, maxima)
@@ -110,11 +109,11 @@ def score_loss(scores: Tensor, truth: Tensor, maxima: Tensor, mean: Mean) -> Ten
 def ordinal_cross_entropy(
     score_logits: Tensor, truth: Tensor, maxima: Tensor, mean: Mean
 ) -> Tensor:
-    """Cross-entropy of "grade k is reached", the mean over the grades that a scale has.
+    """Cross-entropy of "grade k is reached", averaged over the grades of the scale.
 
-    A score between two grades, as the mean of readers is, reaches the higher of them in part:
-    2.5 of 4 becomes 1, 1, 0.5, 0, whose sum is the score again. Every known score weighs the
-    same, whatever its maximum.
+    The mean of readers may lie between two grades; it reaches the higher one in part: 2.5 of 4
+    becomes 1, 1, 0.5, 0, whose sum is 2.5. All known scores have the same weight, whatever their
+    maximum.
 
     Args:
         score_logits: (B, K, G) for the grades 1…G.
@@ -139,7 +138,7 @@ def _known(truth: Tensor, maxima: Tensor) -> tuple[Tensor, Tensor]:
 def damage_loss(
     output: DamageOutput, truth: DamageTruth, settings: DamageSettings, mean: Mean
 ) -> Tensor:
-    """Cross-entropy and overlap of the mask, error of the scores, weighted as the settings say.
+    """Cross-entropy and overlap of the mask, error of the scores, weighted as set.
 
     The published loss weighs cross-entropy and error 1 : 1 and has no overlap. Without a mask
     only the scores count.

@@ -1,4 +1,4 @@
-"""What training runs on: device, 16-bit arithmetic, reproducible operations, lack of memory."""
+"""The machine: device, 16-bit arithmetic, reproducible operations, lack of memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from mandora.core.errors import InputError
 from mandora.core.settings import LoopSettings
 
-# What torch and the operating system say when there is no memory left. A loader that is killed
-# was nearly always killed by the system for its memory; a bus error is a full /dev/shm.
+# Messages of torch and the operating system for a lack of memory. A loader that is killed was
+# nearly always killed by the system because of its memory; a bus error is a full /dev/shm.
 _SIGNS = (
     "can't allocate memory",
     "Cannot allocate memory",
@@ -29,7 +29,7 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
 
     Args:
         wanted: ``auto``, ``cpu`` or ``cuda``.
-        local_rank: number of this process on its machine; says which GPU is its own.
+        local_rank: number of this process on its machine, and so of its GPU.
 
     Raises:
         ValueError: if there is no GPU for this process.
@@ -46,13 +46,13 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
 
 
 def has_bfloat16() -> bool:
-    """True where the processor multiplies bfloat16 itself; elsewhere it would be slower."""
+    """Whether the processor has bfloat16 arithmetic; without, bfloat16 would be slower."""
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported())
 
 
 def half_type(device: torch.device, wanted: bool) -> torch.dtype | None:
-    """The 16-bit type that the device is made for; None if there is none or none is wanted."""
+    """The 16-bit type that the device supports; None if it has none or none is wanted."""
     if not wanted:
         return None
     if device.type == "cpu":
@@ -63,9 +63,9 @@ def half_type(device: torch.device, wanted: bool) -> torch.dtype | None:
 
 @contextmanager
 def arithmetic(settings: LoopSettings, device: torch.device) -> Iterator[None]:
-    """Threads and reproducible operations as set; as before, afterwards.
+    """Use threads and reproducible operations as set; restore the previous state afterwards.
 
-    On a GPU an operation that has no reproducible form warns and runs nevertheless.
+    On a GPU, an operation without a reproducible form runs with a warning.
     """
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     exact = torch.are_deterministic_algorithms_enabled()
@@ -78,7 +78,7 @@ def arithmetic(settings: LoopSettings, device: torch.device) -> Iterator[None]:
         torch.set_num_threads(settings.threads)
         torch.backends.cudnn.benchmark = not settings.deterministic
         torch.use_deterministic_algorithms(settings.deterministic, warn_only=device.type != "cpu")
-        # filling memory that is overwritten anyway only costs time
+        # filling memory that is then overwritten only costs time
         torch.utils.deterministic.fill_uninitialized_memory = False
         yield
     finally:
@@ -90,10 +90,10 @@ def arithmetic(settings: LoopSettings, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def memory_advice(settings: LoopSettings) -> Iterator[None]:
-    """Say what to lower when memory is short.
+    """Turn errors for a lack of memory into one that says what to lower.
 
     Raises:
-        MemoryError: in place of all that means a lack of memory.
+        MemoryError: in place of any error that means a lack of memory.
     """
     try:
         yield
@@ -104,7 +104,7 @@ def memory_advice(settings: LoopSettings) -> Iterator[None]:
         raise MemoryError(
             f"memory is short ({said}); lower loop.batch_size (now {settings.batch_size}), "
             "the network's input_px or patch_px, "
-            f"or loop.loaders (now {settings.loaders}), and start the command again"
+            f"or loop.loaders (now {settings.loaders}), and repeat the command"
         ) from error
 
 

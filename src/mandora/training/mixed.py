@@ -1,4 +1,4 @@
-"""Real films beside simulated ones: joined sources, and real joints with inflicted damage."""
+"""Real films in addition to simulated ones: joined sources, and real joints with added damage."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.source import code_digest
 from mandora.inflict.inflicted import inflict
-from mandora.training.films import Films, TrainingFilm
+from mandora.training.films import COLUMN, Films, TrainingFilm
 
-DAMAGED_SHARE = 0.4  # sites of a copy that are damaged
-KIND_SHARE = 0.7  # of these, narrowed and eroded each; at least one of both
-COLUMN = {Damage.NARROWING: 0, Damage.EROSION: 1}  # of score tables
+DAMAGED_SHARE = 0.4  # of the sites of a copy
+KIND_SHARE = 0.7  # of these, for narrowing and for erosion; every site has at least one
 
 
 @dataclass(frozen=True)
 class JoinedFilms:
-    """Several sources of one limb as one; a source may come several times.
+    """Several sources of one limb as one; a source may be repeated.
 
     Attributes:
         parts: the sources, all of the same limb.
@@ -44,12 +43,12 @@ class JoinedFilms:
         return sum(map(len, self.parts))
 
     def name(self, index: int) -> str:
-        """What the source calls the film."""
+        """Name of the film in its source."""
         part, own = self._of(index)
         return part.name(own)
 
     def film(self, index: int) -> TrainingFilm:
-        """Load or draw a film."""
+        """Read or simulate a film."""
         part, own = self._of(index)
         return part.film(own)
 
@@ -63,15 +62,15 @@ class JoinedFilms:
 
 @dataclass(frozen=True)
 class InflictedFilms:
-    """Real films as they are, and copies with damage put into joints that are known to be healthy.
+    """Real films as they are, and copies with damage added to healthy joints.
 
-    Only sites with the label 0 are damaged, and where the film shows no clear joint line they stay
-    as they are. Joints without a label keep none. Joint spaces are damaged with their film; those
-    that nobody has outlined stay unknown. Erosions of joints with the label 0 are those inflicted.
+    Only sites with the label 0 are damaged; those without a clear joint line are left as they are.
+    Joints without a label stay without. Joint spaces change with their film; without outlines they
+    stay unknown. Joints with the label 0 have exactly the erosions that were added.
 
     Attributes:
-        films: where the films come from.
-        copies: of each film; the first one is left as it is.
+        films: the source.
+        copies: of each film; the first is the film as it is.
         seed: of sites and grades.
     """
 
@@ -94,12 +93,12 @@ class InflictedFilms:
         return self.copies * len(self.films)
 
     def name(self, index: int) -> str:
-        """The file, and which copy."""
+        """The file, and the number of the copy."""
         film, copy = divmod(index, self.copies)
         return self.films.name(film) + (f" with damage {copy}" if copy else "")
 
     def film(self, index: int) -> TrainingFilm:
-        """Read a film and damage it."""
+        """Read a film and add the damage."""
         film, copy = divmod(index, self.copies)
         healthy = self.films.film(film)
         if copy == 0:
@@ -110,7 +109,7 @@ class InflictedFilms:
 def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> TrainingFilm:
     pixels, landmarks, scores = film.pixels, film.landmarks.copy(), film.scores.copy()
     spaces, erosions, known = film.spaces, film.erosions, film.erosions_known
-    if erosions is None:  # a joint without erosions shows those alone that it is given here
+    if erosions is None:  # a healthy joint has only the erosions that are added here
         erosions, known = (
             np.zeros(pixels.shape, np.uint8),
             film.scores[:, COLUMN[Damage.EROSION]] == 0,
@@ -123,7 +122,7 @@ def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> Traini
                 spaces=spaces, erosions=erosions,
             )  # fmt: skip
         except InputError:
-            continue  # no joint line to work on: stays healthy, and is labelled so
+            continue  # without a joint line it stays healthy, and so does its label
         pixels, spaces, erosions = done.pixels, done.spaces, done.erosions
         for kind, grade in grades.items():
             scores[row, COLUMN[kind]] = grade

@@ -1,4 +1,4 @@
-"""The parts of the training loop that are formulas: optimiser, learning rate, averaged weights."""
+"""Formulas of the training loop: optimiser, learning rate, averaged weights."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch.optim import Optimizer
 
 from mandora.core.settings import LoopSettings
 
-WARM_UP = 0.15  # share of a one-cycle schedule in which the rate rises
+WARM_UP = 0.15  # share of a one-cycle schedule with a rising rate
 BETAS = (0.9, 0.999)
 FIRST_SHARE, LAST_SHARE = 1 / 25, 1 / 250_000  # of the highest rate, at its two ends
 
 
 def make_optimiser(network: nn.Module, settings: LoopSettings) -> Optimizer:
-    """Adam without, AdamW with decay of the weights."""
+    """The optimiser of the settings; only AdamW has weight decay."""
     if settings.optimiser == "adam":
         return torch.optim.Adam(
             network.parameters(), settings.learning_rate, BETAS, settings.epsilon
@@ -27,12 +27,12 @@ def make_optimiser(network: nn.Module, settings: LoopSettings) -> Optimizer:
     )  # fmt: skip
 
 
-def begun_at(settings: LoopSettings, epoch: int) -> int:
-    """The epoch at whose start the optimiser was started that works in this one.
+def optimiser_start(settings: LoopSettings, epoch: int) -> int:
+    """The epoch at whose start the present optimiser was started; the first is 0.
 
     Args:
         settings: of the loop.
-        epoch: epochs that are done.
+        epoch: number of finished epochs.
     """
     first = settings.drop_after or 0
     if settings.restart_every is None or epoch < first:
@@ -43,14 +43,14 @@ def begun_at(settings: LoopSettings, epoch: int) -> int:
 def set_step(optimiser: Optimizer, settings: LoopSettings, step: int, per_epoch: int) -> None:
     """Set learning rate and epsilon for a step.
 
-    Keras' Adam adds epsilon to the root of the mean squared gradient as it stands, torch's to
-    that of the corrected mean, so there a share 1 / √(1 - 0.999^n) of it is as much.
+    Keras' Adam adds epsilon to the root of the uncorrected mean squared gradient, torch's to that
+    of the corrected mean. So torch gets epsilon / √(1 - 0.999^n) in step n to do the same.
 
     Args:
         optimiser: changed in place.
         settings: of the loop.
-        step: steps that are done.
-        per_epoch: steps of an epoch.
+        step: number of finished steps.
+        per_epoch: steps per epoch.
     """
     epsilon = settings.epsilon
     if settings.optimiser == "adam":
@@ -61,7 +61,7 @@ def set_step(optimiser: Optimizer, settings: LoopSettings, step: int, per_epoch:
 
 
 def _since_start(settings: LoopSettings, step: int, per_epoch: int) -> int:
-    return step - begun_at(settings, step // per_epoch) * per_epoch
+    return step - optimiser_start(settings, step // per_epoch) * per_epoch
 
 
 def learning_rate(settings: LoopSettings, step: int, per_epoch: int) -> float:
@@ -69,13 +69,13 @@ def learning_rate(settings: LoopSettings, step: int, per_epoch: int) -> float:
 
     ``one-cycle`` rises from 1/25 of the highest rate along half a cosine, and falls to 1/250 000
     along another (Smith & Topin 2018, arXiv:1708.07120, as in torch's ``OneCycleLR``). ``steps``
-    is constant and lowered once. Both are divided by 1 + ``rate_decay`` × steps done since the
-    optimiser was started, as Keras' ``decay`` does.
+    is constant and lowered once. Both are divided by 1 + ``rate_decay`` × steps since the start of
+    the optimiser, as with Keras' ``decay``.
 
     Args:
         settings: of the loop.
-        step: steps that are done.
-        per_epoch: steps of an epoch.
+        step: number of finished steps.
+        per_epoch: steps per epoch.
     """
     highest = settings.learning_rate
     if settings.schedule == "steps":
@@ -96,7 +96,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 def decay_at(decay: float, step: int) -> float:
-    """The decay of averaged weights in a step: less at first, to forget the random weights.
+    """The decay of averaged weights in a step: smaller at first, to forget the random weights.
 
     (1 + step) / (10 + step) until that exceeds ``decay``, as in TensorFlow's
     ``ExponentialMovingAverage``.

@@ -1,8 +1,8 @@
-"""Patch scores of patients that the networks never saw, by the run's own networks.
+"""Patch scores by the run's own networks, of patients that did not train these networks.
 
-The trees learn from these. Joints are where the localisers find them, as they will be when the
-model is used. Each patient's scores are on the disk before the next one's are asked for, so that
-a stop costs no more than the patients that are being looked at.
+The trees learn from these scores. The localisers find the joints, as when the model is used. The
+scores of each patient are written to the disk at once, so that after a stop only the patients that
+were in work are scored again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from mandora.core.anatomy import SLOTS, TARGETS, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.geometry import Points
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.records import ModelInfo
 from mandora.core.source import code_digest
 from mandora.datasets.content import content_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.locate.views import View
+from mandora.locate.orientation import Orientation
 from mandora.model.contract import Contract, model_files
 from mandora.model.loading import Stages
 from mandora.scoring.pipeline import Pipeline
@@ -44,38 +44,38 @@ class Film(NamedTuple):
     """One film of a patient.
 
     Attributes:
-        slot: which.
-        read: reads or draws it; a ValueError costs that film only.
-        landmarks: (N, 2) where its joints are known to be, px of the film; NaN where not known.
-        view: how the limb lies there; None: as these landmarks say.
+        slot: side and limb.
+        read: reads or simulates the film; a ValueError leaves out that film only.
+        landmarks: (N, 2) known landmarks, px of the film; NaN where unknown.
+        orientation: of the limb; None: follows from these landmarks.
     """
 
     slot: Slot
     read: Callable[[], Radiograph]
     landmarks: Points
-    view: View | None = None
+    orientation: Orientation | None = None
 
 
 class Patients(Protocol):
-    """Patients with films and scores; can be handed to another process."""
+    """Patients with films and scores; can be sent to another process."""
 
     @property
     def key(self) -> str:
-        """Names the patients and their films."""
+        """Names the patients and their films: the same key, the same content."""
 
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What messages and tables call a patient."""
+        """Name of a patient in messages and tables."""
 
     def films(self, index: int) -> Iterable[Film]:
-        """The films that there are."""
+        """The patient's films."""
 
     def truth(self, index: int) -> NDArray[np.float64]:
-        """(86,) true scores for training, in the order of ``anatomy.TARGETS``; NaN unknown."""
+        """(86,) training label, SvH points in the order of ``anatomy.TARGETS``; NaN unknown."""
 
     def official(self, index: int) -> NDArray[np.float64]:
-        """(86,) likewise, to measure by."""
+        """(86,) official label, likewise."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class SimulatedPatients:
     """Patients of a simulated cohort.
 
     Attributes:
-        count: how many.
-        seed: of the cohort; not that of the networks' patients.
+        count: number of patients.
+        seed: of the cohort; another one than of the networks' patients.
         pixels_per_mm: of their films.
     """
 
@@ -102,11 +102,11 @@ class SimulatedPatients:
         return self.count
 
     def name(self, index: int) -> str:
-        """As in a simulated cohort."""
+        """Name as in a simulated cohort."""
         return draw_patient(self.seed, index).name
 
     def films(self, index: int) -> Iterator[Film]:
-        """All four."""
+        """All four films."""
         patient = draw_patient(self.seed, index)
         for slot in SLOTS:
             film = simulate_film(patient, slot, pixels_per_mm=self.pixels_per_mm)
@@ -126,8 +126,8 @@ class LabelledPatients:
     """Patients of a data set that have whole films.
 
     Attributes:
-        dataset: may have others.
-        chosen: those that are meant, in their order; those without whole films are left out.
+        dataset: can contain other patients too.
+        chosen: the patients, in this order; those without whole films are left out.
     """
 
     dataset: Dataset
@@ -156,11 +156,11 @@ class LabelledPatients:
         return len(self._names)
 
     def name(self, index: int) -> str:
-        """The data set's own."""
+        """Name in the data set."""
         return self._names[index]
 
     def films(self, index: int) -> Iterator[Film]:
-        """Those that there are."""
+        """The patient's whole films."""
         for film in self._films[self._names[index]]:
             yield Film(film.slot, partial(read_radiograph, film.path), film.landmarks)
 
@@ -175,53 +175,53 @@ class LabelledPatients:
 
 
 class FoundLimb(NamedTuple):
-    """What a localiser has found on a film.
+    """A limb that a localiser has found on a film.
 
     Attributes:
         landmarks: (N, 2) px of the film; NaN where not found.
-        view: how the limb lies there.
+        orientation: of the limb.
     """
 
     landmarks: Points
-    view: View
+    orientation: Orientation
 
 
 @dataclass(frozen=True, eq=False)
 class LocatedPatients(LabelledPatients):
-    """Patients whose joints are known to be where localisers have found them.
+    """Patients whose landmarks are those that localisers have found.
 
     Attributes:
-        found: by path of the film, of all their films.
+        found: limbs by path of the film, for all their films.
     """
 
     found: Mapping[Path, FoundLimb]
 
     @cached_property
     def key(self) -> str:
-        """Names patients, films, scores and places."""
+        """Names patients, films, scores and landmarks."""
         digest = hashlib.sha256()
         for films in self._films.values():
             for film in films:
-                landmarks, view = self.found[film.path]
-                digest.update(landmarks.tobytes() + repr(view).encode())
+                landmarks, orientation = self.found[film.path]
+                digest.update(landmarks.tobytes() + repr(orientation).encode())
         return f"{super().key} {digest.hexdigest()}"
 
     def films(self, index: int) -> Iterator[Film]:
-        """Those that there are."""
+        """The patient's whole films."""
         for film in self._films[self._names[index]]:
             yield Film(film.slot, partial(read_radiograph, film.path), *self.found[film.path])
 
 
-class Seen(NamedTuple):
-    """What the networks say of one patient.
+class PatientScores(NamedTuple):
+    """The patch scores of one patient.
 
     Attributes:
-        scores: (86,) float64 patch scores; NaN where there is none.
-        complaints: films that could not be used, and why.
+        scores: (86,) float64 SvH points; NaN where there is none.
+        remarks: films that could not be used, with the reason.
     """
 
     scores: NDArray[np.float64]
-    complaints: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def patch_scores(
@@ -235,17 +235,17 @@ def patch_scores(
     *,
     at_known_landmarks: bool = False,
 ) -> NDArray[np.float64]:
-    """Score patients with a run's networks; goes on where an earlier call was stopped.
+    """Score patients with the networks of a run; resumes an earlier call that was stopped.
 
     Args:
-        patients: whom.
-        networks: the files, by their names in a bundle.
+        patients: whom to score.
+        networks: files by their names in a bundle.
         contract: how they are used.
-        folder: where the scores are kept, in ``patch_scores.jsonl``.
+        folder: gets ``patch_scores.jsonl``.
         workers: processes.
-        report: told of films that could not be used.
-        progress: told (done, count).
-        at_known_landmarks: joints are where the patients' films say, and are not looked for.
+        report: called with a line for each film that could not be used.
+        progress: called with (done, count).
+        at_known_landmarks: use the landmarks of the patients' films instead of localisers.
 
     Returns:
         (N, 86) float64 SvH points in the order of ``anatomy.TARGETS``, NaN where missing.
@@ -254,23 +254,23 @@ def patch_scores(
     stated = contract.model_dump_json()
     about = {
         "patients": patients.key, "networks": _hashes(networks), "known": at_known_landmarks,
-        "contract": stated, "code": code_digest(_look),
+        "contract": stated, "code": code_digest(_score_patient),
     }  # fmt: skip
     head = json.dumps(about)
     rows = _kept(path, head)
     left = range(len(rows), len(patients))
     files = tuple(sorted(networks.items()))
-    look = partial(_look, patients, files, stated, at_known_landmarks)
+    score = partial(_score_patient, patients, files, stated, at_known_landmarks)
     lost = f"{KILLED_ALONE}; remove {path} to have it tried again"
-    unseen = Seen(np.full(len(TARGETS), np.nan), (lost,))
-    seen_of = in_order(look, left, workers, lambda _: unseen)
+    unseen = PatientScores(np.full(len(TARGETS), np.nan), (lost,))
+    scored = map_items(score, left, workers, lambda _: unseen)
     with path.open("a", encoding="utf-8") as file:
-        for index, seen in zip(left, seen_of, strict=True):
-            for complaint in seen.complaints:
-                report(f"{patients.name(index)}: {complaint}")
-            rows.append(seen.scores)
+        for index, patient in zip(left, scored, strict=True):
+            for remark in patient.remarks:
+                report(f"{patients.name(index)}: {remark}")
+            rows.append(patient.scores)
             known = {
-                t.key: round(float(v), 4) for t, v in zip(TARGETS, seen.scores, strict=True)
+                t.key: round(float(v), 4) for t, v in zip(TARGETS, patient.scores, strict=True)
                 if math.isfinite(v)
             }  # fmt: skip
             file.write(json.dumps({"patient": patients.name(index), "scores": known}) + "\n")
@@ -280,9 +280,9 @@ def patch_scores(
 
 
 def _kept(path: Path, head: str) -> list[NDArray[np.float64]]:
-    """Scores of an earlier call with the same networks; a file of others is begun anew.
+    """Scores of an earlier call with the same networks; a file of other networks is replaced.
 
-    From a line on that a crash has torn, patients are scored again.
+    Patients from a line on that a crash has torn are scored again.
     """
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     lines = text.splitlines(keepends=True)
@@ -303,30 +303,30 @@ def _kept(path: Path, head: str) -> list[NDArray[np.float64]]:
 Files = tuple[tuple[str, Path], ...]
 
 
-def _look(
+def _score_patient(
     patients: Patients, files: Files, contract: str, at_known_landmarks: bool, index: int
-) -> Seen:
-    """One patient through localisers and damage networks."""
+) -> PatientScores:
+    """Score one patient with localisers and damage networks."""
     pipeline = _pipeline(files, contract)
     found: dict[str, float] = {}
-    complaints = []
-    for slot, read, landmarks, view in patients.films(index):
-        known = (landmarks, view) if at_known_landmarks else ()
+    remarks = []
+    for slot, read, landmarks, orientation in patients.films(index):
+        known = (landmarks, orientation) if at_known_landmarks else ()
         try:
             examined = pipeline.examine(slot, read(), *known)
         except InputError as error:
-            complaints.append(str(error))
+            remarks.append(str(error))
             continue
         if not examined.scores:
-            complaints.append(f"{examined.record.name}: no {slot.limb} was found")
+            remarks.append(f"{examined.record.name}: no {slot.limb} was found")
         found.update(examined.scores)
     scores = np.array([found.get(t.key, np.nan) for t in TARGETS], np.float64)
-    return Seen(scores, tuple(complaints))
+    return PatientScores(scores, tuple(remarks))
 
 
 @cache
 def _pipeline(files: Files, contract: str) -> Pipeline:
-    """The networks without trees, once in each process."""
+    """The networks without trees, loaded once in each process."""
     stated = Contract.model_validate_json(contract)
     model = ModelInfo(
         bundle="run", bundle_version="0", bundle_sha256="0" * 64, preset="fast", software={}

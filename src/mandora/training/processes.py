@@ -1,8 +1,8 @@
 """Several processes that train one network: ``torchrun --nproc-per-node 2 -m mandora train …``.
 
-Each process works on a part of every batch. Weighted means and batch normalisation span all of
-them, so that the gradient, and what the network becomes, is that of one process with the whole
-batch. Without torchrun all this is one process, and costs nothing.
+Each process has a part of every batch. Weighted means and batch normalisation include all
+processes, so that the gradient, and the trained network, is that of one process with the whole
+batch. Without torchrun there is one process, without extra cost.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from mandora.training.machine import choose_device
 
 TIMEOUT = timedelta(hours=1)
 """How long a process waits for another: the others wait while the first prepares films and
-measures. When one dies, torchrun ends the others at once."""
+measures. If one dies, torchrun ends the others at once."""
 
 
 def is_main() -> bool:
-    """True in the one process that writes files and speaks; also where there is only one."""
+    """Whether this process writes files and messages; true if it is the only one."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -37,8 +37,8 @@ class Processes:
     """This process among those that train together.
 
     Attributes:
-        rank: its number, from 0.
-        world: how many there are.
+        rank: number of this process, from 0.
+        world: number of processes.
         device: of this process.
     """
 
@@ -48,25 +48,25 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """True in the one that writes files, reports and validates."""
+        """Whether this process writes files, reports and validates."""
         return self.rank == 0
 
     def mean(self, values: Tensor, weights: Tensor) -> Tensor:
         """Weighted mean over the items of all processes; see :data:`training.task.Mean`.
 
-        The value is this process's part of it, times the number of processes: the mean of all
-        processes' values is the mean that is meant, and so it is with their gradients.
+        The result is this process's part of that mean, times the number of processes, so that the
+        average over the processes is the mean. The same holds for the gradients.
 
         Args:
-            values: any shape; what has weight 0 may be anything, NaN too.
-            weights: ≥ 0, of that shape or one that is repeated to it.
+            values: any shape; values with weight 0 may be anything, even NaN.
+            weights: ≥ 0, of that shape or broadcast to it.
         """
         values, weights = torch.broadcast_tensors(values, weights)
         total = weights.sum(dtype=torch.float32)
         if self.world > 1:
             total = total.detach().clone()
             dist.all_reduce(total)
-        # without any weight the mean is 0, and so is its gradient
+        # if all weights are 0, the mean and its gradient are 0
         share = self.world / torch.where(total > 0, total, torch.ones_like(total))
         return (values.masked_fill(weights == 0, 0) * weights).sum(dtype=torch.float32) * share
 
@@ -78,7 +78,7 @@ class Processes:
         return value / self.world
 
     def share(self, data: bytes | None) -> bytes | None:
-        """What the main process gives; the others' ``data`` is ignored."""
+        """The data of the main process; that of the others is ignored."""
         if self.world == 1:
             return data
         own = data if self.main else None
@@ -94,7 +94,7 @@ class Processes:
         return sent.cpu().numpy().tobytes()
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Wait until all processes have called this."""
         if self.world > 1:
             dist.barrier()
 
@@ -106,15 +106,15 @@ class Processes:
         if self.world == 1:
             return network
         devices = None if self.device.type == "cpu" else [self.device.index]
-        # buffers are those of batch normalisation, which are the same everywhere already
+        # the buffers, of batch normalisation, are the same in all processes already
         return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
 
 
 def join(device: str) -> Processes:
     """This process, joined with the others that torchrun has started.
 
-    May be called again: the processes stay joined until they end, because torch cannot part and
-    join them anew without now and then waiting for ever.
+    Can be called several times. The processes stay joined until they end, because torch sometimes
+    waits forever if they are joined again.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -137,7 +137,7 @@ def join(device: str) -> Processes:
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over all processes; its gradient is summed likewise."""
+    """Sum over all processes; the gradient is summed too."""
 
     @staticmethod
     def forward(context: Any, own: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class _Sum(torch.autograd.Function):
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the items of all processes, on processors.
+    """Batch normalisation over the items of all processes, on CPUs.
 
     ``nn.SyncBatchNorm`` works on GPUs only.
     """
@@ -165,7 +165,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         sums = _Sum.apply(torch.cat([values.sum((0, 2, 3), dtype=torch.float64), count]))
         number = sums[-1].detach()
         mean = (sums[:-1] / number).float()
-        # second pass: the mean of squares less the square of the mean would lose digits
+        # second pass: the mean of squares minus the square of the mean would lose digits
         centred = values - mean[:, None, None]
         squares = _Sum.apply(centred.square().sum((0, 2, 3), dtype=torch.float64))
         variance = (squares / number).float()
@@ -189,9 +189,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 @contextmanager
 def shared_normalisation(network: nn.Module, processes: Processes) -> Iterator[None]:
-    """Batch normalisation spans all processes within; the network is as before, afterwards.
+    """Batch normalisation over all processes, for use in ``with``.
 
-    Layers change their class in place: names, weights and buffers stay what they are.
+    Layers change their class in place and back: names, weights and buffers stay the same.
     """
     layers = [m for m in network.modules() if type(m) is nn.BatchNorm2d]
     if processes.world == 1:

@@ -1,11 +1,11 @@
-"""Training runs: a folder in which the stages leave what a bundle needs.
+"""Training runs: a folder in which the stages write everything that a bundle needs.
 
 Each stage has its settings (``locate-hand.toml``, ``damage.toml`` …), each network a folder with
 checkpoints, history and curves, named like the exported file beside it: ``locate-hand/`` and
 ``locate-hand.onnx``; of the published design ``locate-hand-mcp2/``, ``damage-nh/`` and so on.
-``data.json`` says what all of them were trained on, ``splits.json`` which patients served what;
-``damage-real.json`` and the like which real films a stage was shown beside simulated ones,
-``damage-start.json`` and the like with whose weights it began.
+``data.json`` names the training data of all stages, ``splits.json`` the use of each patient;
+``damage-real.json`` and the like name real films that were added to simulated ones, and
+``damage-start.json`` and the like the run whose weights were the first weights.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ REAL_SUFFIX, START_SUFFIX = "-real.json", "-start.json"  # after the stage's nam
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run lies, what it is trained on, and whom it tells.
+    """A training run: its folder, its data, and where messages go.
 
     Attributes:
         folder: of the run.
         cache: folder for decoded films and prepared items; may be shared by runs.
-        dataset: labelled films; None trains on films that are simulated on the way.
-        report: gets lines for people.
-        progress: gets (done, of how many).
-        fold: who serves what, as an experiment has decided; None lets the run draw it.
-        real: labelled films that the networks are shown beside the simulated ones.
-        start: folder of an ended run with whose weights the networks begin; None: random ones.
+        dataset: labelled films; None: simulated films.
+        report: called with lines for people.
+        progress: called with (done, count).
+        fold: use of the patients in an experiment; None: the run divides them itself.
+        real: labelled films to train on in addition to simulated ones.
+        start: folder of a finished run that gives the first weights; None: random weights.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Run:
     start: Path | None = None
 
     def split(self, settings: SplitSettings) -> Split | None:
-        """Who serves what; None without a data set."""
+        """Use of the patients; None without a data set."""
         if self.fold is not None:
             return with_held(self.fold, settings)
         if self.dataset is None:
@@ -62,10 +62,10 @@ class Run:
         return run_split(self.folder, self.dataset.patients, settings)
 
     def check_choice(self, settings: SplitSettings, loop: LoopSettings) -> None:
-        """Refuse what :func:`mandora.training.splits.check_choice` does, before anything is kept.
+        """Call :func:`mandora.training.splits.check_choice` before anything is written.
 
         Raises:
-            ValueError: if patients that are not the networks' would choose the weights.
+            ValueError: if the trees' patients would choose weights of the networks.
         """
         if self.dataset is not None:
             drawn = (
@@ -77,13 +77,13 @@ class Run:
 
 
 def about_data(dataset: Dataset | None) -> dict[str, Any]:
-    """What ``data.json`` says: what the films are, and how many."""
+    """The content of ``data.json``: which films, and how many."""
     if dataset is None:
         return {"layout": SIMULATED}
     root = dataset.root.resolve()
     return {
         "layout": dataset.layout,
-        # all manifests have the same name, their folders do not
+        # of a manifest the name of its folder: manifests all have the same name
         "name": (root.parent if root.is_file() else root).name,
         "patients": len(dataset.patients),
         "films": len(dataset.films),
@@ -93,11 +93,11 @@ def about_data(dataset: Dataset | None) -> dict[str, Any]:
     }
 
 
-def begin_stage(run: Run, stage: str, settings: Settings) -> None:
-    """Note settings and data of a stage.
+def start_stage(run: Run, stage: str, settings: Settings) -> None:
+    """Write settings and data of a stage into the run's folder.
 
     Raises:
-        ValueError: if the stage was begun with other settings, or the run with other data.
+        ValueError: if the stage was started with other settings, or the run with other data.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     path, data = run.folder / f"{stage}.toml", run.folder / DATA_FILE
@@ -106,45 +106,45 @@ def begin_stage(run: Run, stage: str, settings: Settings) -> None:
     )
     if changed:
         raise InputError(
-            f"{path}: this stage was begun with another {', '.join(changed)}; use another --out, "
+            f"{path}: this stage was started with another {', '.join(changed)}; use another --out, "
             "or remove this file and the stage's folders"
         )
     about = about_data(run.dataset)
     if data.exists() and not _same(json.loads(data.read_text(encoding="utf-8")), about):
         raise InputError(
-            f"{data}: this run was begun with other data, of which a corrected label is enough; "
-            "all stages of a run are trained on the same, use another --out"
+            f"{data}: this run was started with other data (one corrected label is enough); all "
+            "stages of a run need the same data: use another --out"
         )
     write_atomically(data, _as_text(about))
     write_atomically(path, settings.to_toml().encode())
 
 
-def begin_real(run: Run, stage: str) -> None:
-    """Note the real films that a network stage is shown beside simulated ones.
+def note_real_films(run: Run, stage: str) -> None:
+    """Write which real films a network stage uses in addition to simulated ones.
 
     Raises:
-        ValueError: if the stage was begun with others.
+        ValueError: if the stage was started with other ones.
     """
     if run.real is not None and run.dataset is not None:
         raise InputError(
-            "real films are shown beside simulated ones only: give a labelled data set with "
+            "real films can be added to simulated ones only: give a labelled data set with "
             "--data, or one with --real, not both"
         )
     about = None if run.real is None else about_data(run.real)
     _note(run, stage, REAL_SUFFIX, about, "other real films")
 
 
-def begin_start(run: Run, stage: str) -> None:
-    """Note with whose weights a network stage begins, and what these were trained on.
+def note_start_weights(run: Run, stage: str) -> None:
+    """Write which run gives the first weights of a network stage, and its training data.
 
     Raises:
-        ValueError: if the stage was begun with others, or the run that is named is none.
+        ValueError: if the stage was started with other weights, or the folder is not a run.
     """
     about = None
     if run.start is not None:
         if not (run.start / DATA_FILE).exists():
             raise InputError(
-                f"{run.start}: no training run is there; name the folder that --out named"
+                f"{run.start}: is not the folder of a training run; name the --out of that run"
             )
         trained = json.loads((run.start / DATA_FILE).read_text(encoding="utf-8"))
         about = {"name": run.start.resolve().name, "data": [trained, *further_data(run.start)]}
@@ -154,10 +154,10 @@ def begin_start(run: Run, stage: str) -> None:
 def _note(run: Run, stage: str, suffix: str, about: dict[str, Any] | None, what: str) -> None:
     path = run.folder / f"{stage}{suffix}"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    begun = (run.folder / stage).exists()  # the folder of its network
-    if not _same(before, about) and (before is not None or begun):
+    started = (run.folder / stage).exists()  # the folder of its network
+    if not _same(before, about) and (before is not None or started):
         raise InputError(
-            f"{path}: this stage was begun with {what}; use another --out, or remove "
+            f"{path}: this stage was started with {what}; use another --out, or remove "
             "this file and the stage's folders"
         )
     if about is not None:
@@ -165,7 +165,7 @@ def _note(run: Run, stage: str, suffix: str, about: dict[str, Any] | None, what:
 
 
 def _same(before: dict[str, Any] | None, about: dict[str, Any] | None) -> bool:
-    """Whether two notes say the same; a run of an earlier version notes less."""
+    """Whether two notes agree; those of earlier versions have fewer keys."""
     if before is None or about is None:
         return before is about
     return {**about, **before} == about
@@ -176,10 +176,10 @@ def _as_text(about: dict[str, Any]) -> bytes:
 
 
 def further_data(folder: Path) -> list[dict[str, Any]]:
-    """What a run was trained on besides its own data, each once.
+    """Training data of a run other than ``data.json``, each once.
 
-    These are the real films that a stage was shown beside simulated ones, and what the weights
-    were trained on with which a stage began.
+    These are real films that were added to simulated ones, and the training data of a run that
+    gave the first weights.
     """
     found: list[dict[str, Any]] = []
     for path in sorted([*folder.glob(f"*{REAL_SUFFIX}"), *folder.glob(f"*{START_SUFFIX}")]):
@@ -189,27 +189,27 @@ def further_data(folder: Path) -> list[dict[str, Any]]:
 
 
 def kept_weights(folder: Path) -> Path:
-    """The checkpoint with the weights that an ended training kept.
+    """The checkpoint with the weights that a finished training kept.
 
     Args:
         folder: of the network, e.g. ``RUN/damage``.
 
     Raises:
-        ValueError: if no training has ended there.
+        ValueError: if no finished training is there.
     """
     result = folder / RESULT_FILE
     try:
         kept = json.loads(result.read_text(encoding="utf-8"))["kept"]
     except (OSError, KeyError) as error:
         raise InputError(
-            f"{folder}: no training of this network has ended there; end it first, or name the "
-            "folder of another run"
+            f"{folder}: the training of this network is not finished there; finish it first, or "
+            "name the folder of another run"
         ) from error
     return folder / (BEST_FILE if kept == "best" else LAST_FILE)
 
 
 def changed_settings(before: Settings, now: Settings, above: str = "") -> Iterator[str]:
-    """Names of settings that differ, but for those that make no difference."""
+    """Names of settings that differ, except those without effect on the result."""
     for name in type(now).model_fields:
         then, new = getattr(before, name), getattr(now, name)
         if isinstance(new, Settings):

@@ -1,7 +1,7 @@
-"""How fast training is: steps, the loader alone, and the time until a network is worth something.
+"""Speed of training: whole steps, loading only, and the time until a score is reached.
 
-Each measurement runs in a process of its own, so that its peak memory is its own, too. All of a
-report come from one run on one machine; compare them with each other, not with other reports.
+Each measurement runs in a process of its own, so that peak memory is measured too. All numbers of
+a report are from one run on one machine: do not compare them with other reports.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mandora.core.anatomy import FAMILIES, Damage, Limb
+from mandora.core.anatomy import Damage, Limb
 from mandora.core.errors import InputError
-from mandora.core.parallel.workers import apart
+from mandora.core.parallel.workers import run_alone
 from mandora.core.settings import (
     PRESETS,
     LoopSettings,
@@ -33,13 +33,14 @@ from mandora.core.settings import (
 from mandora.damage.network import build_damage_net
 from mandora.locate.network import build_locate_net
 from mandora.training.batches import Batches
-from mandora.training.damage import DamageTask, prepare_patches, stored_px
+from mandora.training.damage import DamageTask
 from mandora.training.films import SimulatedFilms
 from mandora.training.history import HISTORY_FILE, read_history
 from mandora.training.locate import LocateTask, prepare_films
 from mandora.training.loop import fit
 from mandora.training.machine import arithmetic, choose_device, half_type
 from mandora.training.optimise import make_optimiser
+from mandora.training.patches import prepare_patches, stored_px
 from mandora.training.processes import Processes
 from mandora.training.task import Task
 
@@ -47,8 +48,7 @@ Stage = Literal["locate", "damage"]
 FAMILY = (Limb.FOOT, Damage.NARROWING)  # the published network that is measured
 SEED, HELD_SEED = 3, 4
 STEPS, WARM_UP = 4, 1
-LARGEST_BATCH = {"fast": 32, "paper": 2}  # items per measured step; enough for the rate
-assert set(LARGEST_BATCH) == set(PRESETS)
+LARGEST_BATCH = {"fast": 32, "paper": 2}  # items per measured step
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Speed:
     Attributes:
         preset: its name.
         stage: ``locate`` or ``damage``.
-        items_per_second: films or patches that are trained on.
-        loaded_per_second: that are loaded and prepared, without any network.
-        peak_mib: largest memory of the process, MiB.
-        score: held-out score that was aimed at; None if that was not measured.
-        minutes: of training until it was reached; None if it was not.
-        reached: the best score within the time that was given; None if no epoch was measured.
+        items_per_second: films or patches of whole training steps.
+        loaded_per_second: films or patches that are only loaded and prepared.
+        peak_mib: peak memory of the process, MiB.
+        score: held-out score to reach; None if that was not measured.
+        minutes: of training until it was reached; None if it was not reached.
+        reached: best score in the given time; None if no epoch was measured.
     """
 
     preset: str
@@ -77,7 +77,7 @@ class Speed:
 
     @property
     def loader_share(self) -> float:
-        """Share of a step that preparing its items takes."""
+        """Time to prepare the items, as a share of the step."""
         return self.items_per_second / self.loaded_per_second
 
 
@@ -91,22 +91,22 @@ def measure(
     presets: Sequence[str] = PRESETS,
     report: Callable[[Speed], None],
 ) -> list[Speed]:
-    """Both stages of the presets, on simulated films.
+    """Measure both network stages of the presets, on simulated films.
 
     Args:
         cache: folder for prepared items and for the short trainings.
         patients: simulated; half as many are held out.
-        score: mean r of held-out patches that the damage networks are trained to.
-        minutes: that each of them may take for it.
+        score: mean r of held-out patches that the damage networks have to reach.
+        minutes: time limit of each of them.
         threads: processor threads.
-        presets: which.
-        report: gets each result as it comes.
+        presets: names of the presets.
+        report: called with each result.
     """
     results = []
     for name in presets:
         for stage in ("locate", "damage"):
             job = partial(_measure, name, stage, cache, patients, score, minutes, threads)
-            results.append(apart(job))
+            results.append(run_alone(job))
             report(results[-1])
     return results
 
@@ -140,7 +140,7 @@ def _measure(
 def _prepared(
     name: str, stage: Stage, cache: Path, patients: int, threads: int
 ) -> tuple[nn.Module, Task, LoopSettings]:
-    """A network with its task and settings."""
+    """A network with its task and the settings of its loop."""
     held_patients = max(patients // 2, 1)
     fine = stage == "damage"
     limb = FAMILY[0]
@@ -154,7 +154,7 @@ def _prepared(
         seen, kept = (
             prepare_films(f, locate.network, cache, threads, quiet) for f in (films, held)
         )
-        point = 0 if locate.network.design == "one-point" else None
+        point = 0 if locate.network.design == "one-landmark" else None
         torch.manual_seed(SEED)
         return (
             build_locate_net(limb, locate.network),
@@ -168,7 +168,6 @@ def _prepared(
         for f, moved_px in ((films, damage.changes.centre_film_px), (held, 0))
     )
     family = FAMILY if damage.network.design == "family" else None
-    assert FAMILY in FAMILIES
     torch.manual_seed(SEED)
     return (
         build_damage_net(damage.network, family),
@@ -196,7 +195,7 @@ def _stepper(
 
 
 def _rate(batches: Batches, work: Callable[[int], Any], loop: LoopSettings) -> float:
-    """Items per second, without the first steps."""
+    """Items per second, without the first step."""
     numbers = [i % batches.per_epoch for i in range(WARM_UP + STEPS)]
     for number in numbers[:WARM_UP]:
         work(number)
@@ -210,7 +209,7 @@ def _rate(batches: Batches, work: Callable[[int], Any], loop: LoopSettings) -> f
 def _time_to(
     score: float, minutes: float, name: str, stage: Stage, cache: Path, patients: int, threads: int
 ) -> dict[str, float | None]:
-    """Train until the held-out score is reached or the time is over."""
+    """Train until the held-out score or the time limit is reached."""
     network, task, loop = _prepared(name, stage, cache, patients, threads)
     folder = cache / f"time-to-score-{name}"
     if folder.exists():

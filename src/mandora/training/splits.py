@@ -1,7 +1,7 @@
-"""Which patients of a data set train the networks, measure them, train the trees, or test all.
+"""The use of each patient of a data set: train the networks, measure them, train the trees, test.
 
-A run draws this once, when its first stage begins, and keeps it in ``splits.json``: no stage
-ever trains on a patient that another one is measured on.
+A run divides the patients once, when its first stage starts, and keeps the result in
+``splits.json``, so that no stage trains on a patient on whom another stage is measured.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SPLITS_FILE = "splits.json"
 
 @dataclass(frozen=True)
 class Split:
-    """Patients by what they serve; nobody is in two parts.
+    """Patients by their use; each patient has one use.
 
     Attributes:
         networks: train localisers and damage networks.
-        held: measure these networks after each epoch. Empty: the trees' patients do, which is
-            honest only as long as these numbers do not choose the weights.
-        trees: train the trees, by the networks' scores of them.
-        test: touched by no stage; all is measured on them in the end.
+        held: measure these networks after each epoch. Empty: the trees' patients do; then these
+            numbers must not choose the weights.
+        trees: train the trees, on their patch scores.
+        test: used by no stage; for the final measurement.
     """
 
     networks: tuple[str, ...]
@@ -39,14 +39,14 @@ class Split:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The patients on whom the networks are measured while they train."""
+        """The patients on whom the networks are measured during training."""
         return self.held or self.trees
 
 
 def split_patients(patients: Sequence[str], settings: SplitSettings) -> Split:
-    """Draw the parts.
+    """Divide the patients at random.
 
-    The outcome depends on the names and the seed, not on the names' order.
+    The result depends on the names and the seed, not on the order of the names.
 
     Args:
         patients: all patients of a data set, each once.
@@ -77,16 +77,16 @@ def split_patients(patients: Sequence[str], settings: SplitSettings) -> Split:
 
 
 def with_held(split: Split, settings: SplitSettings) -> Split:
-    """The split with some of the networks' patients kept from them, to measure them.
+    """The split, with some of the networks' patients held out to measure the networks.
 
-    The draw depends on these patients' names and the seed alone.
+    The result depends on the names of these patients and the seed only.
 
     Args:
-        split: as an experiment has decided it, whoever is held there already stays so.
+        split: of an experiment; if it has held-out patients already, it is not changed.
         settings: ``held`` and ``seed`` are used.
 
     Raises:
-        ValueError: if nobody would be left to train on.
+        ValueError: if no patient would be left to train on.
     """
     if split.held or not settings.held:
         return split
@@ -94,8 +94,8 @@ def with_held(split: Split, settings: SplitSettings) -> Split:
     count = max(round(settings.held * len(names)), 1)
     if count == len(names):
         raise InputError(
-            f"{count} patients for the networks are too few to keep one from them that measures "
-            "them; add patients or set split.held = 0"
+            f"{count} patients for the networks are too few to hold one out that measures them; "
+            "add patients or set split.held = 0"
         )
     drawn = np.random.default_rng(settings.seed).permutation(names)[:count]
     held = tuple(str(name) for name in drawn)
@@ -104,15 +104,15 @@ def with_held(split: Split, settings: SplitSettings) -> Split:
 
 
 def check_choice(split: Split, loop: LoopSettings) -> None:
-    """Refuse a training whose weights would be chosen by patients of the trees or of the test.
+    """Refuse a training in which patients of the trees or of the test would choose the weights.
 
     Args:
-        split: who serves what, however it was drawn.
+        split: use of the patients.
         loop: of the networks.
 
     Raises:
-        ValueError: if the best weights, or the end of the training, are chosen and none of the
-            networks' patients is held out for that.
+        ValueError: if held-out numbers choose the weights or the end of the training, and none of
+            the networks' patients is held out for that.
     """
     if not split.held and (loop.keep == "best" or loop.patience is not None):
         raise InputError(
@@ -123,10 +123,10 @@ def check_choice(split: Split, loop: LoopSettings) -> None:
 
 
 def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Split:
-    """The split of a run: the one that it was begun with, or a new one.
+    """The split of a run: that with which it was started, or a new one.
 
     Raises:
-        ValueError: if the run was begun with other patients or other shares.
+        ValueError: if the run was started with other patients or other shares.
     """
     path = run / SPLITS_FILE
     split = split_patients(patients, settings)
@@ -135,7 +135,7 @@ def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Sp
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise InputError(
             f"{path} is of other patients or another [split]; use the data set and the settings "
-            "that this run was begun with, or another --out"
+            "with which this run was started, or another --out"
         )
     run.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.encode())

@@ -1,14 +1,14 @@
-"""Train the symmetry trees with scikit-learn and hand them over as plain arrays.
+"""Training of the symmetry trees with scikit-learn, and their export as plain arrays.
 
-The patch scores must be *out of sample*: from networks that never saw these patients, else the
-trees learn to trust patch scores that are better than they will ever be again.
+The patch scores must be *out of sample*, from networks that were not trained on these patients.
+Otherwise the trees learn to trust patch scores that are better than those of new patients.
 
-Missing films are simulated, because a forest only knows what to do with a missing feature if
-it met one in training. At a node whose training rows all had the feature, scikit-learn sends a
-missing value to the side with more rows, and as most joints are healthy, that side says "no
-damage". So a share of the rows loses what a real study can lack without losing the joint
-itself: the other extremity (hands without feet), the other side, or both of these (a single
-film). The film of the joint is never taken away: without a patch score it gets no score.
+Missing films are simulated, because a forest can handle a missing feature only if it was missing
+in training too. At a node where no training row lacked the feature, scikit-learn sends a missing
+value to the side with more rows; as most joints are healthy, that side predicts "no damage". So a
+share of the rows loses what a real study can lack: the other extremity (hands without feet), the
+other side, or both (a single film). The film of the joint itself is never removed: without a
+patch score a joint gets no score.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from mandora.core.anatomy import SITES, TARGETS, Side, Site, Target, tree_features
+from mandora.core.anatomy import SITES, TARGETS, Side, Site, Target
 from mandora.core.errors import InputError
 from mandora.core.settings import SymmetrySettings
 from mandora.symmetry.features import (
@@ -29,6 +29,7 @@ from mandora.symmetry.features import (
     as_score_table,
     feature_rows,
     target_values,
+    tree_features,
 )
 from mandora.symmetry.forest import JointForest
 
@@ -47,20 +48,20 @@ def train_forest(
 ) -> JointForest:
     """Train one forest for each site.
 
-    The outcome depends on the tables, the settings' seed and the site, not on the number of
+    The result depends on the tables, the settings' seed and the site, not on the number of
     threads or on the other sites.
 
     Args:
         patch_scores: (N, 86) out-of-sample patch scores of N patients, columns in the order of
             ``anatomy.TARGETS``; NaN where missing.
         true_scores: (N, 86) readers' scores of the same patients; NaN where missing. A joint
-            counts only if both its scores are there.
+            counts only if it has both scores.
         settings: size of the forests, share of rows with simulated missing films, seed.
-        progress: told after each site.
-        models: gets scikit-learn's forests by site, to compare with.
+        progress: called after each site.
+        models: gets scikit-learn's forests by site, for a comparison.
 
     Returns:
-        The forests. A site without a single counting joint has none (see ``trained``).
+        The forests. A site without any joint that counts has none (see ``trained``).
 
     Raises:
         ValueError: if the tables do not fit, a true score is outside its range, or no site
@@ -94,13 +95,13 @@ def training_rows(
     site: Site,
     settings: SymmetrySettings,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The rows that train one site, with some films taken away.
+    """The rows that train one site, with some films removed.
 
     Args:
         patch: (N, 86) patch scores, NaN where missing.
         truth: (N, 86) true scores, NaN where missing.
         site: one of ``anatomy.SITES``.
-        settings: ``drop_extremity`` and ``seed`` are used.
+        settings: uses ``drop_extremity`` and ``seed``.
 
     Returns:
         (R, 86) float64 features and (R,) float64 true scores, R at most 4N. The two orders of
@@ -136,7 +137,7 @@ def fit_site(
 
 
 def export_trees(model: ExtraTreesRegressor, depth: int) -> Arrays:
-    """Lay the trees of a fitted forest out as complete binary trees.
+    """The trees of a fitted forest as complete binary trees.
 
     Args:
         model: fitted, its trees at most ``depth`` deep, T of them.
@@ -186,7 +187,7 @@ def _round_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _losses(site: Site) -> NDArray[np.bool_]:
-    """(3, 86) bool: the features that go with each kind of missing film, all as likely."""
+    """(3, 86) bool: the features lost with each kind of missing film, all equally likely."""
     predicted = Target(Side.LEFT, site)
     features = tree_features(predicted)
     extremity = np.array([t.limb is not predicted.limb for t in features])

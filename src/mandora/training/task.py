@@ -1,4 +1,4 @@
-"""What the training loop asks of a stage: its items, its loss, its held-out numbers."""
+"""What the training loop needs of a stage: items, a loss, held-out numbers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Batch = dict[str, Tensor]
 Mean = Callable[[Tensor, Tensor], Tensor]
 """``mean(values, weights)``: the weighted mean of values over the items of *all* processes.
 
-Values with weight 0 do not count, whatever they are. Weights are of the values' shape or are
-repeated to it. A loss must be a sum of such means, each times a constant: then two processes with
-half a batch each have the same gradient as one with the whole batch.
+Values with weight 0 do not count, even NaN. Weights have the shape of the values or are broadcast
+to it. A loss must be a sum of such means, each times a constant: then two processes with half a
+batch each have the same gradient as one process with the whole batch.
 """
 
 
 class Draw(NamedTuple):
-    """One place in an epoch.
+    """An item at one position of an epoch.
 
     Attributes:
-        item: index of the item that stands there.
-        key: (seed, epoch, place): all random changes of the item follow from it.
-        small: whether it is shown smaller, as all items of early epochs may be.
+        item: index of the item.
+        key: (seed, epoch, position): all random changes of the item follow from it.
+        small: show it with fewer px, as early epochs may do with all items.
     """
 
     item: int
@@ -38,25 +38,25 @@ class Task(Protocol):
     """A stage in training."""
 
     def order(self, key: tuple[int, int]) -> Sequence[int]:
-        """The items of one epoch, from (seed, epoch); an item may come more than once.
+        """The items of one epoch, from (seed, epoch); an item may be repeated.
 
-        As many in every epoch.
+        Every epoch has the same number of items.
         """
 
     def name(self, item: int) -> str:
-        """What a message calls the item: patient, film, joint."""
+        """Name of the item in messages: patient, film, joint."""
 
     def batch(self, draws: Sequence[Draw]) -> Batch:
-        """The items and the numbers drawn to change them, on the processor.
+        """The items, and the random numbers for their changes, on the CPU.
 
-        May run in a process of its own; depends on nothing but the draws.
+        May run in another process; depends on the draws only.
         """
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
         """The loss of a batch on the network's device; the changes are applied here."""
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Numbers on held-out items; ``score`` says which weights are best (more is better).
+        """Numbers on held-out items; the weights with the highest ``score`` are the best.
 
-        In eval mode, without gradients, in the first process only.
+        Called in eval mode, without gradients, in the first process only.
         """

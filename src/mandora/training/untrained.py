@@ -1,4 +1,4 @@
-"""Networks that were not trained: random weights take as long as trained ones."""
+"""Networks with random weights, to measure speed: they take as long as trained ones."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from mandora.training.export import export_damage, export_locator
 def export_untrained(name: str, folder: Path) -> tuple[Contract, dict[str, Path]]:
     """Export networks of a preset with random weights.
 
-    Networks that differ in nothing but their weights share one file.
+    Networks that differ in their weights only share one file.
 
     Args:
         name: of the preset, ``paper`` or ``fast``.
-        folder: for the files.
+        folder: gets the files.
 
     Returns:
-        How they are used, and the file of each by its name in a bundle; there are no trees.
+        The contract, and the files by their names in a bundle, without trees.
 
     Raises:
         ValueError: if there is no such preset.
@@ -46,7 +46,7 @@ def export_untrained(name: str, folder: Path) -> tuple[Contract, dict[str, Path]
     )
     files: dict[str, Path] = {}
     for limb in Limb:
-        same = locate.design == "one-point" and limb is not Limb.HAND
+        same = locate.design == "one-landmark" and limb is not Limb.HAND
         path = folder / f"locate-{Limb.HAND if same else limb}.onnx"
         if not same:
             export_locator(build_locate_net(limb, locate), locate, path)

@@ -15,58 +15,58 @@ from typing import Any
 
 import pytest
 
-from mandora.core.parallel import Job, JobsFailed, Place, map_jobs, plan, threads_per_worker
+from mandora.core.parallel import Job, JobContext, JobsFailed, map_jobs, plan, threads_per_worker
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = "tests.core.parallel.test_runners"
 
 
-def adds(place: Place, number: int) -> int:
+def adds(context: JobContext, number: int) -> int:
     """A job: its number and the values of what it needs; notes that it ran."""
-    with (place.folder / "runs.txt").open("a") as file:
+    with (context.folder / "runs.txt").open("a") as file:
         file.write("ran\n")
-    total = number + sum(place.values.values())
-    (place.folder / "sum.json").write_text(json.dumps(total))
+    total = number + sum(context.values.values())
+    (context.folder / "sum.json").write_text(json.dumps(total))
     return total
 
 
-def fails(place: Place) -> None:
-    (place.folder / "checkpoint").write_text("half")
-    raise OSError(28, f"no space in {place.folder.name}")
+def fails(context: JobContext) -> None:
+    (context.folder / "checkpoint").write_text("half")
+    raise OSError(28, f"no space in {context.folder.name}")
 
 
-def fails_at_first(place: Place) -> str:
-    checkpoint = place.folder / "checkpoint"
+def fails_at_first(context: JobContext) -> str:
+    checkpoint = context.folder / "checkpoint"
     if not checkpoint.exists():
         checkpoint.write_text("half way")
         raise ValueError("not yet")
     return checkpoint.read_text()
 
 
-def leaves(place: Place) -> None:
+def leaves(context: JobContext) -> None:
     sys.exit(3)
 
 
-def is_killed(place: Place) -> None:
+def is_killed(context: JobContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def interrupts(place: Place) -> None:
+def interrupts(context: JobContext) -> None:
     raise KeyboardInterrupt
 
 
-def gives(place: Place, value: Any) -> Any:
+def gives(context: JobContext, value: Any) -> Any:
     return value
 
 
-def threads(place: Place) -> list[Any]:
-    return [place.threads, os.environ["OMP_NUM_THREADS"], os.getpid()]
+def threads(context: JobContext) -> list[Any]:
+    return [context.threads, os.environ["OMP_NUM_THREADS"], os.getpid()]
 
 
-def waits(place: Place) -> None:
+def waits(context: JobContext) -> None:
     """A job that lasts until a file is there; says who does it."""
-    (place.folder / "pid").write_text(str(os.getpid()))
-    while not (place.folder.parent / "go").exists():
+    (context.folder / "pid").write_text(str(os.getpid()))
+    while not (context.folder.parent / "go").exists():
         time.sleep(0.02)
 
 
@@ -141,7 +141,7 @@ def test_jobs_run_after_those_that_they_need_and_the_journal_says_what_is_done(
     assert {line["name"]: line["value"] for line in journal(tmp_path / "out")} == FOLDS
     assert {"name", "key", "value", "seconds", "when"} == set(journal(tmp_path / "out")[0])
     assert steps == [(done, 5) for done in range(6)]
-    assert lines[0] == "fold-1/locate begins"
+    assert lines[0] == "fold-1/locate starts"
     assert lines[1].startswith("fold-1/locate done in 0 s: 1 of 5, about ")
     assert lines[-1] == "report done in 0 s: 5 of 5"
 
@@ -240,9 +240,9 @@ def test_a_failing_job_costs_only_those_that_need_it(runner: str, tmp_path: Path
     assert caught.value.skipped == {"a/use": ("a/fit",), "a/sum": ("a/use",)}
     assert caught.value.values == {"b/fit": 1, "b/use": 2, "d": 1}
     text = str(caught.value)
-    assert "2 failed, 2 not begun, 3 done and kept" in text
+    assert "2 failed, 2 not started, 3 done and kept" in text
     assert "a/fit: OSError: [Errno 28] no space in fit" in text
-    assert "a/sum: not begun, needs a/use" in text
+    assert "a/sum: not started, needs a/use" in text
     assert any(line.startswith("a/fit failed: OSError") for line in lines)
     jobs[0], jobs[5] = doing("a/fit", "gives", value=1), doing("c", "gives", value=1)
     assert map_jobs(jobs, tmp_path, runner)["a/sum"] == 3

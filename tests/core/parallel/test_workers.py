@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mandora.core.parallel.workers import KILLED_ALONE, apart, in_order
+from mandora.core.parallel.workers import KILLED_ALONE, map_items, run_alone
 
 MODULE = "tests.core.parallel.test_workers"
 
@@ -45,7 +45,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., objec
 
 def test_results_come_in_the_order_of_the_items(importable) -> None:
     for workers in (1, 2):
-        assert list(in_order(importable(doubled), iter(range(40)), workers)) == [
+        assert list(map_items(importable(doubled), iter(range(40)), workers)) == [
             2 * i for i in range(40)
         ]
 
@@ -53,7 +53,7 @@ def test_results_come_in_the_order_of_the_items(importable) -> None:
 @pytest.mark.parametrize("bad", [[3], [8, 9]])
 def test_an_item_that_kills_its_process_costs_itself_only(importable, bad: list[int]) -> None:
     items = [-i - 1 if i in bad else i for i in range(10)]
-    found = list(in_order(importable(doubled), items, 2, lambda item: f"{item} was lost"))
+    found = list(map_items(importable(doubled), items, 2, lambda item: f"{item} was lost"))
     assert found == [f"{-i - 1} was lost" if i in bad else 2 * i for i in range(10)]
     assert "killed" in KILLED_ALONE
 
@@ -61,35 +61,35 @@ def test_an_item_that_kills_its_process_costs_itself_only(importable, bad: list[
 def test_what_was_killed_for_others_sake_is_done_in_the_end(importable, tmp_path: Path) -> None:
     items = [tmp_path / "a", tmp_path / "b"]
     items[1].touch()
-    assert list(in_order(importable(killed_at_first), items, 2)) == ["a", "b"]
+    assert list(map_items(importable(killed_at_first), items, 2)) == ["a", "b"]
 
 
 def test_if_all_are_killed_it_is_not_the_items(importable) -> None:
     def never(item: int) -> int:
         raise AssertionError("no item is to blame")
 
-    found = in_order(importable(doubled), [1, 2, -1, -2, -3, -4, 3], 2, never)
+    found = map_items(importable(doubled), [1, 2, -1, -2, -3, -4, 3], 2, never)
     assert [next(found), next(found)] == [2, 4]
     with pytest.raises(ChildProcessError, match=r"one process after the other .*fewer workers"):
         next(found)
 
 
 def test_where_no_item_can_be_left_out_the_call_ends_with_a_line(importable) -> None:
-    found = in_order(importable(doubled), [1, -1, 2], 2)
+    found = map_items(importable(doubled), [1, -1, 2], 2)
     assert next(found) == 2
     with pytest.raises(ChildProcessError, match="was killed, most likely for want of memory"):
         next(found)
 
 
-def test_work_in_a_process_apart_that_is_killed_ends_with_a_line(importable) -> None:
-    assert apart(partial(importable(doubled), 4)) == 8
+def test_work_in_a_process_of_its_own_that_is_killed_ends_with_a_line(importable) -> None:
+    assert run_alone(partial(importable(doubled), 4)) == 8
     with pytest.raises(ChildProcessError, match="its process was killed, most likely"):
-        apart(partial(importable(doubled), -1))
+        run_alone(partial(importable(doubled), -1))
 
 
 def test_other_errors_are_those_of_the_item(importable) -> None:
     with pytest.raises(ValueError, match="item 1 is damaged"):
-        list(in_order(importable(refuses), [1, 2], 2))
+        list(map_items(importable(refuses), [1, 2], 2))
 
 
 def test_items_are_not_read_far_ahead(importable) -> None:
@@ -100,7 +100,7 @@ def test_items_are_not_read_far_ahead(importable) -> None:
             taken.append(i)
             yield i
 
-    found = in_order(importable(doubled), items(), 2)
+    found = map_items(importable(doubled), items(), 2)
     next(found)
     found.close()  # type: ignore[attr-defined]
     assert len(taken) <= 20

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.check.data_set import CheckReport, check_dataset
-from mandora.datasets.check.films import look_at, seems_mirrored
-from mandora.datasets.check.scores import look_at_scores
+from mandora.datasets.check.films import check_film, seems_mirrored
+from mandora.datasets.check.scores import check_scores
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.findings import Finding, Severity
+from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.outlines import Outline
-from mandora.datasets.tables import Report
 from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
@@ -165,10 +165,10 @@ def test_every_code_is_documented(root: Path) -> None:
 
 
 def test_a_sound_film_has_no_findings(foot: DatasetFilm) -> None:
-    look = look_at(foot, foot.path.parent)
-    assert look.findings == ()
-    assert look.digest is not None
-    assert look.pattern is not None
+    checked = check_film(foot, foot.path.parent)
+    assert checked.findings == ()
+    assert checked.digest is not None
+    assert checked.pattern is not None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no film", b"\x89PNG\r\n\x1a\n"])
@@ -176,11 +176,11 @@ def test_a_film_that_cannot_be_read(foot: DatasetFilm, content: bytes | None) ->
     foot.path.unlink()
     if content is not None:
         foot.path.write_bytes(content)
-    look = look_at(foot, foot.path.parent)
-    assert codes(look.findings) == [("error", "film-unreadable")]
-    assert look.findings[0].file == "P1-LF.png"
-    assert not look.findings[0].message.startswith("P1-LF.png")
-    assert look.digest is None
+    checked = check_film(foot, foot.path.parent)
+    assert codes(checked.findings) == [("error", "film-unreadable")]
+    assert checked.findings[0].file == "P1-LF.png"
+    assert not checked.findings[0].message.startswith("P1-LF.png")
+    assert checked.digest is None
 
 
 def test_one_bad_film_costs_only_itself(cohort: Path) -> None:
@@ -217,15 +217,15 @@ def test_tags_that_contradict_the_name(tmp_path: Path) -> None:
             film = DatasetFilm(
                 "P1", Slot(side, limb), path, np.full((len(LANDMARKS[limb]), 2), np.nan)
             )
-            look = look_at(film, tmp_path)
+            checked = check_film(film, tmp_path)
             agrees = (side, limb) == (Side.RIGHT, Limb.HAND)
-            assert codes(look.findings) == ([] if agrees else [("warning", "tags-differ")])
-            assert all("right hand" in f.message for f in look.findings)
+            assert codes(checked.findings) == ([] if agrees else [("warning", "tags-differ")])
+            assert all("right hand" in f.message for f in checked.findings)
             for secret in ("Doe", "Jane", "1950", "1.2.3"):
-                assert all(secret not in str(f) for f in look.findings)
+                assert all(secret not in str(f) for f in checked.findings)
     # a header that cannot be decoded says nothing of the patient either
     path.write_bytes(path.read_bytes()[:-5000])
-    (finding,) = look_at(film, tmp_path).findings
+    (finding,) = check_film(film, tmp_path).findings
     assert finding.code == "film-unreadable"
     assert "Doe" not in finding.message
 
@@ -233,23 +233,23 @@ def test_tags_that_contradict_the_name(tmp_path: Path) -> None:
 def test_a_joint_beyond_the_edge_is_noted(foot: DatasetFilm) -> None:
     landmarks = foot.landmarks.copy()
     landmarks[0, 1] = -8.0
-    look = look_at(replace(foot, landmarks=landmarks), foot.path.parent)
-    assert codes(look.findings) == [("note", "points-outside")]
-    assert "1 of 6 joints" in look.findings[0].message
+    checked = check_film(replace(foot, landmarks=landmarks), foot.path.parent)
+    assert codes(checked.findings) == [("note", "points-outside")]
+    assert "1 of 6 joints" in checked.findings[0].message
 
 
 @pytest.mark.parametrize("scale", [3.0, 40.0])
 def test_joints_of_another_picture_are_a_warning(foot: DatasetFilm, scale: float) -> None:
-    look = look_at(replace(foot, landmarks=foot.landmarks * scale), foot.path.parent)
-    assert codes(look.findings) == [("warning", "points-outside")]
+    checked = check_film(replace(foot, landmarks=foot.landmarks * scale), foot.path.parent)
+    assert codes(checked.findings) == [("warning", "points-outside")]
 
 
 def test_joints_of_the_other_side(foot: DatasetFilm) -> None:
     mirrored = foot.landmarks * [-1, 1] + [size(foot)[0] - 1, 0]
-    look = look_at(replace(foot, landmarks=mirrored), foot.path.parent)
-    assert codes(look.findings) == [("warning", "points-mirrored")]
-    assert "right foot" in look.findings[0].message
-    assert "left foot" in look.findings[0].message
+    checked = check_film(replace(foot, landmarks=mirrored), foot.path.parent)
+    assert codes(checked.findings) == [("warning", "points-mirrored")]
+    assert "right foot" in checked.findings[0].message
+    assert "left foot" in checked.findings[0].message
 
 
 @pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.code)
@@ -285,19 +285,19 @@ def test_label_maps(foot: DatasetFilm, with_map: Callable[[np.ndarray], DatasetF
     labels = np.zeros((height, width), np.uint8)
     labels[50:60, 50:60] = 2
     root = foot.path.parent
-    assert look_at(with_map(labels), root).findings == ()
-    (finding,) = look_at(with_map(labels[:-1]), root).findings
+    assert check_film(with_map(labels), root).findings == ()
+    (finding,) = check_film(with_map(labels[:-1]), root).findings
     assert (finding.code, finding.file) == ("labels-size", "spaces.png")
     assert str(root) not in finding.message
-    (finding,) = look_at(with_map(labels * 30), root).findings
+    (finding,) = check_film(with_map(labels * 30), root).findings
     assert finding.code == "labels-unusable"
-    (finding,) = look_at(with_map(labels * 0), root).findings
+    (finding,) = check_film(with_map(labels * 0), root).findings
     assert (finding.severity, finding.code) == (Severity.WARNING, "labels-empty")
     # nothing need be eroded
     healthy = replace(with_map(labels * 0), spaces=None, erosions=root / "spaces.png")
-    assert look_at(healthy, root).findings == ()
+    assert check_film(healthy, root).findings == ()
     (root / "spaces.png").write_bytes(b"no picture")
-    assert codes(look_at(healthy, root).findings) == [("error", "labels-unusable")]
+    assert codes(check_film(healthy, root).findings) == [("error", "labels-unusable")]
 
 
 SQUARE = np.array([[10.0, 10.0], [20.0, 10.0], [20.0, 20.0], [10.0, 20.0]])
@@ -321,12 +321,12 @@ def test_polygons(
     foot: DatasetFilm, site: str, landmarks: np.ndarray, expected: list[tuple[str, str]]
 ) -> None:
     film = replace(foot, erosions=(Outline(site, landmarks),), label_size=size(foot))
-    assert codes(look_at(film, foot.path.parent).findings) == expected
+    assert codes(check_film(film, foot.path.parent).findings) == expected
 
 
 def test_polygons_of_another_size(foot: DatasetFilm) -> None:
     film = replace(foot, spaces=(Outline("foot-mtp2", SQUARE),), label_size=(640, 480))
-    (finding,) = look_at(film, foot.path.parent).findings
+    (finding,) = check_film(film, foot.path.parent).findings
     assert (finding.severity, finding.code) == (Severity.ERROR, "labels-size")
     assert "640 × 480" in finding.message
 
@@ -337,9 +337,9 @@ def test_pictures_of_joints(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     landmarks = (LANDMARKS[Limb.HAND][0],)
     roi = DatasetRoi("P1", SLOTS[0], landmarks, tmp_path / "joint.png", {}, tmp_path / "bones.png")
-    assert look_at(roi, tmp_path).findings == ()
+    assert check_film(roi, tmp_path).findings == ()
     bad = replace(roi, erosions=tmp_path / "erosions.png", bones=tmp_path / "none.png")
-    assert codes(look_at(bad, tmp_path).findings) == [
+    assert codes(check_film(bad, tmp_path).findings) == [
         ("error", "labels-unusable"),
         ("error", "labels-size"),
     ]
@@ -400,7 +400,7 @@ def scored(scores: dict[str, np.ndarray], shown: tuple[str, ...] = ()) -> list[F
         DatasetFilm(p, LF, Path(f"/data/{p}.png"), np.full((6, 2), np.nan)) for p in shown
     )
     report = Report(Path("/data"))
-    look_at_scores(Dataset(Path("/data/m.csv"), "manifest", films, (), scores), report)
+    check_scores(Dataset(Path("/data/m.csv"), "manifest", films, (), scores), report)
     return report.findings
 
 

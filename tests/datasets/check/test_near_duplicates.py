@@ -14,7 +14,6 @@ from mandora.core.anatomy import SLOTS
 from mandora.datasets.check.near_duplicates import (
     NEAR,
     PATTERN_PX,
-    candidates,
     distance,
     near_duplicates,
     pattern_of,
@@ -91,14 +90,6 @@ def test_none_one_and_empty_films() -> None:
     assert list(near_duplicates([blank])) == []
     assert list(near_duplicates([blank, blank])) == []
     assert distance(blank, blank) == 1
-
-
-def test_progress_is_told(simulated: list[np.ndarray]) -> None:
-    patterns = [pattern_of(film) for film in simulated[:4]] * 2
-    seen: list[tuple[int, int]] = []
-    list(near_duplicates(patterns, lambda done, total: seen.append((done, total))))
-    total = len(candidates(patterns))
-    assert seen == [(n, total) for n in range(1, total + 1)]
 
 
 @pytest.mark.films

@@ -63,7 +63,7 @@ def test_a_foot_has_nineteen_tubular_and_seven_tarsal_bones_and_a_leg(seed: int)
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("oddness", [1.0, 2.2])
+@pytest.mark.parametrize("shape_deviation", [1.0, 2.2])
 def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, shape_deviation: float) -> None:
     made = foot(
         seed, replace(Traits.draw(np.random.default_rng(seed)), shape_deviation=shape_deviation)

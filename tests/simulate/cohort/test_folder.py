@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, SLOTS, Limb
+from mandora.core.anatomy import LANDMARKS, SLOTS, Limb
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.folder import find_studies
-from mandora.datasets.formats.ra2 import read_scores
-from mandora.datasets.polygons import Outline, read_coco, read_labelme, site_name
+from mandora.datasets.film_files import find_studies
+from mandora.datasets.formats.coco import read_coco
+from mandora.datasets.formats.labelme import read_labelme
+from mandora.datasets.formats.ra2.tables import read_scores
+from mandora.datasets.outlines import Outline, site_name
 from mandora.simulate.cohort.folder import estimate, simulate_cohort
 from mandora.simulate.cohort.patient_files import bone_labels
 from mandora.simulate.cohort.patients import draw_patient
@@ -96,7 +99,8 @@ def filled(outlines: tuple[Outline, ...], site: str, size: tuple[int, int]) -> n
 
 
 def test_the_polygons_of_annotation_tools_are_the_masks_and_points(cohort: Path) -> None:
-    coco = read_coco(cohort / "truth" / "coco.json")
+    films = read_coco(cohort / "truth" / "coco.json")
+    coco = {film.image_name: film.outlines for film in films}
     assert list(coco) == [f"SIM{i:04d}-{slot.code}.jpg" for i in (1, 2) for slot in SLOTS]
     joints = rows(cohort / "truth" / "joints.csv")
     for name, outlines in coco.items():
@@ -105,9 +109,9 @@ def test_the_polygons_of_annotation_tools_are_the_masks_and_points(cohort: Path)
         assert film.image_name == name
         assert (path.parent / json.loads(path.read_text("utf-8"))["imagePath"]).is_file()
         mine = [r for r in joints if r["film"] == name]
-        assert list(film.points) == [f"{r['limb']}-{r['site']}" for r in mine]
+        assert list(film.landmarks) == [f"{r['limb']}-{r['site']}" for r in mine]
         places = [[float(r["x"]), float(r["y"])] for r in mine]
-        np.testing.assert_allclose(list(film.points.values()), places, atol=0.011)
+        np.testing.assert_allclose(list(film.landmarks.values()), places, atol=0.011)
         spaces = np.array(Image.open(cohort / "truth" / "spaces" / name.replace(".jpg", ".png")))
         assert film.size == spaces.shape[::-1]
         for label, point in enumerate(LANDMARKS[Limb(mine[0]["limb"])], start=1):
@@ -150,7 +154,8 @@ def test_the_latent_state_of_every_place_is_told(cohort: Path) -> None:
 def test_bones_have_labels_and_outlines_within_the_film(cohort: Path) -> None:
     known = rows(cohort / "truth" / "bones.csv")
     names = {(r["limb"], int(r["label"])): r["bone"] for r in known}
-    coco = read_coco(cohort / "truth" / "coco-bones.json", bone_labels())
+    films = read_coco(cohort / "truth" / "coco-bones.json", bone_labels())
+    coco = {film.image_name: film.outlines for film in films}
     assert len(coco) == 8
     for film in rows(cohort / "truth" / "films.csv"):
         outlines = {o.site.partition("-")[2]: o.points for o in coco[film["film"]]}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Damage, Limb, Side
-from mandora.simulate.cohort.patients import draw_patient, mean_shape, simulate_pair
+from mandora.core.anatomy import LANDMARK_INDEX, TARGETS, Damage, Limb, Side
+from mandora.simulate.cohort.patients import draw_patient, simulate_pair
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +64,6 @@ def test_the_states_of_a_patient_have_the_patients_grades() -> None:
             narrowing = t.damage is Damage.NARROWING
             seen = state.narrowing_grade if narrowing else state.erosion_grade(t.limb)
             assert seen == patient.grades[t.key], t.key
-
-
-@pytest.mark.parametrize("limb", list(Limb))
-def test_the_mean_shape_is_centred_and_of_unit_size(limb: Limb) -> None:
-    shape = mean_shape(limb)
-    assert shape.shape == (len(LANDMARKS[limb]), 2)
-    np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-4)
-    names = [p.name for p in LANDMARKS[limb]]
-    ends = ("mcp2", "mcp5") if limb is Limb.HAND else ("mtp1", "mtp5")
-    a, b = (shape[names.index(n)] for n in ends)
-    assert np.linalg.norm(a - b) == pytest.approx(1, abs=2e-4)
-    assert a[0] > b[0]  # index finger and great toe to the right of the little one
 
 
 @pytest.mark.parametrize("limb", list(Limb))

@@ -1,4 +1,4 @@
-"""Jobs: what is to be done, after what, and what it depends on."""
+"""Jobs: what is to be done, in which order, and what their results depend on."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from mandora.core.errors import InputError
 from mandora.core.source import code_digest
 
-# no part begins with a dot: such names are the runner's own
+# no part starts with a dot: such names are used for files of this package
 _NAME = re.compile(r"(?!\.)[\w.+=-]+(/(?!\.)[\w.+=-]+)*")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a job runs, and what it is given.
+class JobContext:
+    """What a job gets when it runs.
 
     Attributes:
-        folder: the job's own, absolute; holds what an attempt that did not end has left.
-        threads: processor threads that it may use.
-        folders: those of the jobs that it needs, by name.
-        values: what those jobs returned, by name.
+        folder: the job's own folder, absolute; holds what an unfinished attempt has left.
+        threads: processor threads that the job may use.
+        folders: folders of the jobs that it needs, by name.
+        values: what these jobs returned, by name.
     """
 
     folder: Path
@@ -37,27 +37,27 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One thing to do. Its result is the files that it leaves in its folder, and a small value.
+    """One piece of work. Its result is the files that it leaves in its folder and a small value.
 
     Attributes:
-        name: a path, such as ``fold-03/damage``; also that of its folder. Its last part says of
-            what kind it is.
-        run: gets its place and returns a small JSON value. To leave this process it must be a
-            function of a module, or ``functools.partial`` of one with arguments that can be
-            pickled.
-        key: text that is another one whenever the result would be: settings, hashes of data,
-            code of others. What ``run`` uses of this package is looked at without it.
+        name: a path, such as ``fold-03/damage``; also the path of the job's folder. The last part
+            is the kind of job.
+        run: called with the context, returns a small JSON value. To run in another process it
+            must be a function of a module, or ``functools.partial`` of one with arguments that
+            can be pickled.
+        key: text that names everything that the result depends on: settings, hashes of data, code
+            of other packages. The code of this package that ``run`` uses is added to it.
         needs: names of the jobs that must be done before.
-        files: names of files that it promises to leave in its folder.
-        minutes: estimate of how long it takes.
-        disk_mb: estimate of what it leaves, MB.
+        files: names of files that the job must leave in its folder.
+        minutes: estimate of how long the job takes.
+        disk_mb: estimate of the size of what it leaves, MB.
 
     Raises:
         ValueError: if the name cannot be that of a folder, or ``minutes`` is not above 0.
     """
 
     name: str
-    run: Callable[[Place], Any]
+    run: Callable[[JobContext], Any]
     key: str
     needs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Job:
         if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"job {self.name!r}: a name is parts of letters, digits and _ . + = - that do not "
-                "begin with a dot, with / between them"
+                "start with a dot, with / between them"
             )
         if not self.minutes > 0:
             raise InputError(f"job {self.name}: minutes {self.minutes} is not above 0")
@@ -79,12 +79,12 @@ class Job:
         return PurePosixPath(self.name).name
 
 
-def in_order(jobs: Iterable[Job]) -> dict[str, Job]:
+def sort_jobs(jobs: Iterable[Job]) -> dict[str, Job]:
     """Jobs by name, each after those that it needs.
 
     Raises:
-        ValueError: if two jobs have one name, one's folder lies in another's, a job needs one
-            that is not there, or jobs wait for each other; with the names.
+        ValueError: if two jobs have the same name, the folder of one lies in that of another, a
+            job needs one that does not exist, or jobs wait for each other; with the names.
     """
     by_name: dict[str, Job] = {}
     for job in jobs:
@@ -106,10 +106,12 @@ def in_order(jobs: Iterable[Job]) -> dict[str, Job]:
 
 
 def job_keys(ordered: Mapping[str, Job]) -> dict[str, str]:
-    """What each job and all that it builds on depend on, as 16 hexadecimal digits.
+    """Digest of all that a job's result depends on, 16 hexadecimal digits, by name.
+
+    It covers the job's key, the code that it runs, and the same of all jobs that it needs.
 
     Args:
-        ordered: see :func:`in_order`.
+        ordered: see :func:`sort_jobs`.
     """
     keys: dict[str, str] = {}
     for name, job in ordered.items():
@@ -120,11 +122,11 @@ def job_keys(ordered: Mapping[str, Job]) -> dict[str, str]:
 
 
 def longest_chain(ordered: Mapping[str, Job], minutes: Mapping[str, float]) -> float:
-    """What the jobs take with any number of workers, in the unit of ``minutes``.
+    """Time of the longest chain of jobs that need each other, in the unit of ``minutes``.
 
     Args:
-        ordered: see :func:`in_order`.
-        minutes: how long each job still takes; one that is not named is done.
+        ordered: see :func:`sort_jobs`.
+        minutes: how long each job still takes; a job that is not named is done.
     """
     ends: dict[str, float] = {}
     for name, job in ordered.items():

@@ -1,4 +1,4 @@
-"""What is done: a journal of finished jobs, and folders that know what they were made for."""
+"""The journal of finished jobs, and the folders of jobs, each with the key it was made for."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mandora.core.parallel.jobs import Job
 
 JOURNAL_FILE, KEY_FILE, ERROR_FILE = "journal.jsonl", ".key", "error.txt"
 REPLACED = ".replaced"
-"""Folder for what was made with other settings, one generation of each job."""
+"""Folder for results of other settings; one older result of each job is kept."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A job that is done: a line of the journal.
+    """A line of the journal: a job that is done.
 
     Attributes:
         name: of the job.
-        key: what it depended on, see :func:`mandora.core.parallel.jobs.job_keys`.
-        value: what it returned.
-        seconds: that it took.
-        when: it ended, ISO 8601 with time zone.
+        key: of the job, see :func:`mandora.core.parallel.jobs.job_keys`.
+        value: what the job returned.
+        seconds: how long it took.
+        when: the time at which it finished, ISO 8601 with time zone.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Entry:
 
 
 def read_journal(out: Path) -> dict[tuple[str, str], Entry]:
-    """Finished jobs by name and key; lines that are no entries, such as a torn one, are left out.
+    """Finished jobs by name and key; lines that are not valid, such as a torn one, are left out.
 
     Raises:
         OSError: if there is a journal that cannot be read.
@@ -84,7 +84,7 @@ class Journal:
         except OSError:
             pass  # a file system without locks
         self.entries = read_journal(out)
-        # the end of a torn line: what comes next begins on a line of its own
+        # after a torn line, the next entry starts on a line of its own
         self._before = b"" if self._path.read_bytes()[-1:] in (b"", b"\n") else b"\n"
 
     def __enter__(self) -> Self:
@@ -94,14 +94,14 @@ class Journal:
         self._file.close()
 
     def append(self, entry: Entry) -> None:
-        """Add a job that is done; it is on the disk when this returns.
+        """Add a finished job; it is on the disk when this returns.
 
         Raises:
             OSError: naming the file.
         """
         data = memoryview(self._before + json.dumps(asdict(entry)).encode() + b"\n")
         try:
-            while data:  # a disk that is nearly full takes a part
+            while data:  # a disk that is nearly full may take only a part
                 data = data[self._file.write(data) or 0 :]
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -114,7 +114,7 @@ class Journal:
 
 
 def finished(entries: dict[tuple[str, str], Entry], out: Path, job: Job, key: str) -> Entry | None:
-    """The entry of a job that is done and whose files are there, in its folder or set aside."""
+    """The entry of a finished job whose files exist, in its folder or set aside; else None."""
     entry = entries.get((job.name, key))
     for folder in (out / job.name, out / REPLACED / job.name):
         if entry and _key_of(folder) == key and not missing_files(folder, job):
@@ -123,18 +123,18 @@ def finished(entries: dict[tuple[str, str], Entry], out: Path, job: Job, key: st
 
 
 def missing_files(folder: Path, job: Job) -> list[str]:
-    """Names of the files that the job promised and that are not there."""
+    """Names of the files that the job must leave and that do not exist."""
     return [name for name in job.files if not (folder / name).exists()]
 
 
-def make_room(out: Path, name: str, key: str) -> bool:
-    """Set aside what a job left with other settings, and bring back what it left with these.
+def set_aside(out: Path, name: str, key: str) -> bool:
+    """Move a job's results of another key aside, and bring back those of this key.
 
     Returns:
-        whether there was something to set aside.
+        whether there was something to move aside.
 
     Raises:
-        ValueError: if there is a folder with files in it that no job has left.
+        ValueError: if the folder holds files that no job has left there.
         OSError: if a folder cannot be moved.
     """
     folder, aside = out / name, out / REPLACED / name
@@ -157,8 +157,8 @@ def make_room(out: Path, name: str, key: str) -> bool:
     return found is not None
 
 
-def begin(out: Path, name: str, key: str) -> Path:
-    """The folder in which a job can run: it says for what, and has no older error.
+def job_folder(out: Path, name: str, key: str) -> Path:
+    """The folder in which a job can start: marked with the key, and without an older error.
 
     Raises:
         OSError: if it cannot be written.
@@ -172,7 +172,7 @@ def begin(out: Path, name: str, key: str) -> Path:
 
 
 def _key_of(folder: Path) -> str | None:
-    """What the files in a folder were made for."""
+    """The key that a folder is marked with."""
     try:
         return (folder / KEY_FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):

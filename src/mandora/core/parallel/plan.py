@@ -1,4 +1,4 @@
-"""What a run will cost, before it begins."""
+"""What a run will cost, before it starts."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.parallel.jobs import Job, in_order, job_keys, longest_chain
+from mandora.core.parallel.jobs import Job, job_keys, longest_chain, sort_jobs
 from mandora.core.parallel.journal import finished, read_journal
 
 
 @dataclass(frozen=True)
 class KindPlan:
-    """The jobs of one kind: those with the same last part of their names.
+    """The jobs of one kind, that is, with the same last part of the name.
 
     Attributes:
         kind: that part.
-        jobs: how many there are.
-        done: how many of them are done.
-        minutes: estimate for those that are not, one after the other.
-        disk_mb: estimate of what those will leave, MB.
+        jobs: number of jobs.
+        done: number of jobs that are done.
+        minutes: estimate for the others, one after the other.
+        disk_mb: estimate of what the others will leave, MB.
     """
 
     kind: str
@@ -31,13 +31,13 @@ class KindPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What there is to do. ``str`` makes it a table.
+    """What there is to do. ``str`` makes a table of it.
 
     Attributes:
-        kinds: by kind of job, in the order in which they first come.
+        kinds: the kinds of jobs, in the order in which they first appear.
         workers: jobs at a time.
-        chain_minutes: estimate for the longest chain of jobs that need each other; no number of
-            workers is faster.
+        chain_minutes: estimate for the longest chain of jobs that need each other: the least time
+            with any number of workers.
     """
 
     kinds: tuple[KindPlan, ...]
@@ -46,17 +46,17 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """How many there are."""
+        """Number of jobs."""
         return sum(kind.jobs for kind in self.kinds)
 
     @property
     def done(self) -> int:
-        """How many are done."""
+        """Number of jobs that are done."""
         return sum(kind.done for kind in self.kinds)
 
     @property
     def hours(self) -> float:
-        """Estimate for what is not done, with these workers."""
+        """Estimate for the jobs that are not done, with these workers."""
         return max(sum(k.minutes for k in self.kinds) / self.workers, self.chain_minutes) / 60
 
     @property
@@ -85,14 +85,14 @@ def plan(jobs: Iterable[Job], out: Path, workers: int = 1) -> Plan:
 
     Args:
         jobs: with their estimates.
-        out: folder of the run; need not be there.
+        out: folder of the run; need not exist.
         workers: jobs at a time; 1 for ``serial``.
 
     Raises:
         ValueError: if the jobs are unusable.
     """
     jobs = list(jobs)
-    ordered = in_order(jobs)
+    ordered = sort_jobs(jobs)
     keys, entries = job_keys(ordered), read_journal(out)
     to_do = {j.name: j for j in jobs if not finished(entries, out, j, keys[j.name])}
     kinds = []

@@ -5,36 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
-from mandora.core.parallel.jobs import Job, Place
+from mandora.core.parallel.jobs import Job, JobContext
 from mandora.core.parallel.journal import ERROR_FILE, missing_files
-from mandora.core.parallel.workers import LOST
+from mandora.core.parallel.workers import LOST, Workers
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How an attempt at a job ended.
+class JobResult:
+    """A job that has run.
 
     Attributes:
         name: of the job.
-        seconds: that it took.
-        value: what it returned, as JSON gives it back.
+        seconds: how long it took.
+        value: what it returned, as read back from JSON.
         error: why it failed; None if it is done.
     """
 
@@ -45,93 +41,86 @@ class Ended:
 
 
 class Pool(Protocol):
-    """What can run jobs. At most ``workers`` are started at a time, each with ``threads``."""
+    """Runs jobs: at most ``workers`` at a time, each with ``threads`` processor threads."""
 
     workers: int
     threads: int
 
-    def start(self, job: Job, place: Place) -> None:
-        """Begin a job."""
+    def start(self, job: Job, context: JobContext) -> None:
+        """Start a job."""
 
-    def wait(self) -> list[Ended]:
-        """Wait until a started job has ended."""
+    def wait(self) -> list[JobResult]:
+        """Wait until a started job has finished or failed."""
 
     def close(self, *, stop: bool) -> None:
-        """Give everything back; with ``stop``, jobs that still run are killed."""
+        """Release processes and clusters; with ``stop``, kill the jobs that still run."""
 
 
-class Serial:
+class SerialPool:
     """One job after the other in this process; ``workers`` are not used."""
 
     def __init__(self, workers: int) -> None:
         self.workers, self.threads = 1, threads_per_worker(1)
-        self._next: list[tuple[Job, Place]] = []
+        self._next: list[tuple[Job, JobContext]] = []
 
-    def start(self, job: Job, place: Place) -> None:
-        """Remember the job: it runs when it is waited for."""
-        self._next.append((job, place))
+    def start(self, job: Job, context: JobContext) -> None:
+        """Remember the job: it runs in :meth:`wait`."""
+        self._next.append((job, context))
 
-    def wait(self) -> list[Ended]:
+    def wait(self) -> list[JobResult]:
         """Run the job."""
-        return [_attempt(*self._next.pop())]
+        return [_run(*self._next.pop())]
 
     def close(self, *, stop: bool) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
-class Processes:
+class ProcessPool:
     """Processes on this machine.
 
-    Each has a pool of its own: when one is killed it is known which job it had, and the others
-    do not notice.
+    Each is a pool of one worker: when a process is killed it is known which job it had, and the
+    others go on.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers, self.threads = workers, threads_per_worker(workers)
-        self._context = get_context("spawn")
-        self._watched, self._alive = self._context.Pipe(duplex=False)
-        self._idle: list[ProcessPoolExecutor] = []
-        self._running: dict[Future[Ended], tuple[ProcessPoolExecutor, str]] = {}
+        self._idle: list[Workers] = []
+        self._running: dict[Future[JobResult], tuple[Workers, str]] = {}
 
-    def start(self, job: Job, place: Place) -> None:
+    def start(self, job: Job, context: JobContext) -> None:
         """Give the job to an idle process, or to a new one."""
-        if not self._idle:
-            self._idle.append(
-                ProcessPoolExecutor(1, self._context, _live_with_parent, (self._watched,))
-            )
-        pool = self._idle.pop()
+        pool = self._idle.pop() if self._idle else Workers(1)
         # libraries read it when they are loaded, which a process may do before its first job
         with _environment(OMP_NUM_THREADS=str(self.threads)):
-            self._running[pool.submit(_attempt_in_worker, job, place)] = (pool, job.name)
+            self._running[pool.submit(_run_in_worker, job, context)] = (pool, job.name)
 
-    def wait(self) -> list[Ended]:
-        """Wait for a process to end its job, or to be killed."""
-        ended = []
+    def wait(self) -> list[JobResult]:
+        """Wait until a process has finished its job or was killed."""
+        results = []
         for future in wait(self._running, return_when=FIRST_COMPLETED).done:
             pool, name = self._running.pop(future)
             try:
-                ended.append(future.result())
+                results.append(future.result())
             except BrokenProcessPool:
                 pool.shutdown()
-                ended.append(Ended(name, error=LOST))
+                results.append(JobResult(name, error=LOST))
                 continue
             except Exception as error:  # the job cannot be sent to another process
-                ended.append(Ended(name, error=_reason(error)))
+                results.append(JobResult(name, error=_reason(error)))
             self._idle.append(pool)
-        return ended
+        return results
 
     def close(self, *, stop: bool) -> None:
         """End the processes."""
-        if stop:
-            self._alive.close()
         for pool in (*self._idle, *(pool for pool, _ in self._running.values())):
-            pool.shutdown(cancel_futures=True)
-        self._alive.close()
-        self._watched.close()
+            if stop:
+                pool.kill()
+            else:
+                pool.shutdown()
 
 
-class OnRay:
-    """Tasks of Ray: on the cluster of ``RAY_ADDRESS``, or on one that lives as long as the run.
+class RayPool:
+    """Tasks of Ray, on the cluster of ``RAY_ADDRESS`` or on one that is started for the run.
 
     All machines of a cluster must see the jobs' folders under the same path.
 
@@ -143,18 +132,18 @@ class OnRay:
     def __init__(self, workers: int) -> None:
         self.workers, self.threads = workers, threads_per_worker(workers)
         self._ray = _import_ray()
-        self._ours = not self._ray.is_initialized()
+        self._own_cluster = not self._ray.is_initialized()
         self._running: dict[Any, str] = {}
-        self._refused: list[Ended] = []
-        if self._ours:
+        self._refused: list[JobResult] = []
+        if self._own_cluster:
             self._connect()
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        # a task must fit on one machine; one that fits on none would wait for ever
+        # a task must fit on one machine; one that fits on none would wait forever
         largest = max(node.get("CPU", 0) for node in nodes)
         share = sum(node.get("CPU", 0) for node in nodes) // workers
         self.threads = max(1, int(min(share, largest)))
         gpus = sum(node.get("GPU", 0) for node in nodes) / workers
-        self._task = self._ray.remote(_attempt_on_ray).options(
+        self._task = self._ray.remote(_run_on_ray).options(
             num_cpus=self.threads,
             # a task that asks for no GPU may be shown none; Ray counts in 1/10000
             num_gpus=int(gpus) if gpus >= 1 else int(gpus * 10_000) / 10_000,
@@ -168,7 +157,7 @@ class OnRay:
             _must_answer(address)
             self._ray.init(**quiet)
             return
-        # tokens are for clusters that others can reach, and would be written to the home folder
+        # a token, for clusters that others can reach, would be written to the home folder
         with _environment(RAY_AUTH_MODE=os.environ.get("RAY_AUTH_MODE", "disabled")):
             self._ray.init(
                 address="local",  # not a cluster that was left running here
@@ -177,18 +166,18 @@ class OnRay:
                 **quiet,
             )
 
-    def start(self, job: Job, place: Place) -> None:
+    def start(self, job: Job, context: JobContext) -> None:
         """Submit the job as a task."""
         try:
-            # within a list it is fetched by the task, after its threads are set
-            task = self._task.remote([self._ray.put(job)], place)
+            # in a list, so that the task itself fetches it, after its threads are set
+            task = self._task.remote([self._ray.put(job)], context)
         except Exception as error:  # the job cannot be sent to another process
-            self._refused.append(Ended(job.name, error=_reason(error)))
+            self._refused.append(JobResult(job.name, error=_reason(error)))
         else:
             self._running[task] = job.name
 
-    def wait(self) -> list[Ended]:
-        """Wait for a task to end."""
+    def wait(self) -> list[JobResult]:
+        """Wait until a task has finished."""
         if self._refused:
             refused, self._refused = self._refused, []
             return refused
@@ -198,29 +187,29 @@ class OnRay:
         try:
             return [self._ray.get(task)]
         except lost:
-            return [Ended(name, error=LOST)]
+            return [JobResult(name, error=LOST)]
         except self._ray.exceptions.RayError as error:
-            return [Ended(name, error=_reason(error))]
+            return [JobResult(name, error=_reason(error))]
 
     def close(self, *, stop: bool) -> None:
         """Cancel what runs, and shut down the cluster if it was started here."""
         for task in self._running if stop else ():
             self._ray.cancel(task, force=True)
-        if self._ours:
+        if self._own_cluster:
             self._ray.shutdown()
 
 
 RUNNERS: dict[str, Callable[[int], Pool]] = {
-    "serial": Serial,
-    "processes": Processes,
-    "ray": OnRay,
+    "serial": SerialPool,
+    "processes": ProcessPool,
+    "ray": RayPool,
 }
 """What :func:`mandora.core.parallel.map_jobs` can run jobs on."""
 
 
 @contextmanager
 def open_pool(runner: str, workers: int) -> Iterator[Pool]:
-    """A pool that is closed in the end; if there is an error or Ctrl-C, its jobs are killed."""
+    """A pool for use in ``with``; after an error or Ctrl-C its jobs are killed."""
     pool = RUNNERS[runner](workers)
     stop = True
     try:
@@ -231,9 +220,9 @@ def open_pool(runner: str, workers: int) -> Iterator[Pool]:
 
 
 def threads_per_worker(workers: int) -> int:
-    """Threads for each of several jobs on this machine: together, as many as it has cores.
+    """Threads for each of several jobs on this machine: workers × threads are its cores.
 
-    ``OMP_NUM_THREADS``, where it is set, is the most that one gets.
+    ``OMP_NUM_THREADS``, if it is set, is the most that one job gets.
     """
     usable = getattr(os, "sched_getaffinity", None)
     cores = len(usable(0)) if usable else os.cpu_count() or 1
@@ -241,50 +230,36 @@ def threads_per_worker(workers: int) -> int:
     return max(1, min(cores // workers, int(limit) if limit.isdecimal() else cores))
 
 
-def _attempt(job: Job, place: Place) -> Ended:
-    begun = time.monotonic()
+def _run(job: Job, context: JobContext) -> JobResult:
+    start = time.monotonic()
     try:
-        value = _as_json(job.run(place))
-        missing = missing_files(place.folder, job)
+        value = _as_json(job.run(context))
+        missing = missing_files(context.folder, job)
         if missing:
             raise FileNotFoundError(f"it did not leave {', '.join(missing)}")
     except (Exception, SystemExit) as error:
-        # only text goes back: not every exception survives the way between processes
+        # only text goes back: not every exception can be sent between processes
         with suppress(OSError):
             text = "".join(traceback.format_exception(error))
-            write_atomically(place.folder / ERROR_FILE, text.encode("utf-8", "backslashreplace"))
-        return Ended(job.name, time.monotonic() - begun, error=_reason(error))
-    return Ended(job.name, time.monotonic() - begun, value)
+            write_atomically(context.folder / ERROR_FILE, text.encode("utf-8", "backslashreplace"))
+        return JobResult(job.name, time.monotonic() - start, error=_reason(error))
+    return JobResult(job.name, time.monotonic() - start, value)
 
 
-def _attempt_in_worker(job: Job, place: Place) -> Ended:
-    # torch must not be imported for this: a job may do without
+def _run_in_worker(job: Job, context: JobContext) -> JobResult:
+    # torch is not imported for this: a job may not need it
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(place.threads)
-    return _attempt(job, place)
+        torch.set_num_threads(context.threads)
+    return _run(job, context)
 
 
-def _attempt_on_ray(job: list[Any], place: Place) -> Ended:
+def _run_on_ray(job: list[Any], context: JobContext) -> JobResult:
     import ray
 
     # Ray's own choice is one thread, or what the shell had that started the cluster
-    os.environ["OMP_NUM_THREADS"] = str(place.threads)
-    return _attempt_in_worker(ray.get(job[0]), place)
-
-
-def _live_with_parent(watched: Connection) -> None:
-    # Ctrl-C reaches all processes of a terminal: the parent decides
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def leave() -> None:
-        # nothing is ever sent; it ends when the parent closes its side, or is gone. A worker
-        # that went on would write into the folder of the same job of the next run.
-        with suppress(EOFError, OSError):
-            watched.recv_bytes()
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(context.threads)
+    return _run_in_worker(ray.get(job[0]), context)
 
 
 @contextmanager

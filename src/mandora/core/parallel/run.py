@@ -1,4 +1,4 @@
-"""``map_jobs``: begin what can begin, note what is done, tell what failed."""
+"""``map_jobs``: start the jobs that can start, note finished ones, report failures."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from mandora.core.errors import InputError
-from mandora.core.parallel.jobs import Job, Place, in_order, job_keys, longest_chain
-from mandora.core.parallel.journal import ERROR_FILE, Entry, Journal, begin, finished, make_room
+from mandora.core.parallel.jobs import Job, JobContext, job_keys, longest_chain, sort_jobs
+from mandora.core.parallel.journal import (
+    ERROR_FILE,
+    Entry,
+    Journal,
+    finished,
+    job_folder,
+    set_aside,
+)
 from mandora.core.parallel.plan import span
-from mandora.core.parallel.pools import RUNNERS, Ended, Pool, open_pool
+from mandora.core.parallel.pools import RUNNERS, JobResult, Pool, open_pool
 
 _LOG = logging.getLogger(__name__)
 
 
 class JobsFailed(RuntimeError):
-    """Some jobs failed; all that could be done without them is done and kept.
+    """Some jobs failed; all jobs that do not need them are done and kept.
 
     Attributes:
-        failed: why, by name.
-        skipped: by name of a job that was not begun, the needed jobs that are not done.
-        values: what the jobs that are done returned.
+        failed: reasons by name.
+        skipped: names of the needed jobs that are not done, by name of a job that did not start.
+        values: what the finished jobs returned, by name.
     """
 
     def __init__(
@@ -35,10 +42,10 @@ class JobsFailed(RuntimeError):
     ) -> None:
         self.failed, self.skipped, self.values = dict(failed), dict(skipped), dict(values)
         lines = [
-            f"{len(failed)} failed, {len(skipped)} not begun, {len(values)} done and kept; the "
+            f"{len(failed)} failed, {len(skipped)} not started, {len(values)} done and kept; the "
             "same call does only what is missing",
             *(f"  {name}: {reason}" for name, reason in failed.items()),
-            *(f"  {name}: not begun, needs {', '.join(n)}" for name, n in skipped.items()),
+            *(f"  {name}: not started, needs {', '.join(n)}" for name, n in skipped.items()),
         ]
         super().__init__("\n".join(lines))
 
@@ -52,18 +59,18 @@ def map_jobs(
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> dict[str, Any]:
-    """Do all jobs that are not done, each after those that it needs.
+    """Run all jobs that are not done, each after those that it needs.
 
-    A job whose key, or that of one it builds on, has changed is done again; what it left before
-    is set aside. Jobs begin in the given order as far as their needs allow.
+    A job is done again if its key or that of a job that it needs has changed; what it left before
+    is set aside. Jobs start in the given order as far as their needs allow.
 
     Args:
-        jobs: what to do.
-        out: folder of the jobs' folders and of the journal; is made if it is not there.
+        jobs: the jobs.
+        out: gets the jobs' folders and the journal; made if it does not exist.
         runner: one of :data:`mandora.core.parallel.RUNNERS`.
         workers: jobs at a time; ``serial`` always has one.
-        report: gets a line when a job begins and when it ends.
-        progress: gets the number of jobs that are done, and of all.
+        report: called with a line when a job starts and when it ends.
+        progress: called with the number of finished jobs and of all jobs.
 
     Returns:
         what each job returned, in the given order.
@@ -75,7 +82,7 @@ def map_jobs(
         OSError: if the folder or its journal cannot be written.
     """
     jobs = list(jobs)
-    ordered = in_order(jobs)
+    ordered = sort_jobs(jobs)
     if runner not in RUNNERS:
         raise InputError(f"runner {runner!r}: use {', '.join(RUNNERS)}")
     if workers < 1:
@@ -98,10 +105,10 @@ class _Run:
     """The state of one call.
 
     Attributes:
-        values: of the jobs that are done.
-        failed: reasons, by name.
-        waiting: names of the jobs that have not begun, in the given order.
-        running: when those that run began, seconds of the monotonic clock.
+        values: what the finished jobs returned, by name.
+        failed: reasons by name.
+        waiting: names of the jobs that have not started, in the given order.
+        running: start times of the running jobs by name, seconds of the monotonic clock.
     """
 
     def __init__(
@@ -120,11 +127,11 @@ class _Run:
         self.failed: dict[str, str] = {}
         self.waiting = names
         self.running: dict[str, float] = {}
-        self._measured = self._estimated = 0.0  # s, of the jobs that this call has done
+        self._measured = self._estimated = 0.0  # seconds of the jobs that this call has done
 
     def recall(self) -> None:
-        """Take what is done from the journal; set aside what was made with other settings."""
-        replaced = [name for name in self.waiting if make_room(self.out, name, self.keys[name])]
+        """Take the finished jobs from the journal; set aside results of other keys."""
+        replaced = [name for name in self.waiting if set_aside(self.out, name, self.keys[name])]
         if replaced:
             self.report(f"set aside, because their settings changed: {', '.join(replaced)}")
         for name, job in self.jobs.items():
@@ -137,17 +144,17 @@ class _Run:
         self.progress(len(self.values), len(self.jobs))
 
     def work(self, pool: Pool) -> None:
-        """Until nothing runs and nothing can begin."""
+        """Run jobs until none is running and none can start."""
         while True:
             while len(self.running) < pool.workers and (job := self._next()):
-                self._begin(job, pool)
+                self._start(job, pool)
             if not self.running:
                 return
-            for ended in pool.wait():
-                self._end(ended, pool.workers)
+            for result in pool.wait():
+                self._finish(result, pool.workers)
 
     def skipped(self) -> dict[str, tuple[str, ...]]:
-        """Jobs that could not begin, and what they would have needed."""
+        """The needed jobs that are not done, by name of a job that could not start."""
         return {
             name: tuple(need for need in self.jobs[name].needs if need not in self.values)
             for name in self.waiting
@@ -159,43 +166,45 @@ class _Run:
                 return self.jobs[name]
         return None
 
-    def _begin(self, job: Job, pool: Pool) -> None:
+    def _start(self, job: Job, pool: Pool) -> None:
         self.waiting.remove(job.name)
-        place = Place(
-            begin(self.out, job.name, self.keys[job.name]),
+        context = JobContext(
+            job_folder(self.out, job.name, self.keys[job.name]),
             pool.threads,
             {need: self.out / need for need in job.needs},
             {need: self.values[need] for need in job.needs},
         )
         self.running[job.name] = time.monotonic()
-        _LOG.info("%s begins in %s with %d threads", job.name, place.folder, place.threads)
-        self.report(f"{job.name} begins")
-        pool.start(job, place)
+        _LOG.info("%s starts in %s with %d threads", job.name, context.folder, context.threads)
+        self.report(f"{job.name} starts")
+        pool.start(job, context)
 
-    def _end(self, ended: Ended, workers: int) -> None:
-        name = ended.name
+    def _finish(self, result: JobResult, workers: int) -> None:
+        name = result.name
         del self.running[name]
-        if ended.error is not None:
-            self.failed[name] = ended.error
+        if result.error is not None:
+            self.failed[name] = result.error
             trace = self.out / name / ERROR_FILE
+            where = ""
             if trace.exists():
+                where = f" ({trace})"
                 _LOG.debug("%s failed: %s", name, trace.read_text("utf-8", "backslashreplace"))
-            self.report(f"{name} failed: {ended.error}" + (f" ({trace})" if trace.exists() else ""))
+            self.report(f"{name} failed: {result.error}{where}")
             return
         when = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        entry = Entry(name, self.keys[name], ended.value, round(ended.seconds, 3), when)
+        entry = Entry(name, self.keys[name], result.value, round(result.seconds, 3), when)
         self.journal.append(entry)
-        self.values[name] = ended.value
-        _LOG.info("%s is done, in %.2f s", name, ended.seconds)
-        self._measured += ended.seconds
+        self.values[name] = result.value
+        _LOG.info("%s is done, in %.2f s", name, result.seconds)
+        self._measured += result.seconds
         self._estimated += 60 * self.jobs[name].minutes
         done, count = len(self.values), len(self.jobs)
         left = f", about {span(self._seconds_left(workers))} left" if done < count else ""
-        self.report(f"{name} done in {span(ended.seconds)}: {done} of {count}{left}")
+        self.report(f"{name} done in {span(result.seconds)}: {done} of {count}{left}")
         self.progress(done, count)
 
     def _seconds_left(self, workers: int) -> float:
-        # what was measured corrects what was estimated
+        # the estimates, corrected by what was measured
         pace, now = self._measured / self._estimated, time.monotonic()
         left = {
             name: max(0.0, 60 * pace * self.jobs[name].minutes - now + self.running.get(name, now))

@@ -1,15 +1,23 @@
-"""Many items through the processes of this machine, in their order, though one be killed."""
+"""Worker processes on this machine: started here, and used to work through many items.
+
+Jobs that need one another are another matter, see :mod:`mandora.core.parallel.run`; they run in
+the same processes.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,40 +32,74 @@ KILLED_ALONE = (
     "the process that worked on it was killed, and once more with no other beside it: the file "
     "makes a library crash, or needs more memory than there is"
 )
-AHEAD = 8  # items for each process that are given out before the first one is done
-MOST_KILLED = 3  # items in a row; then it is not they
+AHEAD = 8  # items per process that are handed out before the first result is used
+MOST_KILLED = 3  # items in a row: then the machine is at fault, not the items
 
 
-def in_order(
+class Workers(ProcessPoolExecutor):
+    """A pool of new processes. They end when this process ends, however it ends.
+
+    They ignore Ctrl-C, which a terminal sends to all processes: this one decides.
+
+    Args:
+        count: processes.
+    """
+
+    def __init__(self, count: int) -> None:
+        # spawned: a fork would copy locks of the numerical libraries
+        context = get_context("spawn")
+        self._watched, self._alive = context.Pipe(duplex=False)
+        super().__init__(count, context, _start_worker, (self._watched,))
+
+    def kill(self) -> None:
+        """End the processes at once, whatever they are doing."""
+        self._alive.close()
+        self.shutdown(cancel_futures=True)
+
+
+def _start_worker(watched: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def leave() -> None:
+        # Nothing is ever sent: this returns when the parent closes its side or has ended. A
+        # worker that went on would write into the folder of the same job of the next run.
+        with suppress(EOFError, OSError):
+            watched.recv_bytes()
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def map_items(
     function: Callable[[T], R],
     items: Iterable[T],
     workers: int,
     killed: Callable[[T], R] | None = None,
 ) -> Iterator[R]:
-    """What a function makes of each item, in the order of the items.
+    """The function's result for each item, in the order of the items.
 
-    If a process is killed, all items that were being worked on are tried again one at a time,
-    each in a process of its own, to find the one that it was.
+    If a process is killed, all items that were in work are tried again one at a time, each in a
+    process of its own, to find the one that causes it.
 
     Args:
-        function: of a module, or ``functools.partial`` of one.
-        items: not read far ahead of the results.
-        workers: processes; 1 works in this one.
-        killed: stands for an item whose process was killed with no other beside it.
+        function: a function of a module, or ``functools.partial`` of one.
+        items: are not read far ahead of the results.
+        workers: processes; with 1 the work is done in this process.
+        killed: gives the result of an item whose process was killed while it ran alone.
 
     Raises:
-        ChildProcessError: if there is such an item and no ``killed``, or several in a row: what
-            has come before is good.
+        ChildProcessError: if there is such an item and no ``killed``, or if there are several in
+            a row. The results before that are good.
     """
     if workers == 1:
         yield from map(function, items)
         return
     rest, waiting = iter(items), deque[tuple[T, Future[R]]]()
-    pool = _processes(workers)
+    pool = Workers(workers)
     try:
         while True:
             for item in islice(rest, AHEAD * workers - len(waiting)):
-                waiting.append((item, _begin(pool, function, item)))
+                waiting.append((item, _submit(pool, function, item)))
             if not waiting:
                 return
             if not _was_killed(waiting[0][1]):
@@ -66,7 +108,7 @@ def in_order(
             pool.shutdown()  # all of its processes have ended
             yield from _one_at_a_time(function, waiting, killed)
             waiting.clear()
-            pool = _processes(workers)
+            pool = Workers(workers)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -76,12 +118,11 @@ def _one_at_a_time(
     waiting: Iterable[tuple[T, Future[R]]],
     killed: Callable[[T], R] | None,
 ) -> Iterator[R]:
-    """What had been done of these items, and what can be done of the others."""
+    """The results of these items: those that are there, and new ones for the others."""
     bad: list[T] = []  # in a row
-    for item, begun in waiting:
-        future = begun
-        if _was_killed(begun):
-            future = _apart(partial(function, item))
+    for item, future in waiting:
+        if _was_killed(future):
+            future = _run_alone(partial(function, item))
         if not _was_killed(future):
             yield from map(killed, bad) if killed else ()
             bad = []
@@ -93,27 +134,27 @@ def _one_at_a_time(
     yield from map(killed, bad) if killed else ()
 
 
-def apart(function: Callable[[], R]) -> R:
-    """What a function gives in a new process of its own.
+def run_alone(function: Callable[[], R]) -> R:
+    """The function's result from a new process of its own.
 
     Raises:
-        ChildProcessError: if that is killed.
+        ChildProcessError: if that process is killed.
     """
-    future = _apart(function)
+    future = _run_alone(function)
     if _was_killed(future):
         raise ChildProcessError(LOST)
     return future.result()
 
 
-def _apart(function: Callable[[], R]) -> Future[R]:
-    with _processes(1) as pool:
+def _run_alone(function: Callable[[], R]) -> Future[R]:
+    with Workers(1) as pool:
         return pool.submit(function)
 
 
-def _begin(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:
+def _submit(pool: Workers, function: Callable[[T], R], item: T) -> Future[R]:
     try:
         return pool.submit(function, item)
-    except BrokenProcessPool as error:  # seen when the results of the others are asked for
+    except BrokenProcessPool as error:  # a process of the pool was killed before this call
         future = Future[R]()
         future.set_exception(error)
         return future
@@ -121,15 +162,3 @@ def _begin(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Fu
 
 def _was_killed(future: Future[R]) -> bool:
     return isinstance(future.exception(), BrokenProcessPool)
-
-
-def _processes(workers: int) -> ProcessPoolExecutor:
-    # spawned: a fork would copy locks of the numerical libraries
-    return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=leave_interrupts
-    )
-
-
-def leave_interrupts() -> None:
-    """Ctrl-C reaches every process; only the first one answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -15,7 +15,6 @@ from mandora.core.settings.commands import (
 )
 from mandora.core.settings.networks import (
     DamageSettings,
-    Enlarged,
     FilmChangeSettings,
     LocateSettings,
     PatchChangeSettings,
@@ -26,7 +25,6 @@ from mandora.core.settings.presets import PRESETS, preset
 __all__ = [
     "PRESETS",
     "DamageSettings",
-    "Enlarged",
     "EquivalenceSettings",
     "FilmChangeSettings",
     "LocateSettings",

@@ -1,4 +1,4 @@
-"""What all settings have in common, and the training loop's."""
+"""The base class of all settings, and the settings of the training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mandora.core.inputs import read_text
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys refused, TOML in and out."""
+    """Base of all settings: frozen, read from TOML and written to it; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,8 +25,8 @@ class Settings(BaseModel):
 
         Args:
             path: the file.
-            base: what keys that are absent keep, in tables as well; without it, each table
-                has the defaults of its own class.
+            base: gives the values of absent keys, in tables too; without it they are the
+                defaults of the classes.
 
         Raises:
             ValueError: naming the file and every key that is wrong.
@@ -44,12 +44,12 @@ class Settings(BaseModel):
             raise InputError(f"{path} does not fit {cls.__name__}: {problems}") from error
 
     def to_toml(self) -> str:
-        """The settings as TOML; keys without a value are left out."""
+        """The settings as TOML; keys that are None are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with the keys of ``given``, table by table."""
+    """``base``, updated by ``given``, table by table."""
     merged = dict(base)
     for key, value in given.items():
         known = base.get(key)
@@ -59,7 +59,7 @@ def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 class LoopSettings(Settings):
-    """The training loop, shared by both networks."""
+    """The training loop of all networks."""
 
     epochs: int = Field(24, ge=1, description="passes over the training items")
     batch_size: int = Field(32, ge=1, description="items per step, over all processes")
@@ -69,62 +69,60 @@ class LoopSettings(Settings):
         "one-cycle", description="`one-cycle`, or `steps`: constant, lowered once"
     )
     drop_after: int | None = Field(
-        None, ge=1, description="`steps`: epochs at the full rate; never lowered if absent"
+        None, ge=1, description="`steps`: epochs at the full rate; it is never lowered if absent"
     )
-    drop_factor: float = Field(0.1, gt=0, le=1, description="`steps`: the rate's factor after that")
+    drop_factor: float = Field(0.1, gt=0, le=1, description="`steps`: its factor after that")
     restart_every: int | None = Field(
         None, ge=1,
-        description="`steps`: epochs after which the optimiser starts anew, counted from "
-        "`drop_after`, where it does so too; never if absent",
+        description="`steps`: the optimiser is restarted every so many epochs, counted from "
+        "`drop_after`, and at `drop_after` itself; never if absent",
     )  # fmt: skip
     rate_decay: float = Field(
         0.0, ge=0,
-        description="the rate is divided by 1 + this × the number of steps done since the "
-        "optimiser was started",
+        description="the rate is divided by 1 + this × number of steps since the optimiser was "
+        "started",
     )  # fmt: skip
     epsilon: float = Field(
         1e-8, gt=0,
-        description="what the optimiser adds to the root of the mean squared gradient; `adam` as "
-        "Keras does, before the correction of that mean",
+        description="is added to the root of the mean squared gradient; by `adam` as in Keras, "
+        "before the bias correction of that mean",
     )  # fmt: skip
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     clip_norm: float = Field(
-        1.0, ge=0, description="gradients are clipped to this norm; 0: not at all"
+        1.0, ge=0, description="gradients are clipped to this norm; 0: not clipped"
     )
     ema: float | None = Field(
         None, gt=0, lt=1,
-        description="decay per step of averaged weights, which are then what is kept",
+        description="decay per step of averaged weights, which are then the weights that are kept",
     )  # fmt: skip
     keep: Literal["last", "best"] = Field(
-        "last", description="`last` or `best` weights (by the held-out score) are exported"
+        "last", description="export the `last` weights, or the `best` by the held-out score"
     )
     patience: int | None = Field(
-        None, ge=1, description="stop after so many epochs without a better held-out score"
+        None, ge=1, description="stop after this number of epochs without a better held-out score"
     )
-    minutes: float | None = Field(None, gt=0, description="stop after the epoch that passes this")
+    minutes: float | None = Field(None, gt=0, description="stop when an epoch ends after this time")
     small_share: float = Field(
         0.0, ge=0, lt=1,
-        description="share of the epochs, the first ones, in which items are shown with about half "
-        "of their px, which takes about half of the time",
+        description="share of the epochs (the first ones) that show items with about half of their "
+        "px, which takes about half of the time",
     )  # fmt: skip
     checkpoint_minutes: float = Field(
-        2.0, ge=0, description="time between checkpoints within an epoch; 0 after every step"
+        2.0, ge=0, description="minutes between checkpoints within an epoch; 0: after every step"
     )
-    seed: int = Field(1, description="of the simulated items, their order and the first weights")
+    seed: int = Field(1, description="seed of simulated items, their order and first weights")
     threads: int = Field(2, ge=1, description="processor threads; processes that simulate")
     loaders: int = Field(
-        0, ge=0, description="processes that prepare batches; 0 prepares them in the training one"
+        0, ge=0, description="processes that prepare batches; 0: the training process does"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`, `cpu` or `cuda`")
-    half: bool = Field(
-        True, description="16-bit arithmetic where the processor or GPU is made for it"
-    )
+    half: bool = Field(True, description="16-bit arithmetic where the processor or GPU supports it")
     deterministic: bool = Field(
-        True, description="only operations that give the same bits every time"
+        True, description="use only operations that give the same bits every time"
     )
 
     @model_validator(mode="after")
     def _restarts(self) -> Self:
         if self.restart_every is not None and self.schedule != "steps":
-            raise InputError("the optimiser starts anew (restart_every) with schedule 'steps' only")
+            raise InputError("restart_every works with schedule 'steps' only")
         return self

@@ -18,16 +18,16 @@ from mandora.core.settings.networks import (
 
 
 class SplitSettings(Settings):
-    """Which patients of a data set serve what; patients that are left are for the test."""
+    """How the patients of a data set are divided; the patients that are left are the test set."""
 
     networks: float = Field(0.5, gt=0, lt=1, description="share that trains the networks")
     held: float = Field(
         0.1, ge=0, lt=1,
-        description="share of these that is kept from them to measure them while they train, by "
-        "patient; 0: the trees' patients do",
+        description="share of the networks' patients that do not train them but measure them after "
+        "each epoch; with 0 the trees' patients measure them",
     )  # fmt: skip
     trees: float = Field(0.3, gt=0, lt=1, description="share that trains the trees")
-    seed: int = Field(1, ge=0, description="of the draw")
+    seed: int = Field(1, ge=0, description="seed of the random division")
 
     @model_validator(mode="after")
     def _leaves_a_test(self) -> Self:
@@ -37,10 +37,10 @@ class SplitSettings(Settings):
 
 
 def _check_small(design: str, loop: LoopSettings) -> None:
-    if loop.small_share and design in ("one-point", "family"):
+    if loop.small_share and design in ("one-landmark", "family"):
         raise InputError(
-            f"the network of design {design!r} takes items of one size only: leave "
-            "loop.small_share out"
+            f"a network of design {design!r} takes items of one size only; leave out "
+            "loop.small_share"
         )
 
 
@@ -49,7 +49,7 @@ class TrainLocateSettings(Settings):
 
     films: int = Field(3500, ge=8, description="simulated films of each limb, without a data set")
     real_copies: int = Field(
-        10, ge=1, description="times that real films are shown beside the simulated ones"
+        10, ge=1, description="how often an epoch shows each real film (`--real`)"
     )
     network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
@@ -73,13 +73,13 @@ class TrainDamageSettings(Settings):
     )
     real_copies: int = Field(
         8, ge=1,
-        description="times that real films are shown beside the simulated ones: once as they "
-        "are, then with damage put into healthy joints",
+        description="how often an epoch shows each real film (`--real`): once as it is, the other "
+        "times with damage put into healthy joints",
     )  # fmt: skip
     oversample: bool = Field(
         False,
-        description="show as many items with damage as without, by the official score, by "
-        "repeating some of the fewer, drawn once",
+        description="show as many patches with damage as without, by the official score: random "
+        "ones of the rarer kind are repeated, the same in each epoch",
     )
     network: DamageSettings = Field(DamageSettings(), description="table `[network]`")
     changes: PatchChangeSettings = Field(PatchChangeSettings(), description="table `[changes]`")
@@ -96,7 +96,7 @@ class TrainDamageSettings(Settings):
 
 
 class TrainSymmetrySettings(Settings):
-    """Training of the trees; their patients are others than the networks'."""
+    """Training of the trees, on patients that did not train the networks."""
 
     patients: int = Field(240, ge=2, description="simulated patients, four films of each")
     cohort_seed: int = Field(7_000, ge=0, description="seed of the simulated patients")
@@ -106,16 +106,16 @@ class TrainSymmetrySettings(Settings):
 
 
 class EquivalenceSettings(Settings):
-    """What counts as no difference, where the paper expects none; stated before a run."""
+    """Which differences count as none, where the paper expects none; stated before a run."""
 
-    r: float = Field(0.03, gt=0, lt=1, description="differences of r smaller than this are none")
+    r: float = Field(0.03, gt=0, lt=1, description="smaller differences of r count as none")
     rmse: float = Field(
-        0.05, gt=0, lt=1, description="likewise of RMSE, as a share of what it is compared with"
+        0.05, gt=0, lt=1, description="likewise of RMSE, as a share of the RMSE it is compared with"
     )
     power: float = Field(
         0.8, gt=0, lt=1,
-        description="least chance to show that two methods are alike if they are; with less, a "
-        "claim that is not shown stays undecided",
+        description="least power of the test of equivalence: with less, a claim that is not shown "
+        "is undecided, not refuted",
     )  # fmt: skip
 
 
@@ -124,19 +124,19 @@ class ReproduceSettings(Settings):
 
     plan: Literal["k-fold", "repeated"] = Field(
         "k-fold",
-        description="`k-fold`: every patient tested once; `repeated`: 50/30/20, drawn anew each "
-        "time, as published",
+        description="`k-fold`: every patient is tested once; `repeated`: 50/30/20 %, "
+        "drawn again for each repeat, as published",
     )
     folds: int = Field(10, ge=1, description="parts of the k-fold plan, or repeats")
-    trees_share: float = Field(0.3, gt=0, lt=1, description="of the patients, trains the trees")
-    seed: int = Field(1, ge=0, description="of the folds")
+    trees_share: float = Field(0.3, gt=0, lt=1, description="share of the patients for the trees")
+    seed: int = Field(1, ge=0, description="seed of the folds")
     patients: int = Field(100, ge=6, description="simulated patients, without a data set")
-    cohort_seed: int = Field(31, ge=0, description="of the simulated patients")
+    cohort_seed: int = Field(31, ge=0, description="seed of the simulated patients")
     cohort_pixels_per_mm: float | None = Field(
         None, gt=0.5, le=20, description="resolution of their films; as in real cohorts if absent"
     )
     locate: TrainLocateSettings = Field(
-        # few films: small inputs and small batches make the most of the time
+        # few films: small inputs and small batches use the time best
         TrainLocateSettings(
             network=LocateSettings(input_px=192),
             split=SplitSettings(held=0.0),
@@ -154,9 +154,9 @@ class ReproduceSettings(Settings):
     forest: SymmetrySettings = Field(SymmetrySettings(threads=1), description="table `[forest]`")
     bottleneck_arms: bool = Field(
         True,
-        description="damage networks with the published bottleneck, with and without joint-space "
-        "masks, in all folds: figure 5 as published. No more if `[damage.network] bottleneck` is "
-        "true, for then all networks have it",
+        description="also train damage networks with the published bottleneck, with and without "
+        "joint-space masks, in all folds, for figure 5 as published. Without effect if "
+        "`[damage.network] bottleneck` is true: then all networks have it",
     )
     shap_rows: Literal["as they are", "both orders"] = Field(
         "both orders",
@@ -166,18 +166,21 @@ class ReproduceSettings(Settings):
     official: Literal["reader", "truth"] = Field(
         "reader",
         description="what the scores of a simulated cohort are compared with: those of its first "
-        "`reader`, who errs as people do, or the `truth`. Other data sets have an official label",
+        "`reader`, who makes errors as people do, or the `truth`. Other data sets have an "
+        "official label",
     )
     equivalence: EquivalenceSettings = Field(
         EquivalenceSettings(), description="table `[equivalence]`"
     )
     more_folds: int = Field(
-        1, ge=0, description="so many folds, the first, have ablations and the learning curve too"
+        1,
+        ge=0,
+        description="number of folds, the first ones, with ablations and a learning curve",
     )
     shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.25, 0.5),
-        description="learning curve: shares of the networks' patients that are trained on, with "
-        "as many steps",
+        description="learning curve: shares of the networks' patients that train them, in the same "
+        "number of steps",
     )
 
 
@@ -185,11 +188,14 @@ class SimulateSettings(Settings):
     """A simulated cohort."""
 
     patients: int = Field(ge=1, description="four films of each at each visit")
-    visits: int = Field(1, ge=1, le=50, description="about a year apart; damage goes on")
-    seed: int = Field(0, ge=0, description="same seed, same films")
+    visits: int = Field(1, ge=1, le=50, description="about a year apart; damage progresses")
+    seed: int = Field(0, ge=0, description="the same seed gives the same films")
     pixels_per_mm: float | None = Field(
-        None, gt=0.5, le=20, description="fixed resolution; drawn like real cohorts if absent"
+        None,
+        gt=0.5,
+        le=20,
+        description="resolution; varies as in real cohorts if absent",
     )
-    pairs: bool = Field(False, description="films of both hands and of both feet as well")
+    pairs: bool = Field(False, description="also films that show both hands or both feet")
     wide: bool = Field(False, description="poor framing and exposure too, as in training")
     workers: int = Field(1, ge=1, description="processes")

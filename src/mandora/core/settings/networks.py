@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.core.errors import InputError
 from mandora.core.settings.base import Settings
+from mandora.core.specs import FilmSpec, PatchSpec
 
 
-class LocateSettings(Settings):
+class LocateSettings(FilmSpec, Settings):
     """The localiser's network, what it sees and what it is trained to draw."""
 
-    design: Literal["all-points", "one-point"] = Field(
-        "all-points",
-        description="`all-points`: one network per limb; `one-point`: the published network, "
-        "one per landmark",
-    )
-    input_px: int = Field(256, ge=64, multiple_of=32, description="side of the square input")
-    keep_aspect: bool = Field(True, description="pad the film to a square instead of stretching it")
-    channels: Literal[1, 3] = Field(
-        1, description="1: standardised film; 3: the film and two contrast-normalised versions"
-    )
     widths: tuple[int, ...] = Field(
         (16, 32, 48, 64, 96, 128), description="channels of each level, the finest first"
     )
     kernel_px: int = Field(3, ge=1, description="side of the convolutions; odd")
-    heatmap_stride: int = Field(2, ge=1, description="input px per heat-map px")
     target: Literal["gaussian", "square"] = Field("gaussian", description="`gaussian` or `square`")
     sigma_px: float = Field(1.6, gt=0, description="`gaussian`: spread, heat-map px")
     square_half_px: float = Field(
@@ -37,33 +26,13 @@ class LocateSettings(Settings):
     point_weight: float = Field(
         20.0, ge=0, description="extra weight of the target's px in the cross-entropy"
     )
-    decode: Literal["peak", "component"] = Field(
-        "peak",
-        description="`peak`: summit of the heat; `component`: middle of the largest connected "
-        "region above the threshold",
-    )
-    found_threshold: float = Field(
-        0.25, ge=0, le=1,
-        description="heat that a landmark needs to be found: `peak`: at least this; `component`: "
-        "more than this",
-    )  # fmt: skip
-    corner: float = Field(
-        0.05, ge=0, lt=0.5,
-        description="several networks: places within this share of the film of two borders do "
-        "not count",
-    )  # fmt: skip
-    seeds: int = Field(
-        1, ge=1, description="networks trained from different first weights; the median counts"
-    )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.target == "square" and self.heatmap_stride != 1:
+    def _squares_at_full_size(self) -> Self:
+        if self.target == "square" and self.heat_map_stride != 1:
             raise InputError(
-                "squares are drawn at full size: target 'square' needs heatmap_stride 1"
+                "squares are drawn at full size: target 'square' needs heat_map_stride 1"
             )
-        if self.channels == 3 and self.keep_aspect:
-            raise InputError("three channels are made of stretched films: set keep_aspect = false")
         return self
 
 
@@ -96,59 +65,9 @@ class FilmChangeSettings(Settings):
         return self
 
 
-# Half a window is 0.17 of the hand's size; the navicular's middle lies 0.2 from the radiocarpal
-# joint, and the corners of the radius as far from its landmark. With larger windows than these a
-# joint space has too few px. See docs/packaged-model.md.
-ENLARGED = {
-    "mc1": 1.15, "mul": 1.25, "lunate": 1.25, "radius": 1.6, "ulna": 1.3, "mna": 1.15,
-    "radcar": 1.7,
-}  # fmt: skip
-
-
-def _landmarks_of_the_hand(factors: dict[str, float]) -> dict[str, float]:
-    unknown = sorted(set(factors) - set(LANDMARK_INDEX[Limb.HAND]))
-    if unknown:
-        raise InputError(
-            f"a hand has no landmark {', '.join(unknown)}; its landmarks are "
-            f"{', '.join(LANDMARK_INDEX[Limb.HAND])}"
-        )
-    return factors
-
-
-Enlarged = Annotated[
-    dict[str, Annotated[float, Field(ge=1, le=4)]], AfterValidator(_landmarks_of_the_hand)
-]
-
-
-class DamageSettings(Settings):
+class DamageSettings(PatchSpec, Settings):
     """The damage network, what it sees and what it is trained to say."""
 
-    design: Literal["all-joints", "family"] = Field(
-        "all-joints",
-        description="`all-joints`: one network, told which joint it sees; `family`: the published "
-        "network, one for each of the four families of targets",
-    )
-    patch_px: int = Field(112, ge=32, multiple_of=16, description="side of the square patch")
-    window: Literal["limb", "film"] = Field(
-        "limb", description="patches as large as the `limb` or the `film` makes them"
-    )
-    half_window: float = Field(
-        0.17, gt=0, le=1, description="`limb`: half side of a patch / size of the limb"
-    )
-    half_window_px: float = Field(
-        192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
-    )
-    enlarged: Enlarged = Field(
-        ENLARGED,
-        description="landmarks of the hand whose patch is larger, and the factor; without any all "
-        "patches of a hand are alike, as published",
-    )
-    channels: Literal[1, 7] = Field(
-        1, description="1: standardised patch; 7: five versions of the film, two of the patch"
-    )
-    patch_range: float = Field(
-        1.0, gt=0, description="7 channels: what the two versions of the patch are multiplied by"
-    )
     widths: tuple[int, ...] = Field(
         (16, 32, 64, 128), description="channels of each level, the finest first"
     )
@@ -158,9 +77,6 @@ class DamageSettings(Settings):
     )
     heads: Literal["shared", "family"] = Field(
         "shared", description="last layers `shared` by hands and feet, or one pair per `family`"
-    )
-    mask: Literal["space", "erosion", "none"] = Field(
-        "space", description="what the decoder draws: joint `space`, `erosion`, or `none`"
     )
     bottleneck: bool = Field(
         False,

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from mandora.core.errors import InputError
-from mandora.core.parallel.workers import KILLED_ALONE, in_order
-from mandora.datasets.check.films import FilmLook, look_at
+from mandora.core.parallel.workers import KILLED_ALONE, map_items
+from mandora.datasets.check.films import CheckedFilm, check_film
 from mandora.datasets.check.near_duplicates import near_duplicates
-from mandora.datasets.check.scores import look_at_scores, relative
+from mandora.datasets.check.scores import check_scores
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
-from mandora.datasets.findings import Finding, Severity
+from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.layouts import layout_of, read_dataset
-from mandora.datasets.tables import Report
 
 _UNUSABLE = ("not-there", "layout-unknown")
 
@@ -96,15 +95,15 @@ def check_dataset(
     report = Report(path if path.is_dir() else path.parent, list(findings))
     if dataset is None:
         return _finished(layout_of(path) or "", Dataset(path, "", (), (), {}), report)
-    look_at_scores(dataset, report)
+    check_scores(dataset, report)
     items = _readable(dataset)
-    looks: list[FilmLook] = []
-    for look in _looks(items, report.root, workers):
-        looks.append(look)
-        report.findings += look.findings
+    checked: list[CheckedFilm] = []
+    for film in _check_films(items, report.root, workers):
+        checked.append(film)
+        report.findings += film.findings
         if progress is not None:
-            progress(len(looks), len(items))
-    _compare(items, looks, report)
+            progress(len(checked), len(items))
+    _compare(items, checked, report)
     return _finished(dataset.layout, dataset, report)
 
 
@@ -143,25 +142,25 @@ def _readable(dataset: Dataset) -> list[DatasetFilm | DatasetRoi]:
     return items
 
 
-def _looks(
+def _check_films(
     items: Sequence[DatasetFilm | DatasetRoi], root: Path, workers: int
-) -> Iterator[FilmLook]:
-    def unreadable(item: DatasetFilm | DatasetRoi) -> FilmLook:
+) -> Iterator[CheckedFilm]:
+    def unreadable(item: DatasetFilm | DatasetRoi) -> CheckedFilm:
         report = Report(root)
         report.error("film-unreadable", item.path, KILLED_ALONE)
-        return FilmLook(tuple(report.findings))
+        return CheckedFilm(tuple(report.findings))
 
-    return in_order(partial(look_at, root=root), items, workers, unreadable)
+    return map_items(partial(check_film, root=root), items, workers, unreadable)
 
 
 def _compare(
-    items: Sequence[DatasetFilm | DatasetRoi], looks: Sequence[FilmLook], report: Report
+    items: Sequence[DatasetFilm | DatasetRoi], checked: Sequence[CheckedFilm], report: Report
 ) -> None:
     """Say which films are there more than once."""
     same: dict[str, list[int]] = defaultdict(list)
-    for index, look in enumerate(looks):
-        if look.digest is not None:
-            same[look.digest].append(index)
+    for index, film in enumerate(checked):
+        if film.digest is not None:
+            same[film.digest].append(index)
     copies: set[int] = set()
     for group in same.values():
         first = items[group[0]]
@@ -170,18 +169,22 @@ def _compare(
             item = items[index]
             if not _is_one_film(first, item):
                 fault = (
-                    f"the picture is that of {relative(first.path, report.root)}, "
+                    f"the picture is that of {report.name_of(first.path)}, "
                     f"{_whose(first)}, pixel for pixel, and is given for {_whose(item)}; keep one"
                 )
                 report.error("film-duplicate", item.path, fault)
-    kept = [i for i, look in enumerate(looks) if look.pattern is not None and i not in copies]
-    patterns = [p for i in kept if (p := looks[i].pattern) is not None]
-    for pair in near_duplicates(patterns):
+    patterns = {
+        i: film.pattern
+        for i, film in enumerate(checked)
+        if film.pattern is not None and i not in copies
+    }
+    kept = list(patterns)
+    for pair in near_duplicates(list(patterns.values())):
         first, item = items[kept[pair.first]], items[kept[pair.second]]
         how = "mirrored, " if pair.mirrored else ""
         fault = (
             f"looks like a copy ({how}distance {pair.distance:.3f}) of "
-            f"{relative(first.path, report.root)}, {_whose(first)}, and is given for "
+            f"{report.name_of(first.path)}, {_whose(first)}, and is given for "
             f"{_whose(item)}; look at both and keep one"
         )
         report.warning("film-near-duplicate", item.path, fault)

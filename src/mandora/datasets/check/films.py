@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +13,23 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Points, fit_similarity
 from mandora.datasets.check.near_duplicates import Pattern, pattern_of
 from mandora.datasets.dataset import DatasetFilm, DatasetRoi, Labels
-from mandora.datasets.findings import Finding
-from mandora.datasets.masks import check_label_size, fill_outlines, read_label_map
-from mandora.datasets.polygons import Outline, site_name
-from mandora.datasets.tables import Report
+from mandora.datasets.findings import Finding, Report
+from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
+from mandora.datasets.outlines import Outline, site_name
 from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
 from mandora.images.read import peek_size, read_radiograph
-from mandora.simulate.cohort.patients import mean_shape
+from mandora.locate.template import limb_template
 
 _FEWEST_LANDMARKS = 4  # that tell a limb from its mirror image
 _WORSE = 2.0  # so much worse the side's own template fits than the other side's
-_LEAST_MISFIT = 0.15  # mean distance from a template that can be told from anatomy, in units
+_LEAST_MISFIT = 0.15  # r.m.s. distance from a template beyond normal anatomy, in limb sizes
 _MOST_OUTSIDE = 2 / 3  # share of the joints that poor framing leaves out
 _EDGE_PX = 1.0  # polygons may reach so far beyond the film
 _NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class FilmLook:
+class CheckedFilm:
     """What was found in one film.
 
     Attributes:
@@ -45,7 +43,7 @@ class FilmLook:
     pattern: Pattern | None = None
 
 
-def look_at(item: DatasetFilm | DatasetRoi, root: Path) -> FilmLook:
+def check_film(item: DatasetFilm | DatasetRoi, root: Path) -> CheckedFilm:
     """Read a film, or a joint's own picture, and everything that is marked on it.
 
     Args:
@@ -59,25 +57,25 @@ def look_at(item: DatasetFilm | DatasetRoi, root: Path) -> FilmLook:
         )
     except UnreadableFilm as error:
         report.error("film-unreadable", item.path, str(error).removeprefix(f"{item.path.name}: "))
-        return FilmLook(tuple(report.findings))
+        return CheckedFilm(tuple(report.findings))
     digest = hashlib.sha256(repr(film.shape).encode() + film.pixels.tobytes()).hexdigest()
     if isinstance(item, DatasetRoi):
         for mask in (item.bones, item.erosions):
-            _look_at_mask(mask, item, film.shape, report)
-        return FilmLook(tuple(report.findings), digest)
-    _look_at_tags(film, item, report)
-    _look_at_landmarks(item, film.shape, report)
+            _check_mask(mask, item, film.shape, report)
+        return CheckedFilm(tuple(report.findings), digest)
+    _check_tags(film, item, report)
+    _check_landmarks(item, film.shape, report)
     if item.label_size is not None:
         try:
             check_label_size("labels", item.label_size, film.shape)
         except InputError as error:
             report.error("labels-size", item.path, str(error))
     for kind, labels in (("spaces", item.spaces), ("erosions", item.erosions)):
-        _look_at_labels(kind, labels, item, film.shape, report)
-    return FilmLook(tuple(report.findings), digest, pattern_of(film.pixels))
+        _check_labels(kind, labels, item, film.shape, report)
+    return CheckedFilm(tuple(report.findings), digest, pattern_of(film.pixels))
 
 
-def _look_at_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
+def _check_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
     said = Slot(film.side or item.slot.side, film.limb or item.slot.limb)
     if said != item.slot:
         words = said.title if film.side else f"a {said.limb}"
@@ -88,7 +86,7 @@ def _look_at_tags(film: Radiograph, item: DatasetFilm, report: Report) -> None:
         report.warning("tags-differ", item.path, fault)
 
 
-def _look_at_landmarks(item: DatasetFilm, shape: tuple[int, int], report: Report) -> None:
+def _check_landmarks(item: DatasetFilm, shape: tuple[int, int], report: Report) -> None:
     marked = np.isfinite(item.landmarks).all(axis=1)
     if not marked.any():
         return
@@ -118,8 +116,8 @@ def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
     """Whether joints lie as in the other side's limb.
 
     On a film from behind (posteroanterior, dorsoplantar) with the digits up, the thumb or great
-    toe of a left limb lies on the right of the picture, whatever way the film is turned; a mean
-    shape is laid on the joints as it is and mirrored, and the two misfits are compared.
+    toe of a left limb lies on the right of the picture, whatever way the film is turned. The
+    template is fitted to the landmarks as it is and mirrored, and the two misfits are compared.
 
     Args:
         landmarks: (N, 2) px of the film, NaN where unknown.
@@ -131,38 +129,33 @@ def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
     known = np.isfinite(landmarks).all(axis=1)
     if known.sum() < _FEWEST_LANDMARKS:
         return False
-    own = _template(slot.limb)[known] * ([1, 1] if slot.side is Side.LEFT else [-1, 1])
+    own = limb_template(slot.limb)[known] * ([1, 1] if slot.side is Side.LEFT else [-1, 1])
     misfit, mirrored = (_misfit(t, landmarks[known]) for t in (own, own * [-1, 1]))
     return misfit > max(_WORSE * mirrored, _LEAST_MISFIT)
 
 
-@lru_cache
-def _template(limb: Limb) -> Points:
-    return mean_shape(limb)
-
-
 def _misfit(template: Points, landmarks: Points) -> float:
-    """Root mean square distance of landmarks from a template laid on them, in the limb's units."""
+    """Root mean square distance of landmarks from a template fitted to them, in limb sizes."""
     try:
         matrix = fit_similarity(template, landmarks)
     except InputError:
         return 0.0
     away = landmarks - template @ matrix[:, :2].T - matrix[:, 2]
-    unit = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
-    return float(np.sqrt((away**2).sum(axis=1).mean())) / unit
+    limb_size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
+    return float(np.sqrt((away**2).sum(axis=1).mean())) / limb_size
 
 
-def _look_at_labels(
+def _check_labels(
     kind: str, labels: Labels, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     if isinstance(labels, Path):
-        _look_at_map(kind, labels, item, shape, report)
+        _check_map(kind, labels, item, shape, report)
         return
     for outline in labels or ():
-        _look_at_outline(kind, outline, item, shape, report)
+        _check_outline(kind, outline, item, shape, report)
 
 
-def _look_at_map(
+def _check_map(
     kind: str, path: Path, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     try:
@@ -177,7 +170,7 @@ def _look_at_map(
         report.warning("labels-empty", path, fault)
 
 
-def _look_at_outline(
+def _check_outline(
     kind: str, outline: Outline, item: DatasetFilm, shape: tuple[int, int], report: Report
 ) -> None:
     what = f"a polygon {outline.site} ({kind})"
@@ -207,7 +200,7 @@ def _fills(outline: Outline, limb: Limb) -> bool:
     return bool(fill_outlines((moved,), (int(height), int(width)), limb).any())
 
 
-def _look_at_mask(
+def _check_mask(
     path: Path | None, item: DatasetRoi, shape: tuple[int, int], report: Report
 ) -> None:
     if path is None:

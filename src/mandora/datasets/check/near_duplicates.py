@@ -16,7 +16,7 @@ found. Patterns are compared in two steps:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +38,7 @@ _LEVELS = 32.0
 _LOCAL_PX = 12.0  # s.d. of the neighbourhood that a pattern is normalised by
 _COARSE_PX = 32
 _CANDIDATES = 6  # films that are compared in full with each film
-_LEAST_LIKE = 0.45  # coarse correlation of films that are worth comparing
+_LEAST_LIKE = 0.45  # coarse correlation of films that are compared in full
 _ROWS = 512
 _TURNS = tuple((quarter, mirrored) for quarter in range(4) for mirrored in (False, True))
 # s.d. of the blur, px, and steps of the fit
@@ -85,23 +85,17 @@ def pattern_of(pixels: NDArray[np.float32]) -> Pattern:
     return np.asarray(np.clip(np.rint(_LEVELS * local), -127, 127), np.int8)
 
 
-def near_duplicates(
-    patterns: Sequence[Pattern], progress: Callable[[int, int], None] | None = None
-) -> Iterator[Pair]:
+def near_duplicates(patterns: Sequence[Pattern]) -> Iterator[Pair]:
     """Pairs of films that are copies, in the order of the films.
 
     Args:
         patterns: of the films.
-        progress: called with the pairs that were compared and their number.
     """
-    pairs = candidates(patterns)
-    for done, (first, second, turn) in enumerate(pairs, start=1):
+    for first, second, turn in candidates(patterns):
         between = distance(patterns[first], patterns[second], turn)
         if between < NEAR:
             # a copy may look the same mirrored, as a film of nothing does: what is nearest counts
             yield Pair(first, second, between, _TURNS[turn][1])
-        if progress is not None:
-            progress(done, len(pairs))
 
 
 def distance(one: Pattern, other: Pattern, turn: int | None = None) -> float:
@@ -113,15 +107,12 @@ def distance(one: Pattern, other: Pattern, turn: int | None = None) -> float:
         turn: index of the turn that lays ``one`` on ``other``; the best one if absent.
     """
     if turn is None:
-        turn = int(np.argmax([abs(_coarse(_turned(one, t)) @ _coarse(other)) for t in _all()]))
+        likeness = [abs(_coarse(_turned(one, t)) @ _coarse(other)) for t in range(len(_TURNS))]
+        turn = int(np.argmax(likeness))
     a = _turned(one, turn).astype(np.float32) / _LEVELS
     b = other.astype(np.float32) / _LEVELS
     place = _laid(b, a)
     return 1.0 if place is None else 1.0 - _likeness(_fine(b), _fine(a), place)
-
-
-def _all() -> range:
-    return range(len(_TURNS))
 
 
 def _turned(pattern: Pattern, turn: int) -> Pattern:
@@ -140,12 +131,12 @@ def _coarse(pattern: Pattern) -> _Floats:
 
 
 def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int, int]]:
-    """Pairs that are worth comparing, with the index of the turn that lays one on the other."""
+    """Pairs of films that are compared in full, and the index of the turn that aligns them."""
     count = len(patterns)
     if count < 2:
         return []
     upright = np.stack([_coarse(p) for p in patterns])
-    turned = [np.stack([_coarse(_turned(p, t)) for p in patterns]) for t in _all()]
+    turned = [np.stack([_coarse(_turned(p, t)) for p in patterns]) for t in range(len(_TURNS))]
     found: dict[tuple[int, int], int] = {}
     for start in range(0, count, _ROWS):
         rows = slice(start, min(start + _ROWS, count))

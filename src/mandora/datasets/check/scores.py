@@ -1,4 +1,4 @@
-"""What is wrong, or worth knowing, with the patients and scores of a data set as a whole."""
+"""What is wrong with the patients and scores of a data set as a whole, or good to know."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import RA2_ID, TARGETS, Damage, Limb, Side, Slot, target_from_ra2
+from mandora.core.anatomy import TARGETS, Damage, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
+from mandora.core.ra2 import RA2_ID, ra2_column, target_from_ra2
 from mandora.datasets.dataset import Dataset
-from mandora.datasets.formats.ra2_folder import TRAINING_CSV
-from mandora.datasets.tables import Report
+from mandora.datasets.findings import Report
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV
 
 FEW_DAMAGED = 50
 """So many damaged joints of a limb are the least that a kind of damage can be learnt from."""
@@ -28,27 +29,28 @@ _TOES = tuple(
 )  # fmt: skip
 
 
-def look_at_scores(dataset: Dataset, report: Report) -> None:
+def check_scores(dataset: Dataset, report: Report) -> None:
     """Note what is wrong with patients and scores.
 
     Args:
         dataset: as it was read.
-        report: takes what is found; what the data set's reader has reported is not repeated.
+        report: what is found is added to it. It holds what the data set's reader has found,
+            which is not repeated.
     """
     place = dataset.root
     if dataset.layout == "ra2":
         place = dataset.root / TRAINING_CSV
-        _look_at_toes(place, report)
-    _look_at_ids(dataset, place, report)
-    _look_at_coverage(dataset, place, report)
+        _check_toes(place, report)
+    _check_ids(dataset, place, report)
+    _check_coverage(dataset, place, report)
     known = [dataset.training_scores(patient) for patient in _everyone(dataset)]
     table = np.array(known).reshape(-1, len(TARGETS))
     scored = np.isfinite(table)
     if not scored.any():
         report.warning("no-scores", place, "nobody has a score; only joints can be learnt")
         return
-    _look_at_targets(table, place, report)
-    _look_at_damage(table, place, report)
+    _check_targets(table, place, report)
+    _check_damage(table, place, report)
 
 
 def _everyone(dataset: Dataset) -> list[str]:
@@ -58,7 +60,7 @@ def _everyone(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _look_at_toes(path: Path, report: Report) -> None:
+def _check_toes(path: Path, report: Report) -> None:
     """A later release of RA2's table has two columns of great toes in one another's place."""
     try:
         header = read_text(path, "utf-8-sig").partition("\n")[0]
@@ -66,7 +68,7 @@ def _look_at_toes(path: Path, report: Report) -> None:
         return  # its reader has said so
     columns = [cell.strip() for cell in header.split(",")]
     after = dict(pairwise(columns))
-    left, right = (t.ra2_column for t in _TOES)
+    left, right = (ra2_column(t) for t in _TOES)
 
     def follower(column: str) -> str:
         name = after.get(column, "")
@@ -83,7 +85,7 @@ def _look_at_toes(path: Path, report: Report) -> None:
         report.note("toe-columns-swapped", path, fault, 1)
 
 
-def _look_at_ids(dataset: Dataset, place: Path, report: Report) -> None:
+def _check_ids(dataset: Dataset, place: Path, report: Report) -> None:
     alike: dict[str, list[str]] = defaultdict(list)
     for patient in _everyone(dataset):
         alike[re.sub(r"[\s_-]+", "_", patient.casefold()).strip("_")].append(patient)
@@ -96,9 +98,9 @@ def _look_at_ids(dataset: Dataset, place: Path, report: Report) -> None:
             report.warning("patients-alike", place, fault)
 
 
-def _look_at_coverage(dataset: Dataset, place: Path, report: Report) -> None:
+def _check_coverage(dataset: Dataset, place: Path, report: Report) -> None:
     """Patients without films, and films without scores."""
-    told = {f.file for f in report.findings if f.code == "scores-missing"}
+    reported = {f.file for f in report.findings if f.code == "scores-missing"}
     shown = set(dataset.patients)
     scores = {patient: dataset.training_scores(patient) for patient in _everyone(dataset)}
     if dataset.layout != "ra2":  # the reader of RA2's table has said so, row by row
@@ -110,17 +112,12 @@ def _look_at_coverage(dataset: Dataset, place: Path, report: Report) -> None:
         films = [film.path for film in dataset.films if film.patient == patient]
         if not films or np.isfinite(scores[patient]).any():
             continue
-        if told.isdisjoint(relative(path, report.root) for path in films):
+        if reported.isdisjoint(report.name_of(path) for path in films):
             fault = f"patient {patient} has films and no score; the films teach joints only"
             report.warning("scores-missing", films[0], fault)
 
 
-def relative(path: Path, root: Path) -> str:
-    """A file's name in findings: relative to the data set where it lies in it."""
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
-
-
-def _look_at_targets(table: NDArray[np.float64], place: Path, report: Report) -> None:
+def _check_targets(table: NDArray[np.float64], place: Path, report: Report) -> None:
     scored = np.isfinite(table)
     absent = [TARGETS[i].key for i in np.flatnonzero(~scored.any(axis=0))]
     if absent:
@@ -135,7 +132,7 @@ def _look_at_targets(table: NDArray[np.float64], place: Path, report: Report) ->
         report.note("targets-constant", place, fault)
 
 
-def _look_at_damage(table: NDArray[np.float64], place: Path, report: Report) -> None:
+def _check_damage(table: NDArray[np.float64], place: Path, report: Report) -> None:
     few = []
     for limb in Limb:
         for damage in Damage:

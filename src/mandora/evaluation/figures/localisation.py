@@ -27,12 +27,12 @@ from mandora.evaluation.figures.style import (
     say_why_empty,
     styled,
 )
+from mandora.metrics.localisation import CUTOFF
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CUTOFF = 0.02
 FLOOR = 5e-4  # half a pixel of a film 1000 px wide; a logarithmic axis has no 0
 TICKS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FEW_LANDMARKS = 4  # a piece of a film; on whole ones smaller marks hide less
@@ -59,18 +59,18 @@ class LocatedExample:
 
 
 @styled
-def localisation(distances: Mapping[Limb, ArrayLike], *, cutoff: float = CUTOFF) -> Figure:
+def localisation(distances: Mapping[Limb, ArrayLike]) -> Figure:
     """Box plots of the normalised distance per joint, for finger, wrist and toe.
 
-    The axis is logarithmic, so that the boxes and the worst misses are both seen.
+    The axis is logarithmic, so that the boxes and the worst misses are both seen. The share of
+    joints below :data:`mandora.metrics.localisation.CUTOFF`, the dashed line, is printed over each
+    box.
 
     Args:
         distances: for a hand (n, 21) and for a foot (m, 6) float, one row per film, columns in
             the order of :data:`mandora.core.anatomy.LANDMARKS`; distance of (x/width, y/height) to
             the truth. NaN: there is no truth, the joint is left out. Infinite: not found, which
-            counts as beyond the cut-off. A limb that is missing has empty panels.
-        cutoff: normalised distance of the dashed line; the share of joints below it is printed
-            over each box.
+            counts as beyond the dashed line. A limb that is missing has empty panels.
 
     Raises:
         ValueError: if an array's columns are not the landmarks of its limb.
@@ -82,11 +82,11 @@ def localisation(distances: Mapping[Limb, ArrayLike], *, cutoff: float = CUTOFF)
         for group in JointGroup
     }  # fmt: skip
     figure = new_figure(WIDTH, 3.3)
-    widths = [len(points) + 0.6 for points in groups.values()]
+    widths = [len(landmarks) + 0.6 for landmarks in groups.values()]
     panels = figure.subplots(1, len(groups), sharey=True, width_ratios=widths)
     for i, (axes, (group, landmarks)) in enumerate(zip(panels, groups.items(), strict=True)):
         columns = [tables[limb][:, index] for limb, index, _ in landmarks]
-        _draw_group(axes, columns, [name for *_, name in landmarks], GROUP_COLOURS[group], cutoff)
+        _draw_group(axes, columns, [name for *_, name in landmarks], GROUP_COLOURS[group])
         letter_title(axes, i, str(group), pad=25)  # the percentages stand below the title
     _scale(panels[0], tables.values())
     panels[0].set_ylabel("normalised distance")
@@ -97,7 +97,7 @@ def localisation(distances: Mapping[Limb, ArrayLike], *, cutoff: float = CUTOFF)
     heading(figure, f"Distance between found and true joints, {' and '.join(films)}")
     footnote(
         figure,
-        f"Over each box: percentage of joints within {cutoff:g} (dashed line); joints that were "
+        f"Over each box: percentage of joints within {CUTOFF:g} (dashed line); joints that were "
         f"not found count as beyond it. Box: quartiles, whiskers: 1.5 × their range. Distances "
         f"below {FLOOR:g} are drawn there.",
     )
@@ -143,14 +143,14 @@ def _checked(limb: Limb, table: ArrayLike | None) -> NDArray[np.float64]:
 
 
 def _draw_group(
-    axes: Axes, columns: list[NDArray[np.float64]], names: list[str], colour: str, cutoff: float
+    axes: Axes, columns: list[NDArray[np.float64]], names: list[str], colour: str
 ) -> None:
     over = axes.get_xaxis_transform()  # x in joints, y in heights of the panel
     drawn = {}
     for place, column in enumerate(columns):
         known = column[~np.isnan(column)]
         found = known[np.isfinite(known)]
-        share = f"{100 * np.mean(known < cutoff):.1f}" if known.size else "–"
+        share = f"{100 * np.mean(known < CUTOFF):.1f}" if known.size else "–"
         axes.text(place, 1.015, share, transform=over, rotation=90, ha="center", va="bottom",
                   fontsize=7)  # fmt: skip
         if found.size:
@@ -170,7 +170,7 @@ def _draw_group(
             "no joint of this group was found" if known_somewhere else "no film with known joints"
         )
         say_why_empty(axes, reason, 20)
-    axes.axhline(cutoff, color=WARNING, ls="--", lw=1.0)
+    axes.axhline(CUTOFF, color=WARNING, ls="--", lw=1.0)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_xlim(-0.8, len(names) - 0.2)
 

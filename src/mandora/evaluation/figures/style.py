@@ -17,8 +17,10 @@ from matplotlib import rcParams, style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mandora.core.anatomy import SITES, Damage, JointGroup, Limb
+from mandora.core.anatomy import JointGroup
+from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
+from mandora.evaluation.page import FigureView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,10 +39,6 @@ GROUP_COLOURS = {
 """Blue, orange and green as in the paper, in shades that can be told apart."""
 SERIES_COLOURS = ("#7d7d7d", "#0072B2", "#D55E00", "#009E73", "#CC79A7")
 SERIES_MARKERS = ("o", "s", "D", "^", "v")
-
-Family = tuple[Limb, Damage]
-FAMILY_ORDER: tuple[Family, ...] = tuple(dict.fromkeys((s.limb, s.damage) for s in SITES))
-"""Hand narrowing, hand erosion, foot narrowing, foot erosion."""
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
@@ -128,11 +126,6 @@ def say_why_empty(axes: Axes, reason: str, width: int = 26) -> None:
     )  # fmt: skip
 
 
-def family_title(family: Family) -> str:
-    """Words for people, e.g. ``hand narrowing``."""
-    return " ".join(family)
-
-
 def number(value: float, digits: int = 3) -> str:
     """A number as printed in a figure: a real minus, a dash where there is none."""
     return f"{value:.{digits}f}".replace("-", "−") if np.isfinite(value) else "–"
@@ -148,6 +141,18 @@ def p_text(p_value: float) -> str:
 def count_text(count: int, noun: str) -> str:
     """A count and its noun, e.g. ``1 fold`` or ``1,200 patients``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def check_series(count: int) -> None:
+    """Refuse more series than there are colours that can be told apart.
+
+    Raises:
+        ValueError: naming the number.
+    """
+    if not 1 <= count <= len(SERIES_COLOURS):
+        raise InputError(
+            f"a panel has {count} series; give 1 to {len(SERIES_COLOURS)}, more look alike"
+        )
 
 
 def error_lengths(estimates: Sequence[Estimate]) -> np.ndarray[Any, Any]:
@@ -187,3 +192,9 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path, Path]:
         figure.savefig(data, format=kind, dpi=PNG_DPI, bbox_inches=box, metadata=facts)
         write_atomically(path, data.getvalue())
     return png, svg, pdf
+
+
+def save_view(figure: Figure, folder: Path, name: str, caption: str) -> FigureView:
+    """Save a figure in ``figures/`` of a page's folder, and show it on the page."""
+    save(figure, folder / "figures", name)
+    return FigureView(f"figures/{name}.png", caption)

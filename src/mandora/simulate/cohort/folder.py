@@ -14,12 +14,12 @@ from typing import Self
 
 from mandora import __version__
 from mandora.core.anatomy import SLOTS, Limb
-from mandora.core.cells import csv_text
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
-from mandora.core.files import beside, write_atomically
-from mandora.core.parallel.workers import in_order
+from mandora.core.files import temporary_path, write_atomically
+from mandora.core.parallel.workers import map_items
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.formats.coco_writer import CocoWriter
+from mandora.datasets.formats.coco import CocoWriter
 from mandora.simulate.cohort.patient_files import (
     MASKS,
     PAIRS_FOLDER,
@@ -155,7 +155,7 @@ class _VisitFolder:
             stack.push(self._close)
             self._files = {}
             for name, columns in TABLES.items():
-                part = beside(self._folder / name)
+                part = temporary_path(self._folder / name)
                 self._files[name] = part.open("x", newline="", encoding="utf-8")
                 self._files[name].write(csv_text([columns]))
             self._stack = stack.pop_all()
@@ -203,6 +203,6 @@ def _bone_table() -> str:
 
 def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:
     """What each patient adds to the tables, in order; the films are written on the way."""
-    return in_order(
+    return map_items(
         partial(write_patient, settings, out), range(settings.patients), settings.workers
     )

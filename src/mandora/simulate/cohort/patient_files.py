@@ -13,17 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, RA2_COLUMNS, RA2_ID, SLOTS, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, Limb, Slot
 from mandora.core.files import write_atomically
+from mandora.core.ra2 import RA2_COLUMNS, RA2_ID
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.polygons import (
-    Film,
-    Outline,
-    clipped,
-    labelme_document,
-    outlines_of,
-    site_name,
-)
+from mandora.datasets.formats.labelled_film import LabelledFilm
+from mandora.datasets.formats.labelme import labelme_document
+from mandora.datasets.outlines import Outline, clipped, outlines_of, site_name
 from mandora.simulate.cohort.patients import (
     Patient,
     bone_names,
@@ -71,8 +67,8 @@ class VisitRows:
     """
 
     tables: Mapping[str, list[list[str]]] = field(default_factory=lambda: {t: [] for t in TABLES})
-    spaces: list[Film] = field(default_factory=list)
-    bones: list[Film] = field(default_factory=list)
+    spaces: list[LabelledFilm] = field(default_factory=list)
+    bones: list[LabelledFilm] = field(default_factory=list)
 
 
 def visit_folder(out: Path, visit: int) -> Path:
@@ -156,8 +152,8 @@ def _write_film(
     }
     document = labelme_document(spaces, f"../../{image}", (width, height), landmarks)
     write_atomically(folder / "truth" / "labelme" / f"{name}.json", json.dumps(document).encode())
-    rows.spaces.append((image, (width, height), spaces))
-    rows.bones.append((image, (width, height), bones))
+    rows.spaces.append(LabelledFilm(image, (width, height), spaces))
+    rows.bones.append(LabelledFilm(image, (width, height), bones))
     rows.tables["truth/films.csv"].append(
         [image, film.limb, film.side, ORIENTATION, str(width), str(height),
          f"{film.spacing_mm:.6f}", str(int(film.inverted))]

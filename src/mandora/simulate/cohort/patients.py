@@ -14,20 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mandora.core.anatomy import (
-    LANDMARK_INDEX,
-    RA2_ID,
-    RA2_TOTALS,
-    SLOTS,
-    TARGETS,
-    UNIT_ENDS,
-    Damage,
-    JointGroup,
-    Limb,
-    Side,
-    Slot,
-    Target,
-)
+from mandora.core.anatomy import SLOTS, TARGETS, Damage, JointGroup, Limb, Side, Slot, Target
+from mandora.core.ra2 import RA2_ID, RA2_TOTALS, ra2_column
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
@@ -233,7 +221,7 @@ def true_row(patient: Patient) -> dict[str, str]:
     row = {RA2_ID: patient.name}
     for name, kinds in RA2_TOTALS.items():
         row[name] = str(sum(patient.grades[t.key] for t in TARGETS if t.damage in kinds))
-    row.update({t.ra2_column: str(patient.grades[t.key]) for t in TARGETS})
+    row.update({ra2_column(t): str(patient.grades[t.key]) for t in TARGETS})
     return row
 
 
@@ -243,23 +231,3 @@ def bone_names(limb: Limb) -> tuple[str, ...]:
     rng = np.random.default_rng(0)
     skeleton = BUILD[limb](Traits(), {}, rng, rng)
     return tuple(bone.name for bone in skeleton.bones if bone.anatomical)
-
-
-@cache
-def mean_shape(limb: Limb) -> NDArray[np.float64]:
-    """(N, 2) mean of the landmarks of a simulated left limb, centred, in units of its size.
-
-    It is 1 from MCP2 to MCP5, or MTP1 to MTP5; four decimals, as bundles state it.
-    Read-only: it takes seconds to make, and all callers share it.
-    """
-    shapes = []
-    for index in range(200):
-        rng = np.random.default_rng([index, _SHAPE])
-        skeleton = BUILD[limb](Traits(), {}, np.random.default_rng([index]), rng)
-        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.size_mm)
-    mean = np.mean(shapes, axis=0)
-    # the mean of shapes of size 1 is a little smaller
-    first, last = (mean[LANDMARK_INDEX[limb][name]] for name in UNIT_ENDS[limb])
-    shape = np.asarray(mean / np.linalg.norm(first - last)).round(4)
-    shape.flags.writeable = False
-    return shape

@@ -15,7 +15,8 @@ import numpy as np
 
 from mandora.core.anatomy import TARGETS, JointGroup
 from mandora.metrics import GROUPS, Number
-from mandora.metrics.agreement import smallest_detectable_change, total_correlations
+from mandora.metrics.agreement import smallest_detectable_change
+from mandora.metrics.correlations import total_correlations
 from mandora.metrics.joints import by_family
 from mandora.simulate.cohort.tables import Grades, VisitTables, read_visits
 

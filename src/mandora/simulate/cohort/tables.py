@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.anatomy import TARGET_INDEX, TARGETS
-from mandora.core.cells import csv_rows
+from mandora.core.csv_text import csv_rows
 from mandora.core.errors import InputError
 from mandora.core.inputs import read_text
-from mandora.datasets.formats.ra2 import read_scores
+from mandora.datasets.formats.ra2.tables import read_scores
 from mandora.simulate.cohort.patient_files import TABLES, visit_folder
 from mandora.simulate.cohort.readers import READER_COLUMNS, READERS, READERS_CSV
 

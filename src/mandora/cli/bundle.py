@@ -1,0 +1,150 @@
+"""The commands ``mandora bundle …``: look at, check and make models."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandora import __version__
+from mandora.cli.app import Commands
+from mandora.cli.console import EXIT_SOME_FAILED, Progress, fail, load, one_of
+from mandora.cli.options import DatasetArgument, ModelArgument, ThreadsOption, open_model
+from mandora.core.errors import InputError
+from mandora.core.terminal import write_line
+
+commands = Commands(help="Look at, check and make model bundles.", no_args_is_help=True)
+
+
+@commands.command("make")
+def bundle_make(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "mandora-fast",
+    version: Annotated[str, typer.Option(help="Version of the model.")] = __version__,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="SPDX id of the weights' licence; that of the films if not given."),
+    ] = None,
+    licence_note: Annotated[str, typer.Option(help="What the licence means, in words.")] = "",
+) -> None:
+    """Put a training run's networks, trees and card into a bundle."""
+    from mandora.model.bundle import Licence, uncalibrated_remark
+
+    bundles = load("training.bundles", "train")
+    given = Licence(spdx=licence, note=licence_note) if licence else None
+    made = bundles.make_bundle(run, out, name, version, given)
+    write_line(f"{made.folder}  sha256 {made.sha256}")
+    remark = uncalibrated_remark(made.manifest.contract)
+    if remark:
+        write_line(f"mandora: {remark}", err=True)
+
+
+@commands.command("verify")
+def bundle_verify(
+    path: Annotated[
+        Path | None, typer.Argument(help="Folder; the packaged model if not given.")
+    ] = None,
+) -> None:
+    """Check every file of a bundle against its hash. Exit code 1 if anything is wrong."""
+    from mandora.model.bundle import default_bundle, verify_bundle
+
+    try:
+        problems = verify_bundle(path or default_bundle())
+    except InputError as error:
+        problems = [str(error)]
+    for problem in problems:
+        write_line(problem, err=True)
+    if problems:
+        raise typer.Exit(EXIT_SOME_FAILED)
+    write_line("the bundle is complete and unchanged")
+
+
+@commands.command("show")
+def bundle_show(
+    path: Annotated[
+        Path | None, typer.Argument(help="Folder; the packaged model if not given.")
+    ] = None,
+) -> None:
+    """Describe a bundle: what it takes, what it was trained on, under which licence."""
+    from mandora.model.bundle import describe
+
+    write_line(describe(open_model(path)))
+
+
+@commands.command("migrate")
+def bundle_migrate(
+    path: Annotated[Path, typer.Argument(help="Folder of a bundle of an earlier version.")],
+) -> None:
+    """Bring the contract of an earlier bundle to this version. Its scores stay the same."""
+    from mandora.model.bundle import migrate_bundle, open_bundle
+
+    before, made = open_bundle(path).sha256, migrate_bundle(path)
+    unchanged = "nothing had to be changed: " if made.sha256 == before else ""
+    write_line(f"{unchanged}{made.folder}  sha256 {made.sha256}")
+
+
+class Calibrated(StrEnum):
+    """What ``mandora bundle calibrate`` can set alone."""
+
+    THRESHOLDS = "thresholds"
+    INTERVALS = "intervals"
+
+
+@commands.command("calibrate")
+def bundle_calibrate(
+    bundle: ModelArgument,
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the new bundle.")],
+    only: Annotated[
+        str | None, typer.Option(help="Set `thresholds` or `intervals` alone; both if not given.")
+    ] = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(help="Films, or folders of films, that show neither hand nor foot."),
+    ] = None,
+    level: Annotated[
+        float, typer.Option(min=0.5, max=0.99, help="Share of true scores within the intervals.")
+    ] = 0.9,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Measure a bundle's thresholds and intervals on films that neither trained nor test it.
+
+    Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: how far its
+    scores are from the labels.
+    """
+    from mandora.datasets.film_files import FoundFilms, find_films
+    from mandora.datasets.layouts import open_dataset
+    from mandora.model.bundle import threshold_lines
+    from mandora.model.calibration import with_calibration
+    from mandora.scoring.pipeline import Pipeline
+    from mandora.scoring.summary import problem_line
+
+    wanted = one_of("--only", Calibrated, only)
+    conformal = load("metrics.conformal", "explain")
+    limits = load("evaluation.thresholds", "explain")
+    assess = load("evaluation.assess", "explain").assess
+    model, data = open_model(bundle), open_dataset(dataset)
+    name, thresholds, intervals = data.root.resolve().name, None, None
+    with Progress(show=True) as progress:
+        report = progress.step, progress.warn
+        if wanted is not Calibrated.INTERVALS:
+            others = find_films(other) if other else FoundFilms((), ())
+            for problem in others.problems:
+                progress.warn(problem_line(problem))
+            pictures = limits.Pictures(name, data, [film.path for film in others.films])
+            thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
+            if not thresholds and wanted is Calibrated.THRESHOLDS:
+                fail("no thresholds were set, no bundle was written")
+        if wanted is not Calibrated.THRESHOLDS:
+            contract = model.manifest.contract.with_thresholds(thresholds or {})
+            pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
+            scores = assess(pipeline, data, *report).scores
+            found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
+            intervals = found, name
+        made = with_calibration(model, out, thresholds, intervals)
+    for line in threshold_lines(made.manifest.contract):
+        write_line(line)
+    write_line(f"{made.folder}  sha256 {made.sha256}")

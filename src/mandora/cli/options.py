@@ -1,0 +1,57 @@
+"""Options that several commands have, and what their values stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mandora.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mandora.model.bundle import Bundle
+
+MAX_THREADS = 256
+
+BundleOption = Annotated[
+    Path | None, typer.Option(help="Folder of a model bundle; the packaged model if not given.")
+]
+ModelArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle, or `default`.")]
+DatasetArgument = Annotated[
+    Path, typer.Argument(help="Labelled data set whose patients the model has not seen.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processor threads.")]
+WorkersOption = Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="Processes.")]
+PresetOption = Annotated[str, typer.Option(help="Named set of settings: fast or paper.")]
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with settings; the preset's where it gives none."),
+]
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=WEIGHT of a reader in the training label; may be repeated."),
+]
+
+
+def open_model(path: Path | None) -> Bundle:
+    """The bundle in a folder; the packaged one for None and for ``default``."""
+    from mandora.model.bundle import default_bundle, open_bundle
+
+    return open_bundle(default_bundle() if path in (None, Path("default")) else path)
+
+
+def reader_weights(reader: list[str] | None) -> Mapping[str, float]:
+    """The weights of ``NAME=WEIGHT`` words, by reader."""
+    weights = {}
+    for word in reader or ():
+        name, _, weight = word.rpartition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            name = ""
+        if not name:
+            raise InputError(f"--reader {word}: write NAME=WEIGHT, e.g. anna=0.5")
+    return weights

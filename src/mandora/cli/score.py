@@ -1,0 +1,216 @@
+"""The commands that read films: ``mandora score``, ``locate`` and ``challenge``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mandora.cli.app import Commands
+from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail, one_of
+from mandora.cli.options import BundleOption, JsonOption, ThreadsOption, open_model
+from mandora.core.terminal import printable, write_line
+
+if TYPE_CHECKING:
+    from mandora.core.records import StudyResult
+    from mandora.scoring import Summary
+
+MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
+_TOTALS = {
+    "Overall_narrowing": "narrowing /168",
+    "Overall_erosion": "erosion /280",
+    "Overall_Tol": "total /448",
+}
+
+commands = Commands()
+
+
+@commands.command()
+def score(
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Films <patient>-LH.jpg (RH, LF, RF), DICOM files, or folders."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mandora-out"),
+    template: Annotated[
+        Path | None, typer.Option(help="CSV file whose columns and order scores.csv gets.")
+    ] = None,
+    bundle: BundleOption = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Score the packaged example patient.")
+    ] = False,
+    threads: ThreadsOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Score every joint of one or many patients.
+
+    Writes scores.csv, joints.csv, results/, overlays/ and reports/. Exit code 0: all scored;
+    1: some files, films or joints failed, each with its reason; 2: the input or an option cannot
+    be used; 3: a fault of the program; 130: stopped by Ctrl-C.
+    """
+    from mandora.core.files import OutputError
+    from mandora.scoring import EXAMPLE, example_films, example_truth, score_films
+
+    if not inputs and not example:
+        fail("name at least one film or folder, or use --example")
+    chosen = [*(inputs or []), *(example_films() if example else [])]
+    model = open_model(bundle)
+    try:
+        with Progress(show=not as_json) as progress:
+            summary = score_films(
+                chosen, out, bundle=model, template=template, threads=threads,
+                progress=progress.step, warn=progress.warn,
+            )  # fmt: skip
+    except OutputError as error:
+        fail(f"{error}; finished results are kept")
+    if as_json:
+        write_line(summary.to_json())
+    else:
+        print_summary(summary, {EXAMPLE: example_truth()} if example else {})
+    if summary.problems:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@commands.command()
+def locate(
+    films: Annotated[
+        list[Path], typer.Argument(help="Films, each of one hand or foot, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="CSV file for the landmarks.")],
+    limb: Annotated[str | None, typer.Option(help="hand or foot; found out if not given.")] = None,
+    side: Annotated[str | None, typer.Option(help="L or R; found out if not given.")] = None,
+    bundle: BundleOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Find the joints on films: film,limb,side,site,x,y,confidence in px of the film.
+
+    Limb and side come from the options, else from a name that ends in -LH, -RH, -LF or -RF,
+    else from DICOM tags, else from what the film looks like.
+    """
+    from mandora.core.anatomy import Limb, Side
+    from mandora.scoring import locate_films
+
+    known_limb, known_side = one_of("--limb", Limb, limb), one_of("--side", Side, side)
+    model = open_model(bundle)
+    with Progress(show=True) as progress:
+        failed = locate_films(
+            films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
+            progress=progress.step, warn=progress.warn,
+        )  # fmt: skip
+    write_line(f"{progress.total - failed} of {progress.total} films located: {out}")
+    if failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@commands.command()
+def challenge(
+    test: Annotated[Path, typer.Argument(help="Folder with template.csv and the films.")],
+    out: Annotated[Path, typer.Argument(help="Folder for predictions.csv.")],
+    fill: Annotated[
+        bool,
+        typer.Option(
+            "--fill",
+            help="No blanks: a missing score gets what the patient's other joints let expect.",
+        ),
+    ] = False,
+    bundle: BundleOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Predict what template.csv asks for, as the RA2 DREAM challenge wants it.
+
+    Exit code 0: predictions.csv has all rows and no blank; 1: some cells are blank; 2: the input
+    or an option cannot be used.
+    """
+    from mandora.scoring import PREDICTIONS_FILE, predict_template
+
+    model = open_model(bundle)
+    with Progress(show=True) as progress:
+        missing = predict_template(
+            test, out, bundle=model, threads=threads, fill=fill,
+            progress=progress.step, warn=progress.warn,
+        )  # fmt: skip
+    write_line(f"{progress.total} patients: {out / PREDICTIONS_FILE}")
+    if missing and not fill:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) -> None:
+    """The totals of a scoring run, and all scores if there is one patient.
+
+    Args:
+        summary: of the run.
+        truth: of patients whose true scores are known: patient id → target key → score.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if summary.only is not None:
+        console.print(_joint_table(summary.only, truth.get(summary.only.study)))
+    table = Table(title="Totals", title_justify="left")
+    table.add_column("patient")
+    table.add_column("joints scored", justify="right")
+    for title in _TOTALS.values():
+        table.add_column(title, justify="right")
+    shown = summary.results[:MAX_SHOWN]
+    for patient in shown:
+        totals = {total.name: total for total in patient.totals}
+        cells = []
+        for name in _TOTALS:
+            total = totals[name]
+            mark = "*" if total.method == "pro-rated" else ""
+            cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
+        table.add_row(Text(printable(patient.patient, one_line=True)), str(patient.scored), *cells)
+        if patient.patient in truth:
+            table.add_row("its true scores", "", *_true_totals(truth[patient.patient]))
+    if shown:
+        console.print(table)
+    if len(summary.results) > len(shown):
+        console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
+    if any(t.method == "pro-rated" for r in shown for t in r.totals):
+        console.print("* pro-rated: some joints are missing", style="dim")
+    write_line(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
+    console.print(NOTICE, style="dim")
+    if summary.problems:
+        items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"
+        console.print(f"{items} failed; see joints.csv for the reasons.")
+
+
+def _true_totals(truth: Mapping[str, float]) -> list[str]:
+    from mandora.core.anatomy import TARGETS
+    from mandora.core.totals import ra2_totals
+
+    totals = ra2_totals([truth[target.key] for target in TARGETS])
+    return [f"{totals[name].value[0]:.1f}" for name in _TOTALS]
+
+
+def _joint_table(result: StudyResult, truth: Mapping[str, float] | None) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    from mandora.core.anatomy import SITES, Damage, Limb, Side
+
+    title = f"Scores of {printable(result.study, one_line=True)}"
+    title += " (true scores)" if truth else ""
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("joint")
+    for side in ("left", "right"):
+        for kind in Damage:
+            table.add_column(f"{side} {kind}", justify="right")
+    by_key = {(s.limb, s.site, s.side, s.kind): s for s in result.scores}
+    for limb in Limb:
+        for name in dict.fromkeys(s.name for s in SITES if s.limb is limb):
+            cells = []
+            for side in Side:
+                for kind in Damage:
+                    found = by_key.get((limb, name, side, kind))
+                    value = None if found is None else found.score
+                    cell = "" if found is None else "–" if value is None else f"{value:.1f}"
+                    true = "" if found is None or truth is None else f" ({truth[found.target]:g})"
+                    cells.append(cell + true)
+            table.add_row(f"{limb} {name}", *cells)
+        table.add_section()
+    return table

@@ -1,0 +1,1 @@
+"""RA2: its tables of scores, and folders in its layout."""
