@@ -35,7 +35,7 @@ from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
 from mandora.scoring.pipeline import Pipeline
 from mandora.scoring.summary import first_few
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -27,7 +27,7 @@ from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
 from mandora.images import decoder
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
 

@@ -26,7 +26,7 @@ from mandora.evaluation.thresholds import (
 from mandora.model.bundle import open_bundle
 from mandora.model.contract import DEFAULT_THRESHOLDS
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 HAND = DEFAULT_THRESHOLDS[Limb.HAND]
 OTHERS = 40  # four of the six pictures of noise look like a limb to the tiny model

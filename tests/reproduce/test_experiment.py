@@ -52,7 +52,7 @@ from mandora.reproduce.jobs import (
     train_damage,
 )
 from mandora.reproduce.study import Study
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 torch = pytest.importorskip("torch")
 

@@ -137,7 +137,7 @@ def test_half_of_the_feet_for_the_localiser_are_odd(
     seen = []
 
     def keep(patient: Patient, *_: object, **__: object) -> None:
-        seen.append(patient.traits.oddness)
+        seen.append(patient.traits.shape_deviation)
         raise Drawn
 
     monkeypatch.setattr(films_module, "simulate_film", keep)
@@ -145,7 +145,7 @@ def test_half_of_the_feet_for_the_localiser_are_odd(
     for index in range(60):
         with pytest.raises(Drawn):
             SimulatedFilms(limb, 60, 5, fine).film(index)
-    share = np.mean([oddness > 1 for oddness in seen])
+    share = np.mean([shape_deviation > 1 for shape_deviation in seen])
     assert 0.3 < share < 0.7 if odd else share == 0
     assert max(seen) <= films_module.MOST_ODD
 

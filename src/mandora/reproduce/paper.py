@@ -54,7 +54,7 @@ from mandora.reproduce.results.localisation import localisation
 from mandora.reproduce.results.maps import correlations, predictors
 from mandora.reproduce.results.readers import against_truth, human_limit, reader_tables
 from mandora.reproduce.study import Study, films_of
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.readers import READER_NAMES
 from mandora.training.splits import with_held
 

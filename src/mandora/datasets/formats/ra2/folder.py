@@ -1,6 +1,6 @@
 """A folder in RA2's layout: ``training.csv``, ``<patient>-LH.jpg`` …, and labels beside them.
 
-A cohort that :mod:`mandora.simulate.cohort.cohort` has simulated is such a folder with its truth.
+A cohort that :mod:`mandora.simulate.cohort.folder` has simulated is such a folder with its truth.
 """
 
 from __future__ import annotations
