@@ -59,10 +59,13 @@ tables: $(DEV)/.package ## renew the tables of the documentation that come from 
 	$(DEV)/bin/python docs/tables.py docs/*.md
 
 # HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
-# OTHER names a folder of real films that show neither hand nor foot, for the thresholds;
+# CALIBRATION names a labelled data set of real films of hands and feet that trained nothing, and
+# OTHER a folder of real films of other body parts. Both set the thresholds of the localisers:
+# without them simulated films do, which fit better, and real films may then be refused.
 # BUNDLE holds more options of `mandora bundle make`, such as version and licence.
 RUN ?= build/run
 HEALTHY ?=
+CALIBRATION ?=
 OTHER ?=
 BUNDLE ?=
 bundle: $(DEV)/.package ## train a model like the packaged one from scratch into build/run and build/bundle
@@ -70,11 +73,13 @@ bundle: $(DEV)/.package ## train a model like the packaged one from scratch into
 	$(DEV)/bin/mandora train locate --limb hand --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train damage --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
 	$(DEV)/bin/mandora train symmetry --out $(RUN)
-	rm -rf $(RUN)/uncalibrated build/bundle
+	rm -rf $(RUN)/uncalibrated $(RUN)/without-intervals build/bundle
 	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/uncalibrated $(BUNDLE)
 	$(DEV)/bin/mandora simulate --patients 80 --seed 808 --wide --workers 2 --force --out $(RUN)/held-out
-	$(DEV)/bin/mandora bundle calibrate $(RUN)/uncalibrated $(RUN)/held-out --out build/bundle \
-		$(if $(OTHER),--other $(OTHER))
+	$(DEV)/bin/mandora bundle calibrate $(RUN)/uncalibrated $(or $(CALIBRATION),$(RUN)/held-out) \
+		--only thresholds $(if $(OTHER),--other $(OTHER)) --out $(RUN)/without-intervals
+	$(DEV)/bin/mandora bundle calibrate $(RUN)/without-intervals $(RUN)/held-out \
+		--only intervals --out build/bundle
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py

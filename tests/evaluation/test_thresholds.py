@@ -133,7 +133,7 @@ def test_a_bundle_is_given_thresholds_that_separate(
     assert hand.measured_on in shown.stdout
     card = made.path("card.md").read_text(encoding="utf-8")
     assert hand.measured_on in card
-    assert "thresholds of the foot are defaults" in card
+    assert "The thresholds of the foot are defaults" in card
     assert made.manifest.contract.intervals is None
     paths = list(others.iterdir())
     found = fits_of(made, Limb.HAND, Pictures("", open_dataset(hands), paths), threads=1)

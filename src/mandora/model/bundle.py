@@ -251,6 +251,13 @@ def threshold_lines(contract: Contract) -> list[str]:
     return lines
 
 
+def threshold_section(contract: Contract) -> list[str]:
+    """The lines of a card's section about thresholds."""
+    remark = uncalibrated_remark(contract)
+    said = ["", f"{remark[0].upper()}{remark[1:]}."] if remark else []
+    return [*threshold_lines(contract), *said]
+
+
 def uncalibrated_remark(contract: Contract) -> str | None:
     """What a user should know of thresholds that are the defaults; None if none is."""
     thresholds = contract.locate.thresholds

@@ -8,7 +8,13 @@ from pathlib import Path
 from mandora.core.anatomy import Limb
 from mandora.core.files import AnyPath
 from mandora.core.specs import LimbThresholds
-from mandora.model.bundle import THRESHOLDS_HEAD, Bundle, BundleInfo, threshold_lines, write_bundle
+from mandora.model.bundle import (
+    THRESHOLDS_HEAD,
+    Bundle,
+    BundleInfo,
+    threshold_section,
+    write_bundle,
+)
 from mandora.model.contract import IntervalContract
 
 _INTERVALS_HEAD = "## Intervals"
@@ -36,7 +42,7 @@ def with_calibration(
     contract = manifest.contract.with_thresholds(thresholds or {})
     card = bundle.path(manifest.card).read_text(encoding="utf-8")
     if thresholds:
-        card = _with_section(card, THRESHOLDS_HEAD, "\n".join(threshold_lines(contract)))
+        card = _with_section(card, THRESHOLDS_HEAD, "\n".join(threshold_section(contract)))
     if intervals:
         contract = contract.model_copy(update={"intervals": intervals[0]})
         card = _with_section(card, _INTERVALS_HEAD, _interval_lines(*intervals))

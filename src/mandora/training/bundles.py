@@ -27,8 +27,7 @@ from mandora.model.bundle import (
     Bundle,
     BundleInfo,
     Licence,
-    threshold_lines,
-    uncalibrated_remark,
+    threshold_section,
     write_bundle,
 )
 from mandora.model.contract import (
@@ -220,11 +219,7 @@ def _card(
     yield ""
     yield THRESHOLDS_HEAD
     yield ""
-    yield from threshold_lines(info.contract)
-    remark = uncalibrated_remark(info.contract)
-    if remark:
-        yield ""
-        yield f"{remark[0].upper()}{remark[1:]}."
+    yield from threshold_section(info.contract)
     yield ""
     yield "## Settings"
     yield ""
