@@ -22,7 +22,7 @@ from mandora.core.settings import (
 )
 from mandora.datasets.layouts import open_dataset
 from mandora.model.bundle import open_bundle
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 pytest.importorskip("torch")
 

@@ -129,8 +129,8 @@ class SimulatedFilms:
             severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
         patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
         if not self.fine and self.limb is Limb.FOOT and rng.random() < ODD_SHARE:
-            oddness = float(rng.uniform(1.0, MOST_ODD))
-            patient = replace(patient, traits=replace(patient.traits, oddness=oddness))
+            deviation = float(rng.uniform(1.0, MOST_ODD))
+            patient = replace(patient, traits=replace(patient.traits, shape_deviation=deviation))
         if not self.fine and rng.random() < PAIR_SHARE:
             film, _ = simulate_pair(patient, self.limb, wide=True, pixels_per_mm=resolution)
         else:

@@ -9,9 +9,9 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
-from mandora.simulate.anatomy.skeleton import Bite, Bone, Gap, Traits, label_of, state_of
+from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of
 
 WRIST_ANCHORS = 6
 
@@ -21,7 +21,7 @@ _LANDMARKS = {
     "cmc1": (0.413, 1.167), "radiocarpal": (0.017, 1.418), "ulnar_carpus": (-0.341, 1.135),
 }  # fmt: skip
 _KNUCKLES = {"mcp3": (0.0, 0.0), "mcp2": (0.373, 0.007), "mcp5": (-0.575, 0.299)}
-PLACES = {
+AVERAGE_LANDMARKS = {
     "mc1": (0.398, 1.103), "mul": (0.285, 1.145), "mna": (0.25, 1.222), "capnlun": (0.035, 1.418),
     "lunate": (-0.085, 1.45), "radcar": (0.075, 1.53), "radius": (0.10, 1.59),
     "ulna": (-0.305, 1.63), "cmc3": (0.01, 1.0), "cmc4": (-0.153, 1.015), "cmc5": (-0.27, 1.055),
@@ -183,7 +183,7 @@ def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> Wris
 
 def wrist_landmarks(place: WristMap) -> dict[str, Array]:
     """(2,) mm of each place of the wrist that is located."""
-    return {name: place(place.form.of_bone(name, xy)) for name, xy in PLACES.items()}
+    return {name: place(place.form.of_bone(name, xy)) for name, xy in AVERAGE_LANDMARKS.items()}
 
 
 def wrist_bones(
@@ -202,7 +202,7 @@ def wrist_bones(
         traits: of the patient.
         rng: of this hand.
     """
-    sites = [site for site in PLACES if site in states]
+    sites = [site for site in AVERAGE_LANDMARKS if site in states]
     gone = float(np.mean([states[site].osteopenia for site in sites])) if sites else 0.0
     lost = 1 - (1 - traits.porosity) * (1 - gone)
     width = traits.size * traits.robust
@@ -253,13 +253,13 @@ def wrist_bones(
     return bones
 
 
-def wrist_bites(
+def wrist_erosions(
     bones: Mapping[str, Bone], states: Mapping[str, JointState], width: float
-) -> list[Bite]:
+) -> list[PlacedErosion]:
     """Erosions of the wrist's sites, on the outlines of their bones, mm."""
-    bites = []
+    erosions = []
     for site, names in _EROSION_BONES.items():
-        for erosion in state_of(states, site).erosions:
+        for erosion in states.get(site, HEALTHY).erosions:
             name = names[erosion.anchor % len(names)]
             outline = bones[name].outline
             if name == "mc1":  # the outline starts at the base
@@ -276,10 +276,10 @@ def wrist_bites(
             if bones[name].yields:  # the rim itself gives way to the neighbour
                 at = at + 0.25 * (outline.mean(axis=0) - at)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
-            bites.append(Bite(name, at, erosion.radius * size, erosion.depth, label))
+            erosions.append(PlacedErosion(name, at, erosion.radius * size, erosion.depth, label))
             if name == "radius":  # its rims go with it
-                bites.append(replace(bites[-1], bone="radius-rim", label=0))
-    return bites
+                erosions.append(replace(erosions[-1], bone="radius-rim", label=0))
+    return erosions
 
 
 def wrist_gaps(
@@ -296,7 +296,7 @@ def wrist_gaps(
             # the beam rarely runs along these joints: most are veiled
             gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
         else:
-            state = state_of(states, name)
+            state = states.get(name, HEALTHY)
             lost = state.loss
             if state.focal:
                 # mostly one of the two contacts, or part of the only one

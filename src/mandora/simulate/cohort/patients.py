@@ -16,9 +16,9 @@ from scipy.special import ndtri
 
 from mandora.core.anatomy import SLOTS, TARGETS, Damage, JointGroup, Limb, Side, Slot, Target
 from mandora.core.ra2 import RA2_ID, RA2_TOTALS, ra2_column
-from mandora.simulate.anatomy.damage import JointState, draw_state
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WRIST_ANCHORS
 from mandora.simulate.xray.exposure import Imaging
@@ -53,7 +53,7 @@ _WRIST = 0.08
 
 BUILD = {Limb.HAND: build_hand, Limb.FOOT: build_foot}
 """What makes the skeleton of a limb."""
-_WRIST_PLACES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
+_WRIST_SITES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def draw_patient(
 
 def bare_areas(place: str) -> int:
     """How many places for an erosion a joint has."""
-    return WRIST_ANCHORS if place in _WRIST_PLACES else 4
+    return WRIST_ANCHORS if place in _WRIST_SITES else 4
 
 
 def grade_limits(target: Target) -> NDArray[np.float64]:

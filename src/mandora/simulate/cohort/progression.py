@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandora.core.anatomy import TARGETS, Damage, Limb, Slot
-from mandora.simulate.anatomy.damage import MAX_EROSION, Erosion, JointState, draw_state
+from mandora.simulate.anatomy.joint_state import MAX_EROSION, Erosion, JointState, draw_state
 from mandora.simulate.cohort.patients import Patient, bare_areas, grade_at, grade_limits
 
 _COURSE = 5  # purpose of the random stream
@@ -121,63 +121,63 @@ def _eroded(
     state: JointState, step: _Step, limb: Limb, anchors: int, rng: np.random.Generator
 ) -> JointState:
     points = step.grade - state.erosion_grade(limb)
-    bites = [_crept(bite, 0.0 if points else step.share, rng) for bite in state.erosions]
+    erosions = [_grown(erosion, 0.0 if points else step.share, rng) for erosion in state.erosions]
     if limb is Limb.FOOT:
-        room = [MAX_EROSION - sum(b.weight for b in bites if b.anchor % 2 == s) for s in (0, 1)]
+        room = [MAX_EROSION - sum(b.weight for b in erosions if b.anchor % 2 == s) for s in (0, 1)]
         first = int(rng.integers(max(0, points - room[1]), min(points, room[0]) + 1))
         for side, extra in enumerate((first, points - first)):
-            _bite_more(bites, extra, list(range(side, anchors, 2)), rng)
+            _add_erosions(erosions, extra, list(range(side, anchors, 2)), rng)
     else:
-        _bite_more(bites, points, list(range(anchors)), rng)
-    return replace(state, erosions=tuple(bites))
+        _add_erosions(erosions, points, list(range(anchors)), rng)
+    return replace(state, erosions=tuple(erosions))
 
 
-def _crept(bite: Erosion, share: float, rng: np.random.Generator) -> Erosion:
+def _grown(erosion: Erosion, share: float, rng: np.random.Generator) -> Erosion:
     """The bite a little larger, with the same weight."""
-    drawn = _draw_bite(rng, bite.weight)
+    drawn = _draw_erosion(rng, erosion.weight)
     return replace(
-        bite,
-        radius=_towards(bite.radius, drawn.radius, share),
-        depth=_towards(bite.depth, drawn.depth, share),
+        erosion,
+        radius=_towards(erosion.radius, drawn.radius, share),
+        depth=_towards(erosion.depth, drawn.depth, share),
     )
 
 
-def _bite_more(
-    bites: list[Erosion], points: int, anchors: list[int], rng: np.random.Generator
+def _add_erosions(
+    erosions: list[Erosion], points: int, anchors: list[int], rng: np.random.Generator
 ) -> None:
     """Let erosions grow and new ones appear until they count so many points more.
 
     Args:
-        bites: all of the place; changed.
+        erosions: all of the place; changed.
         points: to add.
         anchors: the bare areas where this may happen.
         rng: source of randomness.
     """
     while points > 0:
         choices = [
-            (i, weight - bite.weight)
-            for i, bite in enumerate(bites)
-            if bite.anchor in anchors
+            (i, weight - erosion.weight)
+            for i, erosion in enumerate(erosions)
+            if erosion.anchor in anchors
             for weight in _WEIGHTS
-            if 0 < weight - bite.weight <= points
+            if 0 < weight - erosion.weight <= points
         ]
         if choices and rng.random() < 0.6:
             i, more = choices[int(rng.integers(len(choices)))]
-            drawn = _draw_bite(rng, bites[i].weight + more)
-            bites[i] = replace(
-                bites[i],
+            drawn = _draw_erosion(rng, erosions[i].weight + more)
+            erosions[i] = replace(
+                erosions[i],
                 weight=drawn.weight,
                 radius=drawn.radius,
-                depth=max(bites[i].depth, drawn.depth),
+                depth=max(erosions[i].depth, drawn.depth),
             )
         else:
             more = int(rng.integers(1, min(points, 3) + 1))
-            free = [a for a in anchors if all(a != b.anchor for b in bites)] or anchors
-            bites.append(replace(_draw_bite(rng, more), anchor=int(rng.choice(free))))
+            free = [a for a in anchors if all(a != b.anchor for b in erosions)] or anchors
+            erosions.append(replace(_draw_erosion(rng, more), anchor=int(rng.choice(free))))
         points -= more
 
 
-def _draw_bite(rng: np.random.Generator, weight: int) -> Erosion:
+def _draw_erosion(rng: np.random.Generator, weight: int) -> Erosion:
     """A single erosion of a weight, as :func:`draw_state` draws them, at any bare area."""
     while True:
         drawn = draw_state(rng, 0, weight, Limb.HAND).erosions

@@ -1,7 +1,7 @@
 """From skeletons to a film and its truth.
 
-The ways of the beam through bone and flesh are in :mod:`mandora.simulate.xray.projection`, what the
-detector and the display make of them in :mod:`mandora.simulate.xray.exposure`.
+Path lengths through bone and soft tissue are computed in :mod:`mandora.simulate.xray.projection`,
+the picture in :mod:`mandora.simulate.xray.exposure`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.errors import InputError
 from mandora.simulate.anatomy.shapes import Array
 from mandora.simulate.anatomy.skeleton import Skeleton
-from mandora.simulate.xray.exposure import Field, Imaging, collimate, deliver, expose, mark
+from mandora.simulate.fields import Field
+from mandora.simulate.xray.exposure import Imaging, collimate, deliver, expose
+from mandora.simulate.xray.markers import mark
 from mandora.simulate.xray.placement import Placement
-from mandora.simulate.xray.projection import Stage
+from mandora.simulate.xray.projection import Projector
 
 MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
 
@@ -104,7 +106,7 @@ def render_pair(
 
 @dataclass(frozen=True, eq=False)
 class _Limb:
-    """One limb's shadow and truth, as it will lie on the film."""
+    """Attenuation and truth of one limb on the film."""
 
     attenuation: Field
     landmarks: Array
@@ -118,16 +120,16 @@ class _Limb:
 def _project(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
 ) -> _Limb:
-    stage = Stage(skeleton, placement)
-    dense, spongy = stage.project_bones(rng)
-    soft = stage.project_flesh()
+    projector = Projector(skeleton, placement)
+    dense, spongy = projector.project_bones(rng)
+    soft = projector.project_soft_tissue()
     if imaging.ring:
-        dense += stage.ring(imaging.ring)
+        dense += projector.ring(imaging.ring)
     attenuation = MU_COMPACT * dense + MU_SPONGY * spongy + MU_SOFT * imaging.soft * soft
-    pictures = [attenuation, stage.spaces(), stage.eroded]
+    pictures = [attenuation, projector.spaces(), projector.eroded]
     places = {b.name: b.outline for b in skeleton.bones if b.anatomical}
-    outlines = {name: stage.to_px(outline) for name, outline in places.items()}
-    landmarks = stage.to_px(skeleton.landmarks)
+    outlines = {name: projector.to_px(outline) for name, outline in places.items()}
+    landmarks = projector.to_px(skeleton.landmarks)
     if placement.side is Side.RIGHT:
         last = placement.width - 1
         pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
