@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import LANDMARK_INDEX, JointGroup, Limb, Side, Slot, point
+from mandora.core.anatomy import LANDMARK_INDEX, JointGroup, Limb, Side, Slot, landmark
 from mandora.core.records import Status
 from mandora.images.read import read_radiograph
 from mandora.model.bundle import default_bundle, open_bundle
@@ -51,9 +51,9 @@ def distances(
     errors = []
     for path, joints in list(known_films(films, name, limb))[:most]:
         film = read_radiograph(path)
-        found = pipeline.locate(film, limb).points
+        found = pipeline.locate(film, limb).landmarks
         for site, place in joints.items():
-            if site in LANDMARK_INDEX[limb] and point(limb, site).group is group:
+            if site in LANDMARK_INDEX[limb] and landmark(limb, site).group is group:
                 step = (found[LANDMARK_INDEX[limb][site]] - place) / [film.width, film.height]
                 errors.append(float(np.hypot(*step)))
     return np.nan_to_num(np.array(errors), nan=np.inf)
@@ -81,7 +81,7 @@ def test_most_joints_of_real_films_are_found_within_a_twentieth_of_the_film(
 
 def test_the_side_of_real_left_hands_is_recognised(pipeline: Pipeline, films: Path) -> None:
     views = [
-        pipeline.locate(read_radiograph(path), Limb.HAND).view.side
+        pipeline.locate(read_radiograph(path), Limb.HAND).orientation.side
         for path, _ in list(known_films(films, "rsna", Limb.HAND))[:25]
     ]
     assert views.count(Side.LEFT) >= 24

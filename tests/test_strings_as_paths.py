@@ -19,7 +19,7 @@ from mandora.core.files import paths_of
 from mandora.core.inference import Network
 from mandora.core.records import read_result
 from mandora.core.settings import LocateSettings, SimulateSettings
-from mandora.datasets.film_files import find_films, find_studies
+from mandora.datasets.film_files import film_candidates, find_films, find_studies
 from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
 from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
 from mandora.model.bundle import (
@@ -95,6 +95,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         find_studies([as_(films)]), find_studies(as_(films))
     ),
     "find_films": lambda as_, model, films, cohort: find_films([as_(films)]),
+    "film_candidates": lambda as_, model, films, cohort: film_candidates(as_(films)),
     "first_few": lambda as_, model, films, cohort: first_few([as_(films)]),
     "layout_of": lambda as_, model, films, cohort: layout_of(as_(cohort)),
     "read_dataset": lambda as_, model, films, cohort: len(read_dataset(as_(cohort))[0].films),

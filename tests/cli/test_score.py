@@ -376,8 +376,8 @@ def test_threads_that_make_no_sense(films: Path, threads: str) -> None:
 
 def test_locate_refuses_what_is_no_limb_or_side(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.csv"
-    assert "use hand or foot" in unusable(mandora("locate", films, "--out", out, "--limb", "paw"))
-    assert "use L or R" in unusable(mandora("locate", films, "--out", out, "--side", "left"))
+    assert "is not one of" in unusable(mandora("locate", films, "--out", out, "--limb", "paw"))
+    assert "is not one of" in unusable(mandora("locate", films, "--out", out, "--side", "left"))
 
 
 def test_locate_counts_the_films_that_failed(

@@ -47,11 +47,11 @@ from mandora.reproduce.jobs import (
     LANDMARKS_FILE,
     SCORES_FILE,
     TREES_FILE,
-    Study,
     grow_trees,
     join_groups,
     train_damage,
 )
+from mandora.reproduce.study import Study
 from mandora.simulate.cohort.folder import simulate_cohort
 
 torch = pytest.importorskip("torch")

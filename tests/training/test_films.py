@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
-from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.datasets.outlines import Outline
+from mandora.datasets.score_tables import Scores
 from mandora.simulate.cohort.patients import Patient, draw_patient
 from mandora.training import films as films_module
 from mandora.training.films import LabelledFilms, SimulatedFilms, TrainingFilm, space_between

@@ -45,7 +45,7 @@ from mandora.simulate.cohort.patients import draw_patient, simulate_film
 pytest.importorskip("torch")
 pytest.importorskip("kornia")
 
-from mandora.training import damage
+from mandora.training import patches
 from mandora.training.bundles import locate_contract
 from mandora.training.damage import DamageTask
 from mandora.training.films import LabelledFilms
@@ -131,8 +131,8 @@ def test_training_and_scoring_cut_the_same_patches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # as if nobody erred
-    monkeypatch.setattr(damage, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
-    monkeypatch.setattr(damage, "SIZE_ERROR", 0.0)
+    monkeypatch.setattr(patches, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
+    monkeypatch.setattr(patches, "SIZE_ERROR", 0.0)
     settings, film = preset(design, TrainDamageSettings), films[Slot.parse(code)]
     if lacking:  # one of the two landmarks that the unit of the mean shape is stated in
         landmarks = film.landmarks.copy()
