@@ -161,13 +161,13 @@ def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
 
 
 def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
-    """A metatarsal and a toe that is straight or bent: bent phalanges look short from above."""
+    """A metatarsal and a straight or bent toe: bent phalanges look shorter from above."""
     marks, pose, width = fore.marks, fore.pose, fore.width
     bent = float(np.clip(fore.claw + rng.normal(0.06 * (n - 1), 0.18), 0, 1))
     rise = float(np.clip(rng.normal(0.18, 0.12) + 0.42 * bent, 0, 0.75))
     fall = float(np.clip(rng.normal(0.20, 0.15) + 0.75 * bent, 0, 0.95))
     end = float(np.clip(rng.normal(0.20, 0.20) + 0.60 * bent, -0.2, 0.95))
-    # a great toe in valgus pushes its neighbours aside
+    # a great toe in valgus turns its neighbours as well
     pushed = min(float((marks["ip"] - marks["mtp1"])[0]) / pose.scale + 0.04, 0.0)
     lean = _LEAN[n] + fore.drift + rng.normal(0, 0.08) + pushed * (1.3 if n == 2 else 0.6)
     nodes = [fore.bases[n], marks[f"mtp{n}"]]
@@ -186,7 +186,7 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
 
 
 def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
-    """Two bones under the head of the first metatarsal; in hallux valgus they stay behind."""
+    """Two bones under the head of the first metatarsal, which hallux valgus does not move."""
     mtp, width = fore.marks["mtp1"], fore.width
     up, toe = unit(mtp - fore.bases[1]), unit(fore.marks["ip"] - mtp)
     valgus = float(np.arcsin(np.clip(up[1] * toe[0] - up[0] * toe[1], -1, 1)))
@@ -212,9 +212,9 @@ def _sole(pose: FootPose, traits: Traits) -> list[Rod]:
 
 
 def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], Bone]:
-    """The pad of one ray up to the web, how far the toe reaches, and the toe's own body.
+    """Soft tissue of one ray: the rods of its pad up to the web, and the body of the toe.
 
-    Toes lie on each other and on the pad; their thickness adds up, which rods would not show.
+    Toes lie over each other and over the pad: their thicknesses are added, those of rods are not.
     """
     k = traits.size * (0.5 + 0.5 * traits.soft_tissue)
     ball = 15.0 if n == 1 else 11.5
@@ -224,7 +224,7 @@ def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], B
     rods = [
         Rod(nodes[0], nodes[1], (18.0 * k, ball * k)),
         Rod(nodes[1], web, (ball * k, 0.72 * ball * k)),
-        Rod(web, tip, (0.0, 0.0)),  # without thickness: it only tells how far the toe reaches
+        Rod(web, tip, (0.0, 0.0)),  # without thickness, only for the extent of the foot
     ]
     radii = np.array([14.0, 14.5] if n == 1 else [7.6, 8.3, 7.6]) * k * (0.9 if n == 5 else 1.0)
     start = nodes[1] + (1.0 if n == 1 else 0.85) * (nodes[2] - nodes[1])

@@ -77,8 +77,9 @@ def build_hand(
     Args:
         traits: of the patient.
         states: latent damage by site name (``pip2`` … ``radcar``; also ``nav``).
-        patient_rng: what both hands of the patient share; give a fresh copy for each.
-        film_rng: what this hand has of its own.
+        patient_rng: for what both hands of the patient share; give each a generator in the same
+            state.
+        film_rng: for what is this hand's own.
     """
     marks = draw_landmarks(Limb.HAND, patient_rng, film_rng)
     scale = SIZE_MM * traits.size
@@ -115,7 +116,7 @@ def build_hand(
 def _ray(
     n: int, marks: Mapping[str, Array], base: Array, width: float, rng: np.random.Generator
 ) -> Ray:
-    """The chain of one finger with joints beyond the landmarks extrapolated."""
+    """The ray of one finger; joints beyond the landmarks are extrapolated."""
 
     def bent(direction: Array, spread: float) -> Array:
         return np.asarray(turn(rng.normal(0, spread)) @ direction)

@@ -1,4 +1,4 @@
-"""The hindfoot of a simulated foot: how it is seen, tarsal bones, ankle and their joint spaces."""
+"""The hindfoot of a simulated foot: its pose, tarsal bones, ankle and their joint spaces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Tarsal:
     Attributes:
         height: of its middle above the heads of the metatarsals.
         depth: half of its thickness along the beam.
-        side: how much broader it looks, relative to its breadth, when seen from the side.
+        side: how much broader it is in side view, relative to its breadth.
         corners: places of the average foot, x towards the great toe, y towards the heel.
     """
 
@@ -106,7 +106,7 @@ _GAPS_MM = {  # usual joint space, and how much it varies with the beam
 
 @dataclass(frozen=True, eq=False)
 class FootPose:
-    """How the average foot's places come to lie on the film.
+    """How a foot lies on the film: from places of the average foot to the film.
 
     Attributes:
         scale: mm per unit.
@@ -125,7 +125,7 @@ class FootPose:
 
     @staticmethod
     def draw(scale: float, marks: Mapping[str, Array], rng: np.random.Generator) -> FootPose:
-        """Seen from above, or oblique.
+        """Draw a dorsoplantar or an oblique view.
 
         Args:
             scale: mm per unit.
@@ -163,7 +163,7 @@ class FootPose:
 
 
 def tarsal_bones(pose: FootPose, traits: Traits, rng: np.random.Generator) -> list[Bone]:
-    """Tarsal bones and the leg's, seen as ``pose`` says.
+    """Tarsal bones and those of the leg.
 
     Args:
         pose: of this film.
@@ -188,7 +188,7 @@ def tarsal_bones(pose: FootPose, traits: Traits, rng: np.random.Generator) -> li
             name, outline, 0.75 * depth, thin,
             yields=name not in _FIRM, veil=float(rng.uniform(0.15, 0.6)), porosity=lost,
         ))  # fmt: skip
-        # the sole's side of the bone never lies right below the upper side
+        # the plantar side of a bone does not lie exactly below the dorsal side
         below = moved + rng.normal(0, 0.022, 2) + around * rng.uniform(0.82, 0.98)
         lower = smooth_outline(np.array([pose.place(c, tarsal.height - 0.08) for c in below]))
         bones.append(
@@ -218,7 +218,7 @@ def tarsal_gaps(pose: FootPose, traits: Traits, rng: np.random.Generator) -> tup
 
 
 def leg_soft_tissue(pose: FootPose, traits: Traits) -> Bone:
-    """The leg's soft tissue, round and faint, which lies over the heel."""
+    """The soft tissue of the leg, round and faint, which lies over the heel."""
     k = 0.7 + 0.3 * traits.soft_tissue
     outline = smooth_outline(np.array([pose.leg((x * k, y)) for x, y in _CALF]))
     return soft_body("leg", outline, 0.42 * pose.scale * k, _LEG_DENSITY)

@@ -94,19 +94,19 @@ _EROSION_BONES = {
 
 _TOP = np.array([0.0, 1.0])  # the base of the third metacarpal: wrists differ below it
 _PIVOT = np.array([0.03, 1.38])  # the head of the capitate: what the wrist bends about
-_BENDS = (1.15, 1.7)  # between these rows a bent wrist turns, from the palm to the forearm
+_BENDS = (1.15, 1.7)  # the bend grows between these rows, from the palm to the forearm
 _SURFACE = 1.62  # the joint surface of the radius lies above this row
 
 
 @dataclass(frozen=True)
 class WristForm:
-    """How a wrist differs from the average one.
+    """The shape of a wrist, relative to the average one.
 
     Attributes:
         height: of the carpus, 1 average.
         breadth: of the carpus, 1 average.
         tilt: more slope of the radius' joint surface, 0 average.
-        ulna: how far the ulna lies short of its usual place, units of the average wrist.
+        ulna: how much shorter than average the ulna is, units of the average wrist.
         bend: of the forearm against the palm, rad; positive towards the thumb.
     """
 
@@ -118,7 +118,7 @@ class WristForm:
 
     @staticmethod
     def draw(patient_rng: np.random.Generator, film_rng: np.random.Generator) -> WristForm:
-        """A wrist at random: its bones are the patient's, how it bends is the film's."""
+        """Draw a wrist: its bones from the patient's generator, its bend from the film's."""
         n = patient_rng.normal
         return WristForm(
             height=float(np.clip(n(0.95, 0.07), 0.78, 1.1)),
@@ -129,7 +129,7 @@ class WristForm:
         )
 
     def of_bone(self, name: str, xy: tuple[float, float]) -> Array:
-        """(2,) place of the average wrist's radius or ulna → where this wrist has it."""
+        """(2,) place of the average wrist's radius or ulna → of this wrist's, before bending."""
         x, y = xy
         if name == "ulna":
             y += self.ulna
@@ -162,12 +162,12 @@ class WristMap:
 
 
 def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> WristMap:
-    """The wrist that fits a hand's landmarks.
+    """The map to the wrist that fits a hand's landmarks.
 
     Args:
         marks: (2,) mm by landmark, MCP3 at the origin.
         scale: |MCP2-MCP5|, mm.
-        form: how it differs from the average one.
+        form: its shape.
     """
     average = {**_LANDMARKS, **_KNUCKLES}
     source = np.array(list(average.values()))
@@ -273,7 +273,7 @@ def wrist_erosions(
             else:
                 start, stop, size = 0, len(outline), 13.5 * width
             at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
-            if bones[name].yields:  # the rim itself gives way to the neighbour
+            if bones[name].yields:  # its rim is cut back towards the neighbour
                 at = at + 0.25 * (outline.mean(axis=0) - at)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
             erosions.append(PlacedErosion(name, at, erosion.radius * size, erosion.depth, label))
@@ -293,7 +293,7 @@ def wrist_gaps(
         if name == "far":
             gaps.append(Gap(first, second, 2.0 * healthy))
         elif not name:
-            # the beam rarely runs along these joints: most are veiled
+            # the beam is rarely parallel to these joints: most bones overlap
             gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
         else:
             state = states.get(name, HEALTHY)

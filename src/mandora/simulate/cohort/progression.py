@@ -1,9 +1,9 @@
-"""Later visits of a simulated patient: damage goes on from where it was, and never heals.
+"""Later visits of a simulated patient: damage grows and never heals.
 
-A patient's pace is drawn once and is skewed: most gain a point a year or none, some many. Each
-joint's burden grows unevenly with it, narrowing and erosion of a joint together. The grades are
-cut from the burden as at the first visit, and the latent states follow: joint space shrinks,
-an erosion keeps its place and grows, new ones appear.
+The rate of a patient is drawn once, from a skewed distribution: most gain a point a year or none,
+some many. The burdens of a joint grow with it by a factor of the joint's own, which narrowing and
+erosion share. Grades are cut from the burden as at the first visit, and the latent states follow:
+joint space shrinks, an erosion keeps its place and grows, new ones appear.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _COURSE = 5  # purpose of the random stream
 # Growth of the burden in a year, in s.d. of an ordinary cohort: median over patients, and s.d.
 # of its logarithm. With these the mean change of an ordinary cohort is about two points a year.
 _PACE, _PACE_SPREAD = 0.008, 1.5
-_UNEVEN = 0.5  # shape of the gamma distribution over joints: most hardly move, a few run ahead
-_WEIGHTS = (1, 2, 3, 5)  # SvH points that one bite can count
+_UNEVEN = 0.5  # shape of the gamma distribution over joints: most hardly change, a few very much
+_WEIGHTS = (1, 2, 3, 5)  # SvH points that one erosion can count
 
 
 @dataclass(frozen=True)
 class _Step:
-    """How far one kind of damage at one place has gone.
+    """How one kind of damage of one site has changed since the last visit.
 
     Attributes:
         grade: the new one.
-        share: of the way to the next grade that was gone since the last visit, 0..1; matters
-            where the grade stays.
+        share: change of the burden, as a share of its distance from the next grade, 0..1; used
+            where the grade stays the same.
     """
 
     grade: int
@@ -94,7 +94,7 @@ def next_visit(patient: Patient) -> Patient:
 
 
 def _towards(old: float, drawn: float, share: float) -> float:
-    """Part of the way to a value that may be drawn, never backwards."""
+    """The old value moved by a share of the way to the drawn one; never less than the old."""
     return old + share * max(drawn - old, 0.0)
 
 
@@ -133,7 +133,7 @@ def _eroded(
 
 
 def _grown(erosion: Erosion, share: float, rng: np.random.Generator) -> Erosion:
-    """The bite a little larger, with the same weight."""
+    """The erosion a little larger, with the same weight."""
     drawn = _draw_erosion(rng, erosion.weight)
     return replace(
         erosion,
@@ -145,10 +145,10 @@ def _grown(erosion: Erosion, share: float, rng: np.random.Generator) -> Erosion:
 def _add_erosions(
     erosions: list[Erosion], points: int, anchors: list[int], rng: np.random.Generator
 ) -> None:
-    """Let erosions grow and new ones appear until they count so many points more.
+    """Let erosions grow and new ones appear until their weights have increased by ``points``.
 
     Args:
-        erosions: all of the place; changed.
+        erosions: all of the site; changed.
         points: to add.
         anchors: the bare areas where this may happen.
         rng: source of randomness.
@@ -178,7 +178,7 @@ def _add_erosions(
 
 
 def _draw_erosion(rng: np.random.Generator, weight: int) -> Erosion:
-    """A single erosion of a weight, as :func:`draw_state` draws them, at any bare area."""
+    """One erosion of this weight, drawn as by :func:`draw_state`, at any bare area."""
     while True:
         drawn = draw_state(rng, 0, weight, Limb.HAND).erosions
         if len(drawn) == 1:

@@ -26,7 +26,7 @@ Grades = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class VisitTables:
-    """What the tables of one visit say.
+    """The tables of one visit.
 
     Attributes:
         patients: N study ids.
