@@ -146,11 +146,7 @@ def _tissue_under(
         for p, w, n in zip(part, wide, film.shape, strict=True)
     )
     at = np.meshgrid(rows, columns, indexing="ij")
-    return (
-        np.asarray(ndimage.map_coordinates(tissue, at, order=1, mode="nearest")),
-        level,
-        bone,
-    )
+    return (np.asarray(ndimage.map_coordinates(tissue, at, order=1, mode="nearest")), level, bone)
 
 
 def _levels(

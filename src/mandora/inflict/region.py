@@ -36,10 +36,7 @@ class Frame:
     def from_film(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Places on the film → ``u`` and ``v``, px."""
         dx, dy = x - self.origin[0], y - self.origin[1]
-        return (
-            dx * self.across[0] + dy * self.across[1],
-            dx * self.axis[0] + dy * self.axis[1],
-        )
+        return (dx * self.across[0] + dy * self.across[1], dx * self.axis[0] + dy * self.axis[1])
 
     def sample(self, pixels: NDArray[np.floating], u: Array, v: Array) -> Array:
         """Bilinear samples of a film at places in this frame; outside it, of its nearest pixel."""

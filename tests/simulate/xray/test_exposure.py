@@ -12,7 +12,7 @@ from mandora.simulate.fields import Field
 from mandora.simulate.xray.borders import Border
 from mandora.simulate.xray.delivery import Delivery
 from mandora.simulate.xray.detector import Detector
-from mandora.simulate.xray.exposure import Display, Imaging, collimate, deliver, expose
+from mandora.simulate.xray.exposure import Display, Imaging, deliver, expose
 from mandora.simulate.xray.markers import mark
 
 PPMM = 4.0
@@ -34,7 +34,7 @@ def limb(h: int = 400, w: int = 300) -> Field:
 def film(imaging: Imaging, seed: int = 1, shape: tuple[int, int] = (400, 300)) -> Field:
     source = rng(seed)
     pixels = expose(limb(*shape), PPMM, imaging, source)
-    pixels = mark(collimate(pixels, imaging), PPMM, Side.LEFT, Limb.HAND, source)
+    pixels = mark(imaging.border.apply(pixels), PPMM, Side.LEFT, Limb.HAND, source)
     return deliver(pixels, imaging)
 
 
@@ -187,12 +187,12 @@ def test_a_collimated_area_has_its_value_and_the_rest_stays() -> None:
     pixels = expose(limb(), PPMM, PLAIN, rng())
     border = Border(cut=(0.1, 0.0, 0.0, 0.2), value=0.7, frame=(0.0, 0.05, 0.0, 0.0),
                     frame_value=1.0)  # fmt: skip
-    made = collimate(pixels, replace(PLAIN, border=border))
+    made = border.apply(pixels)
     assert (made[25:, :28] == np.float32(0.7)).all()
     assert (made[325:] == np.float32(0.7)).all()
     assert (made[:20] == 1).all()
     np.testing.assert_allclose(made[25:315, 35:], pixels[25:315, 35:], atol=1e-6)
-    assert collimate(pixels, PLAIN) is pixels
+    assert PLAIN.border.apply(pixels) is pixels
 
 
 def test_borders_can_be_tilted_rounded_translucent_and_glow() -> None:

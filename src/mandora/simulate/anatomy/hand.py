@@ -164,10 +164,7 @@ def _webs(marks: Mapping[str, Array], palm_base: Array, traits: Traits) -> list[
     palm = (marks["mcp1"] + marks["mcp2"] + palm_base) / 3
     webs += [Rod(fold, marks["mcp2"], (r, 1.4 * r)), Rod(marks["mcp1"], fold, (r, r))]
     inner = 0.5 * (fold + palm)
-    webs += [
-        Rod(inner, palm, (1.6 * r, 2.6 * r)),
-        Rod(inner, marks["mcp1"], (1.6 * r, r)),
-    ]
+    webs += [Rod(inner, palm, (1.6 * r, 2.6 * r)), Rod(inner, marks["mcp1"], (1.6 * r, r))]
     return [*webs, Rod(inner, 0.5 * (marks["mcp2"] + palm_base), (1.6 * r, 2.2 * r))]
 
 

@@ -68,11 +68,7 @@ class RayParts:
 
 
 def build_ray(
-    limb: Limb,
-    ray: Ray,
-    states: Mapping[str, JointState],
-    traits: Traits,
-    rng: np.random.Generator,
+    limb: Limb, ray: Ray, states: Mapping[str, JointState], traits: Traits, rng: np.random.Generator
 ) -> RayParts:
     """Build the bones of a ray, with joints narrowed, displaced and eroded by their states."""
     n = len(ray.bones)
@@ -186,13 +182,6 @@ def _erosions(
             corner = ends[j + 1][0] + up * 0.06 * width
         # the middle of a large erosion lies deeper in the bone
         reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
-        erosions.append(
-            PlacedErosion(
-                bone,
-                corner + across(up) * side * reach,
-                erosion.radius * width,
-                erosion.depth,
-                label,
-            )
-        )
+        place = corner + across(up) * side * reach
+        erosions.append(PlacedErosion(bone, place, erosion.radius * width, erosion.depth, label))
     return erosions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +99,9 @@ def simulate_cohort(
                 stack.enter_context(_VisitFolder(settings, out, visit))
                 for visit in range(1, settings.visits + 1)
             ]
-            for done, made in enumerate(_made(settings, out), start=1):
+            write = partial(write_patient, settings, out)
+            made_in_order = map_items(write, range(settings.patients), settings.workers)
+            for done, made in enumerate(made_in_order, start=1):
                 for folder, rows in zip(folders, made, strict=True):
                     folder.add(rows)
                 progress(done)
@@ -199,10 +201,3 @@ def _bone_table() -> str:
     """The labels of the masks in ``truth/bones/``."""
     bones = [(limb, i, n) for limb in Limb for i, n in enumerate(bone_names(limb), start=1)]
     return csv_text([("limb", "label", "bone"), *bones])
-
-
-def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:
-    """Write the films of each patient; yields the rows for the tables, in order."""
-    return map_items(
-        partial(write_patient, settings, out), range(settings.patients), settings.workers
-    )

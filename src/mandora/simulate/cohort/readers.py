@@ -41,10 +41,7 @@ class _Spread:
 
 # Chosen so that the two readers' grades in an ordinary cohort correlate with r = 0.88 for
 # narrowing and 0.78 for erosion, over all patients and joints.
-_SPREAD = {
-    Damage.NARROWING: _Spread(0.315, 0.105),
-    Damage.EROSION: _Spread(0.38, 0.39),
-}
+_SPREAD = {Damage.NARROWING: _Spread(0.315, 0.105), Damage.EROSION: _Spread(0.38, 0.39)}
 
 
 def read_grades(patient: Patient, reader: int) -> dict[str, int]:

@@ -23,11 +23,7 @@ from mandora.simulate.cohort.tables import Grades, VisitTables, read_visits
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 MIN_PATIENTS = 3  # two patients always correlate perfectly
 
-_TOTALS = {
-    "Overall_narrowing": "narrowing",
-    "Overall_erosion": "erosion",
-    "Overall_Tol": "all",
-}
+_TOTALS = {"Overall_narrowing": "narrowing", "Overall_erosion": "erosion", "Overall_Tol": "all"}
 """RA2's names of the totals → group of targets, see :data:`mandora.metrics.GROUPS`."""
 _FAMILIES = ("nh", "nf", "eh", "ef")
 

@@ -163,19 +163,6 @@ def expose(attenuation: Field, ppmm: float, imaging: Imaging, rng: np.random.Gen
     return _to_grey(shown, attenuation, imaging)
 
 
-def collimate(pixels: Field, imaging: Imaging) -> Field:
-    """Lay the collimator's shadow and the film's frame over the picture.
-
-    Args:
-        pixels: (H, W) float32, 0..1.
-        imaging: of this film.
-
-    Returns:
-        (H, W) float32.
-    """
-    return imaging.border.apply(pixels)
-
-
 def deliver(pixels: Field, imaging: Imaging) -> Field:
     """Store the picture; the last step.
 

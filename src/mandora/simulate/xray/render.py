@@ -17,7 +17,7 @@ from mandora.core.errors import InputError
 from mandora.simulate.anatomy.shapes import Array
 from mandora.simulate.anatomy.skeleton import Skeleton
 from mandora.simulate.fields import Field
-from mandora.simulate.xray.exposure import Imaging, collimate, deliver, expose
+from mandora.simulate.xray.exposure import Imaging, deliver, expose
 from mandora.simulate.xray.markers import mark
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.projection import Projector
@@ -61,7 +61,8 @@ def render(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
 ) -> SimulatedFilm:
     """Project a limb and expose the film."""
-    (film,) = _develop([_project(skeleton, placement, imaging, rng)], imaging, rng)
+    limb = _project(skeleton, placement, imaging, rng)
+    (film,) = _expose_together([limb], placement.pixels_per_mm, imaging, rng)
     return film
 
 
@@ -100,26 +101,14 @@ def render_pair(
         whole = replace(half, width=width, centre=(x, half.centre[1]))
         limbs.append(_project(skeleton, whole, imaging, rng))
         left += half.width
-    one, other = _develop(limbs, imaging, rng)
+    one, other = _expose_together(limbs, first.pixels_per_mm, imaging, rng)
     return one, other
-
-
-@dataclass(frozen=True, eq=False)
-class _Limb:
-    """Attenuation and truth of one limb on the film."""
-
-    attenuation: Field
-    landmarks: Array
-    spaces: NDArray[np.uint8]
-    erosions: NDArray[np.uint8]
-    bones: Mapping[str, Array]
-    placement: Placement
-    limb: Limb
 
 
 def _project(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
-) -> _Limb:
+) -> SimulatedFilm:
+    """A limb and its truth, on a film whose pixels are its attenuation."""
     projector = Projector(skeleton, placement)
     dense, spongy = projector.project_bones(rng)
     soft = projector.project_soft_tissue()
@@ -135,26 +124,20 @@ def _project(
         pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
         landmarks = landmarks * [-1, 1] + [last, 0]
         outlines = {name: outline * [-1, 1] + [last, 0] for name, outline in outlines.items()}
-    return _Limb(
-        pictures[0], landmarks, pictures[1], pictures[2], outlines, placement, skeleton.limb
+    return SimulatedFilm(
+        pictures[0], landmarks, pictures[1], pictures[2], outlines, 1 / placement.pixels_per_mm,
+        skeleton.limb, placement.side, imaging.inverted,
     )  # fmt: skip
 
 
-def _develop(
-    limbs: Sequence[_Limb], imaging: Imaging, rng: np.random.Generator
+def _expose_together(
+    limbs: Sequence[SimulatedFilm], ppmm: float, imaging: Imaging, rng: np.random.Generator
 ) -> list[SimulatedFilm]:
-    """Expose one film of all limbs."""
+    """One film of all limbs, with the truth of each."""
     first = limbs[0]
-    ppmm = first.placement.pixels_per_mm
-    attenuation = np.asarray(sum(limb.attenuation for limb in limbs), dtype=np.float32)
-    pixels = collimate(expose(attenuation, ppmm, imaging, rng), imaging)
+    attenuation = np.asarray(sum(limb.pixels for limb in limbs), dtype=np.float32)
+    pixels = imaging.border.apply(expose(attenuation, ppmm, imaging, rng))
     if imaging.marker:
-        pixels = mark(pixels, ppmm, first.placement.side, first.limb, rng)
+        pixels = mark(pixels, ppmm, first.side, first.limb, rng)
     pixels = deliver(pixels, imaging)
-    return [
-        SimulatedFilm(
-            pixels, limb.landmarks, limb.spaces, limb.erosions, limb.bones, 1 / ppmm, limb.limb,
-            limb.placement.side, imaging.inverted,
-        )
-        for limb in limbs
-    ]  # fmt: skip
+    return [replace(limb, pixels=pixels) for limb in limbs]
