@@ -1,44 +1,48 @@
 """What `mandora describe` says of a cohort, without the time that its films take.
 
-python benchmarks/cohort_statistics.py [PATIENTS] [VISITS] [SEED]
+python benchmarks/cohort_statistics.py [--patients N] [--visits N] [--seed N]
 """
 
 from __future__ import annotations
 
-import csv
-import sys
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
+import argparse
+
+import numpy as np
 
 from mandora.cli.data import print_cohort
-from mandora.simulate.cohort.patient_files import TABLES, rows_without_films, visit_folder
-from mandora.simulate.cohort.patients import draw_patient
+from mandora.core.anatomy import TARGETS
+from mandora.simulate.cohort.patients import Patient, draw_patient
 from mandora.simulate.cohort.progression import visits
-from mandora.simulate.cohort.statistics import describe_cohort
+from mandora.simulate.cohort.readers import READERS, read_grades
+from mandora.simulate.cohort.statistics import describe_visits
+from mandora.simulate.cohort.tables import VisitTables
 
-PATIENTS, VISITS, SEED = 2_000, 4, 0
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patients", type=int, default=2_000)
+    parser.add_argument("--visits", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    courses = [visits(draw_patient(args.seed, i), args.visits) for i in range(args.patients)]
+    print_cohort(describe_visits([tables(patients) for patients in zip(*courses, strict=True)]))
 
 
-def main(patients: int, n_visits: int, seed: int) -> None:
-    """Draw the patients, write their tables, and describe them."""
-    with tempfile.TemporaryDirectory() as folder:
-        with ExitStack() as stack:
-            tables = {}
-            for visit in range(1, n_visits + 1):
-                for name, columns in TABLES.items():
-                    path = visit_folder(Path(folder), visit) / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    file = stack.enter_context(path.open("w", newline="", encoding="utf-8"))
-                    tables[visit, name] = csv.writer(file)
-                    tables[visit, name].writerow(columns)
-            for index in range(patients):
-                for patient in visits(draw_patient(seed, index), n_visits):
-                    for name, rows in rows_without_films(patient).tables.items():
-                        tables[patient.visit, name].writerows(rows)
-        print_cohort(describe_cohort(Path(folder)))
+def tables(patients: tuple[Patient, ...]) -> VisitTables:
+    """What the tables of one visit would say of its patients."""
+    read = [[read_grades(p, reader) for p in patients] for reader in READERS]
+    return VisitTables(
+        tuple(p.name for p in patients),
+        in_order([p.grades for p in patients]),
+        np.array([in_order(by_patient) for by_patient in read]),
+        np.array([p.years for p in patients]),
+    )
+
+
+def in_order(grades: list[dict[str, int]]) -> np.ndarray:
+    """(patients, 86) in the order of ``anatomy.TARGETS``."""
+    return np.array([[of_patient[t.key] for t in TARGETS] for of_patient in grades], float)
 
 
 if __name__ == "__main__":
-    given = [int(word) for word in sys.argv[1:]]
-    main(*(given + [PATIENTS, VISITS, SEED][len(given) :]))
+    main()

@@ -2,66 +2,33 @@
 
     python benchmarks/inflict.py FOLDER [SET]
 
-FOLDER holds real films with ``films.csv`` and ``joints.csv``, SET names some of them (``dha`` if
-absent). Each site of each hand or foot is damaged by every grade. Prints per joint group:
+FOLDER is described in ``real_films.py``; SET names some of its films (``dha`` if not given). Each
+site of each hand or foot is damaged by every grade. Printed for each group of joints, medians:
 
-* narrowing: the joint space that is left as a share of the healthy one, by grade, and the share of
-  joints where it falls from grade 0 to 2, 3 and 4 (grade 1 narrows one half more than 2 may);
-* erosion: grey that was taken away, summed over the film, as a share of what a square of a tenth of
-  the limb's size holds at full grey, by grade;
-* fine: strength of what is finer than 1 px where the film has changed, over that before;
-* seam: grey gradient along the border of what has changed, over that before;
-* the time of a call, and how many sites were refused because no joint line was found.
+* narrowing: the joint space that is left, as a share of the healthy one, by grade; ``falls``: the
+  share of joints in which it falls from grade 0 to 2, 3 and 4 (grade 1 narrows only one half);
+* erosion: grey that was removed, summed over the film, as a share of the grey of a white square
+  whose side is a tenth of the limb size, by grade;
+* fine: strength of texture finer than 1 px where the film has changed, after over before;
+* seam: grey gradient along the border of what has changed, after over before;
+* the longest time of a call, and how many sites were refused.
 """
 
 from __future__ import annotations
 
-import csv
-import sys
+import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from real_films import landmarks_of, real_films
 from scipy import ndimage
 
-from mandora.core.anatomy import (
-    FAMILIES,
-    LANDMARK_INDEX,
-    LANDMARKS,
-    LIMB_SIZE_ENDS,
-    Damage,
-    Limb,
-    Site,
-)
+from mandora.core.anatomy import FAMILIES, Damage, Site
 from mandora.images.read import read_radiograph
-from mandora.inflict.film import Inflicted, inflict
-
-
-def films(folder: Path, name: str) -> Iterator[tuple[np.ndarray, Limb, np.ndarray]]:
-    """Pixels, limb and landmarks of every limb of a set whose landmarks are known."""
-    limbs: dict[tuple[str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
-    with (folder / "joints.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            limbs[row["film"], row["limb"]][row["site"]] = float(row["x"]), float(row["y"])
-    with (folder / "films.csv").open(newline="", encoding="utf-8") as file:
-        paths = {r["film"]: folder / r["file"] for r in csv.DictReader(file) if r["set"] == name}
-    for (film, _), known in sorted(limbs.items()):
-        if film in paths:
-            limb = Limb.FOOT if "mtp1" in known else Limb.HAND
-            landmarks = np.full((len(LANDMARKS[limb]), 2), np.nan)
-            for site, place in known.items():
-                if site in LANDMARK_INDEX[limb]:
-                    landmarks[LANDMARK_INDEX[limb][site]] = place
-            yield read_radiograph(paths[film]).pixels, limb, landmarks
-
-
-def size_px(landmarks: np.ndarray) -> float:
-    """Size of the limb."""
-    limb = next(limb for limb in Limb if len(LANDMARKS[limb]) == len(landmarks))
-    first, last = (landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb])
-    return float(np.hypot(*(first - last)))
+from mandora.inflict.inflicted import Inflicted, inflict
+from mandora.inflict.sites import LimbLandmarks
 
 
 def space_profile(pixels: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, float]:
@@ -92,8 +59,8 @@ def space_widths(before: np.ndarray, results: list[Inflicted]) -> list[float]:
     return widths
 
 
-def unchanged_look(before: np.ndarray, result: Inflicted) -> tuple[float, float]:
-    """``fine`` and ``seam`` of the module's text; both are 1 where nothing can be seen."""
+def texture_and_seam(before: np.ndarray, result: Inflicted) -> tuple[float, float]:
+    """``fine`` and ``seam`` of the module's text; both are 1 where no change can be seen."""
     changed = before != result.pixels
     rows, columns = ndimage.find_objects(changed.astype(int))[0]
     box = np.s_[
@@ -135,12 +102,13 @@ class Tally:
             self.refused.append(str(error))
             return
         for result in results:
-            fine, seam = unchanged_look(pixels, result)
+            fine, seam = texture_and_seam(pixels, result)
             self._note(site, "fine", fine)
             self._note(site, "seam", seam)
             if site.damage is Damage.EROSION:
                 taken = float((pixels - result.pixels).astype(np.float64).sum())
-                part = taken / (0.1 * size_px(landmarks)) ** 2
+                size_px = LimbLandmarks.of(landmarks, pixels.shape).size_px
+                part = taken / (0.1 * size_px) ** 2
                 self._note(site, f"grade {result.erosion}", part)
         if site.damage is Damage.NARROWING:
             healthy, *left = space_widths(pixels, results)
@@ -164,13 +132,17 @@ class Tally:
 
 
 def main() -> None:
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("set_name", nargs="?", default="dha", metavar="SET")
+    args = parser.parse_args()
     tally = Tally()
-    for pixels, limb, landmarks in films(Path(sys.argv[1]), *(sys.argv[2:] or ["dha"])):
-        for damage in Damage:
-            for site in FAMILIES[limb, damage]:
-                tally.measure(pixels, landmarks, site)
+    for film in real_films(args.folder):
+        for places, _ in film.limbs if film.set_name == args.set_name else ():
+            pixels, landmarks = read_radiograph(film.file).pixels, landmarks_of(places, film.limb)
+            for damage in Damage:
+                for site in FAMILIES[film.limb, damage]:
+                    tally.measure(pixels, landmarks, site)
     tally.show()
 
 

@@ -21,10 +21,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from locate_real_films import _films, _found
+from locate_real_films import found_on
 from numpy.typing import NDArray
+from real_films import landmarks_of, real_films
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, Limb, Side, Slot
 from mandora.core.geometry import Points, fit_similarity, limb_size
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -80,7 +81,7 @@ def main() -> None:
             print("  " + on_shapes(name, limb, shapes))
         found_of(limb, "simulated films", simulated(pipeline, limb, args.films))
         if args.real:
-            for kind in sorted({film.set_name for film in _films(args.real, {})}):
+            for kind in sorted({film.set_name for film in real_films(args.real)}):
                 found_of(limb, kind, marked(pipeline, args.real, kind, limb))
 
 
@@ -128,16 +129,12 @@ def simulated(pipeline: Pipeline, limb: Limb, count: int) -> Pairs:
 
 def marked(pipeline: Pipeline, folder: Path, kind: str, limb: Limb) -> Pairs:
     pairs = []
-    for film in _films(folder, {}):
+    for film in real_films(folder):
         if film.set_name != kind or film.limb is not limb:
             continue
-        found = _found(pipeline, read_radiograph(film.file), film)
+        found = found_on(pipeline, read_radiograph(film.file), film)
         for (places, _), landmarks in zip(film.limbs, found, strict=True):
-            true = np.full((len(LANDMARKS[limb]), 2), np.nan)
-            for site, xy in places.items():
-                if site in LANDMARK_INDEX[limb]:
-                    true[LANDMARK_INDEX[limb][site]] = xy
-            pairs.append((true, landmarks))
+            pairs.append((landmarks_of(places, limb), landmarks))
     return pairs
 
 

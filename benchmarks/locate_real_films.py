@@ -3,18 +3,17 @@
     python benchmarks/locate_real_films.py FOLDER [--part test] [--bundle DIR]
         [--overlays DIR [--worst N]]
 
-FOLDER holds ``films.csv`` (film, file, set, body_part), ``joints.csv`` (film, limb, site, x, y,
-source) and perhaps ``boxes.csv`` (film, label, x0, y0, x1, y1). All films with known joints
-count. Where one limb of a film is known, it is compared with the limb that is found first, and
-where several are, each with the nearest of all limbs that are found. The kind of limb is given to
-the localiser, its side is not. ``--part test`` takes the films alone that no packaged model was
-trained on, drawn as in ``real_films_data_set.py``. A row holds the joints of one set whose places
-come from one source: ``pseudo`` ones are another network's output and often wrong themselves;
+FOLDER is described in ``real_films.py``. All films with known joints count. Where one limb of a
+film is known, it is compared with the limb that is found first; where several are, each is compared
+with the nearest of all limbs that are found. The kind of limb is given to the localiser, its side
+is not. ``--part test`` takes only the films that no packaged model was trained on, the same half as
+in ``real_films_data_set.py``. A row holds the joints of one set whose places come from one source:
+``pseudo`` ones are another network's output and often wrong themselves;
 ``PIP box`` and ``MCP box`` are the middles of boxes drawn by people around PIP (with the thumb's
-IP) and MCP joints; those around MCP joints take in growth plates on one side or both, so that
-their middles lie up to 0.05 units off the joint space.
+IP) and MCP joints; those around MCP joints include growth plates on one side or both, so that
+their middles lie up to 0.05 limb sizes off the joint space.
 
-Distances are shares of the film's width and height, as in the paper, and of the limb's size
+Distances are shares of the film's width and height, as in the paper, and of the limb size
 (``geometry.limb_size``), about |MCP2-MCP5| or |MTP1-MTP5|; a joint that was not found counts as a
 miss. The 95 % intervals are of the column before them, by a bootstrap over films.
 """
@@ -22,16 +21,14 @@ miss. The 95 % intervals are of the column before them, by a bootstrap over film
 from __future__ import annotations
 
 import argparse
-import csv
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from real_films import Places, RealFilm, landmarks_of, part_of, read_rows, real_films
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, landmark
 from mandora.core.geometry import limb_size
@@ -41,7 +38,6 @@ from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
 from mandora.scoring.pipeline import Pipeline
 
-Places = dict[str, tuple[float, float]]
 Key = tuple[str, str, str]  # set, source, group
 
 
@@ -50,24 +46,7 @@ class Errors:
     """Distances of one film's joints, as shares of the film and of the limb; inf: not found."""
 
     share: list[float]
-    unit: list[float]
-
-
-@dataclass
-class Film:
-    """One film, what is known of it and what was found on it."""
-
-    name: str
-    limb: Limb
-    set_name: str
-    file: Path
-    limbs: list[tuple[Places, dict[str, str]]]  # places and sources, each by site
-    found: list[np.ndarray]
-    error: float = 0.0  # mean over its joints, units, at most 1 each
-
-
-def _part(name: str) -> str:
-    return ("train", "test")[sha256(name.encode()).digest()[0] % 2]
+    limb_sizes: list[float]
 
 
 def main() -> None:
@@ -81,42 +60,29 @@ def main() -> None:
     pipeline = Pipeline.from_bundle(open_bundle(args.bundle or default_bundle()))
     boxes = _boxes(args.folder / "boxes.csv")
     errors: dict[Key, list[Errors]] = defaultdict(list)
-    films = [f for f in _films(args.folder, boxes) if args.part in (None, _part(f.name))]
-    for film in films:
+    films = real_films(args.folder, boxes)
+    measured: list[tuple[float, RealFilm, list[np.ndarray]]] = []
+    for film in (f for f in films if args.part in (None, part_of(f.name))):
         radiograph = read_radiograph(film.file)
-        film.found = _found(pipeline, radiograph, film)
-        known = list(zip(film.limbs, film.found, strict=False))
+        all_found = found_on(pipeline, radiograph, film)
+        known = list(zip(film.limbs, all_found, strict=False))
         if film.name in boxes:
             places = boxes[film.name]
             sources = {s: "MCP box" if s.startswith("mcp") else "PIP box" for s in places}
-            known.append(((places, sources), film.found[0]))
+            known.append(((places, sources), all_found[0]))
         of_film: dict[Key, Errors] = defaultdict(lambda: Errors([], []))
         for (places, sources), found in known:
             _compare(film, radiograph.shape, places, sources, found, of_film)
         for key, pairs in of_film.items():
             errors[key].append(pairs)
-        film.error = float(np.mean([min(u, 1) for e in of_film.values() for u in e.unit]))
+        distances = [min(d, 1) for e in of_film.values() for d in e.limb_sizes]
+        measured.append((float(np.mean(distances)), film, all_found))
     _print(errors)
     if args.overlays:
         args.overlays.mkdir(parents=True, exist_ok=True)
-        for film in sorted(films, key=lambda film: -film.error)[: args.worst]:
-            _draw(film, args.overlays / f"{film.name}.png")
-            print(f"{film.name}: mean error {film.error:.2f} units")
-
-
-def _films(folder: Path, boxes: Collection[str]) -> Iterator[Film]:
-    """All films with known joints, and those with boxes."""
-    known: dict[str, dict[str, tuple[Places, dict[str, str]]]] = defaultdict(dict)
-    for row in _rows(folder / "joints.csv"):
-        places, sources = known[row["film"]].setdefault(row["limb"], ({}, {}))
-        places[row["site"]] = (float(row["x"]), float(row["y"]))
-        sources[row["site"]] = row["source"]
-    for row in _rows(folder / "films.csv"):
-        if (row["film"] in known or row["film"] in boxes) and row["body_part"] in tuple(Limb):
-            yield Film(
-                row["film"], Limb(row["body_part"]), row["set"], folder / row["file"],
-                list(known.get(row["film"], {}).values()), [],
-            )  # fmt: skip
+        for error, film, all_found in sorted(measured, key=lambda m: -m[0])[: args.worst]:
+            _draw(film, all_found, args.overlays / f"{film.name}.png")
+            print(f"{film.name}: mean error {error:.2f} limb sizes")
 
 
 def _boxes(path: Path) -> dict[str, Places]:
@@ -128,7 +94,7 @@ def _boxes(path: Path) -> dict[str, Places]:
     if not path.exists():
         return {}
     rows: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-    for row in _rows(path):
+    for row in read_rows(path):
         x0, y0, x1, y1 = (float(row[key]) for key in ("x0", "y0", "x1", "y1"))
         rows[row["film"]][row["label"]].append(((x0 + x1) / 2, (y0 + y1) / 2))
     names = {
@@ -145,7 +111,7 @@ def _boxes(path: Path) -> dict[str, Places]:
     return boxes
 
 
-def _found(pipeline: Pipeline, radiograph: Radiograph, film: Film) -> list[np.ndarray]:
+def found_on(pipeline: Pipeline, radiograph: Radiograph, film: RealFilm) -> list[np.ndarray]:
     """For each known limb of a film, the landmarks that it is compared with."""
     if len(film.limbs) <= 1:
         return [pipeline.locate(radiograph, film.limb).landmarks]
@@ -167,14 +133,10 @@ def _apart(places: Places, landmarks: np.ndarray, limb: Limb) -> float:
 
 
 def _compare(
-    film: Film, shape_hw: tuple[int, int], places: Places, sources: dict[str, str],
+    film: RealFilm, shape_hw: tuple[int, int], places: Places, sources: dict[str, str],
     found: np.ndarray, into: dict[Key, Errors],
 ) -> None:  # fmt: skip
-    known = np.full((len(LANDMARKS[film.limb]), 2), np.nan)
-    for site, place in places.items():
-        if site in LANDMARK_INDEX[film.limb]:
-            known[LANDMARK_INDEX[film.limb][site]] = place
-    size = limb_size(known, limb_template(film.limb))
+    size = limb_size(landmarks_of(places, film.limb), limb_template(film.limb))
     for site, place in places.items():
         if site not in LANDMARK_INDEX[film.limb]:
             continue
@@ -182,23 +144,23 @@ def _compare(
         share = float(np.hypot(x / shape_hw[1], y / shape_hw[0]))
         errors = into[film.set_name, sources[site], landmark(film.limb, site).group]
         errors.share.append(share if np.isfinite(share) else np.inf)
-        errors.unit.append(float(np.hypot(x, y)) / size if np.isfinite(share) else np.inf)
+        errors.limb_sizes.append(float(np.hypot(x, y)) / size if np.isfinite(share) else np.inf)
 
 
 def _print(errors: dict[Key, list[Errors]]) -> None:
     form = "{:<8} {:<7} {:<7} {:>5} {:>6} {:>6} {:>6} {:>13} {:>6} {:>10} {:>13} {:>7} {:>6}"
     print(form.format(
         "set", "source", "group", "films", "joints", "<0.01", "<0.02", "95 %", "<0.05",
-        "<0.15 unit", "95 %", "median", "lost",
+        "<0.15 size", "95 %", "median", "lost",
     ))  # fmt: skip
     for key, films in sorted(errors.items()):
         share = np.concatenate([e.share for e in films])
-        unit = np.concatenate([e.unit for e in films])
+        sizes = np.concatenate([e.limb_sizes for e in films])
         print(form.format(
             *key, len(films), len(share), f"{np.mean(share < 0.01):.3f}",
             f"{np.mean(share < 0.02):.3f}", _interval(films, lambda e: np.less(e.share, 0.02)),
-            f"{np.mean(share < 0.05):.3f}", f"{np.mean(unit < 0.15):.3f}",
-            _interval(films, lambda e: np.less(e.unit, 0.15)), f"{np.median(share):.4f}",
+            f"{np.mean(share < 0.05):.3f}", f"{np.mean(sizes < 0.15):.3f}",
+            _interval(films, lambda e: np.less(e.limb_sizes, 0.15)), f"{np.median(share):.4f}",
             f"{np.mean(~np.isfinite(share)):.3f}",
         ))  # fmt: skip
 
@@ -213,15 +175,7 @@ def _interval(films: Sequence[Errors], hit: Callable[[Errors], np.ndarray]) -> s
     return f"{low:.3f}-{high:.3f}"
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        sys.exit(f"cannot read {path}: {error.strerror}")
-
-
-def _draw(film: Film, path: Path) -> None:
+def _draw(film: RealFilm, all_found: Sequence[np.ndarray], path: Path) -> None:
     """Known places as green rings, what was found as red crosses."""
     grey = Image.fromarray((read_radiograph(film.file).pixels * 255).astype(np.uint8))
     enlarge = max(1.0, 1000 / max(grey.size))
@@ -231,7 +185,7 @@ def _draw(film: Film, path: Path) -> None:
     for places, _ in film.limbs:
         for x, y in (np.array(xy) * enlarge for xy in places.values()):
             draw.ellipse([x - r, y - r, x + r, y + r], outline=(0, 255, 0), width=max(1, r // 2))
-    for found in film.found:
+    for found in all_found:
         for known, (x, y) in zip(LANDMARKS[film.limb], found * enlarge, strict=True):
             if np.isfinite(x):
                 draw.line([x - r, y - r, x + r, y + r], fill=(255, 0, 0), width=max(1, r // 2))

@@ -1,6 +1,6 @@
 """Would the trees of a reproduction do better with more patients?
 
-    python benchmarks/more_patients_for_trees.py REPRODUCTION
+    python benchmarks/more_patients_for_trees.py REPRODUCTION [--trees N]
 
 Each patient of a k-fold reproduction was tested once by networks that had not seen them. Here the
 trees of a fold are grown on the test scores of all other folds (nine tenths of the patients,
@@ -11,10 +11,11 @@ sites the own joint is the strongest predictor, and the counterpart joint of the
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
+from symmetry_predictors import leading
 
 from mandora.core.anatomy import SITES, TARGETS
 from mandora.core.settings import SymmetrySettings
@@ -24,13 +25,14 @@ from mandora.metrics.joints import measure
 from mandora.symmetry.forest import blend
 from mandora.training.symmetry import train_forest
 
-TREES = SymmetrySettings(trees=100, threads=1)
-
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    folds = sorted((Path(sys.argv[1]) / "jobs").glob("fold-*/trees/trees.npz"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("reproduction", type=Path, help="the folder of a finished reproduction")
+    parser.add_argument("--trees", type=int, default=100)
+    args = parser.parse_args()
+    settings = SymmetrySettings(trees=args.trees, threads=1)
+    folds = sorted((args.reproduction / "jobs").glob("fold-*/trees/trees.npz"))
     tested = [dict(np.load(path, allow_pickle=False)) for path in folds]
     r: dict[str, list[list[float]]] = {name: [] for name in ("patch", "few", "many")}
     parts = []
@@ -39,7 +41,7 @@ def main() -> None:
         patch, truth = (
             np.concatenate([one[key] for one in others]) for key in ("true_patch", "official")
         )
-        forest = train_forest(patch, truth, TREES)
+        forest = train_forest(patch, truth, settings)
         many = blend(fold["true_patch"], forest.predict(fold["true_patch"]), 0.5)
         for name, table in (
             ("patch", fold["true_patch"]), ("few", fold["true_blend"]), ("many", many),
@@ -52,10 +54,7 @@ def main() -> None:
     print(f"{len(TARGETS)} targets, trees on {len(patch)} patients; r of nh, eh, nf, ef")
     for name, values in r.items():
         print(f"{name:>6}", *(f"{v:.3f}" for v in np.nanmean(values, axis=0)))
-    made = Contributions.pooled(parts)
-    every = np.hstack([made.same, made.other])
-    own = (np.diagonal(made.same) >= np.nan_to_num(every).max(axis=1)).sum()
-    there = (np.diagonal(made.other) >= np.nan_to_num(made.other).max(axis=1)).sum()
+    own, there = leading(Contributions.pooled(parts))
     print(f"own joint leads: {own} of {len(SITES)}; counterpart leads the other side: {there}")
 
 

@@ -1,8 +1,8 @@
 """How near films are to copies of themselves, and to other films.
 
-    python benchmarks/near_duplicates.py [FOLDER]
+    python benchmarks/near_duplicates.py [FOLDER] [--simulated PATIENTS]
 
-FOLDER holds real films with ``films.csv`` (film, file); ``../shared/radiographs`` if absent.
+FOLDER is described in ``real_films.py``; ``../shared/radiographs`` if not given.
 Prints, for each way of copying, the median and the largest distance of a film from its copy, and
 how many copies `mandora check` finds among all films and all copies of that kind; then the
 smallest distances between films as they are, and between films of simulated patients.
@@ -10,15 +10,15 @@ smallest distances between films as they are, and between films of simulated pat
 
 from __future__ import annotations
 
-import csv
+import argparse
 import io
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from real_films import read_rows
 
 from mandora.core.anatomy import SLOTS
 from mandora.datasets.check.near_duplicates import (
@@ -33,7 +33,6 @@ from mandora.images.read import read_radiograph
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "radiographs"
-SIMULATED = 100
 SHOWN = 5
 Pixels = np.ndarray
 RNG = np.random.default_rng(0)
@@ -79,16 +78,17 @@ COPIES: dict[str, Callable[[Pixels], Pixels]] = {
 }
 
 
-def main(folder: Path) -> None:
-    if not (folder / "films.csv").is_file():
-        sys.exit(f"{folder}: no films.csv; name a folder of real films")
-    with (folder / "films.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
+    parser.add_argument("--simulated", type=int, default=100, help="simulated patients")
+    args = parser.parse_args()
+    rows = read_rows(args.folder / "films.csv")
     films = [row["film"] for row in rows]
     originals: list[Pattern] = []
     copies: dict[str, list[Pattern]] = {kind: [] for kind in COPIES}
     for row in rows:
-        pixels = read_radiograph(folder / row["file"]).pixels
+        pixels = read_radiograph(args.folder / row["file"]).pixels
         originals.append(pattern_of(pixels))
         for kind, copy in COPIES.items():
             copies[kind].append(pattern_of(copy(pixels)))
@@ -102,10 +102,10 @@ def main(folder: Path) -> None:
             far.append(distance(one, other, turn))
             found += turn is not None and far[-1] < NEAR
         print(f"{kind:<60} {np.median(far):>7.3f} {max(far):>8.3f} {found:>4}/{len(films)}")
-    began = time.perf_counter()
+    start = time.perf_counter()
     pairs = candidates(originals)
     between = sorted((distance(originals[i], originals[j], t), i, j) for i, j, t in pairs)
-    took = time.perf_counter() - began
+    took = time.perf_counter() - start
     print(f"\n{len(films)} films as they are: {len(pairs)} pairs compared in {took:.1f} s")
     for far, i, j in between[:SHOWN]:
         print(f"  {far:.3f}  {films[i]}  {films[j]}")
@@ -114,18 +114,18 @@ def main(folder: Path) -> None:
             f"P{index}-{slot.code}",
             pattern_of(simulate_film(patient, slot, pixels_per_mm=2.0).pixels),
         )
-        for index in range(SIMULATED)
+        for index in range(args.simulated)
         for patient in [draw_patient(0, index)]
         for slot in SLOTS
     ]
     patterns = [pattern for _, pattern in simulated]
     between = sorted((distance(patterns[i], patterns[j], t), i, j)
                      for i, j, t in candidates(patterns))  # fmt: skip
-    print(f"{len(simulated)} films of {SIMULATED} simulated patients")
+    print(f"{len(simulated)} films of {args.simulated} simulated patients")
     for far, i, j in between[:SHOWN]:
         print(f"  {far:.3f}  {simulated[i][0]}  {simulated[j][0]}")
     print(f"{len(list(near_duplicates(patterns)))} pairs called copies")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    main()

@@ -4,20 +4,21 @@
         [--found CSV]
     mandora evaluate default DIR/manifest.csv --out PAGE
 
-FOLDER holds ``films.csv`` and ``joints.csv`` as for ``locate_real_films.py``; SET names sets of
-films. Films of one hand or foot whose side is known are taken; nothing is copied, the manifest
-names the files where they lie. With ``--healthy`` all joints of hands get the label 0: of hands
-without arthritis. Joints that another network has placed are left out; ``--found`` takes a table
-of ``mandora locate`` for the joints that nobody has marked. ``--part train`` and ``--part test``
-each take one half of the films, by a hash of their names: no film is in both.
+FOLDER is described in ``real_films.py``; SET names sets of its films. Films of one hand or foot
+whose side is known are taken; nothing is copied, the manifest names the files where they lie. With
+``--healthy`` all joints of hands get the label 0: of hands without arthritis. Joints that another
+network has placed are left out; ``--found`` takes a table of ``mandora locate`` for the joints that
+nobody has marked. ``--part train`` and ``--part test`` take one half of the films each, by a hash
+of their names: no film is in both.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from hashlib import sha256
 from pathlib import Path
+
+from real_films import part_of, read_rows
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, Limb
 
@@ -31,17 +32,16 @@ def main() -> None:
     parser.add_argument("--part", choices=("train", "test"))
     parser.add_argument("--found", type=Path)
     args = parser.parse_args()
-    joints = [row for row in _rows(args.folder / "joints.csv") if row["source"] != "pseudo"]
+    joints = [row for row in read_rows(args.folder / "joints.csv") if row["source"] != "pseudo"]
     sides = {row["film"]: row["side"] for row in joints}
     limbs = {film: {row["limb"] for row in joints if row["film"] == film} for film in sides}
     labels = [f"{s.name}:{s.damage}" for s in SITES if s.limb is Limb.HAND] if args.healthy else []
     films = []
-    for row in _rows(args.folder / "films.csv"):
+    for row in read_rows(args.folder / "films.csv"):
         side = sides.get(row["film"]) or row["side"]
         single = row["limbs"] in ("", "1") and len(limbs.get(row["film"], "1")) == 1
         single = single and "+" not in row["view"] and row["view"] != "lateral"
-        part = ("train", "test")[sha256(row["film"].encode()).digest()[0] % 2]
-        if row["set"] not in args.sets or part != (args.part or part):
+        if row["set"] not in args.sets or args.part not in (None, part_of(row["film"])):
             continue
         if row["body_part"] in tuple(Limb) and side and single:
             path = (args.folder / row["file"]).resolve()
@@ -52,7 +52,7 @@ def main() -> None:
     head = ["patient", "film", "limb", "side", *labels]
     _write(args.out / "manifest.csv", [head, *films])
     marked = {(row["film"], row["site"]) for row in joints}
-    found = _rows(args.found) if args.found else []
+    found = read_rows(args.found) if args.found else []
     found = [{**row, "film": Path(row["film"]).stem} for row in found]
     joints += [row for row in found if row["x"] and (row["film"], row["site"]) not in marked]
     places = [
@@ -62,11 +62,6 @@ def main() -> None:
     ]
     _write(args.out / "joints.csv", [["film", "site", "x", "y"], *places])
     print(f"{len(films)} films, {len(places)} joints: {args.out / 'manifest.csv'}")
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _write(path: Path, rows: list[list[object]]) -> None:

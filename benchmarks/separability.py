@@ -1,18 +1,19 @@
-"""Whether simulated films show the damage that they are said to have.
+"""Whether simulated films show the damage that their truth states.
 
-    python benchmarks/separability.py [PATIENTS] [WORKERS]
+    python benchmarks/separability.py [--patients N] [--workers N]
 
 Cuts a patch at every true landmark of simulated films, turned along the joint's axis, and measures
 in it what a reader would: the width of the joint space, from the profile along the axis, and the
 area that is darker than in joints without erosion. Prints their means by latent damage, and how
 well a support vector regression on the patch, one per kind of joint, predicts the latent loss and
-the erosion score of patients that it has not seen. The joints are as often sound as bad, and
-narrowing and erosion are independent, other than in a cohort. Needs the extra `train`. Exit code
-1 if the loss of a kind of joint is predicted with r below 0.9.
+the erosion score of other patients. Unlike in a cohort, all grades of narrowing are as frequent,
+half of the joints have no erosion, and narrowing and erosion are independent. Needs the extra
+`train`. Exit code 1 if the loss of a kind of joint is predicted with r below 0.9.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -27,11 +28,10 @@ from sklearn.svm import SVR
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
 from mandora.core.parallel.workers import map_items
-from mandora.simulate.anatomy.damage import JointState, draw_state
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 
-PATIENTS, WORKERS = 600, 2
 SEED = 40_000
 PIXELS_PER_MM = 5.0
 HALF_MM, SIDE = 9.0, 36  # half side of a patch, and its px
@@ -71,9 +71,14 @@ class Seen:
     gap_mm: float
 
 
-def main(patients: int, workers: int) -> int:
+def main() -> int:
     """Measure and print; exit code 1 if a group's loss is not predicted well enough."""
-    seen = [s for of_patient in map_items(look, range(patients), workers) for s in of_patient]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patients", type=int, default=600)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    of_patients = map_items(all_seen, range(args.patients), args.workers)
+    seen = [s for of_patient in of_patients for s in of_patient]
     narrowing = [s for s in seen if (s.limb, s.site) in places(Damage.NARROWING)]
     any_erosion = [s for s in seen if (s.limb, s.site) in places(Damage.EROSION)]
     print("joint space in mm, mean by latent loss, joints in place without erosion (n)")
@@ -126,7 +131,7 @@ def grouped(seen: Iterable[Seen]) -> dict[str, list[Seen]]:
     return groups
 
 
-def look(index: int) -> list[Seen]:
+def all_seen(index: int) -> list[Seen]:
     """Every place of a patient whose joints have any damage, each independent of the others."""
     rng = np.random.default_rng([SEED, index])
     patient = draw_patient(SEED, index)
@@ -267,5 +272,4 @@ def means(
 
 
 if __name__ == "__main__":
-    given = [int(word) for word in sys.argv[1:]]
-    sys.exit(main(*(given + [PATIENTS, WORKERS][len(given) :])))
+    sys.exit(main())

@@ -1,14 +1,15 @@
 """What `mandora simulate` costs: time and bytes per film, peak memory, and whether bytes repeat.
 
-    python benchmarks/simulate.py [PATIENTS]
+    python benchmarks/simulate.py [--patients N]
 
 Times one process on one core at full size, with everything that is written. Peak memory is that
-of a process that makes PATIENTS and of one that makes three times as many, at low resolution:
+of a process that makes N patients and of one that makes three times as many, at low resolution:
 their ratio must stay near 1. Needs Linux. Prints a table; exit code 1 if a target is missed.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import subprocess
 import sys
@@ -18,9 +19,8 @@ from pathlib import Path
 
 from mandora.core.anatomy import SLOTS
 from mandora.core.settings import SimulateSettings
-from mandora.simulate.cohort.cohort import BYTES_PER_FILM, SECONDS_PER_FILM, simulate_cohort
+from mandora.simulate.cohort.folder import BYTES_PER_FILM, SECONDS_PER_FILM, simulate_cohort
 
-PATIENTS = 12
 LOW = 1.5  # px/mm, where only the number of films matters
 FILMS_PER_SECOND = 1.0
 MEMORY_RATIO = 1.1
@@ -28,7 +28,7 @@ MEMORY_RATIO = 1.1
 ALONE = """
 import sys
 from pathlib import Path
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.core.settings import SimulateSettings
 settings = SimulateSettings(patients=int(sys.argv[1]), pixels_per_mm=float(sys.argv[2]))
 simulate_cohort(settings, Path(sys.argv[3]))
@@ -38,8 +38,11 @@ print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
 
 
-def main(patients: int) -> int:
+def main() -> int:
     """Measure, print, and compare with the targets."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patients", type=int, default=12)
+    patients = parser.parse_args().patients
     speed, size = full_size(patients)
     few, many = peak_mib(patients), peak_mib(3 * patients)
     same = digests(1) == digests(2)
@@ -89,4 +92,4 @@ def digests(workers: int) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else PATIENTS))
+    sys.exit(main())

@@ -1,49 +1,57 @@
-"""What the trees look at: does it hang on the patch scores, the number of patients, or the labels?
+"""Which predictors lead in the trees, by number of patients and by exactness of the patch scores.
 
-    python benchmarks/symmetry_predictors.py [SEED]
+    python benchmarks/symmetry_predictors.py [--seed N] [--patients N…] [--trees N]
 
-No films: simulated patients' true grades, and patch scores that are these grades with noise, as
-exact as networks are. For each number of patients that train the trees and each noise: r of the
-patch scores, for how many of the 43 sites the strongest predictor is the joint's own patch score,
-and for how many the counterpart joint leads the other side's.
+No films: simulated patients' true grades, and patch scores that are these grades with noise of
+three strengths. For each noise and each number of patients that train the trees: r of the patch
+scores, for how many of the 43 sites the strongest predictor is the joint's own patch score, and
+for how many the counterpart joint leads the other side's.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 
 from mandora.core.anatomy import SITES, TARGETS
 from mandora.core.settings import SymmetrySettings
-from mandora.metrics.explain import mean_contributions
+from mandora.metrics.explain import Contributions, mean_contributions
 from mandora.metrics.joints import measure
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.training.symmetry import train_forest
 
 MAXIMA = np.array([t.maximum for t in TARGETS], dtype=float)
 EXPLAINED = 40  # patients
-TREES = SymmetrySettings(trees=100, threads=1)
+
+
+def leading(made: Contributions) -> tuple[int, int]:
+    """Sites whose own joint leads all predictors; and whose counterpart leads the other side's."""
+    every = np.nan_to_num(np.hstack([made.same, made.other]))
+    own = np.diagonal(made.same) >= every.max(axis=1)
+    there = np.diagonal(made.other) >= np.nan_to_num(made.other).max(axis=1)
+    return int(own.sum()), int(there.sum())
 
 
 def main() -> None:
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 31
-    rng = np.random.default_rng(seed)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=31)
+    parser.add_argument("--patients", type=int, nargs="+", default=[30, 120, 600])
+    parser.add_argument("--trees", type=int, default=100)
+    args = parser.parse_args()
+    settings = SymmetrySettings(trees=args.trees, threads=1)
+    rng = np.random.default_rng(args.seed)
     print("   r  patients  own joint leads  counterpart leads other side")
-    labels = np.array([
-        [draw_patient(seed, i).grades[t.key] for t in TARGETS] for i in range(EXPLAINED + 600)
-    ], dtype=float)  # fmt: skip
+    drawn = (draw_patient(args.seed, i) for i in range(EXPLAINED + max(args.patients)))
+    labels = np.array([[patient.grades[t.key] for t in TARGETS] for patient in drawn], dtype=float)
     for noise in (0.0, 0.1, 0.2):
         spread = noise * MAXIMA * (0.3 + (labels > 0))  # errors are larger where there is damage
         patch = np.clip(labels + rng.normal(0, 1, labels.shape) * spread, 0, MAXIMA)
         r = measure(patch, labels, ("r",))["r"].value
-        for patients in (30, 120, 600):
+        for patients in args.patients:
             some = slice(EXPLAINED, EXPLAINED + patients)
-            forest = train_forest(patch[some], labels[some], TREES)
-            made = mean_contributions(forest, patch[:EXPLAINED])
-            every = np.hstack([made.same, made.other])
-            own = (np.diagonal(made.same) >= np.nan_to_num(every).max(axis=1)).sum()
-            there = (np.diagonal(made.other) >= np.nan_to_num(made.other).max(axis=1)).sum()
+            forest = train_forest(patch[some], labels[some], settings)
+            own, there = leading(mean_contributions(forest, patch[:EXPLAINED]))
             print(f"{r:.2f}  {patients:>8}  {own:>9} of {len(SITES)}  {there:>17} of {len(SITES)}",
                   flush=True)  # fmt: skip
 

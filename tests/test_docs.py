@@ -17,6 +17,7 @@ from mandora.core.ra2 import RA2_COLUMNS
 from mandora.outputs.table import JOINT_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "mandora"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 DOI = "10.1002/aisy.202200184"
@@ -158,6 +159,22 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     links += re.findall(r"^```\{image\} (\S+)", text, re.M)
     broken = [k for k in links if "://" not in k and not (page.parent / k).exists()]
     assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_modules_that_are_named_by_path_exist(page: Path) -> None:
+    if page.name in ("CHANGELOG.md", "model-history.md"):  # tell of names that are gone
+        return
+    named = set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|json))`", page.read_text("utf-8")))
+    there = [name for name in named if (ROOT / name).exists() or (SOURCE / name).exists()]
+    written = ("results/", "truth/")  # files of a user's folder
+    assert not sorted(name for name in named - set(there) if not name.startswith(written))
+
+
+def test_an_everyday_change_touches_at_most_three_files() -> None:
+    rows = re.findall(r"^\| \[\d+ [^|]+\| ([^|]+) \|$", read("docs/changing.md"), re.M)
+    assert len(rows) == 12
+    assert max(len(row.split(", ")) for row in rows) <= 3
 
 
 def test_make_targets_that_are_named_exist() -> None:

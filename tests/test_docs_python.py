@@ -35,7 +35,7 @@ found_in_another_fold = mean_contributions(forest, patch_scores[:2])
 from mandora.core.anatomy import SLOTS
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 shown = simulate_film(draw_patient(3, 0), SLOTS[0], pixels_per_mm=3)
-film, points = shown.pixels, shown.landmarks
+film, landmarks = shown.pixels, shown.landmarks
 """,
     "metrics.md": """
 import numpy as np

@@ -19,7 +19,7 @@ from mandora.core.files import paths_of
 from mandora.core.inference import Network
 from mandora.core.records import read_result
 from mandora.core.settings import LocateSettings, SimulateSettings
-from mandora.datasets.film_files import find_films, find_studies
+from mandora.datasets.film_files import film_candidates, find_films, find_studies
 from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
 from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
 from mandora.model.bundle import (
@@ -35,7 +35,7 @@ from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
 from mandora.scoring.pipeline import Pipeline
 from mandora.scoring.summary import first_few
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -95,6 +95,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         find_studies([as_(films)]), find_studies(as_(films))
     ),
     "find_films": lambda as_, model, films, cohort: find_films([as_(films)]),
+    "film_candidates": lambda as_, model, films, cohort: film_candidates(as_(films)),
     "first_few": lambda as_, model, films, cohort: first_few([as_(films)]),
     "layout_of": lambda as_, model, films, cohort: layout_of(as_(cohort)),
     "read_dataset": lambda as_, model, films, cohort: len(read_dataset(as_(cohort))[0].films),

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
 from mandora.core.settings import SimulateSettings
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
 HEAD = "patient,film,slot,mcp2:erosion,mtp1:erosion\n"

@@ -27,7 +27,7 @@ from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import read_result
 from mandora.core.settings import SimulateSettings
 from mandora.images import decoder
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
 
@@ -376,8 +376,8 @@ def test_threads_that_make_no_sense(films: Path, threads: str) -> None:
 
 def test_locate_refuses_what_is_no_limb_or_side(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.csv"
-    assert "use hand or foot" in unusable(mandora("locate", films, "--out", out, "--limb", "paw"))
-    assert "use L or R" in unusable(mandora("locate", films, "--out", out, "--side", "left"))
+    assert "is not one of" in unusable(mandora("locate", films, "--out", out, "--limb", "paw"))
+    assert "is not one of" in unusable(mandora("locate", films, "--out", out, "--side", "left"))
 
 
 def test_locate_counts_the_films_that_failed(

@@ -55,7 +55,7 @@ def test_settings_change_what_is_described(tmp_path: Path) -> None:
     [
         (("locate",), "--out is missing"),
         (("locate", "--preset", "slow"), "there is no preset 'slow'; use fast or paper"),
-        (("locate", "--limb", "ear"), "--limb ear: use hand or foot"),
+        (("locate", "--limb", "ear"), "'ear' is not one of"),
         (("damage", "--preset", "paper", "--family", "nx"), "--family nx: use nh, eh, nf, ef"),
         (("damage", "--out", "{}", "--data", "{}/none"), "no such file or folder"),
         (("damage", "--out", "{}", "--data", "{}", "--reader", "anna"), "write NAME=WEIGHT"),

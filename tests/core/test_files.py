@@ -95,7 +95,7 @@ ALLOWED = {
     # into a file or folder beside, which gets its name when it is whole
     "model/bundle.py": {"write_bundle: shutil.copyfile", "write_bundle: write_bytes"},
     "datasets/formats/coco.py": {"__init__: part.open"},
-    "simulate/cohort/cohort.py": {"__enter__: part.open"},
+    "simulate/cohort/folder.py": {"__enter__: part.open"},
     "training/cache.py": {
         "_fill: np.lib.format.open_memmap", "_remove_leftovers: open", "_unfinished: open",
     },

@@ -21,7 +21,7 @@ from mandora.core.settings import LocateSettings, TrainDamageSettings
 from mandora.core.source import PACKAGE, _modules_of, _name_of, code_digest
 from mandora.images.read import read_radiograph
 from mandora.reproduce import jobs as fold_jobs
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.training import locate, patches
 from mandora.training.cache import FilmCache
 from mandora.training.films import LabelledFilms, SimulatedFilms
@@ -58,7 +58,7 @@ CUT, FOUND, TRAINED = patches._one, fold_jobs.find_landmarks, fold_jobs.train_da
         (CUT, "images/channels.py"), (locate._one, "images/channels.py"),
         (LabelledFilms, "locate/orientation.py"), (LabelledFilms, "datasets/label_maps.py"),
         (LabelledFilms, "images/read.py"), (LabelledFilms, "locate/templates.json"),
-        (InflictedFilms, "inflict/carve.py"), (SimulatedFilms, "simulate/xray/render.py"),
+        (InflictedFilms, "inflict/erosion.py"), (SimulatedFilms, "simulate/xray/render.py"),
         (SimulatedFilms, "simulate/anatomy/shape_prior.json"),
         (SimulatedPatients, "simulate/xray/render.py"), (FilmCache, "images/dicom.py"),
         (FOUND, "locate/locator.py"), (FOUND, "scoring/pipeline.py"), (FOUND, "reproduce/jobs.py"),

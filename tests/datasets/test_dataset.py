@@ -19,8 +19,9 @@ from mandora.core.anatomy import (
     Side,
     Slot,
 )
-from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.datasets.outlines import Outline
+from mandora.datasets.score_tables import Scores
 
 WriteFilm = Callable[..., Path]
 LH, LF = Slot(Side.LEFT, Limb.HAND), Slot(Side.LEFT, Limb.FOOT)

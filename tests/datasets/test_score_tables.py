@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mandora.core.anatomy import TARGET_INDEX
-from mandora.datasets.dataset import Scores
 from mandora.datasets.findings import Report
 from mandora.datasets.score_tables import (
+    Scores,
     read_target_scores,
     score_of,
     unknown_scores,

@@ -25,7 +25,7 @@ from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.model.bundle import open_bundle
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 pytest.importorskip("matplotlib")
 

@@ -25,7 +25,7 @@ from mandora.images.read import read_radiograph
 from mandora.model.bundle import open_bundle
 from mandora.model.contract import DEFAULT_THRESHOLDS
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 HAND = DEFAULT_THRESHOLDS[Limb.HAND]
 OTHERS = 12

@@ -17,7 +17,8 @@ def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path) -> None:
     assert rows.size == path.stat().st_size
     rows.close()
     rows.close()
-    assert rows.closed
+    with pytest.raises(ValueError, match="closed file"):
+        rows.append("x,2\n")
 
 
 def test_rows_can_be_taken_back(tmp_path) -> None:

@@ -76,12 +76,11 @@ def test_problem_outside_a_patient_is_a_row_of_its_own(patient, tmp_path) -> Non
 
 
 def test_rows_are_on_the_disk_before_the_run_ends(new_patient, tmp_path) -> None:
-    tables = TableWriter(tmp_path)
-    for n in (1, 2):
-        tables.write(new_patient(f"P{n}").result)
-        assert len(_patients(tmp_path / "scores.csv")) == n
-        assert len(_rows(tmp_path / "joints.csv")) == 86 * n
-    tables.close()
+    with TableWriter(tmp_path) as tables:
+        for n in (1, 2):
+            tables.write(new_patient(f"P{n}").result)
+            assert len(_patients(tmp_path / "scores.csv")) == n
+            assert len(_rows(tmp_path / "joints.csv")) == 86 * n
 
 
 def test_earlier_tables_are_started_anew(new_patient, tmp_path) -> None:

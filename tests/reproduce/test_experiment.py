@@ -47,12 +47,12 @@ from mandora.reproduce.jobs import (
     LANDMARKS_FILE,
     SCORES_FILE,
     TREES_FILE,
-    Study,
     grow_trees,
     join_groups,
     train_damage,
 )
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.reproduce.study import Study
+from mandora.simulate.cohort.folder import simulate_cohort
 
 torch = pytest.importorskip("torch")
 

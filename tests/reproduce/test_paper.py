@@ -21,8 +21,11 @@ from mandora.core.settings import ReproduceSettings, SimulateSettings
 from mandora.core.source import code_digest
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.reproduce import paper as reproduce
-from mandora.reproduce.jobs import Study, grow_trees
+from mandora.reproduce.jobs import (
+    grow_trees,
+)
 from mandora.reproduce.paper import COHORT_FOLDER, Experiments, smoke
+from mandora.reproduce.study import Study
 
 SETTINGS = smoke(ReproduceSettings())
 NAMES = [f"P{i}" for i in range(6)]

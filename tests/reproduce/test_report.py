@@ -27,12 +27,11 @@ from mandora.reproduce.jobs import (
     SCORES_FILE,
     SHAP_FILE,
     TREES_FILE,
-    films_of,
-    unseen,
 )
 from mandora.reproduce.paper import BOTTLENECK, NO_BOTTLENECK, Experiments, smoke
 from mandora.reproduce.report import Result, write_report
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.reproduce.study import films_of, unseen
+from mandora.simulate.cohort.folder import simulate_cohort
 
 FAST, PAPER = (preset(name, ReproduceSettings) for name in ("fast", "paper"))
 

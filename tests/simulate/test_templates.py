@@ -24,7 +24,7 @@ def mean_of_skeletons(limb: Limb) -> NDArray[np.float64]:
     for index in range(200):
         shape_rng, film_rng = np.random.default_rng([index]), np.random.default_rng([index, 2])
         skeleton = BUILD[limb](Traits(), {}, shape_rng, film_rng)
-        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.unit)
+        shapes.append((skeleton.landmarks - skeleton.landmarks.mean(axis=0)) / skeleton.size_mm)
     mean = np.mean(shapes, axis=0)
     # the mean of shapes of size 1 is a little smaller
     first, last = (mean[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb])

@@ -705,14 +705,18 @@ def test_a_family_is_measured_alone() -> None:
 
 def test_measuring_compares_with_the_official_label_where_there_is_one() -> None:
     train = prepared(FOOT, {(0, MTP2): (1, 1)})
-    held = prepared(FOOT, {(0, MTP2): (1, 1), (0, MTP3): (2, 2), (0, MTP4): (3, 3)})
-    held.arrays["official"][0, [MTP2, MTP3, MTP4]] = [[3, NAN], [1, NAN], [NAN, NAN]]
+    held = prepared(FOOT, {(0, i): (1, 1) for i in (MTP1, MTP2, MTP3, MTP4)})
+    held.arrays["official"][0, [MTP1, MTP2, MTP3, MTP4]] = [
+        [2, NAN], [3, NAN], [1, NAN], [NAN, NAN],
+    ]  # fmt: skip
     items = task((FOOT, train), held=held)
-    network = Says({foot(MTP2): (2, 1), foot(MTP3): (1, 2), foot(MTP4): (0, 3)})
+    network = Says({
+        foot(MTP1): (2, 1), foot(MTP2): (2, 1), foot(MTP3): (1, 2), foot(MTP4): (0, 3),
+    })  # fmt: skip
     with torch.no_grad():
         numbers = items.validate(network, CPU)
-    assert numbers["rmse_nf"] == pytest.approx(np.sqrt(1 / 2))
-    assert numbers["r_nf"] == pytest.approx(1)
+    assert numbers["rmse_nf"] == pytest.approx(np.sqrt(1 / 3))
+    assert numbers["r_nf"] == pytest.approx(np.sqrt(3) / 2)
     assert "rmse_ef" not in numbers
     assert np.isnan(numbers["r_ef"])
 

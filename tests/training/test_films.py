@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb, Side, Slot
-from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores, point_scores
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.datasets.outlines import Outline
+from mandora.datasets.score_tables import Scores
 from mandora.simulate.cohort.patients import Patient, draw_patient
 from mandora.training import films as films_module
 from mandora.training.films import LabelledFilms, SimulatedFilms, TrainingFilm, space_between
@@ -136,7 +137,7 @@ def test_half_of_the_feet_for_the_localiser_are_odd(
     seen = []
 
     def keep(patient: Patient, *_: object, **__: object) -> None:
-        seen.append(patient.traits.oddness)
+        seen.append(patient.traits.shape_deviation)
         raise Drawn
 
     monkeypatch.setattr(films_module, "simulate_film", keep)
@@ -144,7 +145,7 @@ def test_half_of_the_feet_for_the_localiser_are_odd(
     for index in range(60):
         with pytest.raises(Drawn):
             SimulatedFilms(limb, 60, 5, fine).film(index)
-    share = np.mean([oddness > 1 for oddness in seen])
+    share = np.mean([shape_deviation > 1 for shape_deviation in seen])
     assert 0.3 < share < 0.7 if odd else share == 0
     assert max(seen) <= films_module.MOST_ODD
 

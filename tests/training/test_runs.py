@@ -108,7 +108,7 @@ def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
     (tmp_path / "locate-foot").mkdir()
     with pytest.raises(ValueError, match=r"locate-foot-real\.json.* started with other"):
         note_real_films(shown, "locate-foot")
-    with pytest.raises(ValueError, match=r"beside simulated ones only: .*--data, or .*--real"):
+    with pytest.raises(ValueError, match=r"added to simulated ones only: .*--data, or .*--real"):
         note_real_films(replace(shown, dataset=dataset(tmp_path)), "damage")
 
 

@@ -22,7 +22,7 @@ from mandora.core.settings import (
 )
 from mandora.datasets.layouts import open_dataset
 from mandora.model.bundle import open_bundle
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 
 pytest.importorskip("torch")
 
@@ -190,7 +190,7 @@ def test_training_begins_with_the_weights_of_another_run(tmp_path: Path, cache: 
     assert not np.allclose(weights["anew"][key], before[key], atol=1e-4)
     assert (tmp_path / "on" / "damage-start.json").exists()
     # a localiser was never trained there
-    with pytest.raises(ValueError, match=r"locate-foot: no training of this network has ended"):
+    with pytest.raises(ValueError, match="locate-foot: the training of this network is not"):
         run_locate(Limb.FOOT, FAST_LOCATE, replace(run, start=first.folder))
 
 

@@ -115,7 +115,7 @@ def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
 
     if folder is None:
         from mandora.core.settings import SimulateSettings
-        from mandora.simulate.cohort.cohort import simulate_cohort
+        from mandora.simulate.cohort.folder import simulate_cohort
 
         folder = scratch / "films"
         size = SimulateSettings(patients=2, seed=5, pixels_per_mm=FULL_SIZE, workers=2)

@@ -10,7 +10,7 @@ import typer
 
 from mandora import __version__
 from mandora.cli.app import Commands
-from mandora.cli.console import EXIT_SOME_FAILED, Progress, fail, load, one_of
+from mandora.cli.console import EXIT_SOME_FAILED, Progress, fail, load
 from mandora.cli.options import DatasetArgument, ModelArgument, ThreadsOption, open_model
 from mandora.core.errors import InputError
 from mandora.core.terminal import write_line
@@ -98,9 +98,7 @@ def bundle_calibrate(
     bundle: ModelArgument,
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="Folder for the new bundle.")],
-    only: Annotated[
-        str | None, typer.Option(help="Set `thresholds` or `intervals` alone; both if not given.")
-    ] = None,
+    only: Annotated[Calibrated | None, typer.Option(help="What to set; both if not given.")] = None,
     other: Annotated[
         list[Path] | None,
         typer.Option(help="Films, or folders of films, that show neither hand nor foot."),
@@ -122,7 +120,6 @@ def bundle_calibrate(
     from mandora.scoring.pipeline import Pipeline
     from mandora.scoring.summary import problem_line
 
-    wanted = one_of("--only", Calibrated, only)
     conformal = load("metrics.conformal", "explain")
     limits = load("evaluation.thresholds", "explain")
     assess = load("evaluation.assess", "explain").assess
@@ -130,15 +127,15 @@ def bundle_calibrate(
     name, thresholds, intervals = data.root.resolve().name, None, None
     with Progress(show=True) as progress:
         report = progress.step, progress.warn
-        if wanted is not Calibrated.INTERVALS:
+        if only is not Calibrated.INTERVALS:
             others = find_films(other) if other else FoundFilms((), ())
             for problem in others.problems:
                 progress.warn(problem_line(problem))
             pictures = limits.Pictures(name, data, [film.path for film in others.films])
             thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
-            if not thresholds and wanted is Calibrated.THRESHOLDS:
+            if not thresholds and only is Calibrated.THRESHOLDS:
                 fail("no thresholds were set, no bundle was written")
-        if wanted is not Calibrated.THRESHOLDS:
+        if only is not Calibrated.THRESHOLDS:
             contract = model.manifest.contract.with_thresholds(thresholds or {})
             pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
             scores = assess(pipeline, data, *report).scores

@@ -10,9 +10,8 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from enum import StrEnum
 from importlib import import_module
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import typer
 
@@ -27,8 +26,6 @@ _NO_MEMORY = (
     "threads, close other programs, or use a machine with more memory"
 )
 _LOG = logging.getLogger(__name__)
-
-Word = TypeVar("Word", bound=StrEnum)
 
 
 def fail(message: object) -> NoReturn:
@@ -80,15 +77,6 @@ def load(module: str, extra: str) -> Any:
         if (error.name or "").partition(".")[0] == "mandora":
             raise
         fail(f"this command needs more packages ({error}): pip install 'mandora[{extra}]'")
-
-
-def one_of(option: str, kind: type[Word], value: str | None) -> Word | None:
-    """A word as a member of an enumeration."""
-    if value is None:
-        return None
-    if value not in tuple(kind):
-        fail(f"{option} {value}: use {' or '.join(kind)}")
-    return kind(value)
 
 
 class Progress:

@@ -42,7 +42,7 @@ def simulate(
     from pydantic import ValidationError
 
     from mandora.core.settings import SimulateSettings
-    from mandora.simulate.cohort.cohort import LARGE_BYTES, estimate, simulate_cohort
+    from mandora.simulate.cohort.folder import LARGE_BYTES, estimate, simulate_cohort
 
     try:
         settings = SimulateSettings(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mandora.cli.app import Commands
-from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail, one_of
+from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail
 from mandora.cli.options import BundleOption, JsonOption, ThreadsOption, open_model
+from mandora.core.anatomy import Limb, Side
 from mandora.core.terminal import printable, write_line
 
 if TYPE_CHECKING:
@@ -79,8 +80,12 @@ def locate(
         list[Path], typer.Argument(help="Films, each of one hand or foot, or folders of them.")
     ],
     out: Annotated[Path, typer.Option(help="CSV file for the landmarks.")],
-    limb: Annotated[str | None, typer.Option(help="hand or foot; found out if not given.")] = None,
-    side: Annotated[str | None, typer.Option(help="L or R; found out if not given.")] = None,
+    limb: Annotated[
+        Limb | None, typer.Option(help="What all films show; found out if not given.")
+    ] = None,
+    side: Annotated[
+        Side | None, typer.Option(help="The patient's side; found out if not given.")
+    ] = None,
     bundle: BundleOption = None,
     threads: ThreadsOption = 2,
 ) -> None:
@@ -89,14 +94,12 @@ def locate(
     Limb and side come from the options, else from a name that ends in -LH, -RH, -LF or -RF,
     else from DICOM tags, else from what the film looks like.
     """
-    from mandora.core.anatomy import Limb, Side
     from mandora.scoring import locate_films
 
-    known_limb, known_side = one_of("--limb", Limb, limb), one_of("--side", Side, side)
     model = open_model(bundle)
     with Progress(show=True) as progress:
         failed = locate_films(
-            films, out, bundle=model, threads=threads, limb=known_limb, side=known_side,
+            films, out, bundle=model, threads=threads, limb=limb, side=side,
             progress=progress.step, warn=progress.warn,
         )  # fmt: skip
     write_line(f"{progress.total - failed} of {progress.total} films located: {out}")
@@ -191,7 +194,7 @@ def _joint_table(result: StudyResult, truth: Mapping[str, float] | None) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from mandora.core.anatomy import SITES, Damage, Limb, Side
+    from mandora.core.anatomy import SITES, Damage
 
     title = f"Scores of {printable(result.study, one_line=True)}"
     title += " (true scores)" if truth else ""

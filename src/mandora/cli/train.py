@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from mandora.cli.app import Commands
-from mandora.cli.console import Progress, fail, load, one_of
+from mandora.cli.console import Progress, fail, load
 from mandora.cli.options import PresetOption, ReaderOption, SettingsOption, reader_weights
+from mandora.core.anatomy import Limb
 from mandora.core.terminal import write_line
 
 commands = Commands(
@@ -45,7 +46,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="With --describe: one J
 @commands.command("locate")
 def train_locate(
     out: OutOption = None,
-    limb: Annotated[str | None, typer.Option(help="hand or foot; both if not given.")] = None,
+    limb: Annotated[Limb | None, typer.Option(help="One limb only; both if not given.")] = None,
     landmark: Annotated[
         list[str] | None,
         typer.Option(help="paper: only the network of this landmark, e.g. mcp2; may be repeated."),
@@ -61,18 +62,16 @@ def train_locate(
     as_json: JsonOption = False,
 ) -> None:
     """Train the localisers; writes locate-hand.onnx and locate-foot.onnx, or one per landmark."""
-    from mandora.core.anatomy import Limb
     from mandora.core.settings import TrainLocateSettings
 
-    wanted = one_of("--limb", Limb, limb)
     chosen = _settings(TrainLocateSettings, preset, settings)
     if describe:
-        _describe("locate", chosen.network, as_json, limb=wanted or Limb.HAND)
+        _describe("locate", chosen.network, as_json, limb=limb or Limb.HAND)
         return
     stages = load("training.stages", "train")
     with _run(out, data, reader, cache, real, start) as run:
-        for kind in (wanted,) if wanted else tuple(Limb):
-            stages.run_locate(kind, chosen, run, landmark or ())
+        for one in (limb,) if limb else tuple(Limb):
+            stages.run_locate(one, chosen, run, landmark or ())
 
 
 @commands.command("damage")

@@ -20,44 +20,39 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Self
 
 from mandora.core.errors import InputError
 
 
-class Limb(StrEnum):
+class _Pair(StrEnum):
+    """An enumeration of two members."""
+
+    @property
+    def other(self) -> Self:
+        """The other one."""
+        return next(member for member in type(self) if member is not self)
+
+
+class Limb(_Pair):
     """An extremity as SvH sees it: a hand with its wrist, or a forefoot."""
 
     HAND = "hand"
     FOOT = "foot"
 
-    @property
-    def other(self) -> Limb:
-        """The other extremity."""
-        return Limb.FOOT if self is Limb.HAND else Limb.HAND
 
-
-class Side(StrEnum):
+class Side(_Pair):
     """The patient's side, whatever side of the film it is shown on."""
 
     LEFT = "L"
     RIGHT = "R"
 
-    @property
-    def other(self) -> Side:
-        """The other side."""
-        return Side.RIGHT if self is Side.LEFT else Side.LEFT
 
-
-class Damage(StrEnum):
+class Damage(_Pair):
     """The two kinds of damage that SvH counts."""
 
     NARROWING = "narrowing"
     EROSION = "erosion"
-
-    @property
-    def other(self) -> Damage:
-        """The other kind."""
-        return Damage.EROSION if self is Damage.NARROWING else Damage.NARROWING
 
 
 class JointGroup(StrEnum):

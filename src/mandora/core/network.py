@@ -1,6 +1,6 @@
-"""What the networks of several stages share: the published U-Net, which was written in Keras.
+"""What the networks of several stages share: convolutions, and the published U-Net.
 
-Li & Guan 2022, doi:10.1002/aisy.202200184.
+The published networks (Li & Guan 2022, doi:10.1002/aisy.202200184) were written in Keras.
 """
 
 from __future__ import annotations
@@ -12,6 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from mandora.core.errors import InputError
+
+
+def conv(inputs: int, outputs: int, stride: int = 1, kernel_px: int = 3) -> nn.Sequential:
+    """Convolution without bias, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_px, stride=stride, padding=kernel_px // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
 
 
 def keras_conv(inputs: int, outputs: int, kernel_px: int = 7) -> nn.Sequential:

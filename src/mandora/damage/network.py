@@ -1,10 +1,10 @@
-"""The networks that draw the joint space of a patch and score its damage.
+"""The networks that give a mask of the joint space in a patch and score its damage.
 
-Both have the shape of the paper's argument: the decoder draws the joint space, and the regressor
-sees *through that mask*, together with the decoder's features; whether it sees the patch itself as
-well is the setting ``bottleneck``. ``DamageNet`` is the default: one
-small network for all joints, told which landmark it sees. ``PublishedDamageNet`` is that of
-Li & Guan 2022, doi:10.1002/aisy.202200184: one network for each of the four families of targets.
+Both follow the paper: the decoder gives a mask of the joint space, and the regressor sees the
+patch *through that mask*, together with the decoder's features; the setting ``bottleneck`` decides
+whether it also sees the patch itself. ``DamageNet`` is the default: one small network for all
+joints, with the number of the landmark as an input. ``PublishedDamageNet`` is that of Li & Guan
+2022, doi:10.1002/aisy.202200184: one network for each of the four families of targets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mandora.core.errors import InputError
 from mandora.core.network import (
     PublishedUNet,
     check_halvings,
+    conv,
     initialise_like_keras,
     keras_conv,
     keras_pair,
@@ -31,19 +32,18 @@ GRADES = max(site.maximum for sites in FAMILIES.values() for site in sites)
 """Thresholds of an ordinal head: as many as the widest scale has grades above 0."""
 
 NO_MASK = -20.0
-"""Logit of every px where a network draws no mask: a probability of 2e-9, the same after all
-clipping."""
+"""Logit of every px if a network has no mask: a probability of 2e-9, unchanged by clipping."""
 
 
 class DamageOutput(NamedTuple):
-    """All that a damage network says.
+    """The output of a damage network.
 
     Attributes:
-        mask_logits: (B, 1, S, S) joint space, or erosion; ``NO_MASK`` without a mask.
+        mask_logits: (B, 1, S, S) of joint space or erosion; ``NO_MASK`` without a mask.
         scores: (B, K) SvH points, 0…maximum; narrowing and erosion, or the family's.
-        score_logits: what the scores come from, for losses. Regression: (B, K) the share of
-            the maximum. Ordinal: (B, K, GRADES) that grade 1, 2, … is reached, falling along
-            the last axis; those beyond the maximum mean nothing.
+        score_logits: from which the scores are computed, for losses. Regression: (B, K), of
+            score / maximum. Ordinal: (B, K, GRADES), that grade 1, 2, … is reached, decreasing
+            along the last axis; those above the maximum have no meaning.
     """
 
     mask_logits: Tensor
@@ -91,19 +91,10 @@ def _maximum(limb: Limb, kind: Damage, point: str) -> int:
     return max((s.maximum for s in FAMILIES[limb, kind] if s.landmark_name == point), default=0)
 
 
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3×3 convolution, batch normalisation, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
 class DamageNet(nn.Module):
-    """(B, channels, S, S) patches and (B,) int64 points → mask logits (B, 1, S, S), scores (B, 2).
+    """(B, channels, S, S) patches and (B,) int64 landmarks → mask logits and scores (B, 2).
 
-    Points are numbered 0…20 in the hand and 21…26 in the foot. Scores are narrowing and
+    Landmarks are numbered 0…20 in the hand and 21…26 in the foot. Scores are narrowing and
     erosion in SvH points, 0…maximum.
 
     The first level works on 2 × 2 px blocks (space to depth), which costs a quarter of a full
@@ -153,7 +144,7 @@ class DamageNet(nn.Module):
             self.scores = _last_layers(known, len(KINDS) * values)
         self.register_buffer("maxima", landmark_maxima(), persistent=False)
 
-    def forward(self, patches: Tensor, points: Tensor) -> DamageOutput:
+    def forward(self, patches: Tensor, landmarks: Tensor) -> DamageOutput:
         """Mask logits, scores and score logits."""
         blocks = nn.functional.pixel_unshuffle(patches, 2)
         kept: list[Tensor] = []
@@ -176,22 +167,22 @@ class DamageNet(nn.Module):
         for level, features in zip(self.regressor, decoded[:0:-1], strict=True):
             seen = [level(torch.cat([*seen, features], dim=1))]
         r = self.last(torch.cat([*seen, decoded[0]], dim=1))
-        condition = self.embedding(points)
+        condition = self.embedding(landmarks)
         gain, shift = self.film(condition).chunk(2, dim=1)
         r = nn.functional.relu(r * (1 + gain[:, :, None, None]) + shift[:, :, None, None])
         known = torch.cat([r.mean((2, 3)), r.amax((2, 3)), condition], dim=1)
-        logits, scores = self._score(known, points)
+        logits, scores = self._score(known, landmarks)
         return DamageOutput(mask_logits, scores, logits)
 
-    def _score(self, known: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Score logits and scores from all that is known of the patch."""
+    def _score(self, known: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+        """Score logits and scores from the features of the patch."""
         if isinstance(self.scores, nn.ModuleList):
             each = torch.stack([layers(known) for layers in self.scores], dim=1)
             hand, foot = each.chunk(2, dim=1)
-            raw = torch.where((points >= FIRST_FOOT_LANDMARK)[:, None, None], foot, hand)
+            raw = torch.where((landmarks >= FIRST_FOOT_LANDMARK)[:, None, None], foot, hand)
         else:
             raw = self.scores(known).unflatten(1, (len(KINDS), -1))
-        maxima = self.maxima[points]
+        maxima = self.maxima[landmarks]
         if self.head == "regression":
             logits = raw.squeeze(2)
             return logits, torch.sigmoid(logits) * maxima
@@ -227,8 +218,8 @@ class PublishedDamageNet(PublishedUNet):
     normalisation are Keras' defaults, in which it was published.
 
     Without a mask (the paper's comparison, Fig. 5) the two convolutions around the mask and the
-    mask itself are left out, and the regressor starts from the decoder's features; all else
-    stays, so that the two differ in nothing but the segmentation.
+    mask itself are left out, and the regressor starts from the decoder's features. The rest is the
+    same, so that the two networks differ in the segmentation only.
 
     Raises:
         ValueError: if the settings ask for a head that this network does not have, or for a
@@ -273,12 +264,12 @@ class PublishedDamageNet(PublishedUNet):
         self.dense = nn.Linear((settings.patch_px >> halvings) ** 2, 1)
         self.apply(initialise_like_keras)
 
-    def forward(self, patches: Tensor, points: Tensor | None = None) -> DamageOutput:
+    def forward(self, patches: Tensor, landmarks: Tensor | None = None) -> DamageOutput:
         """Mask logits, scores and score logits.
 
         Args:
             patches: (B, 7, S, S).
-            points: not used; so that all damage networks can be called alike.
+            landmarks: not used; for the same call as of all damage networks.
         """
         decoded = self.levels(patches)
         mask_logits = torch.full_like(patches[:, :1], NO_MASK)

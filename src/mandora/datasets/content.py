@@ -7,11 +7,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
-from mandora.core.anatomy import TARGETS
 from mandora.core.inputs import NotRegular, open_regular
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Labels
+from mandora.datasets.score_tables import unknown_scores
 
 
 def content_digest(
@@ -38,7 +36,7 @@ def content_digest(
         labels = _of_roi(item) if isinstance(item, DatasetRoi) else _of_film(item)
         known = [item.path.name, _of_file(item.path), item.patient, item.slot.code, *labels]
         digest.update(json.dumps(known).encode())
-    unknown = np.full(len(TARGETS), np.nan)
+    unknown = unknown_scores()
     for patient in dict.fromkeys(item.patient for item in chosen):
         scores = [patient, dataset.official.get(patient, unknown).tolist()]
         for name in sorted(dataset.readers):

@@ -19,9 +19,7 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
 from mandora.datasets.outlines import Outline
-
-Scores = NDArray[np.float64]
-"""(86,) float64 in the order of ``anatomy.TARGETS``; NaN where there is no score."""
+from mandora.datasets.score_tables import Scores, unknown_scores
 
 Labels = Path | tuple[Outline, ...] | None
 """The pixels of joints: a label map's file, polygons, or unknown."""
@@ -149,7 +147,7 @@ class Dataset:
             for name, scores in self.readers.items()
             if patient in scores
         ]
-        official = self.official.get(patient, np.full(len(TARGETS), np.nan))
+        official = self.official.get(patient, unknown_scores())
         if not chosen:
             return official
         table = np.stack([scores for scores, _ in chosen])

@@ -225,7 +225,7 @@ def _search_folder(folder: Path, problems: list[Problem]) -> Iterator[Path]:
                 problems.append(Problem(_printable_name(path), Reason.FILM_UNREADABLE, str(error)))
 
 
-def film_candidates(folder: Path) -> list[Path]:
+def film_candidates(folder: AnyPath) -> list[Path]:
     """What may be a film or a folder of films, in natural order.
 
     Left out are hidden files, files that are no pictures by name, and folders that a run has
@@ -234,7 +234,7 @@ def film_candidates(folder: Path) -> list[Path]:
     Raises:
         InputError: if the folder cannot be listed.
     """
-    found = [p for p in listed(folder) if not p.name.startswith(".")]
+    found = [p for p in listed(Path(folder)) if not p.name.startswith(".")]
     kept = [p for p in found if not (_is_output(p) if is_folder(p) else _is_no_film(p))]
     return sorted(kept, key=lambda path: natural_key(path.name))
 

@@ -26,12 +26,12 @@ from mandora.core.anatomy import (
     target,
 )
 from mandora.core.errors import InputError
-from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.film_labels import FilmLabels, no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.folder import TRAINING_CSV
 from mandora.datasets.label_files import LABEL_SUFFIXES
-from mandora.datasets.score_tables import OFFICIAL, score_of, unknown_scores, with_weights
+from mandora.datasets.score_tables import OFFICIAL, Scores, score_of, unknown_scores, with_weights
 from mandora.datasets.study_ids import study_id_fault
 from mandora.datasets.tables import Row, read_table
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mandora.core.anatomy import TARGET_INDEX, TARGETS, Target
-from mandora.datasets.dataset import Scores
 from mandora.datasets.findings import Report
 from mandora.datasets.tables import Row, read_table
+
+Scores = NDArray[np.float64]
+"""(86,) float64 in the order of ``anatomy.TARGETS``; NaN where there is no score."""
 
 OFFICIAL = "official"
 """The name of the label that validation uses, wherever readers are named."""

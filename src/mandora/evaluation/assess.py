@@ -35,7 +35,7 @@ class Assessed:
         films: (F,) those that the arrays are of.
         landmarks: ``film``, ``limb`` (F,), ``size`` (F, 2) width and height in px, ``true`` and
             ``found`` (F, P, 2) px, ``confidence`` (F, P) 0..1; NaN where not marked or not found.
-            Marks beyond the edge of a film are not in ``true``: nobody can find such a joint.
+            Marks beyond the edge of a film are not in ``true``: such a joint cannot be found.
             ``beyond`` (F,) is the number of the marks that are left out; 0 if the film could not
             be read, for its size is not known. ``limb_size_px`` (F,) is the limb's size
             (:func:`~mandora.core.geometry.limb_size`) by the marks on the film and beyond it; NaN

@@ -122,7 +122,7 @@ def worst_films(assessed: Assessed, out: Path) -> Section:
     table = TableView(f"By the {what}", ["film", "error"], rows, "worst.csv")
     return Section(
         "worst", "Worst films",
-        "The page shows whole films: whoever passes it on passes these on.",
+        "The page shows whole films: do not pass it on if you may not pass on the films.",
         tuple(views), (table,),
     )  # fmt: skip
 

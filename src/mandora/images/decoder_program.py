@@ -14,13 +14,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.images.radiograph import AGAIN, DAMAGED, FilmTags, Picture, UnreadableFilm
+from mandora.images.dicom import read_dicom, read_tags
+from mandora.images.radiograph import AGAIN, DAMAGED, Picture, UnreadableFilm
+from mandora.images.raster import Stored, read_raster, read_stored
 
 _LENGTH_BYTES = 4
 _JPEG_WARNING = b"Corrupt JPEG data"  # of the decoders of JPEG in DICOM, on standard error
@@ -101,44 +102,26 @@ def _limit_memory(limit_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def _film(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
-    from mandora.images.raster import read_raster
-
-    return _reply(read_raster(data, least_px))
+_Reply = tuple[NDArray[Any], dict[str, Any]]
+"""The values, and what else was found, in types that JSON has."""
 
 
-def _dicom(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
-    from mandora.images.dicom import read_dicom
-
-    return _reply(read_dicom(data))
-
-
-def _tags(data: bytes, least_px: int) -> tuple[NDArray[Any], dict[str, Any]]:
-    from mandora.images.dicom import read_tags
-
-    return np.empty(0), _tag_codes(read_tags(data))
+def _of_picture(picture: Picture) -> _Reply:
+    about = {"remarks": picture.remarks, "spacing_mm": picture.spacing_mm}
+    return picture.pixels, about | picture.tags._asdict()
 
 
-def _labels(data: bytes, least_px: int, as_grey: bool) -> tuple[NDArray[Any], dict[str, Any]]:
-    from mandora.images.raster import read_stored
-
-    stored = read_stored(data, as_grey)
+def _of_stored(stored: Stored) -> _Reply:
     return stored.values, {"mode": stored.mode}
 
 
-def _reply(picture: Picture) -> tuple[NDArray[Any], dict[str, Any]]:
-    about = {"remarks": picture.remarks, "spacing_mm": picture.spacing_mm}
-    return picture.pixels, about | _tag_codes(picture.tags)
-
-
-def _tag_codes(tags: FilmTags) -> dict[str, str | None]:
-    return {"side": tags.side, "limb": tags.limb}
-
-
-_JOBS: dict[str, Callable[[bytes, int], tuple[NDArray[Any], dict[str, Any]]]] = {
-    "film": _film, "dicom": _dicom, "tags": _tags,
-    "labels": partial(_labels, as_grey=False), "mask": partial(_labels, as_grey=True),
-}  # fmt: skip
+_JOBS: dict[str, Callable[[bytes, int], _Reply]] = {
+    "film": lambda data, least_px: _of_picture(read_raster(data, least_px)),
+    "dicom": lambda data, least_px: _of_picture(read_dicom(data)),
+    "tags": lambda data, least_px: (np.empty(0), read_tags(data)._asdict()),
+    "labels": lambda data, least_px: _of_stored(read_stored(data, as_grey=False)),
+    "mask": lambda data, least_px: _of_stored(read_stored(data, as_grey=True)),
+}
 
 
 def main() -> None:

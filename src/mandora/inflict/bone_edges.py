@@ -1,18 +1,20 @@
-"""The edges of bones on a film, and the places on them where erosions start."""
+"""The edges of bones on a film, and the places at them where erosions start."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.joint_line import JointLine, surfaces
-from mandora.inflict.window import Array, Window, step_down
+from mandora.inflict.paths import best_path
+from mandora.inflict.region import Array, Region, step_down
 
-RAYS = 96  # on which the outline of a short bone is looked for
-LEVELS = 30  # at which the side of a tubular bone is looked for
+RAYS = 96  # on which the outline of a short bone is searched
+# costs of steps along the radius
+_MOVES: dict[tuple[int, ...], float] = {(m,): 0.12 * m * m for m in range(-3, 4)}
+LEVELS = 30  # at which the side of a tubular bone is searched
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,27 +24,27 @@ class Margin:
     Attributes:
         place: (2,) ``u`` and ``v`` on the edge, px.
         inward: (2,) unit vector into the bone, in the same frame.
-        territory: (h, w) 0..1: what of the window may be this bone.
+        territory: (h, w) 0..1: how much of each pixel may be this bone.
         width: of the bone there, px.
-        flesh: quantile of the grey beside the margin that is flesh, low where other bones are
-            near, and how far out to look, in widths of the bone.
+        soft_tissue: which quantile of the grey beside the margin is taken for soft tissue (low
+            where other bones are near), and how far from the margin, in widths of the bone.
     """
 
     place: Array
     inward: Array
     territory: Array
     width: float
-    flesh: tuple[float, float]
+    soft_tissue: tuple[float, float]
 
 
-def joint_margin(film: Array, line: JointLine, window: Window, anchor: int) -> Margin:
-    """A corner of the head (even anchor) or the base (odd anchor) of a joint.
+def joint_margin(film: Array, line: JointLine, region: Region, anchor: int) -> Margin:
+    """The margin at a corner of the head (even anchor) or of the base (odd anchor) of a joint.
 
     Args:
-        film: (h, w) the window of the film.
+        film: (h, w) the region of the film.
         line: of the joint as it is on ``film``.
-        window: where it lies.
-        anchor: 0 and 1 at lower ``u``, 2 and 3 at higher ``u``, and so on.
+        region: where it lies.
+        anchor: 0 and 1 lie at lower ``u``, 2 and 3 at higher ``u``, 4 and 5 at lower again.
     """
     distal, side = anchor % 2 == 1, -1.0 if (anchor // 2) % 2 == 0 else 1.0
     width = line.width
@@ -56,99 +58,87 @@ def joint_margin(film: Array, line: JointLine, window: Window, anchor: int) -> M
     else:
         start = near - 0.22 * width
         levels = np.linspace(near - 0.02 * width, near - 0.7 * width, LEVELS)
-    edge = _side(film, window, levels, side, abs(end) + 0.05 * width, width)
+    edge = _side(film, region, levels, side, abs(end) + 0.05 * width, width)
     order = np.argsort(levels)
     levels, edge = levels[order], edge[order]
 
-    low, high = surfaces(line, window.u)
-    beyond = window.v - (low + high) / 2
+    low, high = surfaces(line, region.u)
+    beyond = region.v - (low + high) / 2
     soft = max(0.015 * width, 1.0)
     own = step_down((soft - beyond if distal else beyond + soft) / (2 * soft))
-    past = side * window.u - np.interp(window.v, levels, edge)
+    past = side * region.u - np.interp(region.v, levels, edge)
     inward = np.array([-side, 0.55 if distal else -0.55]) / np.hypot(1, 0.55)
     place = np.array([side * float(np.interp(start, levels, edge)), start])
     return Margin(place, inward, own * step_down(past / (0.06 * width) - 0.7), width, (0.35, 0.12))
 
 
 def _side(
-    film: Array, window: Window, levels: Array, side: float, expected: float, width: float
+    film: Array, region: Region, levels: Array, side: float, expected: float, width: float
 ) -> Array:
     """(LEVELS,) px from the axis to the edge of a tubular bone, on one side of it.
 
     Args:
-        film: (h, w) the window of the film.
-        window: where it lies.
-        levels: (LEVELS,) ``v`` at which the edge is looked for, px.
+        film: (h, w) the region of the film.
+        region: where it lies.
+        levels: (LEVELS,) ``v`` at which the edge is searched, px.
         side: -1 or 1, the sign of ``u`` there.
         expected: distance, px.
         width: of the bone, px.
     """
     out = np.linspace(0.1, 0.8, 71) * width
     smooth = ndimage.gaussian_filter(film, 0.02 * width)
-    seen = window.sample(smooth, side * out[:, None], levels[None, :])
-    fall = -np.gradient(seen, axis=0)
-    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
-    doubt = ((out - expected)[:, None] / (0.15 * width)) ** 2 / 2
-    return out[_best_line(np.clip(fall / scale, -1.0, 1.5) - 0.5 * doubt)]
+    seen = region.sample(smooth, side * out[:, None], levels[None, :])
+    penalty = ((out - expected)[:, None] / (0.15 * width)) ** 2 / 2
+    (rows,) = best_path((_edge_strength(seen) - 0.5 * penalty).T, _MOVES)
+    return out[rows]
 
 
-def outline(film: Array, window: Window, radius: float) -> Array:
-    """Where the edge of a short bone lies around a place inside it.
+def outline(film: Array, region: Region, radius: float) -> Array:
+    """The edge of a short bone, by direction from a place inside it.
 
     Args:
-        film: (h, w) the window of the film.
-        window: where it lies; the origin of its frame is inside the bone.
+        film: (h, w) the region of the film.
+        region: where it lies; the origin of its frame is inside the bone.
         radius: of the bone as expected, px.
 
     Returns:
-        (RAYS,) px from the frame's origin, the first ray along ``v``, turning towards ``u``.
+        (RAYS,) px from the frame's origin; the first ray lies along ``v``, the next ones turn
+        towards ``u``.
     """
     angles = np.arange(RAYS) * 2 * np.pi / RAYS
     radii = np.linspace(0.45, 1.7, 64) * radius
     smooth = ndimage.gaussian_filter(film, 0.04 * radius)
-    seen = window.sample(smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles))
-    fall = -np.gradient(seen, axis=0)
-    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
-    merit = np.clip(fall / scale, -1.0, 1.5) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
-    # twice around: the middle of two turns knows nothing of the ends
-    path = _best_line(np.concatenate([merit, merit], axis=1))
+    seen = region.sample(smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles))
+    merit = _edge_strength(seen) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
+    # twice around: the middle of two turns does not depend on where the path begins and ends
+    (path,) = best_path(np.concatenate([merit, merit], axis=1).T, _MOVES)
     half = RAYS // 2
     return radii[np.roll(path[half : half + RAYS], half)]
 
 
-def _best_line(merit: Array) -> NDArray[np.int64]:
-    """The row of each column of the path with the highest sum, changing slowly."""
-    rows, columns = merit.shape
-    costs = {move: 0.12 * move * move for move in range(-3, 4)}
-    score, back = merit[:, 0], np.zeros((columns, rows), np.int64)
-    for column in range(1, columns):
-        padded = np.pad(score, 3, constant_values=-np.inf)
-        options = np.stack([padded[3 - m : 3 - m + rows] - cost for m, cost in costs.items()])
-        back[column] = options.argmax(axis=0) - 3
-        score = options.max(axis=0) + merit[:, column]
-    path = np.empty(columns, np.int64)
-    path[-1] = int(score.argmax())
-    for column in range(columns - 1, 0, -1):
-        path[column - 1] = path[column] - back[column, path[column]]
-    return path
+def _edge_strength(seen: Array) -> Array:
+    """Fall of the grey along the first axis, -1..1.5; 1 is its 90th percentile."""
+    fall = -np.gradient(seen, axis=0)
+    scale = max(float(np.percentile(np.abs(fall), 90)), 1e-9)
+    return np.asarray(np.clip(fall / scale, -1.0, 1.5))
 
 
-def bone_margin(edge: Array, window: Window, angle: float, near_skin: bool) -> Margin:
-    """A place on the outline of a short bone.
+def bone_margin(edge: Array, region: Region, angle: float, near_skin: bool) -> Margin:
+    """The margin at a place on the outline of a short bone.
 
     Args:
-        edge: (RAYS,) px, from :func:`outline`; the frame is the window's.
-        window: where the bone lies.
+        edge: (RAYS,) px, from :func:`outline`; the frame is the region's.
+        region: where the bone lies.
         angle: rad, from ``v`` towards ``u``.
-        near_skin: flesh is beside it, not other bones.
+        near_skin: soft tissue lies beside it, not other bones.
     """
     turns = np.arange(RAYS + 1) * 2 * np.pi / RAYS
     closed = np.append(edge, edge[0])
     r = float(np.interp(angle % (2 * np.pi), turns, closed))
     direction = np.array([np.sin(angle), np.cos(angle)])
-    rho = np.hypot(window.u, window.v)
-    reach = np.interp(np.arctan2(window.u, window.v) % (2 * np.pi), turns, closed)
+    rho = np.hypot(region.u, region.v)
+    reach = np.interp(np.arctan2(region.u, region.v) % (2 * np.pi), turns, closed)
     width = 2 * float(np.median(edge))
     territory = step_down((rho - reach) / (0.06 * width))
-    flesh = (0.6, 0.12) if near_skin else (0.1, 0.3)
-    return Margin(r * direction, -direction, territory, width, flesh)
+    soft_tissue = (0.6, 0.12) if near_skin else (0.1, 0.3)
+    return Margin(r * direction, -direction, territory, width, soft_tissue)

@@ -1,11 +1,11 @@
 """Where exactly a joint lies on a film: its two bone surfaces, found near a landmark.
 
-A landmark from a reader or a localiser is good to one or two hundredths of the limb's size, a joint
-space is not much wider. The surfaces are found by dynamic programming: of all pairs of lines that
-cross the joint, the pair with bone before the first, bone behind the second and the dark of the
-joint space between them. An open growth plate looks alike, and is often darker. In a middle phalanx
-it lies just distal of the joint, in the radius just proximal, and a landmark that was set between
-the two is as near to either: where there is a second line on the joint's side, it is the joint's.
+A landmark from a reader or a localiser has an error of 1 to 2 % of the limb size, and a joint space
+is not much wider. The surfaces are found by dynamic programming: of all pairs of lines that cross
+the joint, the pair with bone before the first, bone behind the second and a dark space between.
+An open growth plate looks the same and is often darker. In a middle phalanx it lies just distal of
+the joint, in the radius just proximal, and a landmark between the two is as near to one as to the
+other: if there are two lines, the one on the joint's side is taken.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.core.errors import InputError
-from mandora.inflict.window import Array, Frame
+from mandora.inflict.paths import best_path
+from mandora.inflict.region import Array, Frame
 
 COLUMNS = 41  # lines along the axis that cross the joint, over its width
 SPAN = 0.9  # share of the width that they cover
 REACH = 0.62  # rows on each side of the landmark, as a share of the width
-GAP_SIGMA = 0.4  # spread of the joint space's logarithm
-DOUBT = 0.12  # weight of what is expected against what is seen
+GAP_SIGMA = 0.4  # standard deviation of the logarithm of the joint space's width
+PENALTY = 0.12  # weight of the distance from what is expected
 MIN_CONTRAST = 0.10  # of the darkness between the surfaces, as a share of the range of grey
 MAX_TILT = 0.45  # rad, between the axis from the landmarks and the joint
-AS_DARK = 0.4  # share of a growth plate's darkness that the joint's line has at least
+# costs of a change of row and of gap from a column to the next
+_MOVES: dict[tuple[int, ...], float] = {
+    (r, g): 0.02 * abs(r + g / 2) ** 2 + 0.08 * abs(g) for r in range(-2, 3) for g in (-1, 0, 1)
+}
+AS_DARK = 0.4  # least darkness of the joint's line, as a share of that of a growth plate
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,7 @@ class JointLine:
 
 
 def surfaces(line: JointLine, u: Array) -> tuple[Array, Array]:
-    """``v`` of both surfaces at each ``u``; beyond the joint they go on level."""
+    """``v`` of both surfaces at each ``u``; constant beyond the joint's extent."""
     left, right = line.extent
     u = np.clip(u, left, right)
     return np.interp(u, line.u, line.proximal), np.interp(u, line.u, line.distal)
@@ -77,7 +82,7 @@ class ExpectedLine:
     Attributes:
         width: of the joint.
         gap: width of the joint space.
-        error: standard deviation of the landmark near which it is sought.
+        error: standard deviation of the landmark near which it is searched.
         plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
             0: none is near.
         round_of: radius, more than half of the width, of a distal bone's head around which the
@@ -101,7 +106,7 @@ def find_joint_line(pixels: NDArray[np.float32], frame: Frame, expected: Expecte
     Args:
         pixels: (H, W) float32, bright bone.
         frame: its origin near the joint, its axis within about 25 degrees of the bones'.
-        expected: what is sought there.
+        expected: what is searched there.
 
     Returns:
         The surfaces, in a frame that is centred on the joint and square to it.
@@ -137,7 +142,7 @@ def _square(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -
 
 
 def _search(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -> JointLine:
-    """The best pair of surfaces on a coarse grid, which is bent as the joint is."""
+    """The best pair of surfaces on a coarse grid, bent around the head if there is one."""
     width, gap, round_of = expected.width, expected.gap, expected.round_of
     step = SPAN * width / (COLUMNS - 1)
     u = np.linspace(-SPAN / 2, SPAN / 2, COLUMNS) * width
@@ -155,10 +160,10 @@ def _search(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -
     rows = np.arange(len(v) - gaps[-1])
     merit = _merits(patch, rows, gaps)
     middle = v[rows][:, None] + gaps[None, :] * step / 2
-    doubt = (middle / expected.error) ** 2 / 2
-    doubt = np.minimum(doubt, 20.0)[None] * _central(u, width)[:, None, None]
-    doubt = doubt + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
-    first, space = _best_path(merit - DOUBT * doubt)
+    penalty = (middle / expected.error) ** 2 / 2
+    penalty = np.minimum(penalty, 20.0)[None] * _central(u, width)[:, None, None]
+    penalty = penalty + ((np.log(gaps * step / gap) / GAP_SIGMA) ** 2 / 2)[None, None, :]
+    first, space = best_path(merit - PENALTY * penalty, _MOVES)
     proximal, distal = v[first] + bend, v[first] + bend + gaps[space] * step
     between = _darkness(patch, first, gaps[space])
     inner = np.abs(u) <= 0.35 * width
@@ -168,7 +173,7 @@ def _search(pixels: NDArray[np.float32], frame: Frame, expected: ExpectedLine) -
 
 
 def _extent(u: Array, dark: NDArray[np.bool_]) -> tuple[float, float]:
-    """The unbroken stretch around the middle, at least half of the columns."""
+    """Ends of the dark columns around the middle, at least half of all; px across the joint."""
     middle = len(u) // 2
     left, right = middle // 2, middle + middle // 2
     while left > 0 and dark[left - 1]:
@@ -179,7 +184,7 @@ def _extent(u: Array, dark: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def _central(u: Array, width: float) -> Array:
-    """Only the middle of the line has to be near the landmark: a joint may be round."""
+    """Weight of each column's distance from the landmark: joints may be round."""
     return np.exp(-((u / (0.3 * width)) ** 2))
 
 
@@ -203,32 +208,8 @@ def _merits(patch: Array, rows: NDArray[np.int64], gaps: NDArray[np.int64]) -> A
     return np.stack(merits, axis=-1).transpose(1, 0, 2)
 
 
-def _best_path(merit: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and gap of each column of the path with the highest sum, changing slowly."""
-    columns, rows, gaps = merit.shape
-    moves = [(r, g) for r in range(-2, 3) for g in (-1, 0, 1)]
-    costs = [0.02 * abs(r + g / 2) ** 2 + 0.08 * abs(g) for r, g in moves]
-    score, back = merit[0], np.zeros((columns, rows, gaps), np.int8)
-    for column in range(1, columns):
-        padded = np.pad(score, ((2, 2), (1, 1)), constant_values=-np.inf)
-        options = np.stack(
-            [
-                padded[2 - r : 2 - r + rows, 1 - g : 1 - g + gaps] - cost
-                for (r, g), cost in zip(moves, costs, strict=True)
-            ]
-        )
-        back[column] = options.argmax(axis=0)
-        score = options.max(axis=0) + merit[column]
-    path = np.empty((2, columns), np.int64)
-    path[:, -1] = np.unravel_index(int(score.argmax()), score.shape)
-    for column in range(columns - 1, 0, -1):
-        r, g = moves[back[column, path[0, column], path[1, column]]]
-        path[:, column - 1] = path[:, column] - (r, g)
-    return path[0], path[1]
-
-
 def _darkness(patch: Array, first: NDArray[np.int64], gaps: NDArray[np.int64]) -> Array:
-    """(COLUMNS,) how much darker than the lesser of its sides the space is."""
+    """(COLUMNS,) how much darker the space is than the darker of its two sides."""
     result = []
     for column, (row, space) in enumerate(zip(first, gaps, strict=True)):
         before = patch[max(row - 3, 0) : row + 1, column].max()
@@ -238,7 +219,7 @@ def _darkness(patch: Array, first: NDArray[np.int64], gaps: NDArray[np.int64]) -
 
 
 def _refine(pixels: NDArray[np.float32], coarse: JointLine) -> JointLine:
-    """Each surface where the grey changes fastest, to parts of a pixel, and smooth."""
+    """The surfaces to parts of a pixel, smooth: where the grey changes fastest."""
     step = SPAN * coarse.width / (COLUMNS - 1)
     fine = max(step / 6, 0.25)
     shifts = np.arange(-1.6 * step, 1.6 * step + fine / 2, fine)

@@ -1,4 +1,4 @@
-"""What is expected of the places that damage is inflicted on, and where they lie on a film."""
+"""What is expected of the sites that are damaged, and where they lie on a film."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, JointGroup, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
-from mandora.inflict.window import Array
+from mandora.inflict.region import Array
 from mandora.locate.template import limb_template
 
-MIN_UNIT_PX = 100.0
-"""Smallest size of a limb, px: with less a joint space has no pixel of its own."""
+MIN_SIZE_PX = 100.0
+"""Smallest limb size, px: below it a joint space is narrower than a pixel."""
 
 Axes = tuple[tuple[tuple[str, str], ...], ...]
 """Groups of pairs of landmarks; in each group the first pair that is known gives a direction along
@@ -24,7 +24,7 @@ the limb, and the axis is their mean."""
 
 @dataclass(frozen=True)
 class ExpectedJoint:
-    """What is expected of a joint, in units of the limb.
+    """What is expected of a joint; lengths in limb sizes.
 
     Attributes:
         width: of the joint.
@@ -32,9 +32,9 @@ class ExpectedJoint:
         axes: the pairs of landmarks that tell its direction.
         plate: how far distal of the joint an open growth plate may lie; negative: proximal of it;
             0: none is near.
-        round_of: radius of the distal bone's head that the joint line bends around; 0: it is about
-            straight.
-        shift: from the point to the middle of the joint line, along the axis.
+        round_of: radius of the head of the distal bone around which the joint line bends; 0: the
+            line is about straight.
+        shift: from the landmark to the middle of the joint line, along the axis.
     """
 
     width: float
@@ -47,7 +47,7 @@ class ExpectedJoint:
 
 @dataclass(frozen=True)
 class ExpectedBone:
-    """What is expected of a bone of the wrist, in units of the limb.
+    """What is expected of a bone of the wrist; lengths in limb sizes.
 
     Attributes:
         centre: weights of the landmarks whose weighted mean is the bone's centre.
@@ -55,7 +55,7 @@ class ExpectedBone:
         radius: mean distance of the edge from the centre.
         bare: degrees from the axis to the places where erosions start, positive towards the
             thumb.
-        forearm: flesh, not other bones, is on both its sides.
+        forearm: soft tissue, not other bones, lies on both sides.
     """
 
     centre: Mapping[str, float]
@@ -124,13 +124,13 @@ class LimbLandmarks:
         xy: (N, 2) px of the film, in the order of ``anatomy.LANDMARKS``; NaN where unknown.
         limb: hand or foot.
         shape: (height, width) of the film, px.
-        unit: size of the limb, px.
+        size_px: limb size.
     """
 
     xy: Points
     limb: Limb
     shape: tuple[int, int]
-    unit: float
+    size_px: float
 
     @staticmethod
     def of(xy: Points, shape: tuple[int, int]) -> LimbLandmarks:
@@ -140,7 +140,7 @@ class LimbLandmarks:
             ValueError: if the number fits no limb, or the limb's size is unknown or too small.
         """
         limb = _limb_of(xy)
-        return LimbLandmarks(xy, limb, shape, _unit(xy, limb))
+        return LimbLandmarks(xy, limb, shape, _size_px(xy, limb))
 
     @property
     def mirrored(self) -> bool:
@@ -200,7 +200,7 @@ class LimbLandmarks:
         """(2,) px, the centre of a bone of the wrist."""
         bone = BONES[site]
         centre = sum(w * self.known(site, name) for name, w in bone.centre.items())
-        return np.asarray(centre + bone.shift * self.unit * self.axis(site, WRIST_AXES))
+        return np.asarray(centre + bone.shift * self.size_px * self.axis(site, WRIST_AXES))
 
     def axis(self, site: str, groups: Axes) -> Array:
         """(2,) unit vector towards the fingertips or toes.
@@ -214,7 +214,7 @@ class LimbLandmarks:
             for low, high in group:
                 step = self.xy[index[high]] - self.xy[index[low]]
                 length = float(np.hypot(*step))
-                if length > 0.05 * self.unit:  # false for NaN
+                if length > 0.05 * self.size_px:  # false for NaN
                     directions.append(step / length)
                     break
         total = np.sum(directions, axis=0)
@@ -237,13 +237,13 @@ def _limb_of(landmarks: Points) -> Limb:
     )
 
 
-def _unit(landmarks: Points, limb: Limb) -> float:
+def _size_px(landmarks: Points, limb: Limb) -> float:
     """Size of the limb, px."""
     size = limb_size(landmarks, limb_template(limb))
-    if size < MIN_UNIT_PX:
+    if size < MIN_SIZE_PX:
         raise InputError(
             f"the {limb} is {size:.0f} px large (about the distance of "
-            f"{' and '.join(LIMB_SIZE_ENDS[limb])}), at least {MIN_UNIT_PX:.0f} are needed to show "
+            f"{' and '.join(LIMB_SIZE_ENDS[limb])}), at least {MIN_SIZE_PX:.0f} are needed to show "
             "joint spaces; give the film in full size"
         )
     return size

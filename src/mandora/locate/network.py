@@ -16,6 +16,7 @@ from mandora.core.network import (
     PublishedUNet,
     check_halvings,
     check_odd,
+    conv,
     initialise_like_keras,
 )
 from mandora.core.settings import LocateSettings
@@ -35,14 +36,9 @@ def build_locate_net(limb: Limb, settings: LocateSettings) -> nn.Module:
 
 def block(inputs: int, outputs: int, stride: int = 1, kernel_px: int = 3) -> nn.Sequential:
     """Two convolutions, each followed by batch normalisation and ReLU."""
-    layers: list[nn.Module] = []
-    for width, step in ((inputs, stride), (outputs, 1)):
-        layers += [
-            nn.Conv2d(width, outputs, kernel_px, stride=step, padding=kernel_px // 2, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+    return nn.Sequential(
+        *conv(inputs, outputs, stride, kernel_px), *conv(outputs, outputs, kernel_px=kernel_px)
+    )
 
 
 class LocateNet(nn.Module):

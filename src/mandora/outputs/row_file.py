@@ -39,11 +39,6 @@ class RowFile:
         except OSError as error:
             raise OutputError(path, error) from error
 
-    @property
-    def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return self._file.closed
-
     def append(self, text: str) -> None:
         """Append whole rows, see :func:`mandora.core.csv_text.csv_text`.
 

@@ -7,7 +7,6 @@ if they could not be written whole. Tables of an earlier run in the same folder 
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from mandora.core.csv_text import csv_text
@@ -29,8 +28,8 @@ interval, with 4 decimals."""
 class TableWriter:
     """Writes ``scores.csv`` and ``joints.csv`` of one run.
 
-    Use it as a context manager. :meth:`close` finishes a complete run; if an exception ends the
-    run, the rows stay in the order in which they were written.
+    Use it as a context manager. If an exception ends the run, the rows stay in the order in which
+    they were written.
 
     Args:
         folder: an existing folder; ``scores.csv`` and ``joints.csv`` in it are replaced.
@@ -89,45 +88,27 @@ class TableWriter:
         row |= {"status": Status.FAILED.value, "reason": reason.value}
         self._joints.append(csv_text([list(row.values())]))
 
-    def close(self) -> None:
-        """Finish both tables; with a template that lists patients, bring rows into its order.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Close both tables; if the run is complete, sort ``scores.csv`` as the template.
 
         Patients of the template that were not given get a blank row; patients that it does not
-        list come last. May be called twice.
+        list come last.
 
         Raises:
-            OutputError: if the ordered table cannot be written; the unordered one stays.
+            OutputError: if the sorted table cannot be written; the unsorted one stays.
         """
-        if self._scores.closed:
-            return
-        self.abandon()
-        if not self._order:
+        self._scores.close()
+        self._joints.close()
+        # an interrupted run must not say "not given" of patients that it did not reach
+        if kind is not None or not self._order:
             return
         listed = dict.fromkeys(self._order)
         rows = [self._rows.get(p) or self._blank_row(p) for p in listed]
         rows += [row for patient, row in self._rows.items() if patient not in listed]
-        text = csv_text([self._columns]) + "".join(rows)
-        write_atomically(self._scores.path, text.encode())
-
-    def abandon(self) -> None:
-        """Close both files as they are."""
-        self._scores.close()
-        self._joints.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # an interrupted run must not say "not given" of patients that it did not reach
-        if kind is None:
-            self.close()
-        else:
-            self.abandon()
+        write_atomically(self._scores.path, (csv_text([self._columns]) + "".join(rows)).encode())
 
     def _score_row(self, result: StudyResult) -> str:
         scores = {s.target: s.score for s in result.scores}

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from PIL import Image
@@ -122,24 +121,11 @@ class ResultWriter:
         """
         self._tables.write_problem(film, reason, patient, side)
 
-    def close(self) -> None:
-        """Finish the tables, see :meth:`TableWriter.close`.
-
-        Raises:
-            OutputError: if the ordered table cannot be written.
-        """
-        self._tables.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._tables.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._tables.__exit__(kind, *error)
 
     def _write_overlays(self, study: str, overlays: Mapping[str, Image.Image]) -> list[Path]:
         folder = self._out / "overlays"

@@ -17,8 +17,6 @@ from mandora.reproduce.jobs import (
     SCORES_FILE,
     SHAP_FILE,
     TREES_FILE,
-    Networks,
-    Study,
     explain_trees,
     find_landmarks,
     grow_trees,
@@ -27,6 +25,7 @@ from mandora.reproduce.jobs import (
     train_damage,
     train_localisers,
 )
+from mandora.reproduce.study import Networks, Study
 from mandora.training.describe import describe_network
 from mandora.training.splits import Split, check_choice, with_held
 

@@ -1,4 +1,4 @@
-"""What is done in one fold: train, find joints, score patches, grow trees, explain them.
+"""The jobs of one fold: train, find landmarks, score patches, grow trees, explain them.
 
 Each function is one job (``mandora.core.parallel``): it gets the study, the fold, settings and the
 job's context; it leaves files in its own folder and returns a few numbers.
@@ -7,8 +7,7 @@ job's context; it leaves files in its own folder and returns a few numbers.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,23 +19,15 @@ from mandora.core.files import write_atomically
 from mandora.core.parallel import JobContext
 from mandora.core.records import ModelInfo
 from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings
-from mandora.datasets.dataset import Dataset, DatasetFilm
-from mandora.datasets.layouts import open_dataset
+from mandora.datasets.dataset import Dataset
 from mandora.images.read import read_radiograph
 from mandora.locate.orientation import Orientation
 from mandora.metrics.explain import mean_contributions
-from mandora.model.contract import (
-    Contract,
-    DamageContract,
-    SymmetryContract,
-    damage_files,
-    locate_files,
-)
 from mandora.model.loading import Stages
+from mandora.reproduce.study import Networks, Study, films_of, unseen
 from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
 from mandora.symmetry.forest import JointForest, blend
-from mandora.training.bundles import locate_contract
 from mandora.training.out_of_sample import (
     FoundLimb,
     LabelledPatients,
@@ -54,70 +45,6 @@ S = TypeVar("S", TrainLocateSettings, TrainDamageSettings)
 SCORES_FILE, LANDMARKS_FILE, TREES_FILE = "scores.npz", "landmarks.npz", "trees.npz"
 SHAP_FILE = "shap.npz"
 FRAMES = ("true", "predicted")  # where joints are: known, or found by the fold's localisers
-
-
-@dataclass(frozen=True)
-class Study:
-    """The data set of an experiment.
-
-    Attributes:
-        path: of the data set.
-        readers: weight of each reader in the label that training uses.
-        cache: folder for prepared items, shared by all folds.
-        official: reader whose scores are the official label; None: that of the data set.
-    """
-
-    path: Path
-    readers: tuple[tuple[str, float], ...]
-    cache: Path
-    official: str | None = None
-
-    def open(self) -> Dataset:
-        """Read its tables; no film is decoded.
-
-        Raises:
-            ValueError: if the data set cannot be used, or has no reader ``official``.
-        """
-        dataset = open_dataset(self.path, dict(self.readers))
-        return dataset if self.official is None else dataset.read_by(self.official)
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Networks of a fold and how they are used.
-
-    Attributes:
-        locate: name of the job that trained both localisers.
-        damage: name of the job that trained the damage networks.
-        locate_settings: they were trained with.
-        damage_settings: likewise.
-    """
-
-    locate: str
-    damage: str
-    locate_settings: TrainLocateSettings
-    damage_settings: TrainDamageSettings
-
-    def contract(self) -> Contract:
-        """How they are used."""
-        return Contract(
-            locate=locate_contract(self.locate_settings.network),
-            damage=DamageContract.of(self.damage_settings.network),
-            symmetry=SymmetryContract.of(SymmetrySettings()),  # no trees are used here
-        )
-
-    def files(self, folders: Mapping[str, Path]) -> dict[str, Path]:
-        """All files by their names in a bundle, from the folders of jobs by name.
-
-        A data set of hands alone leaves no localiser of feet, and no network of their damage.
-        """
-        contract = self.contract()
-        names = {
-            self.locate: [n for limb in Limb for n in locate_files(limb, contract.locate)],
-            self.damage: damage_files(contract.damage),
-        }
-        paths = {name: folders[job] / name for job, made in names.items() for name in made}
-        return {name: path for name, path in paths.items() if path.exists()}
 
 
 # ── training ─────────────────────────────────────────────────────────────────────────────
@@ -164,12 +91,7 @@ def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_atomically(path, data.getvalue())
 
 
-# ── looking ──────────────────────────────────────────────────────────────────────────────
-
-
-def films_of(dataset: Dataset, patients: Sequence[str]) -> list[DatasetFilm]:
-    """Whole films of some patients, in the data set's order."""
-    return [film for film in dataset.films if film.patient in patients]
+# ── landmarks and scores ────────────────────────────────────────────────────────────────
 
 
 def find_landmarks(
@@ -213,11 +135,6 @@ def find_landmarks(
     return {"films": float(len(films)), "landmarks": float(known.sum())}
 
 
-def unseen(split: Split) -> tuple[str, ...]:
-    """Patients whom the networks of a fold have not seen."""
-    return (*split.test, *split.trees)
-
-
 def _found(dataset: Dataset, split: Split, path: Path) -> dict[Path, FoundLimb]:
     """What :func:`find_landmarks` has left, by path of the film."""
     with np.load(path, allow_pickle=False) as data:
@@ -242,7 +159,7 @@ def score_patients(
 ) -> dict[str, float]:
     """Patch scores of the test patients, and ``for_trees`` of the trees'; leaves ``scores.npz``.
 
-    ``landmarks`` is the name of the job that has looked for the joints.
+    ``landmarks`` is the name of the job that found them.
 
     Arrays: ``patient`` (P,), ``test`` (P,) bool, ``true`` and ``predicted`` (P, 86) patch scores
     at joints that are known and that are found, NaN where missing, ``official`` and ``training``

@@ -46,8 +46,6 @@ from mandora.reproduce.jobs import (
     SCORES_FILE,
     SHAP_FILE,
     TREES_FILE,
-    Study,
-    films_of,
 )
 from mandora.reproduce.report import Result, write_report
 from mandora.reproduce.results.ablations import ablations, learning
@@ -55,7 +53,8 @@ from mandora.reproduce.results.comparisons import MaskFigure, segmentation, symm
 from mandora.reproduce.results.localisation import localisation
 from mandora.reproduce.results.maps import correlations, predictors
 from mandora.reproduce.results.readers import against_truth, human_limit, reader_tables
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.reproduce.study import Study, films_of
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.readers import READER_NAMES
 from mandora.training.splits import with_held
 
@@ -289,7 +288,7 @@ def _labels(dataset: Dataset, patients: Sequence[str]) -> NDArray[np.float64]:
 def _simulate_once(path: Path, settings: SimulateSettings, report: Callable[[str], None]) -> None:
     """Simulate a cohort, unless the one that is there was made of the same, by the same code.
 
-    Another one is moved aside, not removed: somebody may have worked on it.
+    Another cohort is moved aside, not removed: its files may have been edited.
     """
     mark = path.with_name(f"{path.name}.key")
     made_of = f"{settings.model_dump_json(exclude={'workers'})}\n{code_digest(simulate_cohort)}\n"

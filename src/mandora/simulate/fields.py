@@ -1,4 +1,4 @@
-"""Cheap operations on whole films: what is smooth is computed on a coarse copy."""
+"""Fast operations on whole films: smooth fields are computed on a coarse copy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def resize(field: Field, shape: tuple[int, int], kind: Image.Resampling) -> Fiel
 
 
 def shrink(field: Field, factor: int) -> Field:
-    """Means of ``factor`` × ``factor`` px; a rest at the edges makes smaller blocks."""
+    """Means of blocks of ``factor`` × ``factor`` px; blocks at the edges may be smaller."""
     image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
     return np.array(image.reduce(factor), dtype=np.float32)
 
@@ -69,11 +69,11 @@ def enlarge(coarse: Field, factor: int, shape: tuple[int, int]) -> Field:
     return np.array(large, dtype=np.float32)
 
 
-def soften(grain: Field, share: float) -> Field:
+def soften(noise: Field, share: float) -> Field:
     """Let each pixel give ``share`` of itself to each neighbour, along rows and columns.
 
     Args:
-        grain: (H, W) float32; changed.
+        noise: (H, W) float32; changed.
         share: 0..0.33.
 
     Returns:
@@ -81,12 +81,12 @@ def soften(grain: Field, share: float) -> Field:
     """
     kept = 1 - 2 * share
     for axis in (0, 1):
-        if grain.shape[axis] < 3:
+        if noise.shape[axis] < 3:
             continue
-        lines = grain if axis == 0 else grain.T
+        lines = noise if axis == 0 else noise.T
         sides = lines[2:] + lines[:-2]
         sides *= np.float32(share)
         lines[1:-1] *= np.float32(kept)
         lines[1:-1] += sides
-    grain /= np.float32(kept**2 + 2 * share**2)
-    return grain
+    noise /= np.float32(kept**2 + 2 * share**2)
+    return noise

@@ -1,4 +1,4 @@
-"""From a finished run to a bundle: contract, licence and card."""
+"""Make a bundle of a finished run: contract, licence and card."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LICENCES = {
         spdx="CC-BY-4.0", note="trained on RAM-H1200: name the data set wherever the weights go"
     ),
 }
-"""By layout of the training data; what its terms mean for the weights."""
+"""By layout of the training data: the licence of the weights that its terms lead to."""
 
 OWN_FILMS = Licence(
     spdx="LicenseRef-training-films",
@@ -64,7 +64,7 @@ OWN_FILMS = Licence(
 
 
 def contract_of(run: Path) -> Contract:
-    """How the run's files are to be used, from the settings they were trained with.
+    """The contract of the run's networks, from the settings that trained them.
 
     Raises:
         ValueError: if a stage is missing, or the two localisers were trained with networks of
@@ -84,7 +84,7 @@ def contract_of(run: Path) -> Contract:
 
 
 def locate_contract(settings: LocateSettings) -> LocateContract:
-    """How localisers with these settings are to be used.
+    """The contract of localisers with these settings.
 
     Raises:
         ValueError: if they cannot be used for scoring.
@@ -120,10 +120,10 @@ def make_bundle(
         out: folder for the bundle.
         name: of the model.
         version_: of the model.
-        licence: of the weights; by default what the training films' terms lead to.
+        licence: of the weights; by default that which follows from the terms of the films.
 
     Raises:
-        ValueError: if a stage is missing, or the folder is taken.
+        ValueError: if a stage is missing, or the folder exists already.
     """
     contract = contract_of(run)
     names = model_files(contract)
@@ -146,7 +146,7 @@ def make_bundle(
 
 
 def _preset_of(run: Path) -> tuple[str, list[str]]:
-    """The preset that a run's settings are nearest to, and what was changed of it."""
+    """The preset that is nearest to a run's settings, and the names of changed settings."""
     locate, foot, damage, symmetry = _settings_of(run)
     found = []
     for name in PRESETS:
@@ -162,7 +162,7 @@ def _preset_of(run: Path) -> tuple[str, list[str]]:
 
 
 def _licence(seen: Sequence[dict[str, Any]]) -> Licence:
-    """What the terms of the films lead to; of several data sets, nobody has looked into it."""
+    """The licence that follows from the terms of the films; of several data sets, the strictest."""
     layouts = [about["layout"] for about in seen if about["layout"] != SIMULATED] or [SIMULATED]
     return LICENCES.get(layouts[0], OWN_FILMS) if len(layouts) == 1 else OWN_FILMS
 
@@ -184,7 +184,7 @@ def _in_words(seen: Sequence[dict[str, Any]]) -> str:
 def _card(
     run: Path, info: BundleInfo, data: dict[str, Any], changed: Sequence[str]
 ) -> Iterator[str]:
-    """What the model is, what it was measured to do, what it must not be used for."""
+    """Lines of the card: the model, its held-out numbers, its limits."""
     simulated = data["layout"] == SIMULATED
     yield f"# {info.name} {info.version}"
     yield ""

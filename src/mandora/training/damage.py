@@ -15,6 +15,7 @@ from mandora.core.errors import InputError
 from mandora.core.settings import TrainDamageSettings
 from mandora.damage.network import landmark_maxima
 from mandora.damage.scorer import network_landmark
+from mandora.metrics.joints import measure
 from mandora.training.augment import (
     Change,
     as_batch,
@@ -223,10 +224,8 @@ class DamageTask:
             found = predicted[known, column if self._family is None else 0]
             truth = official[known, column]
             code = f"{kind.value[0]}{limb.value[0]}"
-            both_vary = len(truth) > 1 and np.ptp(truth) > 0 and np.ptp(found) > 0
-            numbers[f"r_{code}"] = (
-                float(np.corrcoef(found, truth)[0, 1]) if both_vary else float("nan")
-            )
+            measured = measure(found, truth, ("r", "rmse"))
+            numbers[f"r_{code}"] = measured["r"].value
             if len(truth):
-                numbers[f"rmse_{code}"] = float(np.sqrt(np.mean((found - truth) ** 2)))
+                numbers[f"rmse_{code}"] = measured["rmse"].value
         return numbers

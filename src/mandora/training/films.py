@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,8 +129,8 @@ class SimulatedFilms:
             severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
         patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
         if not self.fine and self.limb is Limb.FOOT and rng.random() < ODD_SHARE:
-            oddness = float(rng.uniform(1.0, MOST_ODD))
-            patient = replace(patient, traits=replace(patient.traits, oddness=oddness))
+            deviation = float(rng.uniform(1.0, MOST_ODD))
+            patient = replace(patient, traits=replace(patient.traits, shape_deviation=deviation))
         if not self.fine and rng.random() < PAIR_SHARE:
             film, _ = simulate_pair(patient, self.limb, wide=True, pixels_per_mm=resolution)
         else:
@@ -193,21 +193,27 @@ class LabelledFilms:
 def _upright(film: TrainingFilm, slot: Slot) -> TrainingFilm:
     """The film turned so that fingers or toes point up, and mirrored if it is a right limb."""
     # the orientation follows from the film's own landmarks, not from its name
-    view = orientation_of_landmarks(film.landmarks, limb_template(slot.limb), slot.side)
-    landmarks = view.to_upright((film.pixels.shape[0], film.pixels.shape[1]))(film.landmarks)
-    pixels = view.upright(film.pixels)
-    maps = [None if m is None else np.rot90(m, view.turns) for m in (film.spaces, film.erosions)]
-    if view.mirrored:
-        landmarks = landmarks * [-1, 1] + [pixels.shape[1] - 1, 0]
-        pixels = pixels[:, ::-1]
-        maps = [None if m is None else m[:, ::-1] for m in maps]
-    kept = [None if m is None else np.ascontiguousarray(m) for m in maps]
+    lies = orientation_of_landmarks(film.landmarks, limb_template(slot.limb), slot.side)
+    height, width = film.pixels.shape
+    landmarks = lies.to_upright((height, width))(film.landmarks)
+    if lies.mirrored:
+        landmarks = landmarks * [-1, 1] + [(height if lies.turns % 2 else width) - 1, 0]
+
+    def turned(pixels: NDArray[Any]) -> NDArray[Any]:
+        upright = np.rot90(pixels, lies.turns)
+        return upright[:, ::-1] if lies.mirrored else upright
+
+    return _moved(replace(film, landmarks=landmarks), turned)
+
+
+def _moved(film: TrainingFilm, move: Callable[[NDArray[Any]], NDArray[Any]]) -> TrainingFilm:
+    """The film with pixels and label maps moved alike."""
+    pixels, spaces, erosions = film.pixels, film.spaces, film.erosions
     return replace(
         film,
-        pixels=np.ascontiguousarray(pixels),
-        landmarks=landmarks,
-        spaces=kept[0],
-        erosions=kept[1],
+        pixels=np.ascontiguousarray(move(pixels)),
+        spaces=None if spaces is None else np.ascontiguousarray(move(spaces)),
+        erosions=None if erosions is None else np.ascontiguousarray(move(erosions)),
     )
 
 
@@ -221,13 +227,13 @@ def _roi(roi: DatasetRoi) -> TrainingFilm:
     for i, target in enumerate(TARGETS):
         scores[i] = roi.scores.get(target.key, np.nan)
     table = point_scores(scores, roi.slot)
-    boxes, served = {}, np.zeros(count, bool)
+    boxes, used = {}, np.zeros(count, bool)
     for landmark in roi.landmarks:
         index = LANDMARK_INDEX[roi.slot.limb][landmark.name]
         landmarks[index] = (width - 1) / 2, (height - 1) / 2
         half = max(width, height) / 2
-        boxes[index], served[index] = Box.around(landmarks[index], half), True
-    table[~served] = np.nan
+        boxes[index], used[index] = Box.around(landmarks[index], half), True
+    table[~used] = np.nan
     label = 1 + LANDMARK_INDEX[roi.slot.limb][roi.landmarks[0].name]
     spaces = None if roi.bones is None else space_between(_mask(roi.bones, roi.path, pixels))
     erosions = None if roi.erosions is None else _mask(roi.erosions, roi.path, pixels)
@@ -238,12 +244,8 @@ def _roi(roi: DatasetRoi) -> TrainingFilm:
     )  # fmt: skip
     if roi.slot.side is Side.LEFT:
         return film
-    flipped = [None if m is None else np.ascontiguousarray(m[:, ::-1])
-               for m in (film.spaces, film.erosions)]  # fmt: skip
     # the box is the whole picture, so that the flip leaves it where it is
-    return replace(
-        film, pixels=np.ascontiguousarray(pixels[:, ::-1]), spaces=flipped[0], erosions=flipped[1]
-    )
+    return _moved(film, np.fliplr)
 
 
 def _mask(path: Path, picture: Path, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:

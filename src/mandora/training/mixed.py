@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.source import code_digest
-from mandora.inflict.film import inflict
+from mandora.inflict.inflicted import inflict
 from mandora.training.films import COLUMN, Films, TrainingFilm
 
 DAMAGED_SHARE = 0.4  # of the sites of a copy

@@ -12,6 +12,7 @@ from mandora.core.anatomy import TARGETS, Site
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.settings import TrainSymmetrySettings
+from mandora.metrics.joints import by_family
 from mandora.model.contract import SYMMETRY_FILE
 from mandora.symmetry.forest import blend
 from mandora.training.bundles import contract_of
@@ -106,15 +107,9 @@ def _agreement(
     patch: NDArray[np.float64], final: NDArray[np.float64], truth: NDArray[np.float64]
 ) -> dict[str, float]:
     """Pearson's r of each family, before and after the trees, over joints."""
+    before, after = (by_family(table, truth, ("r",)) for table in (patch, final))
     numbers = {}
-    for code in ("nh", "nf", "eh", "ef"):
-        columns = [i for i, t in enumerate(TARGETS) if t.site.code.startswith(code)]
-        wanted = truth[:, columns].ravel()
-        for name, table in (("patch", patch), ("final", final)):
-            got = table[:, columns].ravel()
-            known = np.isfinite(got) & np.isfinite(wanted)
-            vary = known.sum() > 1 and np.ptp(got[known]) > 0 and np.ptp(wanted[known]) > 0
-            numbers[f"r_{code}_{name}"] = (
-                float(np.corrcoef(got[known], wanted[known])[0, 1]) if vary else float("nan")
-            )
+    for family in ("nh", "nf", "eh", "ef"):
+        numbers[f"r_{family}_patch"] = before[family]["r"].value
+        numbers[f"r_{family}_final"] = after[family]["r"].value
     return numbers

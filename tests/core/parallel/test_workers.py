@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -27,6 +30,12 @@ def killed_at_first(item: Path) -> str:
         item.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return item.name
+
+
+def waits(folder: Path) -> None:
+    """Says who works on it, and lasts."""
+    (folder / "pid").write_text(f"{os.getpid()}\n")
+    time.sleep(60)
 
 
 def refuses(item: int) -> int:
@@ -104,3 +113,41 @@ def test_items_are_not_read_far_ahead(importable) -> None:
     next(found)
     found.close()  # type: ignore[attr-defined]
     assert len(taken) <= 20
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r})
+from pathlib import Path
+from mandora.core.parallel.workers import map_items
+from {MODULE} import waits
+folders = [Path(folder) for folder in sys.argv[1:]]
+list(map_items(waits, folders, len(folders)))
+"""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    program = subprocess.Popen([sys.executable, "-c", code, *map(str, folders)])
+    try:
+        end = time.monotonic() + 30
+        notes = [folder / "pid" for folder in folders]
+        while not all(note.exists() and note.read_text().endswith("\n") for note in notes):
+            assert time.monotonic() < end, "the workers did not start"
+            time.sleep(0.02)
+    finally:
+        program.kill()
+        program.wait()
+    workers = [int(note.read_text()) for note in notes]
+    end = time.monotonic() + 5
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < end, "workers of the killed process go on"
+        time.sleep(0.02)

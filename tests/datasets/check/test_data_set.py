@@ -24,7 +24,7 @@ from mandora.datasets.check.scores import check_scores
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
 from mandora.datasets.findings import Finding, Report, Severity
 from mandora.datasets.outlines import Outline
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 LF = Slot(Side.LEFT, Limb.FOOT)

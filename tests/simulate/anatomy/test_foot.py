@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Side
-from mandora.simulate.anatomy.damage import JointState
 from mandora.simulate.anatomy.foot import build_foot
-from mandora.simulate.anatomy.shapes import Array, Grid, signed_distance
+from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.shapes import Array
 from mandora.simulate.anatomy.skeleton import Bone, Skeleton, Traits
+from mandora.simulate.xray.distances import Grid, signed_distance
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.render import render
@@ -62,9 +63,11 @@ def test_a_foot_has_nineteen_tubular_and_seven_tarsal_bones_and_a_leg(seed: int)
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("oddness", [1.0, 2.2])
-def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, oddness: float) -> None:
-    made = foot(seed, replace(Traits.draw(np.random.default_rng(seed)), oddness=oddness))
+@pytest.mark.parametrize("shape_deviation", [1.0, 2.2])
+def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, shape_deviation: float) -> None:
+    made = foot(
+        seed, replace(Traits.draw(np.random.default_rng(seed)), shape_deviation=shape_deviation)
+    )
     for landmark, proximal, distal in JOINTS:
         head, base = axis(made, proximal)[1], axis(made, distal)[0]
         xy = made.landmarks[LANDMARK_INDEX[Limb.FOOT][landmark]]
@@ -73,7 +76,7 @@ def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, oddness: float)
 
 
 def test_odd_feet_lie_further_from_the_mean() -> None:
-    plain, odd, odder = (foot(5, Traits(oddness=o)).landmarks for o in (1.0, 1.5, 2.0))
+    plain, odd, odder = (foot(5, Traits(shape_deviation=o)).landmarks for o in (1.0, 1.5, 2.0))
     steps = [
         (made - made.mean(axis=0)) / np.ptp(made, axis=0).max() for made in (plain, odd, odder)
     ]
@@ -138,9 +141,9 @@ def test_a_share_of_feet_is_rolled_and_shows_the_cuboid_apart() -> None:
         mtp1, mtp5 = (made.landmarks[LANDMARK_INDEX[Limb.FOOT][n]] for n in ("mtp1", "mtp5"))
         found = bones(made)
         talus, calcaneus = (found[n].outline.mean(axis=0)[0] for n in ("talus", "calcaneus"))
-        rolled = talus - calcaneus > 0.22 * made.unit
+        rolled = talus - calcaneus > 0.22 * made.size_mm
         (apart if rolled else near).append(depth(found["mt1"].outline, axis(made, "mt2")[0]))
-        width.append((bool(rolled), float(np.linalg.norm(mtp1 - mtp5)) / made.unit))
+        width.append((bool(rolled), float(np.linalg.norm(mtp1 - mtp5)) / made.size_mm))
     assert 0.1 < len(apart) / len(feet) < 0.35
     assert np.mean(apart) < np.mean(near) - 3  # the second base slips below the first
     assert np.mean([w for r, w in width if r]) < np.mean([w for r, w in width if not r]) - 0.05
@@ -150,7 +153,7 @@ def test_bent_toes_look_short() -> None:
     lengths = []
     for seed in range(60):
         made = foot(seed, Traits())
-        pitch = bones(made)["mp3"].lie.pitch
+        pitch = bones(made)["mp3"].tube_state.pitch
         lengths.append((pitch, float(np.linalg.norm(np.diff(axis(made, "mp3"), axis=0)))))
     bent = [length for pitch, length in lengths if pitch > 0.6]
     assert 3 < len(bent) < 40

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb
-from mandora.simulate.anatomy.damage import JointState
 from mandora.simulate.anatomy.hand import build_hand
-from mandora.simulate.anatomy.shapes import Grid, signed_distance
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WristForm
+from mandora.simulate.xray.distances import Grid, signed_distance
 
 TUBULAR = {f"{bone}{n}" for n in range(1, 6) for bone in ("mc", "pp", "dp")} | {
     f"mp{n}" for n in range(2, 6)
@@ -95,7 +95,7 @@ def test_growth_plates_close_with_age() -> None:
 
 def distance(made: Skeleton, one: str, other: str) -> float:
     a, b = (made.landmarks[LANDMARK_INDEX[Limb.HAND][name]] for name in (one, other))
-    return float(np.linalg.norm(a - b) / made.unit)
+    return float(np.linalg.norm(a - b) / made.size_mm)
 
 
 def test_wrists_are_of_many_forms() -> None:
@@ -122,8 +122,8 @@ def test_damage_thins_the_bone_around_it() -> None:
     whole = hand(1, Traits())
     for made, thin in ((whole, False), (eaten, True)):
         bones = {b.name: b for b in made.bones}
-        assert (bones["pp2"].lie.porosity[0] > 0.1) is thin
-        assert bones["pp4"].lie.porosity == (0.0, 0.0)
+        assert (bones["pp2"].tube_state.porosity[0] > 0.1) is thin
+        assert bones["pp4"].tube_state.porosity == (0.0, 0.0)
         assert (bones["scaphoid"].porosity > 0.1) is thin
 
 

@@ -103,7 +103,7 @@ def test_the_same_bones_lie_anew_on_the_film_of_a_later_visit(limb: Limb) -> Non
     films = [
         simulate_film(replace(patient, visit=visit), slot, pixels_per_mm=2.0) for visit in (1, 2)
     ]
-    one, other = ((f.points - f.points.mean(axis=0)) * f.spacing_mm for f in films)
+    one, other = ((f.landmarks - f.landmarks.mean(axis=0)) * f.spacing_mm for f in films)
     u, _, v = np.linalg.svd(other.T @ one)
     np.testing.assert_allclose(other @ (u @ v), one, atol=0.02)
     assert np.abs(films[0].points - films[1].points).max() > 1

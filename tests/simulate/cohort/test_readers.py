@@ -11,7 +11,7 @@ import pytest
 
 from mandora.core.anatomy import TARGETS, Damage
 from mandora.core.settings import SimulateSettings
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.patients import Patient, draw_patient
 from mandora.simulate.cohort.progression import next_visit
 from mandora.simulate.cohort.readers import READERS, read_grades

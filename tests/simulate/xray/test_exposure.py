@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import Limb, Side
+from mandora.simulate.fields import Field
 from mandora.simulate.xray.borders import Border
 from mandora.simulate.xray.delivery import Delivery
 from mandora.simulate.xray.detector import Detector
-from mandora.simulate.xray.exposure import Display, Field, Imaging, collimate, deliver, expose, mark
+from mandora.simulate.xray.exposure import Display, Imaging, deliver, expose
+from mandora.simulate.xray.markers import mark
 
 PPMM = 4.0
 PLAIN = Imaging(noise=0.0, sharpen=0.0, scatter=0.0, heel=0.0, blur_mm=0.1)
@@ -22,7 +24,7 @@ def rng(seed: int = 1) -> np.random.Generator:
 
 
 def limb(h: int = 400, w: int = 300) -> Field:
-    """Air, a strip of flesh from top to bottom, and bone in its middle."""
+    """Air, a strip of soft tissue from top to bottom, and bone in its middle."""
     attenuation = np.zeros((h, w), np.float32)
     attenuation[:, w // 3 : w - w // 3] = 0.5
     attenuation[:, w // 2 - w // 12 : w // 2 + w // 12] = 1.5
@@ -32,7 +34,7 @@ def limb(h: int = 400, w: int = 300) -> Field:
 def film(imaging: Imaging, seed: int = 1, shape: tuple[int, int] = (400, 300)) -> Field:
     source = rng(seed)
     pixels = expose(limb(*shape), PPMM, imaging, source)
-    pixels = mark(collimate(pixels, imaging), PPMM, Side.LEFT, Limb.HAND, source)
+    pixels = mark(imaging.border.apply(pixels), PPMM, Side.LEFT, Limb.HAND, source)
     return deliver(pixels, imaging)
 
 
@@ -65,18 +67,18 @@ def test_a_film_without_contrast_survives(value: float) -> None:
         assert 0 <= made.min() <= made.max() <= 1
 
 
-def test_bone_outshines_flesh_and_flesh_outshines_air_on_every_film_but_the_inverted() -> None:
+def test_bone_is_brighter_than_soft_tissue_and_that_than_air_but_on_inverted_films() -> None:
     imagings = [Imaging.draw(rng(seed), wide=True) for seed in range(60)]
     for imaging in imagings:
         plain = replace(imaging, objects=0, border=Border(), inverted=False)
         made = deliver(expose(limb(), PPMM, plain, rng()), plain)
-        air, flesh, bone = (np.median(made[150:250, c]) for c in (40, 112, 150))
-        assert bone > flesh > air - 1e-3
+        air, soft_tissue, bone = (np.median(made[150:250, c]) for c in (40, 112, 150))
+        assert bone > soft_tissue > air - 1e-3
         assert bone > air + 0.03
 
 
 def test_the_grey_values_that_the_vendor_aims_at_are_met() -> None:
-    imaging = replace(PLAIN, display=Display(air=0.2, bone=0.8, flesh=0.45))
+    imaging = replace(PLAIN, display=Display(air=0.2, bone=0.8, soft_tissue=0.45))
     made = expose(limb(), PPMM, imaging, rng())
     assert made[200, 40] == pytest.approx(0.2, abs=0.03)
     assert made[200, 112] == pytest.approx(0.2 + 0.45 * 0.6, abs=0.05)
@@ -84,11 +86,11 @@ def test_the_grey_values_that_the_vendor_aims_at_are_met() -> None:
 
 
 def test_there_is_more_noise_where_less_of_the_beam_arrives() -> None:
-    imaging = replace(PLAIN, noise=0.02, display=Display(flesh=0.0))
+    imaging = replace(PLAIN, noise=0.02, display=Display(soft_tissue=0.0))
     quiet = expose(limb(), PPMM, PLAIN, rng())
     made = expose(limb(), PPMM, imaging, rng())
-    air, flesh, bone = (made[:, c : c + 12].std() for c in (40, 108, 144))
-    assert bone > flesh > air > 2 * quiet[:, 40:52].std()
+    air, soft_tissue, bone = (made[:, c : c + 12].std() for c in (40, 108, 144))
+    assert bone > soft_tissue > air > 2 * quiet[:, 40:52].std()
 
 
 def test_edge_enhancement_makes_a_dark_halo_around_bone() -> None:
@@ -99,7 +101,7 @@ def test_edge_enhancement_makes_a_dark_halo_around_bone() -> None:
         assert bool(beside < far - 0.03) is deep
 
 
-def test_less_latitude_brings_flesh_and_bone_of_thick_and_thin_parts_together() -> None:
+def test_less_latitude_brings_thick_and_thin_parts_together() -> None:
     attenuation = limb()
     attenuation[200:] += 1.0 * (attenuation[200:] > 0)
     spread = []
@@ -118,7 +120,7 @@ def test_the_heel_effect_falls_to_the_side_it_is_told() -> None:
 
 
 def test_hardening_takes_most_from_the_thickest_part() -> None:
-    display = Display(flesh=0.0, air=0.0, bone=0.9)
+    display = Display(soft_tissue=0.0, air=0.0, bone=0.9)
     places = []
     for hardening in (0.0, 0.3):
         made = expose(limb(), PPMM, replace(PLAIN, hardening=hardening, display=display), rng())
@@ -128,7 +130,7 @@ def test_hardening_takes_most_from_the_thickest_part() -> None:
 
 def test_a_burnt_film_loses_its_skin_line_and_keeps_its_bone() -> None:
     attenuation = limb()
-    attenuation[:, 92:100] = 0.12  # thin flesh
+    attenuation[:, 92:100] = 0.12  # thin soft tissue
     shown = [
         expose(attenuation, PPMM, replace(PLAIN, display=Display(burnt=burnt)), rng())
         for burnt in (0.0, 0.45)
@@ -139,7 +141,7 @@ def test_a_burnt_film_loses_its_skin_line_and_keeps_its_bone() -> None:
 
 
 def test_film_and_linear_plates_show_the_same_limb_with_another_curve() -> None:
-    imaging = replace(PLAIN, display=Display(flesh=0.0))
+    imaging = replace(PLAIN, display=Display(soft_tissue=0.0))
     logarithmic = expose(limb(), PPMM, imaging, rng())
     for detector in (Detector(film=0.9), Detector(linear=0.6)):
         made = expose(limb(), PPMM, replace(imaging, detector=detector), rng())
@@ -162,7 +164,7 @@ def test_rods_and_bars_lie_at_the_margin() -> None:
     empty = np.zeros((300, 300), np.float32)
     bright = 0
     for seed in range(12):
-        imaging = replace(PLAIN, objects=2, display=Display(flesh=0.0))
+        imaging = replace(PLAIN, objects=2, display=Display(soft_tissue=0.0))
         made = expose(empty, PPMM, imaging, rng(seed)) > 0.3
         assert not made[85:215, 85:215].any()
         bright += bool(made.any())
@@ -185,29 +187,29 @@ def test_a_collimated_area_has_its_value_and_the_rest_stays() -> None:
     pixels = expose(limb(), PPMM, PLAIN, rng())
     border = Border(cut=(0.1, 0.0, 0.0, 0.2), value=0.7, frame=(0.0, 0.05, 0.0, 0.0),
                     frame_value=1.0)  # fmt: skip
-    made = collimate(pixels, replace(PLAIN, border=border))
+    made = border.apply(pixels)
     assert (made[25:, :28] == np.float32(0.7)).all()
     assert (made[325:] == np.float32(0.7)).all()
     assert (made[:20] == 1).all()
     np.testing.assert_allclose(made[25:315, 35:], pixels[25:315, 35:], atol=1e-6)
-    assert collimate(pixels, PLAIN) is pixels
+    assert PLAIN.border.apply(pixels) is pixels
 
 
 def test_borders_can_be_tilted_rounded_translucent_and_glow() -> None:
     pixels = np.full((400, 300), 0.3, np.float32)
 
-    def lay(**settings: float) -> Field:
+    def place_shadow(**settings: float) -> Field:
         return Border(cut=(0.1, 0.1, 0.1, 0.1), **settings).apply(pixels)
 
-    straight, tilted = lay(), lay(tilt=0.1)
+    straight, tilted = place_shadow(), place_shadow(tilt=0.1)
     assert straight[60, 40] == straight[340, 40]
     assert (tilted[60, 40] == 0) != (tilted[340, 40] == 0)
     assert straight[45, 35] == np.float32(0.3)
-    assert lay(radius=0.15)[45, 35] == 0
-    assert lay(opacity=0.6)[5, 5] == pytest.approx(0.12)
-    glowing = lay(glow=0.2, reach=0.05)
+    assert place_shadow(radius=0.15)[45, 35] == 0
+    assert place_shadow(opacity=0.6)[5, 5] == pytest.approx(0.12)
+    glowing = place_shadow(glow=0.2, reach=0.05)
     assert glowing[200, 35] > glowing[200, 60] > glowing[200, 150]
-    assert lay(rim=0.9).max() == pytest.approx(0.9)
+    assert place_shadow(rim=0.9).max() == pytest.approx(0.9)
 
 
 def test_a_letter_appears_beside_the_limb_and_never_over_all_of_it() -> None:

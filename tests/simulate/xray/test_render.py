@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb, Side, Slot
-from mandora.simulate.anatomy.damage import Erosion, JointState
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.joint_state import Erosion, JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.simulate.xray.exposure import Imaging
@@ -68,13 +68,13 @@ def test_the_right_limb_is_the_left_one_in_the_mirror(limb: Limb) -> None:
     np.testing.assert_array_equal(right.spaces, left.spaces[:, ::-1])
 
 
-def test_bone_is_brighter_than_flesh_and_flesh_brighter_than_air() -> None:
+def test_bone_is_brighter_than_soft_tissue_and_that_brighter_than_air() -> None:
     made = film(Limb.HAND)
     index = LANDMARK_INDEX[Limb.HAND]
     shaft = (made.landmarks[index["mcp3"]] + made.landmarks[index["cmc3"]]) / 2
     beside = (made.landmarks[index["mcp1"]] + made.landmarks[index["mcp2"]]) / 2
-    bone, flesh = (made.pixels[round(y), round(x)] for x, y in (shaft, beside))
-    assert bone > flesh + 0.1 > made.pixels[20, 20] + 0.1
+    bone, soft_tissue = (made.pixels[round(y), round(x)] for x, y in (shaft, beside))
+    assert bone > soft_tissue + 0.1 > made.pixels[20, 20] + 0.1
 
 
 def test_a_joint_space_is_dark_and_loses_its_darkness_when_it_is_lost() -> None:

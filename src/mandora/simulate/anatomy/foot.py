@@ -1,4 +1,4 @@
-"""A simulated foot: toes, metatarsals and flesh; the tarsus is in :mod:`.tarsus`."""
+"""A simulated foot: toes, metatarsals and soft tissue; the tarsus is in :mod:`.tarsus`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
-from mandora.simulate.anatomy.damage import JointState
-from mandora.simulate.anatomy.digits import Chain, build_digit
+from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import (
     Array,
     Tube,
@@ -21,17 +21,23 @@ from mandora.simulate.anatomy.shapes import (
     unit,
 )
 from mandora.simulate.anatomy.skeleton import (
-    Bite,
     Bone,
-    Flesh,
+    PlacedErosion,
+    Rod,
     Skeleton,
     Strip,
     Traits,
     draw_landmarks,
 )
-from mandora.simulate.anatomy.tarsus import View, leg_flesh, soft_body, tarsal_bones, tarsal_gaps
+from mandora.simulate.anatomy.tarsus import (
+    FootPose,
+    leg_soft_tissue,
+    soft_body,
+    tarsal_bones,
+    tarsal_gaps,
+)
 
-UNIT_MM = 72.0  # |MTP1-MTP5| of an average adult
+SIZE_MM = 72.0  # |MTP1-MTP5| of an average adult
 
 _MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.1), (1.0, 1.0, 1.0)
 _METATARSAL = {
@@ -79,7 +85,7 @@ class _Forefoot:
     Attributes:
         marks: (2,) mm of the film by landmark.
         bases: (2,) mm, base of each metatarsal.
-        view: of this film.
+        pose: of this film.
         width: breadth of bones relative to the average.
         traits: of the patient.
         claw: how far the lesser toes are bent, 0..1.
@@ -88,7 +94,7 @@ class _Forefoot:
 
     marks: Mapping[str, Array]
     bases: Mapping[int, Array]
-    view: View
+    pose: FootPose
     width: float
     traits: Traits
     claw: float
@@ -102,50 +108,50 @@ def build_foot(
     film_rng: np.random.Generator,
 ) -> Skeleton:
     """One left foot; the arguments are those of :func:`.hand.build_hand`."""
-    drawn = draw_landmarks(Limb.FOOT, patient_rng, film_rng, traits.oddness)
-    view = View.draw(UNIT_MM * traits.size, drawn, film_rng)
-    fore = _forefoot(view.flat(drawn), view, traits, film_rng)
+    drawn = draw_landmarks(Limb.FOOT, patient_rng, film_rng, traits.shape_deviation)
+    pose = FootPose.draw(SIZE_MM * traits.size, drawn, film_rng)
+    fore = _forefoot(pose.flat(drawn), pose, traits, film_rng)
     bones: list[Bone] = []
     strips: list[Strip] = []
-    bites: list[Bite] = []
-    flesh, webs = _sole(view, traits), []
+    erosions: list[PlacedErosion] = []
+    soft_tissue, webs = _sole(pose, traits), []
     for n in range(1, 6):
-        chain = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
-        digit = build_digit(Limb.FOOT, chain, states, traits, film_rng)
-        rods, toe = _toe_flesh(chain.nodes, n, traits)
-        bones += [*digit.bones, toe]
-        strips += digit.strips
-        bites += digit.bites
-        flesh += rods
+        ray = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
+        parts = build_ray(Limb.FOOT, ray, states, traits, film_rng)
+        rods, toe = _toe_soft_tissue(ray.nodes, n, traits)
+        bones += [*parts.bones, toe]
+        strips += parts.strips
+        erosions += parts.erosions
+        soft_tissue += rods
         webs.append(rods[-1].start)
-    flesh += _webs(webs, traits)
+    soft_tissue += _webs(webs, traits)
     bones += _sesamoids(fore, film_rng)
-    bones += tarsal_bones(view, traits, film_rng)
-    bones.append(leg_flesh(view, traits))
+    bones += tarsal_bones(pose, traits, film_rng)
+    bones.append(leg_soft_tissue(pose, traits))
     landmarks = np.array([fore.marks[p.name] for p in LANDMARKS[Limb.FOOT]])
-    gaps = tarsal_gaps(view, traits, film_rng)
+    gaps = tarsal_gaps(pose, traits, film_rng)
     return Skeleton(
-        Limb.FOOT, landmarks, view.scale, tuple(bones), gaps, tuple(strips), tuple(bites),
-        tuple(flesh), dict(states),
+        Limb.FOOT, landmarks, pose.scale, tuple(bones), gaps, tuple(strips), tuple(erosions),
+        tuple(soft_tissue),
     )  # fmt: skip
 
 
 def _forefoot(
-    marks: Mapping[str, Array], view: View, traits: Traits, rng: np.random.Generator
+    marks: Mapping[str, Array], pose: FootPose, traits: Traits, rng: np.random.Generator
 ) -> _Forefoot:
     bases = {
-        n: view.place(np.array([x, y]) + rng.normal(0, 0.012, 2), height)
+        n: pose.place(np.array([x, y]) + rng.normal(0, 0.012, 2), height)
         for n, (x, y, height) in _BASES.items()
     }
     claw = float(rng.uniform(0.4, 0.9)) if rng.random() < _CLAW_SHARE else 0.0
     width = traits.size * traits.robust
-    return _Forefoot(marks, bases, view, width, traits, claw, float(rng.normal(0, 0.06)))
+    return _Forefoot(marks, bases, pose, width, traits, claw, float(rng.normal(0, 0.06)))
 
 
-def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Chain:
+def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
     mtp, ip = fore.marks["mtp1"], fore.marks["ip"]
     tip = ip + turn(rng.normal(-0.13, 0.09)) @ (ip - mtp) * 0.71 * rng.normal(1, 0.05)
-    return Chain(
+    return Ray(
         ("mt1", "pp1", "dp1"), np.array([fore.bases[1], mtp, ip, tip]),
         [t.scaled(fore.width) for t in (_METATARSAL[1], _PROXIMAL[1], _DISTAL[1])],
         ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.5 * fore.width],
@@ -154,23 +160,23 @@ def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Chain:
     )  # fmt: skip
 
 
-def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Chain:
-    """A metatarsal and a toe that is straight or bent: bent phalanges look short from above."""
-    marks, view, width = fore.marks, fore.view, fore.width
+def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
+    """A metatarsal and a straight or bent toe: bent phalanges look shorter from above."""
+    marks, pose, width = fore.marks, fore.pose, fore.width
     bent = float(np.clip(fore.claw + rng.normal(0.06 * (n - 1), 0.18), 0, 1))
     rise = float(np.clip(rng.normal(0.18, 0.12) + 0.42 * bent, 0, 0.75))
     fall = float(np.clip(rng.normal(0.20, 0.15) + 0.75 * bent, 0, 0.95))
     end = float(np.clip(rng.normal(0.20, 0.20) + 0.60 * bent, -0.2, 0.95))
-    # a great toe in valgus pushes its neighbours aside
-    pushed = min(float((marks["ip"] - marks["mtp1"])[0]) / view.scale + 0.04, 0.0)
+    # a great toe in valgus turns its neighbours as well
+    pushed = min(float((marks["ip"] - marks["mtp1"])[0]) / pose.scale + 0.04, 0.0)
     lean = _LEAN[n] + fore.drift + rng.normal(0, 0.08) + pushed * (1.3 if n == 2 else 0.6)
     nodes = [fore.bases[n], marks[f"mtp{n}"]]
     shares = (1 - 0.22 * bent, 1 - 0.45 * bent, 1 - 0.35 * bent)
     for length, share, aside in zip(_PHALANX_MM[n], shares, (0.0, 0.06, 0.10), strict=True):
-        up = view.axis @ turn(lean + rng.normal(0, aside) + 0.3 * view.roll) @ [0.0, -1.0]
+        up = pose.axis @ turn(lean + rng.normal(0, aside) + 0.3 * pose.roll) @ [0.0, -1.0]
         nodes.append(nodes[-1] + up * length * fore.traits.size * share * rng.normal(1, 0.06))
     fused = n == 5 and rng.random() < _TWO_PHALANGES
-    return Chain(
+    return Ray(
         (f"mt{n}", f"pp{n}", f"mp{n}", f"dp{n}"), np.array(nodes),
         [t.scaled(width) for t in (_METATARSAL[n], _PROXIMAL[n], _MIDDLE, _DISTAL[0])],
         (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
@@ -180,7 +186,7 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Chain:
 
 
 def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
-    """Two bones under the head of the first metatarsal; in hallux valgus they stay behind."""
+    """Two bones under the head of the first metatarsal, which hallux valgus does not move."""
     mtp, width = fore.marks["mtp1"], fore.width
     up, toe = unit(mtp - fore.bases[1]), unit(fore.marks["ip"] - mtp)
     valgus = float(np.arcsin(np.clip(up[1] * toe[0] - up[0] * toe[1], -1, 1)))
@@ -195,30 +201,30 @@ def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
     return bones
 
 
-def _sole(view: View, traits: Traits) -> list[Flesh]:
+def _sole(pose: FootPose, traits: Traits) -> list[Rod]:
     """The foot without toes, and the leg's outline."""
-    r = view.scale * (0.7 + 0.3 * traits.flesh)
+    r = pose.scale * (0.7 + 0.3 * traits.soft_tissue)
     rods = [
-        Flesh(view.place(a), view.place(b), (wide * r, narrow * r))
+        Rod(pose.place(a), pose.place(b), (wide * r, narrow * r))
         for (a, wide), (b, narrow) in pairwise(_SOLE)
     ]
-    return [*rods, Flesh(view.leg((0.0, 1.95)), view.leg((0.0, 4.4)), (0.47 * r, 0.46 * r))]
+    return [*rods, Rod(pose.leg((0.0, 1.95)), pose.leg((0.0, 4.4)), (0.47 * r, 0.46 * r))]
 
 
-def _toe_flesh(nodes: Array, n: int, traits: Traits) -> tuple[list[Flesh], Bone]:
-    """The pad of one ray up to the web, how far the toe reaches, and the toe's own body.
+def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], Bone]:
+    """Soft tissue of one ray: the rods of its pad up to the web, and the body of the toe.
 
-    Toes lie on each other and on the pad; their thickness adds up, which rods would not show.
+    Toes lie over each other and over the pad: their thicknesses are added, those of rods are not.
     """
-    k = traits.size * (0.5 + 0.5 * traits.flesh)
+    k = traits.size * (0.5 + 0.5 * traits.soft_tissue)
     ball = 15.0 if n == 1 else 11.5
     up = unit(nodes[-1] - nodes[-2])
     web = nodes[1] + (0.45 if n == 1 else 0.35) * (nodes[2] - nodes[1])
     tip = nodes[-1] + up * (5.0 if n == 1 else 4.0) * k
     rods = [
-        Flesh(nodes[0], nodes[1], (18.0 * k, ball * k)),
-        Flesh(nodes[1], web, (ball * k, 0.72 * ball * k)),
-        Flesh(web, tip, (0.0, 0.0)),  # without thickness: it only tells how far the toe reaches
+        Rod(nodes[0], nodes[1], (18.0 * k, ball * k)),
+        Rod(nodes[1], web, (ball * k, 0.72 * ball * k)),
+        Rod(web, tip, (0.0, 0.0)),  # without thickness, only for the extent of the foot
     ]
     radii = np.array([14.0, 14.5] if n == 1 else [7.6, 8.3, 7.6]) * k * (0.9 if n == 5 else 1.0)
     start = nodes[1] + (1.0 if n == 1 else 0.85) * (nodes[2] - nodes[1])
@@ -226,10 +232,10 @@ def _toe_flesh(nodes: Array, n: int, traits: Traits) -> tuple[list[Flesh], Bone]
     return rods, soft_body(f"toe{n}", outline, (12.0 if n == 1 else 9.0) * k, _TOE_DENSITY)
 
 
-def _webs(roots: Sequence[Array], traits: Traits) -> list[Flesh]:
+def _webs(roots: Sequence[Array], traits: Traits) -> list[Rod]:
     """Skin between the toes."""
-    r = 8.0 * traits.size * (0.5 + 0.5 * traits.flesh)
-    return [Flesh(a, b, (r, r)) for a, b in pairwise(roots)]
+    r = 8.0 * traits.size * (0.5 + 0.5 * traits.soft_tissue)
+    return [Rod(a, b, (r, r)) for a, b in pairwise(roots)]
 
 
 def _sausage(path: Array, radii: Array) -> Array:

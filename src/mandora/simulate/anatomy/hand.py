@@ -1,4 +1,4 @@
-"""A simulated hand: fingers, thumb and flesh; the wrist is in :mod:`.wrist`."""
+"""A simulated hand: fingers, thumb and soft tissue; the wrist is in :mod:`.wrist`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
-from mandora.simulate.anatomy.damage import JointState
-from mandora.simulate.anatomy.digits import Chain, build_digit
+from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import Array, Tube, across, blob_outline, turn, unit
 from mandora.simulate.anatomy.skeleton import (
-    Bite,
     Bone,
-    Flesh,
+    PlacedErosion,
+    Rod,
     Skeleton,
     Strip,
     Traits,
@@ -23,14 +23,14 @@ from mandora.simulate.anatomy.skeleton import (
 from mandora.simulate.anatomy.wrist import (
     BASES,
     WristForm,
-    wrist_bites,
     wrist_bones,
+    wrist_erosions,
     wrist_gaps,
     wrist_landmarks,
     wrist_map,
 )
 
-UNIT_MM = 60.0  # |MCP2-MCP5| of an average adult
+SIZE_MM = 60.0  # |MCP2-MCP5| of an average adult
 _MC_DEPTH, _PP_DEPTH, _DP_DEPTH = (0.85, 0.95, 1.0), (0.78, 0.80, 0.75), (0.70, 0.75, 0.6)
 _METACARPAL = {
     1: Tube(15, 10.5, 14.5, cup=1.0, dome=4.6, rim=2.2, depth=_MC_DEPTH),
@@ -77,45 +77,46 @@ def build_hand(
     Args:
         traits: of the patient.
         states: latent damage by site name (``pip2`` … ``radcar``; also ``nav``).
-        patient_rng: what both hands of the patient share; give a fresh copy for each.
-        film_rng: what this hand has of its own.
+        patient_rng: for what both hands of the patient share; give each a generator in the same
+            state.
+        film_rng: for what is this hand's own.
     """
     marks = draw_landmarks(Limb.HAND, patient_rng, film_rng)
-    scale = UNIT_MM * traits.size
+    scale = SIZE_MM * traits.size
     marks = {name: (xy - marks["mcp3"]) * scale for name, xy in marks.items()}
     place = wrist_map(marks, scale, WristForm.draw(patient_rng, film_rng))
     width = traits.size * traits.robust
     bones: list[Bone] = []
     strips: list[Strip] = []
-    bites: list[Bite] = []
-    flesh: list[Flesh] = []
+    erosions: list[PlacedErosion] = []
+    soft_tissue: list[Rod] = []
     for n in range(1, 6):
-        chain = _ray(n, marks, place(BASES[n]), width, film_rng)
-        digit = build_digit(Limb.HAND, chain, states, traits, film_rng)
-        bones += digit.bones
-        strips += digit.strips
-        bites += digit.bites
-        flesh += _finger_flesh(chain.nodes, n, traits, place((-0.02, 1.35)))
-    flesh += _webs(marks, place((0.12, 0.95)), traits)
+        ray = _ray(n, marks, place(BASES[n]), width, film_rng)
+        parts = build_ray(Limb.HAND, ray, states, traits, film_rng)
+        bones += parts.bones
+        strips += parts.strips
+        erosions += parts.erosions
+        soft_tissue += _finger_soft_tissue(ray.nodes, n, traits, place((-0.02, 1.35)))
+    soft_tissue += _webs(marks, place((0.12, 0.95)), traits)
     bones += wrist_bones(place, scale, states, traits, film_rng)
     if not traits.immature or traits.closing > 0.5:  # they ossify late
         bones += _sesamoids(place(BASES[1]), marks["mcp1"], width, film_rng)
-    bites += wrist_bites({b.name: b for b in bones}, states, width)
-    r = 0.43 * UNIT_MM * traits.size * (0.6 + 0.4 * traits.flesh)
-    flesh.append(Flesh(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
-    flesh.append(Flesh(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
+    erosions += wrist_erosions({b.name: b for b in bones}, states, width)
+    r = 0.43 * SIZE_MM * traits.size * (0.6 + 0.4 * traits.soft_tissue)
+    soft_tissue.append(Rod(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
+    soft_tissue.append(Rod(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
     known = {**wrist_landmarks(place), **marks}
     landmarks = np.array([known[p.name] for p in LANDMARKS[Limb.HAND]])
     return Skeleton(
         Limb.HAND, landmarks, scale, tuple(bones), wrist_gaps(states, traits, film_rng),
-        tuple(strips), tuple(bites), tuple(flesh), dict(states),
+        tuple(strips), tuple(erosions), tuple(soft_tissue),
     )  # fmt: skip
 
 
 def _ray(
     n: int, marks: Mapping[str, Array], base: Array, width: float, rng: np.random.Generator
-) -> Chain:
-    """The chain of one finger with joints beyond the landmarks extrapolated."""
+) -> Ray:
+    """The ray of one finger; joints beyond the landmarks are extrapolated."""
 
     def bent(direction: Array, spread: float) -> Array:
         return np.asarray(turn(rng.normal(0, spread)) @ direction)
@@ -124,7 +125,7 @@ def _ray(
     if n == 1:
         ip = marks["ip"]
         tip = ip + bent(ip - mcp, 0.12) * _THUMB_DISTAL * rng.normal(1, 0.04)
-        return Chain(
+        return Ray(
             ("mc1", "pp1", "dp1"), np.array([base, mcp, ip, tip]),
             [t.scaled(width) for t in (_METACARPAL[1], _PROXIMAL[1], _DISTAL[1])],
             ("mcp1", "ip"), [_SPACE_MM["mcp"] * width, _SPACE_MM["ip"] * width],
@@ -134,7 +135,7 @@ def _ray(
     dip = pip + bent(pip - mcp, 0.06) * _MIDDLE_LENGTH[n] * rng.normal(1, 0.03)
     length = float(np.linalg.norm(pip - mcp)) * _DISTAL_LENGTH[n] * rng.normal(1, 0.04)
     tip = dip + bent(unit(dip - pip), 0.05) * length
-    return Chain(
+    return Ray(
         (f"mc{n}", f"pp{n}", f"mp{n}", f"dp{n}"), np.array([base, mcp, pip, dip, tip]),
         [t.scaled(width) for t in (_METACARPAL[n], _PROXIMAL[n], _MIDDLE[n], _DISTAL[n])],
         (f"mcp{n}", f"pip{n}", f"dip{n}"),
@@ -144,27 +145,27 @@ def _ray(
     )  # fmt: skip
 
 
-def _finger_flesh(nodes: Array, n: int, traits: Traits, wrist: Array) -> list[Flesh]:
-    k = traits.size * (0.5 + 0.5 * traits.flesh) * (0.9 if n == 5 else 1.0)
+def _finger_soft_tissue(nodes: Array, n: int, traits: Traits, wrist: Array) -> list[Rod]:
+    k = traits.size * (0.5 + 0.5 * traits.soft_tissue) * (0.9 if n == 5 else 1.0)
     radii = [15.0, 13.0, 10.0, 7.5] if n == 1 else [13.0, 11.0, 9.6, 8.6, 7.2]
-    rods = [Flesh(wrist, nodes[1], (22.0 * k, radii[1] * k * (1.0 if n == 1 else 1.25)))]
+    rods = [Rod(wrist, nodes[1], (22.0 * k, radii[1] * k * (1.0 if n == 1 else 1.25)))]
     for i in range(1, len(nodes) - 1):
         end = nodes[i + 1] + (unit(nodes[i + 1] - nodes[i]) * 1.0 if i == len(nodes) - 2 else 0.0)
-        rods.append(Flesh(nodes[i], end, (radii[i] * k, radii[i + 1] * k)))
+        rods.append(Rod(nodes[i], end, (radii[i] * k, radii[i + 1] * k)))
     return rods
 
 
-def _webs(marks: Mapping[str, Array], palm_base: Array, traits: Traits) -> list[Flesh]:
+def _webs(marks: Mapping[str, Array], palm_base: Array, traits: Traits) -> list[Rod]:
     """Skin between the fingers reaches beyond the MCP joints."""
     roots = [0.65 * marks[f"mcp{n}"] + 0.35 * marks[f"pip{n}"] for n in range(2, 6)]
-    r = 7.5 * traits.size * (0.5 + 0.5 * traits.flesh)
-    webs = [Flesh(a, b, (r, r)) for a, b in pairwise(roots)]
+    r = 7.5 * traits.size * (0.5 + 0.5 * traits.soft_tissue)
+    webs = [Rod(a, b, (r, r)) for a, b in pairwise(roots)]
     fold = 0.6 * marks["mcp1"] + 0.4 * marks["mcp2"]
     palm = (marks["mcp1"] + marks["mcp2"] + palm_base) / 3
-    webs += [Flesh(fold, marks["mcp2"], (r, 1.4 * r)), Flesh(marks["mcp1"], fold, (r, r))]
+    webs += [Rod(fold, marks["mcp2"], (r, 1.4 * r)), Rod(marks["mcp1"], fold, (r, r))]
     inner = 0.5 * (fold + palm)
-    webs += [Flesh(inner, palm, (1.6 * r, 2.6 * r)), Flesh(inner, marks["mcp1"], (1.6 * r, r))]
-    return [*webs, Flesh(inner, 0.5 * (marks["mcp2"] + palm_base), (1.6 * r, 2.2 * r))]
+    webs += [Rod(inner, palm, (1.6 * r, 2.6 * r)), Rod(inner, marks["mcp1"], (1.6 * r, r))]
+    return [*webs, Rod(inner, 0.5 * (marks["mcp2"] + palm_base), (1.6 * r, 2.2 * r))]
 
 
 def _sesamoids(base: Array, mcp: Array, width: float, rng: np.random.Generator) -> list[Bone]:

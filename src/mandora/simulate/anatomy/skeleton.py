@@ -1,13 +1,12 @@
-"""The parts of a simulated limb, and the traits that make patients differ.
+"""The parts of a simulated limb, and the traits in which patients differ.
 
 Everything is in the limb's frame: mm, x to the right, y down, as a *left* limb lies on the
-film with its fingers or toes up (thumb and great toe to the right).
+film with its fingers or toes up (thumb and great toe on the right).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -15,10 +14,35 @@ from typing import Any
 
 import numpy as np
 
-from mandora.core.anatomy import LANDMARKS, Limb
-from mandora.simulate.anatomy.damage import HEALTHY, JointState
+from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.simulate.anatomy.shapes import Array, Tube
-from mandora.simulate.anatomy.tubular import Lie
+
+
+@dataclass(frozen=True)
+class TubeState:
+    """How a tubular bone is turned and bent, and what it consists of.
+
+    Attributes:
+        pitch: rotation out of the film's plane, rad; positive lifts the head off the film.
+        tilt: slope of the base's surface, from joint space that is lost on one half only.
+        bow: sideways bulge of the shaft, mm.
+        skew: sideways shift of the head's summit, share of half its width.
+        cortex: thickness of the compact shell at the base, in the shaft, at the head, mm.
+        endplate: thickness of the two joint surfaces, mm.
+        plate: place of a growth plate on the axis, 0..1; None where it is gone.
+        closing: of the growth plate: 0 open, 1 closed, only a dense line is left.
+        porosity: share of the bone that is lost around the base and the head, 0..1.
+    """
+
+    pitch: float = 0.0
+    tilt: float = 0.0
+    bow: float = 0.0
+    skew: float = 0.0
+    cortex: tuple[float, float, float] = (0.5, 1.6, 0.45)
+    endplate: tuple[float, float] = (0.7, 0.5)
+    plate: float | None = None
+    closing: float = 0.0
+    porosity: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +50,21 @@ class Bone:
     """One bone.
 
     Attributes:
-        name: for people.
+        name: such as ``mc3``.
         outline: (N, 2) mm, in the middle of its thickness.
         radius: half thickness along the beam, mm; tubular bones have their own.
         cortex: thickness of the shell at the base, in the shaft and at the head, mm.
         axis: (2, 2) mm, proximal and distal end; None for short bones.
         plate: place of a growth plate on the axis, 0..1; None where it is gone.
-        closing: of the growth plate, 0 open, 1 nothing but a dense line.
-        tube: proportions of a tubular bone; None for the others, which are as thick as their
-            distance from the outline makes them.
-        lie: how a tubular bone lies.
+        closing: of the growth plate: 0 open, 1 closed, only a dense line is left.
+        tube: proportions of a tubular bone; None for the others, whose thickness follows from the
+            distance to the outline.
+        tube_state: of a tubular bone.
         porosity: share of a short bone's substance that is lost, 0..1.
-        yields: short bones keep their joint space by giving way to others.
-        veil: share of a yielding bone's thickness that does not yield: its back or its front,
-            which hangs over the joint space.
-        anatomical: a bone of its own, not a part of another one that needs its own shadow.
+        yields: the bone is cut back so that its joint spaces stay open.
+        veil: share of such a bone's thickness that is not cut back: its back or front, which
+            lies over the joint space on the film.
+        anatomical: a bone of its own, not a part of another one with its own shadow.
     """
 
     name: str
@@ -51,7 +75,7 @@ class Bone:
     plate: float | None = None
     closing: float = 0.0
     tube: Tube | None = None
-    lie: Lie = field(default_factory=Lie)
+    tube_state: TubeState = field(default_factory=TubeState)
     porosity: float = 0.0
     yields: bool = False
     veil: float = 0.0
@@ -79,8 +103,8 @@ class Strip:
 
 
 @dataclass(frozen=True, eq=False)
-class Bite:
-    """One erosion: place (2,) mm, radius mm, share of thickness gone, the bone it is in."""
+class PlacedErosion:
+    """One erosion: its bone, place (2,) mm, radius in mm, and share of the thickness lost."""
 
     bone: str
     centre: Array
@@ -90,7 +114,7 @@ class Bite:
 
 
 @dataclass(frozen=True, eq=False)
-class Flesh:
+class Rod:
     """A tapered rod of soft tissue."""
 
     start: Array
@@ -100,17 +124,27 @@ class Flesh:
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """One limb, ready to be projected."""
+    """One limb, ready to be projected.
+
+    Attributes:
+        limb: hand or foot.
+        landmarks: (N, 2) mm, in the order of ``anatomy.LANDMARKS``.
+        size_mm: |MCP2-MCP5| or |MTP1-MTP5|.
+        bones: in the order in which they are projected.
+        gaps: joint spaces of short bones.
+        strips: joint spaces between tubular bones.
+        erosions: of all bones.
+        soft_tissue: of the limb.
+    """
 
     limb: Limb
-    landmarks: Array  # (n landmarks, 2) mm, order of anatomy.LANDMARKS
-    unit: float  # |MCP2-MCP5| or |MTP1-MTP5|, mm
+    landmarks: Array
+    size_mm: float
     bones: tuple[Bone, ...]
     gaps: tuple[Gap, ...]
     strips: tuple[Strip, ...]
-    bites: tuple[Bite, ...]
-    flesh: tuple[Flesh, ...]
-    states: Mapping[str, JointState] = field(default_factory=dict)
+    erosions: tuple[PlacedErosion, ...]
+    soft_tissue: tuple[Rod, ...]
 
 
 @dataclass(frozen=True)
@@ -122,43 +156,45 @@ class Traits:
         robust: bone width relative to length.
         cortex: thickness of the shell, 1 average; small with osteopenia.
         space: width of healthy joint spaces, 1 average.
-        flesh: thickness of the soft tissue, 1 average.
-        porosity: share of the spongy bone that age has taken, 0..0.5.
+        soft_tissue: thickness of the soft tissue, 1 average.
+        porosity: share of the spongy bone that is lost with age, 0..0.5.
         immature: growth plates are seen.
-        closing: how far they have closed, 0 open, 1 nothing but a dense line.
+        closing: how far they have closed: 0 open, 1 closed, only a dense line is left.
         female: women have smaller and more slender bones, and lose more of them.
         age: years.
-        oddness: of the foot's form: its distance from the mean, 1 as in the cohort it was taken
-            from.
+        shape_deviation: how far the shape of the foot lies from the mean, relative to the cohort
+            that it is drawn from.
     """
 
     size: float = 1.0
     robust: float = 1.0
     cortex: float = 1.0
     space: float = 1.0
-    flesh: float = 1.0
+    soft_tissue: float = 1.0
     porosity: float = 0.0
     immature: bool = False
     closing: float = 0.0
     female: bool = True
     age: float = 50.0
-    oddness: float = 1.0
+    shape_deviation: float = 1.0
 
     @staticmethod
     def draw(rng: np.random.Generator, immature_share: float = 0.0) -> Traits:
-        """A patient at random; three of four are women, as with rheumatoid arthritis."""
+        """Draw a patient; three of four are women, as with rheumatoid arthritis."""
         n = rng.normal
         immature = bool(rng.random() < immature_share)
         female = bool(rng.random() < 0.75)
         age = rng.uniform(11, 17) if immature else float(np.clip(n(57, 13), 18, 90))
-        lost = max(age - 50, 0.0) * (0.008 if female else 0.004)  # of the cortex, since fifty
+        lost = max(age - 50, 0.0) * (
+            0.008 if female else 0.004
+        )  # of the cortex since the age of 50
         mean = 0.92 if immature else 0.975 if female else 1.06
         return Traits(
             size=float(np.clip(n(mean, 0.055), 0.7, 1.2)),
             robust=float(np.clip(n(0.98 if female else 1.05, 0.06), 0.82, 1.2)),
             cortex=float(np.clip(n(1.03 - lost, 0.16), 0.5, 1.4)),
             space=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
-            flesh=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
+            soft_tissue=float(np.clip(n(1.0, 0.10), 0.75, 1.3)),
             porosity=float(np.clip(n(0.05 + lost, 0.06), 0.0, 0.5)),
             immature=immature,
             closing=float(np.clip(n((age - 12) / 4, 0.2), 0, 1)) if immature else 0.0,
@@ -182,31 +218,31 @@ def draw_landmarks(
     limb: Limb,
     patient_rng: np.random.Generator,
     film_rng: np.random.Generator,
-    oddness: float = 1.0,
+    shape_deviation: float = 1.0,
 ) -> dict[str, Array]:
-    """Landmarks of a left limb in units of |MCP2-MCP5| or |MTP1-MTP5|.
+    """Draw the landmarks of a left limb.
 
-    Drawn from the mean and covariance of clicked landmarks of 736 hands or feet of people with
-    rheumatoid arthritis. The patient's generator gives what both sides share, the film's
-    generator what is its own; ``oddness`` times as far from the mean as that cohort.
+    The mean and the covariance are those of clicked landmarks of 736 hands or feet of people with
+    rheumatoid arthritis.
+
+    Args:
+        limb: hand or foot.
+        patient_rng: for the part of the shape that both sides share.
+        film_rng: for the rest.
+        shape_deviation: factor of the deviation from the mean.
+
+    Returns:
+        (2,) places by name, in |MCP2-MCP5| or |MTP1-MTP5|.
     """
     labels, mean, root = _prior(limb)
     z = np.sqrt(0.65) * patient_rng.standard_normal(len(mean))
     z = z + np.sqrt(0.35) * film_rng.standard_normal(len(mean))
-    xy = (mean + root @ np.clip(z, -2.6, 2.6) * oddness).reshape(-1, 2)
+    xy = (mean + root @ np.clip(z, -2.6, 2.6) * shape_deviation).reshape(-1, 2)
     if limb is Limb.FOOT:
         xy[:, 0] = -xy[:, 0]  # the prior has the great toe on the left
     return dict(zip(labels, xy, strict=True))
 
 
-def state_of(states: Mapping[str, JointState], site: str) -> JointState:
-    """The state of a place, healthy if none is given."""
-    return states.get(site, HEALTHY)
-
-
 def label_of(limb: Limb, name: str) -> int:
     """1 + index of a landmark; 0 if the limb has no such landmark."""
-    for index, known in enumerate(LANDMARKS[limb]):
-        if known.name == name:
-            return index + 1
-    return 0
+    return LANDMARK_INDEX[limb].get(name, -1) + 1

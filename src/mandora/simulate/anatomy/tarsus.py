@@ -1,4 +1,4 @@
-"""The hindfoot of a simulated foot: how it is seen, tarsal bones, ankle and their joint spaces."""
+"""The hindfoot of a simulated foot: its pose, tarsal bones, ankle and their joint spaces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Tarsal:
     Attributes:
         height: of its middle above the heads of the metatarsals.
         depth: half of its thickness along the beam.
-        side: how much broader it looks, relative to its breadth, when seen from the side.
+        side: how much broader it is in side view, relative to its breadth.
         corners: places of the average foot, x towards the great toe, y towards the heel.
     """
 
@@ -89,7 +89,8 @@ _CALF = (
     (-0.46, 1.85), (-0.35, 1.72), (0.0, 1.64), (0.32, 1.68), (0.45, 1.82), (0.50, 2.05),
     (0.45, 2.5), (0.48, 5.4), (-0.48, 5.4), (-0.46, 2.5), (-0.52, 2.1),
 )  # fmt: skip
-_LEG_DENSITY = 0.063  # relative to compact bone; far below flesh, as the leg's bones are thinner
+# relative to compact bone; far below that of soft tissue, as the leg's bones are drawn thinner
+_LEG_DENSITY = 0.063
 _GAPS_MM = {  # usual joint space, and how much it varies with the beam
     ("cuneiform1", "mt1"): (1.3, 0.4), ("cuneiform2", "mt2"): (0.4, 0.8),
     ("cuneiform3", "mt3"): (0.1, 0.9), ("cuboid", "mt4"): (0.1, 0.9),
@@ -104,8 +105,8 @@ _GAPS_MM = {  # usual joint space, and how much it varies with the beam
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """How the average foot's places come to lie on the film.
+class FootPose:
+    """How a foot lies on the film: from places of the average foot to the film.
 
     Attributes:
         scale: mm per unit.
@@ -123,8 +124,8 @@ class View:
     axis: Array
 
     @staticmethod
-    def draw(scale: float, marks: Mapping[str, Array], rng: np.random.Generator) -> View:
-        """Seen from above, or oblique.
+    def draw(scale: float, marks: Mapping[str, Array], rng: np.random.Generator) -> FootPose:
+        """Draw a dorsoplantar or an oblique view.
 
         Args:
             scale: mm per unit.
@@ -140,7 +141,7 @@ class View:
             np.arctan2(span[1], span[0]) - np.arctan2(_AVERAGE_SPAN[1], _AVERAGE_SPAN[0])
         )
         axis = turn(0.6 * turned + rng.normal(0, 0.04))
-        return View(scale, roll, float(rng.normal(0, 0.10)), lean, axis)
+        return FootPose(scale, roll, float(rng.normal(0, 0.10)), lean, axis)
 
     def flat(self, marks: Mapping[str, Array]) -> dict[str, Array]:
         """(2,) mm of landmarks in units; a rolled sole is foreshortened across."""
@@ -161,11 +162,11 @@ class View:
         return np.asarray(upright + self.axis @ aside)
 
 
-def tarsal_bones(view: View, traits: Traits, rng: np.random.Generator) -> list[Bone]:
-    """Tarsal bones and the leg's, seen as ``view`` says.
+def tarsal_bones(pose: FootPose, traits: Traits, rng: np.random.Generator) -> list[Bone]:
+    """Tarsal bones and those of the leg.
 
     Args:
-        view: of this film.
+        pose: of this film.
         traits: of the patient.
         rng: of this film.
     """
@@ -175,37 +176,37 @@ def tarsal_bones(view: View, traits: Traits, rng: np.random.Generator) -> list[B
         rough = np.array(tarsal.corners)
         centre = rough.mean(axis=0)
         growth = rng.normal(1.10, 0.035, 2) * (0.6 + 0.4 * traits.robust)
-        growth[0] *= 1 + tarsal.side * max(np.sin(view.roll), 0.0)
+        growth[0] *= 1 + tarsal.side * max(np.sin(pose.roll), 0.0)
         around = (
             (rough - centre) * growth * (0.95 + 0.05 * traits.closing if traits.immature else 1.0)
         )
         around = around @ turn(rng.normal(0, 0.05)).T + rng.normal(0, 0.006, rough.shape)
         moved = centre + rng.normal(0, 0.012, 2)
-        depth = tarsal.depth * rng.uniform(0.65, 0.95) * view.scale
-        outline = smooth_outline(np.array([view.place(c, tarsal.height) for c in moved + around]))
+        depth = tarsal.depth * rng.uniform(0.65, 0.95) * pose.scale
+        outline = smooth_outline(np.array([pose.place(c, tarsal.height) for c in moved + around]))
         bones.append(Bone(
             name, outline, 0.75 * depth, thin,
             yields=name not in _FIRM, veil=float(rng.uniform(0.15, 0.6)), porosity=lost,
         ))  # fmt: skip
-        # the sole's side of the bone never lies right below the upper side
+        # the plantar side of a bone does not lie exactly below the dorsal side
         below = moved + rng.normal(0, 0.022, 2) + around * rng.uniform(0.82, 0.98)
-        lower = smooth_outline(np.array([view.place(c, tarsal.height - 0.08) for c in below]))
+        lower = smooth_outline(np.array([pose.place(c, tarsal.height - 0.08) for c in below]))
         bones.append(
             Bone(f"{name}-below", lower, 0.30 * depth, thin, porosity=lost, anatomical=False)
         )
     for name, (half, corners) in _LEG.items():
-        outline = smooth_outline(np.array([view.leg(c) for c in corners]))
+        outline = smooth_outline(np.array([pose.leg(c) for c in corners]))
         bones.append(
-            Bone(name, outline, half * view.scale, (0.9 * traits.cortex,) * 3, porosity=0.5 * lost)
+            Bone(name, outline, half * pose.scale, (0.9 * traits.cortex,) * 3, porosity=0.5 * lost)
         )
-    styloid = smooth_outline(np.array([view.place(c) for c in _STYLOID]))
-    bones.append(Bone("styloid", styloid, 0.07 * view.scale, thin, yields=True, anatomical=False))
+    styloid = smooth_outline(np.array([pose.place(c) for c in _STYLOID]))
+    bones.append(Bone("styloid", styloid, 0.07 * pose.scale, thin, yields=True, anatomical=False))
     return bones
 
 
-def tarsal_gaps(view: View, traits: Traits, rng: np.random.Generator) -> tuple[Gap, ...]:
+def tarsal_gaps(pose: FootPose, traits: Traits, rng: np.random.Generator) -> tuple[Gap, ...]:
     """Joint spaces of the midfoot, mm; the outer ones open when the foot is rolled."""
-    opened = float(np.clip(view.roll / 0.5, 0, 1))
+    opened = float(np.clip(pose.roll / 0.5, 0, 1))
     gaps = []
     for (first, second), (usual, spread) in _GAPS_MM.items():
         wide = usual
@@ -216,15 +217,15 @@ def tarsal_gaps(view: View, traits: Traits, rng: np.random.Generator) -> tuple[G
     return tuple(gaps)
 
 
-def leg_flesh(view: View, traits: Traits) -> Bone:
-    """The leg's flesh, round and faint, which lies over the heel."""
-    k = 0.7 + 0.3 * traits.flesh
-    outline = smooth_outline(np.array([view.leg((x * k, y)) for x, y in _CALF]))
-    return soft_body("leg", outline, 0.42 * view.scale * k, _LEG_DENSITY)
+def leg_soft_tissue(pose: FootPose, traits: Traits) -> Bone:
+    """The soft tissue of the leg, round and faint, which lies over the heel."""
+    k = 0.7 + 0.3 * traits.soft_tissue
+    outline = smooth_outline(np.array([pose.leg((x * k, y)) for x, y in _CALF]))
+    return soft_body("leg", outline, 0.42 * pose.scale * k, _LEG_DENSITY)
 
 
 def soft_body(name: str, outline: Array, radius: float, density: float) -> Bone:
-    """A body of flesh that lies on another one.
+    """A body of soft tissue that lies on another one.
 
     Args:
         name: for people.

@@ -9,9 +9,9 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
-from mandora.simulate.anatomy.skeleton import Bite, Bone, Gap, Traits, label_of, state_of
+from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of
 
 WRIST_ANCHORS = 6
 
@@ -21,7 +21,7 @@ _LANDMARKS = {
     "cmc1": (0.413, 1.167), "radiocarpal": (0.017, 1.418), "ulnar_carpus": (-0.341, 1.135),
 }  # fmt: skip
 _KNUCKLES = {"mcp3": (0.0, 0.0), "mcp2": (0.373, 0.007), "mcp5": (-0.575, 0.299)}
-PLACES = {
+AVERAGE_LANDMARKS = {
     "mc1": (0.398, 1.103), "mul": (0.285, 1.145), "mna": (0.25, 1.222), "capnlun": (0.035, 1.418),
     "lunate": (-0.085, 1.45), "radcar": (0.075, 1.53), "radius": (0.10, 1.59),
     "ulna": (-0.305, 1.63), "cmc3": (0.01, 1.0), "cmc4": (-0.153, 1.015), "cmc5": (-0.27, 1.055),
@@ -94,19 +94,19 @@ _EROSION_BONES = {
 
 _TOP = np.array([0.0, 1.0])  # the base of the third metacarpal: wrists differ below it
 _PIVOT = np.array([0.03, 1.38])  # the head of the capitate: what the wrist bends about
-_BENDS = (1.15, 1.7)  # between these rows a bent wrist turns, from the palm to the forearm
+_BENDS = (1.15, 1.7)  # the bend grows between these rows, from the palm to the forearm
 _SURFACE = 1.62  # the joint surface of the radius lies above this row
 
 
 @dataclass(frozen=True)
 class WristForm:
-    """How a wrist differs from the average one.
+    """The shape of a wrist, relative to the average one.
 
     Attributes:
         height: of the carpus, 1 average.
         breadth: of the carpus, 1 average.
         tilt: more slope of the radius' joint surface, 0 average.
-        ulna: how far the ulna lies short of its usual place, units of the average wrist.
+        ulna: how much shorter than average the ulna is, units of the average wrist.
         bend: of the forearm against the palm, rad; positive towards the thumb.
     """
 
@@ -118,7 +118,7 @@ class WristForm:
 
     @staticmethod
     def draw(patient_rng: np.random.Generator, film_rng: np.random.Generator) -> WristForm:
-        """A wrist at random: its bones are the patient's, how it bends is the film's."""
+        """Draw a wrist: its bones from the patient's generator, its bend from the film's."""
         n = patient_rng.normal
         return WristForm(
             height=float(np.clip(n(0.95, 0.07), 0.78, 1.1)),
@@ -129,7 +129,7 @@ class WristForm:
         )
 
     def of_bone(self, name: str, xy: tuple[float, float]) -> Array:
-        """(2,) place of the average wrist's radius or ulna → where this wrist has it."""
+        """(2,) place of the average wrist's radius or ulna → of this wrist's, before bending."""
         x, y = xy
         if name == "ulna":
             y += self.ulna
@@ -162,12 +162,12 @@ class WristMap:
 
 
 def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> WristMap:
-    """The wrist that fits a hand's landmarks.
+    """The map to the wrist that fits a hand's landmarks.
 
     Args:
         marks: (2,) mm by landmark, MCP3 at the origin.
         scale: |MCP2-MCP5|, mm.
-        form: how it differs from the average one.
+        form: its shape.
     """
     average = {**_LANDMARKS, **_KNUCKLES}
     source = np.array(list(average.values()))
@@ -183,7 +183,7 @@ def wrist_map(marks: Mapping[str, Array], scale: float, form: WristForm) -> Wris
 
 def wrist_landmarks(place: WristMap) -> dict[str, Array]:
     """(2,) mm of each place of the wrist that is located."""
-    return {name: place(place.form.of_bone(name, xy)) for name, xy in PLACES.items()}
+    return {name: place(place.form.of_bone(name, xy)) for name, xy in AVERAGE_LANDMARKS.items()}
 
 
 def wrist_bones(
@@ -202,7 +202,7 @@ def wrist_bones(
         traits: of the patient.
         rng: of this hand.
     """
-    sites = [site for site in PLACES if site in states]
+    sites = [site for site in AVERAGE_LANDMARKS if site in states]
     gone = float(np.mean([states[site].osteopenia for site in sites])) if sites else 0.0
     lost = 1 - (1 - traits.porosity) * (1 - gone)
     width = traits.size * traits.robust
@@ -253,13 +253,13 @@ def wrist_bones(
     return bones
 
 
-def wrist_bites(
+def wrist_erosions(
     bones: Mapping[str, Bone], states: Mapping[str, JointState], width: float
-) -> list[Bite]:
+) -> list[PlacedErosion]:
     """Erosions of the wrist's sites, on the outlines of their bones, mm."""
-    bites = []
+    erosions = []
     for site, names in _EROSION_BONES.items():
-        for erosion in state_of(states, site).erosions:
+        for erosion in states.get(site, HEALTHY).erosions:
             name = names[erosion.anchor % len(names)]
             outline = bones[name].outline
             if name == "mc1":  # the outline starts at the base
@@ -273,13 +273,13 @@ def wrist_bites(
             else:
                 start, stop, size = 0, len(outline), 13.5 * width
             at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
-            if bones[name].yields:  # the rim itself gives way to the neighbour
+            if bones[name].yields:  # its rim is cut back towards the neighbour
                 at = at + 0.25 * (outline.mean(axis=0) - at)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
-            bites.append(Bite(name, at, erosion.radius * size, erosion.depth, label))
+            erosions.append(PlacedErosion(name, at, erosion.radius * size, erosion.depth, label))
             if name == "radius":  # its rims go with it
-                bites.append(replace(bites[-1], bone="radius-rim", label=0))
-    return bites
+                erosions.append(replace(erosions[-1], bone="radius-rim", label=0))
+    return erosions
 
 
 def wrist_gaps(
@@ -293,10 +293,10 @@ def wrist_gaps(
         if name == "far":
             gaps.append(Gap(first, second, 2.0 * healthy))
         elif not name:
-            # the beam rarely runs along these joints: most are veiled
+            # the beam is rarely parallel to these joints: most bones overlap
             gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
         else:
-            state = state_of(states, name)
+            state = states.get(name, HEALTHY)
             lost = state.loss
             if state.focal:
                 # mostly one of the two contacts, or part of the only one

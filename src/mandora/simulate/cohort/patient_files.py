@@ -1,4 +1,4 @@
-"""One simulated patient on disk: the films of every visit, their masks, and rows for the tables."""
+"""Files of one simulated patient: films of every visit, masks, and rows for the tables."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class VisitRows:
-    """What a patient adds to the tables and polygon files of one visit.
+    """Rows of a patient for the tables and polygon files of one visit.
 
     Attributes:
         tables: rows by the table's path, see :data:`TABLES`.
@@ -72,26 +72,26 @@ class VisitRows:
 
 
 def visit_folder(out: Path, visit: int) -> Path:
-    """Where a visit lies: the first in the cohort's folder, the others in folders of it."""
+    """The folder of a visit: the cohort's own for the first, ``visit-2`` … in it for others."""
     return out if visit == 1 else out / f"visit-{visit}"
 
 
 @cache
 def bone_labels() -> tuple[str, ...]:
-    """Limb and bone of every bone outline, e.g. ``hand-mc3``."""
+    """Labels of the outlines of all bones, such as ``hand-mc3``."""
     return tuple(f"{limb}-{name}" for limb in Limb for name in bone_names(limb))
 
 
 def write_patient(settings: SimulateSettings, out: Path, index: int) -> list[VisitRows]:
-    """Write the films of a patient, and what belongs to single films.
+    """Write the films of a patient with their masks.
 
     Args:
         settings: of the cohort.
-        out: its folder; that of each visit has its subfolders.
+        out: its folder; the subfolders of each visit exist.
         index: of the patient.
 
     Returns:
-        What the patient adds to the tables of each visit.
+        The patient's rows for the tables of each visit.
 
     Raises:
         OSError: if a file cannot be written; no file is left half written.
@@ -120,7 +120,7 @@ def _write_visit(settings: SimulateSettings, folder: Path, patient: Patient) -> 
 
 
 def rows_without_films(patient: Patient) -> VisitRows:
-    """What a patient adds to the tables that say nothing of films; the others stay empty."""
+    """A patient's rows for the tables that do not depend on films."""
     rows = VisitRows()
     row = true_row(patient)
     rows.tables["training.csv"].append([row[column] for column in RA2_COLUMNS])
@@ -137,7 +137,7 @@ def rows_without_films(patient: Patient) -> VisitRows:
 def _write_film(
     film: SimulatedFilm, folder: Path, name: str, rows: VisitRows, image: str | None = None
 ) -> None:
-    """Write a film, ``<name>.jpg`` if not told otherwise, and the masks of its limb."""
+    """Write a film, ``<name>.jpg`` unless ``image`` is given, and the masks of its limb."""
     height, width = film.spaces.shape
     image = image or f"{name}.jpg"
     _save(Image.fromarray((film.pixels * 255 + 0.5).astype(np.uint8)), folder / image, "JPEG")
@@ -179,7 +179,7 @@ def _add_latent(patient: Patient, slot: Slot, rows: VisitRows) -> None:
 
 
 def _bone_map(film: SimulatedFilm, bones: Sequence[Outline]) -> NDArray[np.uint8]:
-    """(H, W) uint8, 1 + index of the bone in ``bone_names``; later ones cover earlier ones."""
+    """(H, W) uint8, 1 + index of the bone in ``bone_names``; later bones cover earlier ones."""
     height, width = film.spaces.shape
     image = Image.new("L", (width, height), 0)
     canvas = ImageDraw.Draw(image)

@@ -1,7 +1,7 @@
-"""Simulated patients: who has which damage, and the films of it.
+"""Simulated patients: their damage and their films.
 
-Every number is drawn from (seed, patient, purpose), so that a film does not depend on which
-other films are made, in which order, or by how many processes.
+Every random number depends only on (seed, patient, purpose), so that a film does not depend on
+which other films are made, in which order, or by how many processes.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from scipy.special import ndtri
 
 from mandora.core.anatomy import SLOTS, TARGETS, Damage, JointGroup, Limb, Side, Slot, Target
 from mandora.core.ra2 import RA2_ID, RA2_TOTALS, ra2_column
-from mandora.simulate.anatomy.damage import JointState, draw_state
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WRIST_ANCHORS
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.render import SimulatedFilm, render, render_pair
 
-# purposes of a random stream; readers.py has the next one, progression.py the one after that
+# purposes of random streams; 4 is that of readers.py, 5 that of progression.py
 _TRAITS, _GRADES, _SHAPE, _FILM = range(4)
 
 # Share of joints that reach at least grade 1, 2, … in a cohort of average severity; the foot's
@@ -42,9 +42,9 @@ _LIMITS: dict[tuple[Limb, Damage], NDArray[np.float64]] = {
     family: -ndtri(np.array(shares)) for family, shares in _SHARES.items()
 }
 
-# What damage has in common, as shares of the variance: the patient, hands or feet, the kind of
-# damage, the same joint of both sides, one joint's narrowing and erosion, one side, joints of
-# one kind (fingers, wrist, toes), neighbours in the wrist. What is left over is each joint's own.
+# Shared parts of the variance of damage: by patient, by hands or feet, by kind of damage, by the
+# same joint of both sides, by narrowing and erosion of one joint, by side, by joints of one kind
+# (fingers, wrist, toes), and by neighbours in the wrist. The rest is each target's own.
 _COMMON = {
     "patient": 0.50, "limb": 0.08, "damage": 0.04, "pair": 0.12, "joint": 0.07, "side": 0.02,
     "group": 0.03,
@@ -52,8 +52,8 @@ _COMMON = {
 _WRIST = 0.08
 
 BUILD = {Limb.HAND: build_hand, Limb.FOOT: build_foot}
-"""What makes the skeleton of a limb."""
-_WRIST_PLACES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
+"""The function that builds the skeleton of a limb."""
+_WRIST_SITES = frozenset(t.site.name for t in TARGETS if t.site.group is JointGroup.WRIST)
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Patient:
         seed: of the cohort.
         index: within the cohort.
         traits: build of the bones.
-        states: latent damage of each film's places.
+        states: latent damage of each site, by film.
         grades: true SvH grade by target key.
-        burden: damage by target key on the scale from which the grades are cut, in s.d. of an
-            ordinary cohort; see :func:`grade_limits`.
+        burden: normal score of damage by target key, in s.d. of an ordinary cohort; the grades
+            are cut from it, see :func:`grade_limits`.
         visit: 1 for the first.
         years: since the first visit.
     """
@@ -123,13 +123,13 @@ def draw_patient(
     )  # fmt: skip
 
 
-def bare_areas(place: str) -> int:
-    """How many places for an erosion a joint has."""
-    return WRIST_ANCHORS if place in _WRIST_PLACES else 4
+def bare_areas(site: str) -> int:
+    """Number of bare areas of a site, where erosions start."""
+    return WRIST_ANCHORS if site in _WRIST_SITES else 4
 
 
 def grade_limits(target: Target) -> NDArray[np.float64]:
-    """(maximum,) burdens at which a target's grades 1, 2, … begin."""
+    """(maximum,) lowest burden of each of a target's grades from 1 on."""
     return _LIMITS[target.limb, target.damage]
 
 
@@ -173,7 +173,7 @@ def simulate_film(
         patient: as drawn, or at a later visit.
         slot: which limb.
         wide: cover bad framing and exposure as well, for training.
-        pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+        pixels_per_mm: fixed resolution; None: drawn as in real cohorts.
     """
     skeleton, film = _skeleton(patient, slot)
     placement = Placement.draw(skeleton, slot.side, film, wide=wide, pixels_per_mm=pixels_per_mm)
@@ -189,7 +189,7 @@ def simulate_pair(
         patient: as drawn, or at a later visit.
         limb: hands or feet.
         wide: cover bad framing and exposure as well, for training.
-        pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+        pixels_per_mm: fixed resolution; None: drawn as in real cohorts.
 
     Returns:
         The film with the truth of the left limb, and the same film with that of the right.
@@ -206,12 +206,12 @@ def simulate_pair(
 
 
 def _skeleton(patient: Patient, slot: Slot) -> tuple[Skeleton, np.random.Generator]:
-    """A limb of a patient, and what draws the rest of its film."""
+    """A limb of a patient, and the random generator for the rest of its film."""
     place = SLOTS.index(slot)
     shape = np.random.default_rng([patient.seed, patient.index, _SHAPE, slot.limb is Limb.HAND])
     film = np.random.default_rng([patient.seed, patient.index, _FILM, place])
     skeleton = BUILD[slot.limb](patient.traits, patient.states[slot], shape, film)
-    if patient.visit > 1:  # the bones of the first visit lie anew on another film
+    if patient.visit > 1:  # the same bones; their position on the film is drawn again
         film = np.random.default_rng([patient.seed, patient.index, _FILM, place, patient.visit])
     return skeleton, film
 

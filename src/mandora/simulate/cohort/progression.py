@@ -1,9 +1,9 @@
-"""Later visits of a simulated patient: damage goes on from where it was, and never heals.
+"""Later visits of a simulated patient: damage grows and never heals.
 
-A patient's pace is drawn once and is skewed: most gain a point a year or none, some many. Each
-joint's burden grows unevenly with it, narrowing and erosion of a joint together. The grades are
-cut from the burden as at the first visit, and the latent states follow: joint space shrinks,
-an erosion keeps its place and grows, new ones appear.
+The rate of a patient is drawn once, from a skewed distribution: most gain a point a year or none,
+some many. The burdens of a joint grow with it by a factor of the joint's own, which narrowing and
+erosion share. Grades are cut from the burden as at the first visit, and the latent states follow:
+joint space shrinks, an erosion keeps its place and grows, new ones appear.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandora.core.anatomy import TARGETS, Damage, Limb, Slot
-from mandora.simulate.anatomy.damage import MAX_EROSION, Erosion, JointState, draw_state
+from mandora.simulate.anatomy.joint_state import MAX_EROSION, Erosion, JointState, draw_state
 from mandora.simulate.cohort.patients import Patient, bare_areas, grade_at, grade_limits
 
 _COURSE = 5  # purpose of the random stream
@@ -22,18 +22,18 @@ _COURSE = 5  # purpose of the random stream
 # Growth of the burden in a year, in s.d. of an ordinary cohort: median over patients, and s.d.
 # of its logarithm. With these the mean change of an ordinary cohort is about two points a year.
 _PACE, _PACE_SPREAD = 0.008, 1.5
-_UNEVEN = 0.5  # shape of the gamma distribution over joints: most hardly move, a few run ahead
-_WEIGHTS = (1, 2, 3, 5)  # SvH points that one bite can count
+_UNEVEN = 0.5  # shape of the gamma distribution over joints: most hardly change, a few very much
+_WEIGHTS = (1, 2, 3, 5)  # SvH points that one erosion can count
 
 
 @dataclass(frozen=True)
 class _Step:
-    """How far one kind of damage at one place has gone.
+    """How one kind of damage of one site has changed since the last visit.
 
     Attributes:
         grade: the new one.
-        share: of the way to the next grade that was gone since the last visit, 0..1; matters
-            where the grade stays.
+        share: change of the burden, as a share of its distance from the next grade, 0..1; used
+            where the grade stays the same.
     """
 
     grade: int
@@ -94,7 +94,7 @@ def next_visit(patient: Patient) -> Patient:
 
 
 def _towards(old: float, drawn: float, share: float) -> float:
-    """Part of the way to a value that may be drawn, never backwards."""
+    """The old value moved by a share of the way to the drawn one; never less than the old."""
     return old + share * max(drawn - old, 0.0)
 
 
@@ -121,64 +121,64 @@ def _eroded(
     state: JointState, step: _Step, limb: Limb, anchors: int, rng: np.random.Generator
 ) -> JointState:
     points = step.grade - state.erosion_grade(limb)
-    bites = [_crept(bite, 0.0 if points else step.share, rng) for bite in state.erosions]
+    erosions = [_grown(erosion, 0.0 if points else step.share, rng) for erosion in state.erosions]
     if limb is Limb.FOOT:
-        room = [MAX_EROSION - sum(b.weight for b in bites if b.anchor % 2 == s) for s in (0, 1)]
+        room = [MAX_EROSION - sum(b.weight for b in erosions if b.anchor % 2 == s) for s in (0, 1)]
         first = int(rng.integers(max(0, points - room[1]), min(points, room[0]) + 1))
         for side, extra in enumerate((first, points - first)):
-            _bite_more(bites, extra, list(range(side, anchors, 2)), rng)
+            _add_erosions(erosions, extra, list(range(side, anchors, 2)), rng)
     else:
-        _bite_more(bites, points, list(range(anchors)), rng)
-    return replace(state, erosions=tuple(bites))
+        _add_erosions(erosions, points, list(range(anchors)), rng)
+    return replace(state, erosions=tuple(erosions))
 
 
-def _crept(bite: Erosion, share: float, rng: np.random.Generator) -> Erosion:
-    """The bite a little larger, with the same weight."""
-    drawn = _draw_bite(rng, bite.weight)
+def _grown(erosion: Erosion, share: float, rng: np.random.Generator) -> Erosion:
+    """The erosion a little larger, with the same weight."""
+    drawn = _draw_erosion(rng, erosion.weight)
     return replace(
-        bite,
-        radius=_towards(bite.radius, drawn.radius, share),
-        depth=_towards(bite.depth, drawn.depth, share),
+        erosion,
+        radius=_towards(erosion.radius, drawn.radius, share),
+        depth=_towards(erosion.depth, drawn.depth, share),
     )
 
 
-def _bite_more(
-    bites: list[Erosion], points: int, anchors: list[int], rng: np.random.Generator
+def _add_erosions(
+    erosions: list[Erosion], points: int, anchors: list[int], rng: np.random.Generator
 ) -> None:
-    """Let erosions grow and new ones appear until they count so many points more.
+    """Let erosions grow and new ones appear until their weights have increased by ``points``.
 
     Args:
-        bites: all of the place; changed.
+        erosions: all of the site; changed.
         points: to add.
         anchors: the bare areas where this may happen.
         rng: source of randomness.
     """
     while points > 0:
         choices = [
-            (i, weight - bite.weight)
-            for i, bite in enumerate(bites)
-            if bite.anchor in anchors
+            (i, weight - erosion.weight)
+            for i, erosion in enumerate(erosions)
+            if erosion.anchor in anchors
             for weight in _WEIGHTS
-            if 0 < weight - bite.weight <= points
+            if 0 < weight - erosion.weight <= points
         ]
         if choices and rng.random() < 0.6:
             i, more = choices[int(rng.integers(len(choices)))]
-            drawn = _draw_bite(rng, bites[i].weight + more)
-            bites[i] = replace(
-                bites[i],
+            drawn = _draw_erosion(rng, erosions[i].weight + more)
+            erosions[i] = replace(
+                erosions[i],
                 weight=drawn.weight,
                 radius=drawn.radius,
-                depth=max(bites[i].depth, drawn.depth),
+                depth=max(erosions[i].depth, drawn.depth),
             )
         else:
             more = int(rng.integers(1, min(points, 3) + 1))
-            free = [a for a in anchors if all(a != b.anchor for b in bites)] or anchors
-            bites.append(replace(_draw_bite(rng, more), anchor=int(rng.choice(free))))
+            free = [a for a in anchors if all(a != b.anchor for b in erosions)] or anchors
+            erosions.append(replace(_draw_erosion(rng, more), anchor=int(rng.choice(free))))
         points -= more
 
 
-def _draw_bite(rng: np.random.Generator, weight: int) -> Erosion:
-    """A single erosion of a weight, as :func:`draw_state` draws them, at any bare area."""
+def _draw_erosion(rng: np.random.Generator, weight: int) -> Erosion:
+    """One erosion of this weight, drawn as by :func:`draw_state`, at any bare area."""
     while True:
         drawn = draw_state(rng, 0, weight, Limb.HAND).erosions
         if len(drawn) == 1:

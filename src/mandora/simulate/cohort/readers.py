@@ -1,23 +1,20 @@
-"""Two readers of the simulated patients, who err as people do.
+"""Two readers of the simulated patients, with errors like those of human readers.
 
-A reader's grade is the true one plus an error that grows with the damage: readers agree on a
-healthy joint and quarrel over how bad a bad one is. A part of the error is the reader's leniency
-with this patient, which all joints share; the rest is each joint's own. Readers have the films
-of all visits before them: most of a joint's error stays from visit to visit.
+A reader's grade is the true one plus an error that grows with the damage: readers agree on healthy
+joints and differ on damaged ones. A part of the error is the reader's leniency with this patient,
+which all joints share; the rest is each joint's own. Readers see the films of all visits together:
+most of a joint's error is the same at each visit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mandora.core.anatomy import TARGETS, Damage
 from mandora.core.errors import InputError
-
-if TYPE_CHECKING:
-    from mandora.simulate.cohort.patients import Patient
+from mandora.simulate.cohort.patients import Patient
 
 READERS = (1, 2)
 READERS_CSV = "truth/readers.csv"
@@ -44,17 +41,13 @@ class _Spread:
 
 # Chosen so that the two readers' grades in an ordinary cohort correlate with r = 0.88 for
 # narrowing and 0.78 for erosion, over all patients and joints.
-_SPREAD = {
-    Damage.NARROWING: _Spread(0.315, 0.105),
-    Damage.EROSION: _Spread(0.38, 0.39),
-}
+_SPREAD = {Damage.NARROWING: _Spread(0.315, 0.105), Damage.EROSION: _Spread(0.38, 0.39)}
 
 
 def read_grades(patient: Patient, reader: int) -> dict[str, int]:
-    """What a reader makes of a patient at a visit.
+    """The grades that a reader gives to a patient at a visit.
 
-    The errors are drawn from (seed, patient, purpose, reader, visit): they do not depend on what
-    other readers say or on whether anyone else reads at all.
+    The errors depend only on (seed, patient, purpose, reader, visit), not on other readers.
 
     Args:
         patient: as drawn.

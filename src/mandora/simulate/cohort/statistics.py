@@ -1,24 +1,31 @@
 """What a simulated cohort holds, next to what is published about real ones.
 
-Totals, how damage goes together, how well the readers agree, and how scores change.
+Totals, correlations of damage, agreement of the readers, and changes of the totals.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from mandora.core.anatomy import FAMILIES, TARGETS, Damage, JointGroup, Limb, Side, Target
-from mandora.core.ra2 import RA2_TOTALS
+from mandora.core.anatomy import TARGETS, JointGroup
+from mandora.metrics import GROUPS, Number
+from mandora.metrics.agreement import smallest_detectable_change
+from mandora.metrics.correlations import total_correlations
+from mandora.metrics.joints import by_family
 from mandora.simulate.cohort.tables import Grades, VisitTables, read_visits
 
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 MIN_PATIENTS = 3  # two patients always correlate perfectly
+
+_TOTALS = {"Overall_narrowing": "narrowing", "Overall_erosion": "erosion", "Overall_Tol": "all"}
+"""RA2's names of the totals → group of targets, see :data:`mandora.metrics.GROUPS`."""
+_FAMILIES = ("nh", "nf", "eh", "ef")
 
 # Li & Guan 2022, doi:10.1002/aisy.202200184, in words where its text has no number; and the
 # cohort CLEAR II, whose films are part of that paper's data: Bridges et al. 2010,
@@ -47,7 +54,7 @@ PUBLISHED: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's r, or why there is none.
+    """Pearson's r, or the reason why it is not defined.
 
     Attributes:
         r: -1 to 1; None if it is not defined.
@@ -57,10 +64,15 @@ class Correlation:
     r: float | None
     reason: str | None = None
 
+    @staticmethod
+    def of(number: Number) -> Correlation:
+        """From a number of :mod:`mandora.metrics`."""
+        return Correlation(None if number.reason else number.value, number.reason)
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the two readers agree, pooled over patients and targets.
+    """Agreement of the two readers, pooled over patients and targets.
 
     Attributes:
         r: Pearson's r between the readers; None if it is not defined.
@@ -87,7 +99,7 @@ class Change:
         sdc: smallest change that the mean of the two readers can tell from error, points:
             1.96 SD(difference of their change scores) / (√2 √2) (Bruynesteyn et al., Ann Rheum
             Dis 2005;64:179); None for fewer than :data:`MIN_PATIENTS` patients.
-        detectable: share of patients with more true damage, by at least ``sdc``.
+        detectable: share of patients whose true change is above 0 and at least ``sdc``.
         reason: in words, if something is None.
     """
 
@@ -104,24 +116,25 @@ class Change:
 
 @dataclass(frozen=True)
 class CohortSummary:
-    """A simulated cohort in numbers; all of the true grades but for ``readers`` and SDCs.
+    """A simulated cohort in numbers.
 
-    All but ``changes`` is of the first visit.
+    Numbers are of the true grades, except ``readers`` and the SDCs, and of the first visit, except
+    ``changes``.
 
     Attributes:
-        patients: how many.
-        visits: how many.
+        patients: number.
+        visits: number.
         zeros: share of true grades that are 0, 0..1.
         zeros_by_family: the same by family (``nh``, ``nf``, ``eh``, ``ef``).
         totals: RA2's name of a total → quantile (``5 %`` …) → points.
         means: RA2's name of a total → mean over patients.
-        damaged: RA2's name of a total → share of patients in whom it is not 0.
+        damaged: RA2's name of a total → share of patients in whom it is above 0.
         correlations: between totals of a patient: ``narrowing-erosion``, ``left-right``,
             ``hand-foot``.
         pairs: mean correlation of pairs of targets over patients, by kind of pair.
         readers: by family, then by kind of damage.
         changes: by later visit and total; none if there is one visit.
-        published: by field and row, what is known of real cohorts, in words.
+        published: by attribute and its key, what is published of real cohorts, in words.
     """
 
     patients: int
@@ -143,99 +156,52 @@ class CohortSummary:
 
 
 def describe_cohort(folder: Path) -> CohortSummary:
-    """Sum a simulated cohort up.
+    """Describe a simulated cohort.
 
     Args:
-        folder: as written by :func:`mandora.simulate.cohort.cohort.simulate_cohort`; only
+        folder: as written by :func:`mandora.simulate.cohort.folder.simulate_cohort`; only
             ``training.csv``, ``truth/readers.csv`` and ``truth/visits.csv`` of each visit are
             read.
 
     Raises:
         ValueError: if the folder holds no simulated cohort, or its tables are damaged.
     """
-    visits = read_visits(folder)
+    return describe_visits(read_visits(folder))
+
+
+def describe_visits(visits: Sequence[VisitTables]) -> CohortSummary:
+    """Describe a cohort from its tables, the first visit first."""
     true = visits[0].true
-    totals = {name: _total(true, wanted) for name, wanted in _totals().items()}
+    totals = {name: _total(true, name) for name in _TOTALS}
     return CohortSummary(
         patients=len(true),
         visits=len(visits),
         zeros=float((true == 0).mean()),
-        zeros_by_family={
-            name: float((true[:, columns] == 0).mean()) for name, columns in _families().items()
-        },
+        zeros_by_family={name: float((true[:, GROUPS[name]] == 0).mean()) for name in _FAMILIES},
         totals={
-            name: {f"{q:.0%}".replace("%", " %"): float(np.quantile(v, q)) for q in QUANTILES}
+            name: {f"{100 * q:.0f} %": float(np.quantile(v, q)) for q in QUANTILES}
             for name, v in totals.items()
         },
         means={name: float(v.mean()) for name, v in totals.items()},
         damaged={name: float((v > 0).mean()) for name, v in totals.items()},
         correlations={
-            name: _between_patients(name, _total(true, first), _total(true, second))
-            for name, (first, second) in _HALVES.items()
+            name: Correlation.of(parts["patients"])
+            for name, parts in total_correlations(true).items()
         },
         pairs=_pairs(true),
         readers=_agreements(visits[0].read),
         changes=tuple(
-            _change(number, name, wanted, visits[0], later)
+            _change(number, name, visits[0], later)
             for number, later in enumerate(visits[1:], start=2)
-            for name, wanted in _totals().items()
+            for name in _TOTALS
         ),
         published=PUBLISHED,
     )
 
 
-_HALVES: dict[str, tuple[Callable[[Target], bool], Callable[[Target], bool]]] = {
-    "narrowing-erosion": (
-        lambda t: t.damage is Damage.NARROWING,
-        lambda t: t.damage is Damage.EROSION,
-    ),
-    "left-right": (lambda t: t.side is Side.LEFT, lambda t: t.side is Side.RIGHT),
-    "hand-foot": (lambda t: t.limb is Limb.HAND, lambda t: t.limb is Limb.FOOT),
-}
-
-
-def _totals() -> dict[str, Callable[[Target], bool]]:
-    """The targets of each of RA2's totals, the sum of all last."""
-    names = sorted(RA2_TOTALS, key=lambda n: (len(RA2_TOTALS[n]), RA2_TOTALS[n][0] != "narrowing"))
-    return {name: partial(_is_of, Limb, RA2_TOTALS[name]) for name in names}
-
-
-def _families() -> dict[str, list[int]]:
-    """The columns of ``nh``, ``nf``, ``eh`` and ``ef``."""
-    return {
-        FAMILIES[limb, damage][0].code.rstrip("0123456789"): _columns(
-            partial(_is_of, (limb,), (damage,))
-        )
-        for damage in Damage
-        for limb in Limb
-    }
-
-
-def _is_of(limbs: Iterable[Limb], kinds: Iterable[Damage], target: Target) -> bool:
-    return target.limb in limbs and target.damage in kinds
-
-
-def _columns(wanted: Callable[[Target], bool]) -> list[int]:
-    return [i for i, t in enumerate(TARGETS) if wanted(t)]
-
-
-def _total(grades: Grades, wanted: Callable[[Target], bool]) -> Grades:
-    """(patients,) sums of some of the targets."""
-    return np.asarray(grades[:, _columns(wanted)].sum(axis=1))
-
-
-def _between_patients(name: str, first: Grades, second: Grades) -> Correlation:
-    if len(first) < MIN_PATIENTS:
-        return Correlation(None, f"fewer than {MIN_PATIENTS} patients")
-    one, other = name.split("-")
-    return _pearson({f"the {one} total": first, f"the {other} total": second})
-
-
-def _pearson(columns: Mapping[str, Grades]) -> Correlation:
-    for which, values in columns.items():
-        if np.ptp(values) == 0:
-            return Correlation(None, f"{which} is {values.flat[0]:g} everywhere")
-    return Correlation(float(np.corrcoef([values.ravel() for values in columns.values()])[0, 1]))
+def _total(grades: Grades, name: str) -> Grades:
+    """(patients,) points, a total by RA2's name."""
+    return np.asarray(grades[:, GROUPS[_TOTALS[name]]].sum(axis=1))
 
 
 @cache
@@ -279,34 +245,27 @@ def _pairs(true: Grades) -> dict[str, Correlation]:
 
 
 def _agreements(read: Grades) -> dict[str, Agreement]:
-    """Families, then kinds of damage; ``read`` is (readers, patients, targets)."""
-    kinds = {str(damage): _columns(partial(_is_of, Limb, (damage,))) for damage in Damage}
+    """By family, then by kind of damage; ``read`` is (2, patients, targets)."""
+    compared = by_family(read[0], read[1], ("r", "rmse"), ("reader 1", "reader 2"))
     agreements = {}
-    for name, columns in (_families() | kinds).items():
-        first, second = read[0][:, columns], read[1][:, columns]
-        found = _pearson({"reader 1": first, "reader 2": second})
-        rmse = float(np.sqrt(((first - second) ** 2).mean()))
-        agreements[name] = Agreement(found.r, rmse, found.reason)
+    for name in (*_FAMILIES, "narrowing", "erosion"):
+        r = Correlation.of(compared[name]["r"])
+        agreements[name] = Agreement(r.r, compared[name]["rmse"].value, r.reason)
     return agreements
 
 
-def _change(
-    number: int,
-    name: str,
-    wanted: Callable[[Target], bool],
-    first: VisitTables,
-    later: VisitTables,
-) -> Change:
-    true = _total(later.true, wanted) - _total(first.true, wanted)
-    of_readers = [
-        _total(after, wanted) - _total(before, wanted)
+def _change(number: int, name: str, first: VisitTables, later: VisitTables) -> Change:
+    """How a total has changed from the first visit to visit ``number``."""
+    true = _total(later.true, name) - _total(first.true, name)
+    one, two = (
+        _total(after, name) - _total(before, name)
         for before, after in zip(first.read, later.read, strict=True)
-    ]
+    )
     always = (number, name, float(later.years.mean()), float(true.mean()))
     progressed = float((true > 0).mean())
     if len(true) < MIN_PATIENTS:
         reason = f"fewer than {MIN_PATIENTS} patients"
         return Change(*always, None, progressed, None, None, reason)
-    sdc = float(1.96 * np.std(of_readers[0] - of_readers[1], ddof=1) / 2)
+    sdc = smallest_detectable_change(one, two).value
     detectable = float(((true > 0) & (true >= sdc)).mean())
     return Change(*always, float(true.std(ddof=1)), progressed, sdc, detectable)

@@ -26,7 +26,7 @@ Grades = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class VisitTables:
-    """What the tables of one visit say.
+    """The tables of one visit.
 
     Attributes:
         patients: N study ids.
@@ -45,7 +45,7 @@ def read_visits(folder: Path) -> list[VisitTables]:
     """Every visit of a cohort, the first one first.
 
     Args:
-        folder: as written by :func:`mandora.simulate.cohort.cohort.simulate_cohort`.
+        folder: as written by :func:`mandora.simulate.cohort.folder.simulate_cohort`.
 
     Raises:
         ValueError: if the folder holds no simulated cohort, its tables are damaged, or a later

@@ -1,4 +1,4 @@
-"""The edges of a film: collimators, plates that lie askew, frames of scanned films."""
+"""The edges of a film: collimators, tilted plates, frames of scanned films."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOWHERE: Sides = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Border:
-    """What lies around the exposed area.
+    """The area around the exposed part of a film.
 
     Lengths are shares of the film's shorter side.
 
@@ -23,11 +23,11 @@ class Border:
         cut: what the collimator cuts off; 0 leaves a side open.
         tilt: of the collimator or plate, rad, clockwise.
         value: grey value beyond, 0..1.
-        opacity: 1 hides what lies beyond, less lets it shine through.
+        opacity: 1 hides what lies beyond, with less it is seen through.
         penumbra: width of the transition.
         radius: of the corners.
         glow: grey value that the exposed area gains at its edge.
-        reach: how far in the glow falls to a third.
+        reach: distance from the edge over which the glow falls to 1/e.
         rim: grey value of a line along the edge, 0 for none.
         frame: an outer frame along the film's sides.
         frame_value: its grey value.
@@ -47,7 +47,7 @@ class Border:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, wide: bool) -> Border:
-        """At random; ``wide`` covers scanned films and plates that lie askew as well."""
+        """Draw one; ``wide`` covers scanned films and tilted plates as well."""
         u = rng.uniform
         cut = frame = NOWHERE
         if rng.random() < (0.62 if wide else 0.28):
@@ -73,7 +73,7 @@ class Border:
         )
 
     def apply(self, pixels: Field) -> Field:
-        """Lay the border over a film.
+        """Draw the border over a film.
 
         Args:
             pixels: (H, W) float32, 0..1.
@@ -138,7 +138,7 @@ class Border:
 
 
 def _some_sides(rng: np.random.Generator, share: float, most: float) -> Sides:
-    """A cut on each side with a probability, on one at least."""
+    """Draw a cut for each side with probability ``share``, for one side at least."""
     chosen = rng.random(4) < share
     chosen[rng.integers(4)] = True
     left, top, right, bottom = np.where(chosen, rng.uniform(0.004, 1.0, 4) ** 1.5 * most, 0.0)

@@ -1,4 +1,4 @@
-"""From the workstation to the file: resolution, polarity, grey levels, JPEG."""
+"""How a film is stored: resolution, grey levels, JPEG."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mandora.simulate.fields import Field, resize
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a film reaches the archive.
+    """How a film is stored.
 
     Attributes:
-        resolution: share of the pixels per side that survives a smaller copy.
+        resolution: share of the pixels per side that a smaller copy has.
         bits: of a grey value.
         quality: of the JPEG compression, 1..100; 0 for none.
-        contrast: share of the grey values that the film makes use of; the rest stay empty.
+        contrast: share of the grey values that the film uses.
         black: the lowest grey value, 0..1.
     """
 
@@ -31,11 +31,11 @@ class Delivery:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, wide: bool) -> Delivery:
-        """At random; ``wide`` covers small copies, strong compression and faint films too."""
+        """Draw it; ``wide`` covers small copies, strong compression and faint films as well."""
         copied = rng.random() < (0.25 if wide else 0.06)
         squeezed = rng.random() < (0.12 if wide else 0.02)
         quality = int(rng.integers(40, 75) if squeezed else rng.integers(80, 96))
-        # scans that were saved without being windowed have a dozen grey values for all bone
+        # scans that were stored without a grey-value window have a dozen grey values for bone
         faint = wide and rng.random() < 0.07
         return Delivery(
             resolution=float(rng.uniform(0.45 if wide else 0.7, 0.95)) if copied else 1.0,
@@ -46,7 +46,7 @@ class Delivery:
         )
 
     def apply(self, pixels: Field) -> Field:
-        """Send a film through it.
+        """The film as stored.
 
         Args:
             pixels: (H, W) float32; values outside of 0..1 are clipped.

@@ -1,4 +1,4 @@
-"""What records the beam: its noise, its flaws and its characteristic curve."""
+"""The detector: its noise, its flaws and its characteristic curve."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw
 
 from mandora.simulate.fields import Field, soften
 
-DARKEST, BRIGHTEST = 1e-3, 8.0  # signals that a detector tells apart; the bare beam is 1
+DARKEST, BRIGHTEST = 1e-3, 8.0  # range of signals that a detector records; the bare beam is 1
 
 
 @dataclass(frozen=True)
 class Detector:
-    """What the plate adds to the signal.
+    """The detector of one film.
 
     Attributes:
         electronic: noise that does not depend on the signal, relative to the bare beam.
@@ -38,7 +38,7 @@ class Detector:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, wide: bool) -> Detector:
-        """At random; ``wide`` covers old plates and photographic film as well."""
+        """Draw one; ``wide`` covers old plates and photographic film as well."""
         u = rng.uniform
         return Detector(
             electronic=float(np.exp(u(np.log(2e-4), np.log(4e-3 if wide else 1.5e-3)))),
@@ -52,7 +52,7 @@ class Detector:
         )
 
     def add_noise(self, signal: Field, noise: float, rng: np.random.Generator) -> None:
-        """Add quantum and electronic noise, and what is the same on each film of a plate.
+        """Add quantum and electronic noise, fixed lines and the shadow of a grid.
 
         Args:
             signal: (H, W) float32, the bare beam is 1; changed.
@@ -61,12 +61,12 @@ class Detector:
         """
         h, w = signal.shape
         if noise or self.electronic:
-            grain = soften(rng.standard_normal((h, w), dtype=np.float32), self.spread)
+            drawn = soften(rng.standard_normal((h, w), dtype=np.float32), self.spread)
             variance = np.maximum(signal, 0) * np.float32(noise**2)
             variance += np.float32(self.electronic**2)
             np.sqrt(variance, out=variance)
-            grain *= variance
-            signal += grain
+            drawn *= variance
+            signal += drawn
         if self.lines:
             signal *= 1 + np.float32(self.lines) * rng.standard_normal((1, w), dtype=np.float32)
         if self.grid:
@@ -74,7 +74,7 @@ class Detector:
             signal *= 1 + np.float32(self.grid) * np.sin(phase)[:, None]
 
     def record(self, signal: Field) -> Field:
-        """What the plate makes of a signal, (H, W) float32, the bare beam is 0; more is denser."""
+        """(H, W) float32, the recorded density; the bare beam is 0."""
         signal = np.clip(signal, DARKEST, BRIGHTEST)
         shown = -np.log(signal)
         if self.linear:
@@ -101,7 +101,7 @@ class Detector:
         shown += np.asarray(image, dtype=np.float32) * strength
 
     def bend(self, z: Field) -> Field:
-        """The toe and shoulder of film, for values of which air is 0 and bone 1."""
+        """Apply the toe and shoulder of film to values with air at 0 and bone at 1."""
         if not self.film:
             return z
         t = np.clip(z, 0, 1)

@@ -1,8 +1,8 @@
-"""From what the beam passed to the picture: beam, detector, processing, display.
+"""From attenuation to the picture: beam, detector, processing, display.
 
 Intensity falls off by Beer-Lambert, gains scatter and noise, and is shown as a vendor's
-processing would show it. What is laid over the picture is in :mod:`mandora.simulate.xray.borders`
-and :mod:`mandora.simulate.xray.markers`, what happens to it on its way to the archive in
+processing would show it. What lies over the picture is in :mod:`mandora.simulate.xray.borders`
+and :mod:`mandora.simulate.xray.markers`, how it is stored in
 :mod:`mandora.simulate.xray.delivery`.
 """
 
@@ -17,15 +17,12 @@ from mandora.simulate.fields import Field, enlarge, shrink, smooth
 from mandora.simulate.xray.borders import Border
 from mandora.simulate.xray.delivery import Delivery
 from mandora.simulate.xray.detector import Detector
-from mandora.simulate.xray.markers import mark
-from mandora.simulate.xray.objects import lay_objects
-
-__all__ = ["Detector", "Display", "Field", "Imaging", "collimate", "deliver", "expose", "mark"]
+from mandora.simulate.xray.objects import add_objects
 
 INVERTED = 0.0  # share of ordinary films on which bone is dark
 INVERTED_WIDE = 0.05
-LIMB = 0.06  # attenuation that something other than air has
-TOE = 0.05  # the step from air to bone is 1
+LIMB = 0.06  # attenuation above which there is something other than air
+TOE = 0.05  # softness of clipping below air; the step from air to bone is 1
 
 
 @dataclass(frozen=True)
@@ -35,39 +32,37 @@ class Display:
     Attributes:
         air: grey value of the bare film, 0..1.
         bone: grey value of dense bone.
-        flesh: where soft tissue lies between ``air``, 0, and ``bone``, 1; 0 leaves it where the
-            beam put it and spreads the grey values over the whole film's range.
-        burnt: how much of the step from air to flesh is clipped: the skin line goes first.
-        shoulder: grey values above bone are squeezed towards this one.
+        soft_tissue: place of soft tissue between ``air``, 0, and ``bone``, 1; with 0 it is not
+            set, and the grey values are spread over the range of the whole film.
+        burnt: share of the step from air to soft tissue that is clipped; the skin line goes first.
+        shoulder: highest grey value, which values above bone approach.
     """
 
     air: float = 0.06
     bone: float = 0.7
-    flesh: float = 0.5
+    soft_tissue: float = 0.5
     burnt: float = 0.0
     shoulder: float = 1.0
 
     @staticmethod
     def draw(rng: np.random.Generator, *, wide: bool) -> Display:
-        """At random, of a few vendors' manners; ``wide`` covers flat and pale films as well."""
+        """Draw one of a few vendors' styles; ``wide`` covers flat and pale films as well."""
         u = rng.uniform
-        manners = ["black", "grey", "flat", "pale"]
-        manner = rng.choice(
-            manners, p=[0.60, 0.22, 0.12, 0.06] if wide else [0.6, 0.33, 0.05, 0.02]
-        )
+        shares = [0.60, 0.22, 0.12, 0.06] if wide else [0.6, 0.33, 0.05, 0.02]
+        style = rng.choice(["black", "grey", "flat", "pale"], p=shares)
         air, rise = {
             "black": (u(0.0, 0.06), u(0.40, 0.68)),
             "grey": (u(0.10, 0.36), u(0.36, 0.54)),
             "flat": (u(0.08, 0.24), u(0.05, 0.16)),
             "pale": (u(0.38, 0.56), u(0.18, 0.34)),
-        }[str(manner)]
+        }[str(style)]
         anatomical = rng.random() < 0.85
-        # a flat film has been shown in a window that is too wide: nothing comes near white
-        most = air + 1.5 * rise if manner == "flat" else u(0.85, 1.08)
+        # a flat film is shown in a grey-value window that is too wide: nothing is near white
+        most = air + 1.5 * rise if style == "flat" else u(0.85, 1.08)
         return Display(
             air=air,
             bone=min(air + rise, 0.9),
-            flesh=float(np.clip(rng.normal(0.53, 0.065 if wide else 0.045), 0.32, 0.72))
+            soft_tissue=float(np.clip(rng.normal(0.53, 0.065 if wide else 0.045), 0.32, 0.72))
             if anatomical
             else 0.0,
             burnt=u(0.0, 0.35) if rng.random() < (0.35 if wide else 0.2) else -u(0.0, 0.15),
@@ -77,28 +72,28 @@ class Display:
 
 @dataclass(frozen=True)
 class Imaging:
-    """Everything between the limb and the picture file.
+    """Everything from the limb to the picture file.
 
     Attributes:
         blur_mm: focal spot and motion, s.d.
         noise: quantum noise at full beam, relative.
-        scatter: share of the signal that is haze.
+        scatter: scattered radiation, relative to the primary beam.
         hardening: how much less a thick part attenuates: a becomes a / (1 + hardening a).
         heel: change of the beam's strength over the film.
-        heel_angle: where it falls to, rad, 0 is down, clockwise from there.
+        heel_angle: direction in which it falls, rad, 0 is down, clockwise.
         vignette: loss of the beam towards the corners, negative for a gain.
         sharpen: strength of the vendor's edge enhancement.
         sharpen_mm: its reach, s.d.; a wide one makes halos.
-        latitude: share of the coarse structures, s.d. 8 mm, that is taken away.
+        latitude: share of the coarse structures, s.d. 8 mm, that is removed.
         soft: weight of soft tissue relative to bone (beam quality).
         objects: how many rods, bars or blocks lie along the sides.
         marker: show letters.
         ring: shadow of a ring on this finger (2-5), 0 for none.
         inverted: bone is dark.
-        detector: what the plate adds.
+        detector: noise, flaws and curve of the plate.
         display: grey values.
         border: collimation and frame.
-        delivery: the way to the archive.
+        delivery: how the film is stored.
     """
 
     blur_mm: float = 0.15
@@ -123,7 +118,7 @@ class Imaging:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, wide: bool) -> Imaging:
-        """At random; ``wide`` covers old and badly exposed films as well."""
+        """Draw all of it; ``wide`` covers old and badly exposed films as well."""
         u = rng.uniform
         return Imaging(
             blur_mm=u(0.05, 0.35) if wide else u(0.05, 0.16),
@@ -160,7 +155,7 @@ def expose(attenuation: Field, ppmm: float, imaging: Imaging, rng: np.random.Gen
     Returns:
         (H, W) float32, 0..1, bright is dense.
     """
-    passed = lay_objects(attenuation, ppmm, imaging.objects, rng)
+    passed = add_objects(attenuation, ppmm, imaging.objects, rng)
     signal = _beam(passed, ppmm, imaging)
     imaging.detector.add_noise(signal, imaging.noise, rng)
     shown = _process(imaging.detector.record(signal), ppmm, imaging)
@@ -168,21 +163,8 @@ def expose(attenuation: Field, ppmm: float, imaging: Imaging, rng: np.random.Gen
     return _to_grey(shown, attenuation, imaging)
 
 
-def collimate(pixels: Field, imaging: Imaging) -> Field:
-    """Lay the collimator's shadow and the film's frame over the picture.
-
-    Args:
-        pixels: (H, W) float32, 0..1.
-        imaging: of this film.
-
-    Returns:
-        (H, W) float32.
-    """
-    return imaging.border.apply(pixels)
-
-
 def deliver(pixels: Field, imaging: Imaging) -> Field:
-    """What the archive keeps of the picture; the last step.
+    """Store the picture; the last step.
 
     Args:
         pixels: (H, W) float32, bright is dense.
@@ -232,17 +214,21 @@ def _to_grey(shown: Field, attenuation: Field, imaging: Imaging) -> Field:
     """Look-up table from processed signal to grey values, (H, W) float32, 0..1."""
     display = imaging.display
     low, middle, high = _anchors(shown[::5, ::5], attenuation[::5, ::5])
-    if not display.flesh:
+    if not display.soft_tissue:
         low, high = (float(v) for v in np.percentile(shown[::5, ::5], [1.0, 97.0]))
     low += display.burnt * max(middle - low, 0.0)
     span = max(high - low, 0.05)
     z = (shown - np.float32(low)) * np.float32(1 / span)
     # clips softly below air, and keeps air and bone where they are
     z = (z + np.sqrt(z * z + np.float32(TOE**2)) - np.float32(TOE)) / np.float32(2 - TOE)
-    if display.flesh:
+    if display.soft_tissue:
         # z / (z + bend (1 - z)) keeps 0 and 1 and brings soft tissue to its grey value
         place = float(np.clip((middle - low) / span, 0.05, 0.9))
-        bend = float(np.clip(place * (1 - display.flesh) / (display.flesh * (1 - place)), 0.3, 2.2))
+        bend = float(
+            np.clip(
+                place * (1 - display.soft_tissue) / (display.soft_tissue * (1 - place)), 0.3, 2.2
+            )
+        )
         np.minimum(z, np.float32(1.0 + 0.3 / bend), out=z)
         z = z / (z * np.float32(1 - bend) + np.float32(bend))
     z = imaging.detector.bend(z)

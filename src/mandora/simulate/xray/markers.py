@@ -16,13 +16,13 @@ _PRINTED = 0.18  # share of films with a line of small printed text
 
 
 def mark(pixels: Field, ppmm: float, side: Side, limb: Limb, rng: np.random.Generator) -> Field:
-    """Lay a marker beside the limb, and now and then print a line of text.
+    """Draw a marker beside the limb, and on some films a line of printed text.
 
     Args:
         pixels: (H, W) float32, 0..1, bright is dense.
         ppmm: px per mm.
-        side: what the marker says.
-        limb: feet are marked anywhere, hands seldom beside the finger tips.
+        side: that the marker names.
+        limb: feet are marked anywhere, hands rarely beside the finger tips.
         rng: source of randomness.
 
     Returns:
@@ -39,7 +39,7 @@ def mark(pixels: Field, ppmm: float, side: Side, limb: Limb, rng: np.random.Gene
 
 
 def _legend(rng: np.random.Generator) -> tuple[str, str]:
-    """A line of text and the sign below it; at most one of both is not empty."""
+    """A line of text and a sign, of which at least one is empty."""
     kind = rng.random()
     if kind < 0.45:
         return "".join(rng.choice(list(_CAPITALS), rng.integers(2, 4))), ""
@@ -51,12 +51,12 @@ def _legend(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def _marker(letter: str, ppmm: float, most: float, rng: np.random.Generator) -> tuple[Field, Field]:
-    """A letter, alone or on a plate, with what stands below it.
+    """A letter, alone or on a plate, with a text or sign below it.
 
     Args:
         letter: to draw.
         ppmm: px per mm.
-        most: how high it may be, px.
+        most: largest height of the letter, px.
         rng: source of randomness.
 
     Returns:
@@ -81,7 +81,7 @@ def _marker(letter: str, ppmm: float, most: float, rng: np.random.Generator) -> 
         draw.ellipse([left, below, right, foot], outline=255, width=max(1, small // 7))
     elif sign == "arrow":
         draw.polygon([(left, below), (right, (below + foot) / 2), (left, foot)], fill=255)
-    if rng.random() < 0.04:  # laid on its face
+    if rng.random() < 0.04:  # placed upside down
         lead = lead.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     plate = Image.new("L", (w, h), int(rng.integers(90, 255)) if rng.random() < 0.6 else 0)
     turn = float(rng.normal(0, 8) if rng.random() < 0.85 else rng.uniform(-180, 180))
@@ -99,10 +99,9 @@ def _marker(letter: str, ppmm: float, most: float, rng: np.random.Generator) -> 
 def _find_place(
     pixels: Field, shape: tuple[int, ...], limb: Limb, rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """Upper left corner (row, column) where the film is about as empty as beside the limb.
+    """The emptiest of a few places: its upper left corner (row, column).
 
-    None if the marker is too large for the film. A place that touches the limb is taken where a
-    few tries find no better one.
+    None if the marker is too large for the film.
     """
     (h, w), (th, tw) = pixels.shape, shape
     if th > _MOST * h or tw > _MOST * w:
@@ -127,7 +126,7 @@ def _find_place(
 
 
 def _empty_value(coarse: Field) -> float:
-    """Grey value beside the limb: of the darker half of what is neither edge nor middle."""
+    """Grey value beside the limb: the 30th percentile between the edges and the middle."""
     h, w = coarse.shape
     ring = np.ones(coarse.shape, bool)
     ring[: h // 9], ring[h - h // 9 :] = False, False
@@ -138,7 +137,7 @@ def _empty_value(coarse: Field) -> float:
 
 
 def _stamp(pixels: Field, cover: Field, grey: Field, place: tuple[int, int]) -> Field:
-    """Lay a marker over a copy of the picture."""
+    """A copy of the picture with a marker."""
     out = pixels.copy()
     (y, x), (th, tw) = place, cover.shape
     part = out[y : y + th, x : x + tw]

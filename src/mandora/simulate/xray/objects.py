@@ -1,4 +1,4 @@
-"""Things that lie in the beam beside the limb: rods, bars, rulers and blocks of wood."""
+"""Objects in the beam beside the limb: rods, bars and blocks of wood."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from mandora.simulate.fields import Field
 MARGIN = 0.13  # share of the film's side within which they lie
 
 
-def lay_objects(attenuation: Field, ppmm: float, count: int, rng: np.random.Generator) -> Field:
-    """Add the shadows of things along the film's sides.
+def add_objects(attenuation: Field, ppmm: float, count: int, rng: np.random.Generator) -> Field:
+    """Add the shadows of objects along the film's sides.
 
     Args:
         attenuation: (H, W) float32, line integral of the attenuation coefficient.
         ppmm: px per mm.
-        count: how many things.
+        count: number of objects.
         rng: source of randomness.
 
     Returns:
-        (H, W) float32; a new array if there is anything.
+        (H, W) float32; a new array unless ``count`` is 0.
     """
     if not count:
         return attenuation
@@ -31,7 +31,7 @@ def lay_objects(attenuation: Field, ppmm: float, count: int, rng: np.random.Gene
 
 
 def _lay(field: Field, ppmm: float, rng: np.random.Generator) -> None:
-    """One thing along the left or right side of ``field``, which changes."""
+    """Add one object along the left or right side of ``field``, which changes."""
     h, w = field.shape
     kind = rng.choice(["rod", "bar", "wood"], p=[0.4, 0.4, 0.2])
     half = ppmm * rng.uniform(1.5, 5.0) if kind != "wood" else ppmm * rng.uniform(6.0, 15.0)

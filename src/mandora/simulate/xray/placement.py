@@ -1,4 +1,4 @@
-"""How a limb lies on its film: size, turn and framing."""
+"""The position of a limb on its film: size, turn and framing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEYOND_MM = 25.0  # of forearm or midfoot that a film shows below the lowest lan
 
 @dataclass(frozen=True)
 class Placement:
-    """How a limb lies on its film.
+    """The position of a limb on its film.
 
     Attributes:
         width: px.
@@ -42,15 +42,15 @@ class Placement:
         wide: bool,
         pixels_per_mm: float | None = None,
     ) -> Placement:
-        """At random.
+        """Draw one.
 
         Args:
-            skeleton: what lies on the film.
+            skeleton: of the limb.
             side: the patient's side.
             rng: source of randomness.
-            wide: cover poorly framed films as well; else the whole limb lies on the film, as
-                in real cohorts.
-            pixels_per_mm: fixed resolution; drawn like real cohorts if absent.
+            wide: cover poorly framed films as well; otherwise the whole limb lies on the film,
+                as in real cohorts.
+            pixels_per_mm: fixed resolution; None: drawn as in real cohorts.
         """
         hand = skeleton.limb is Limb.HAND
         aspect = float(np.clip(rng.normal(1.35 if hand else 1.47, 0.08), 1.1, 1.75))
@@ -63,7 +63,7 @@ class Placement:
             share = np.clip(rng.normal(0.36 if hand else 0.55, 0.03 if hand else 0.06), 0.25, 0.68)
             angle = float(np.clip(rng.normal(0, 0.07), -0.2, 0.2))
         (left, top), (right, bottom) = _extent(skeleton, angle)
-        width_mm = skeleton.unit / share
+        width_mm = skeleton.size_mm / share
         if not wide:
             width_mm = max(width_mm, 1.06 * (right - left), (bottom - top) / 1.55)
             aspect = max(aspect, 1.02 * (bottom - top) / width_mm)
@@ -88,7 +88,8 @@ class Placement:
 def _extent(skeleton: Skeleton, angle: float) -> Array:
     """How far the turned limb reaches around the middle of its landmarks.
 
-    Forearm and hindfoot run off the lower edge; a few centimetres beyond the lowest landmark count.
+    Forearm and hindfoot extend beyond the lower edge; only the first centimetres below the lowest
+    landmark count.
 
     Returns:
         (2, 2) mm, lower and upper bounds of (x, y).
@@ -96,7 +97,7 @@ def _extent(skeleton: Skeleton, angle: float) -> Array:
     lowest = skeleton.landmarks[:, 1].max()
     ends = [
         (place, radius)
-        for rod in skeleton.flesh
+        for rod in skeleton.soft_tissue
         if rod.end[1] < lowest
         for place, radius in zip((rod.start, rod.end), rod.radius, strict=True)
     ]

@@ -1,8 +1,8 @@
-"""The beam's way through a limb that lies on its film.
+"""Path lengths of the beam through a limb on its film.
 
-The beam passes a shell of compact bone, spongy bone and soft tissue. Tubular bones cast shadows
-of their own; a short bone's path length follows from the distance to its edge as if its
-cross-section were round.
+The beam passes a shell of compact bone, spongy bone and soft tissue. For tubular bones see
+:mod:`mandora.simulate.xray.tubular`; the path length of a short bone follows from the distance to
+its edge as if its cross-section were round.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from scipy import ndimage
 from scipy.special import expit
 
 from mandora.core.anatomy import Limb, Side
-from mandora.simulate.anatomy.shapes import Array, Grid, resample, signed_distance, turn
-from mandora.simulate.anatomy.skeleton import Bite, Bone, Skeleton
-from mandora.simulate.anatomy.tubular import cast, growth_plate, lay
+from mandora.simulate.anatomy.shapes import Array, turn
+from mandora.simulate.anatomy.skeleton import Bone, PlacedErosion, Skeleton
 from mandora.simulate.fields import Field
+from mandora.simulate.xray.distances import Grid, resample, signed_distance
 from mandora.simulate.xray.placement import Placement
+from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shadow
 
-STEP_MM = 0.5  # distances are computed on a grid no finer and interpolated: they are smooth
-FLESH_STEP_MM = 1.5
-FUSED_MM = 0.6  # fused short bones grow into each other by this
+STEP_MM = 0.5  # distances are smooth: they are computed on a grid no finer, and interpolated
+SOFT_TISSUE_STEP_MM = 1.5
+FUSED_MM = 0.6  # overlap of fused short bones
 STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
 
 Projection = tuple[Field, Field, slice, slice]
 """Path through compact and spongy bone over a window of the film, mm; its rows and columns."""
 
 
-class Stage:
-    """A skeleton on the film, still a left limb, in mm of the film.
+class Projector:
+    """Projects a skeleton onto its film, as a left limb.
 
     Attributes:
-        skeleton: what is projected.
-        placement: how it lies.
+        skeleton: of the limb.
+        placement: its position on the film.
         eroded: (H, W) uint8, eroded bone, 1 + index of the landmark; filled by ``project_bones``.
     """
 
@@ -64,7 +65,7 @@ class Stage:
         return self.to_mm(xy) * self._ppmm - 0.5
 
     def _window(self, outline: Array, margin: float) -> tuple[Grid, slice, slice] | None:
-        """The grid and the film's rows and columns that a bone covers; None if outside."""
+        """A grid over a bone, and the film's rows and columns there; None if it lies outside."""
         (x0, y0), (x1, y1) = outline.min(axis=0) - margin, outline.max(axis=0) + margin
         cols = slice(*np.searchsorted(self._x, [x0, x1]).tolist())
         rows = slice(*np.searchsorted(self._y, [y0, y1]).tolist())
@@ -77,7 +78,7 @@ class Stage:
         return Grid.around(corners, self._step, self._step), rows, cols
 
     def _distance(self, bone: Bone, grid: Grid) -> tuple[Field, Field | None]:
-        """Signed distance of a bone, whose joint spaces stay open, and of its bony bridges."""
+        """Signed distance of a bone cut back to its joint spaces, and distance to its bridges."""
         own = signed_distance(self._outlines[bone.name], grid)
         if not bone.yields:
             return own, None
@@ -104,9 +105,9 @@ class Stage:
             if found is None:
                 continue
             compact, inner, rows, cols = found
-            for bite in self.skeleton.bites:
-                if bite.bone == bone.name:
-                    left = self._bitten(bite, compact + inner > 0.3, rows, cols)
+            for erosion in self.skeleton.erosions:
+                if erosion.bone == bone.name:
+                    left = self._left_by(erosion, compact + inner > 0.3, rows, cols)
                     compact, inner = compact * left, inner * left
             dense[rows, cols] += compact
             spongy[rows, cols] += inner
@@ -119,11 +120,11 @@ class Stage:
         base, head = self.to_mm(bone.axis)
         length = float(np.linalg.norm(head - base))
         step = float(np.clip(0.9 / self._ppmm, *STEPS_MM))
-        shadow = cast(bone.tube, length, bone.lie, step, rng)
-        return lay(shadow, base, (head - base) / length, self._ppmm, self._shape)
+        shadow = cast_shadow(bone.tube, length, bone.tube_state, step, rng)
+        return place_shadow(shadow, base, (head - base) / length, self._ppmm, self._shape)
 
     def _short(self, bone: Bone, weave: Field) -> Projection | None:
-        """The shadow of a bone that is as thick as its distance from the outline makes it."""
+        """A short bone's shadow on the film."""
         window = self._window(self._outlines[bone.name], 1.0)
         if window is None:
             return None
@@ -132,7 +133,7 @@ class Stage:
         depth = -resample(distance, grid, self._x[cols], self._y[rows])
         shell: Field | np.float32 = np.float32(bone.cortex[0])
         light: Field | float = 1.0
-        if bridge is not None:  # no compact bone where struts run from bone to bone
+        if bridge is not None:  # bones that are fused have no compact bone between them
             away = resample(bridge, grid, self._x[cols], self._y[rows])
             shell = shell * np.clip(away / (3 * FUSED_MM), 0, 1)
         if bone.axis is not None:
@@ -167,22 +168,24 @@ class Stage:
         along, across = (x * d[0] + y * d[1]) / length, y * d[0] - x * d[1]
         return along.astype(np.float32), across.astype(np.float32)
 
-    def _bitten(self, bite: Bite, bone: NDArray[np.bool_], rows: slice, cols: slice) -> Field:
-        """Share of the bone that an erosion leaves; marks it in the truth."""
-        cx, cy = self.to_mm(bite.centre[None])[0]
+    def _left_by(
+        self, erosion: PlacedErosion, bone: NDArray[np.bool_], rows: slice, cols: slice
+    ) -> Field:
+        """Share of the bone that an erosion leaves; adds it to ``eroded``."""
+        cx, cy = self.to_mm(erosion.centre[None])[0]
         x, y = self._x[cols][None, :] - cx, self._y[rows][:, None] - cy
         # a lobed edge: no erosion is a perfect circle
         angle = np.arctan2(y, x)
         phase = float(cx * 7.3 + cy * 3.1)
         lobes = 0.13 * np.sin(3 * angle + phase) + 0.07 * np.sin(5 * angle - phase)
-        rim = bite.radius * (1 + lobes)
+        rim = erosion.radius * (1 + lobes)
         inside = expit((rim - np.hypot(x, y)) / 0.22)
-        if bite.label:
-            self.eroded[rows, cols][(inside > 0.5) & bone] = bite.label
-        return np.asarray(1 - bite.depth * inside, dtype=np.float32)
+        if erosion.label:
+            self.eroded[rows, cols][(inside > 0.5) & bone] = erosion.label
+        return np.asarray(1 - erosion.depth * inside, dtype=np.float32)
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
-        """The weave of spongy bone: mean 1, (H, W) float32."""
+        """(H, W) float32, texture of spongy bone, mean 1."""
         noise = rng.standard_normal(self._shape, dtype=np.float32)
         fine, coarse = 0.15 * self._ppmm, 0.8 * self._ppmm
         weave = ndimage.gaussian_filter(noise, fine, truncate=2.5)
@@ -190,13 +193,13 @@ class Stage:
         spread = float(weave[::7, ::7].std())
         return np.asarray(np.clip(1 + 0.09 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
 
-    def project_flesh(self) -> Field:
+    def project_soft_tissue(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
         size = np.array([self._x[-1], self._y[-1]])
-        grid = Grid.around(np.array([[0.0, 0.0], size]), FLESH_STEP_MM, FLESH_STEP_MM)
+        grid = Grid.around(np.array([[0.0, 0.0], size]), SOFT_TISSUE_STEP_MM, SOFT_TISSUE_STEP_MM)
         best = np.full(grid.shape, 1e3, np.float32)
         px, py = grid.x[None, :], grid.y[:, None]
-        for rod in self.skeleton.flesh:
+        for rod in self.skeleton.soft_tissue:
             a, b = self.to_mm(np.array([rod.start, rod.end]))
             d = b - a
             t = np.clip(((px - a[0]) * d[0] + (py - a[1]) * d[1]) / (d @ d), 0, 1)
@@ -205,9 +208,9 @@ class Stage:
             # a smooth union, so that skin spans the angle between two rods
             h = np.clip(0.5 + 0.5 * (best - away) / 4.0, 0, 1)
             best = best * (1 - h) + away * h - 4.0 * h * (1 - h)
-        # near the skin the rods know the way to it; deep inside only the whole body does
+        # the distance to the skin: near it from the rods, deep inside from the whole body
         body = ndimage.binary_fill_holes(best < 0)
-        to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * FLESH_STEP_MM
+        to_skin = ndimage.distance_transform_edt(body).astype(np.float32) * SOFT_TISSUE_STEP_MM
         deep = np.clip((to_skin - 1.5) / 4.0, 0, 1)
         inner = np.maximum(ndimage.gaussian_filter(to_skin, 1.0), -best)
         outer = np.where(body & (best > 0), to_skin, -best)
@@ -216,7 +219,7 @@ class Stage:
         return 0.85 * _chord(depth, np.float32(thickest))
 
     def spaces(self) -> NDArray[np.uint8]:
-        """Joint spaces as a label map."""
+        """(H, W) uint8, joint spaces: 1 + index of the landmark, 0 elsewhere."""
         image = Image.new("L", (self._shape[1], self._shape[0]), 0)
         canvas = ImageDraw.Draw(image)
         for strip in self.skeleton.strips:
@@ -243,7 +246,7 @@ class Stage:
         return labels
 
     def ring(self, finger: int) -> Field:
-        """A metal ring on a proximal phalanx, in mm of compact bone."""
+        """(H, W) float32, a metal ring on a proximal phalanx, in mm of compact bone."""
         shadow = np.zeros(self._shape, np.float32)
         bone = next((b for b in self.skeleton.bones if b.name == f"pp{finger}"), None)
         if bone is None or bone.axis is None or self.skeleton.limb is not Limb.HAND:
@@ -259,13 +262,13 @@ class Stage:
 
 
 def _shelled(depth: Field, shell: Field | np.float32, radius: float) -> tuple[Field, Field]:
-    """Path through a whole short bone, and through what its shell encloses, mm."""
+    """Path through a short bone with its shell, and without it, mm."""
     whole = _chord(depth, np.float32(radius))
     core = _chord(depth - shell, np.maximum(radius - shell, 0.1).astype(np.float32))
     return whole, np.minimum(core, whole)
 
 
 def _chord(depth: Field, radius: Field | np.float32) -> Field:
-    """Path length at a distance ``depth`` inside the edge of a round body, mm."""
+    """Path length at the distance ``depth`` inside the edge of a round body, mm."""
     d = np.clip(depth, 0, radius)
     return np.asarray(2 * np.sqrt(d * (2 * radius - d)), dtype=np.float32)

@@ -1,7 +1,7 @@
 """From skeletons to a film and its truth.
 
-The ways of the beam through bone and flesh are in :mod:`mandora.simulate.xray.projection`, what the
-detector and the display make of them in :mod:`mandora.simulate.xray.exposure`.
+Path lengths through bone and soft tissue are computed in :mod:`mandora.simulate.xray.projection`,
+the picture in :mod:`mandora.simulate.xray.exposure`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.errors import InputError
 from mandora.simulate.anatomy.shapes import Array
 from mandora.simulate.anatomy.skeleton import Skeleton
-from mandora.simulate.xray.exposure import Field, Imaging, collimate, deliver, expose, mark
+from mandora.simulate.fields import Field
+from mandora.simulate.xray.exposure import Imaging, deliver, expose
+from mandora.simulate.xray.markers import mark
 from mandora.simulate.xray.placement import Placement
-from mandora.simulate.xray.projection import Stage
+from mandora.simulate.xray.projection import Projector
 
 MU_SOFT, MU_COMPACT, MU_SPONGY = 0.022, 0.105, 0.040  # per mm, about 55 kV
 
@@ -59,7 +61,8 @@ def render(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
 ) -> SimulatedFilm:
     """Project a limb and expose the film."""
-    (film,) = _develop([_project(skeleton, placement, imaging, rng)], imaging, rng)
+    limb = _project(skeleton, placement, imaging, rng)
+    (film,) = _expose_together([limb], placement.pixels_per_mm, imaging, rng)
     return film
 
 
@@ -98,61 +101,43 @@ def render_pair(
         whole = replace(half, width=width, centre=(x, half.centre[1]))
         limbs.append(_project(skeleton, whole, imaging, rng))
         left += half.width
-    one, other = _develop(limbs, imaging, rng)
+    one, other = _expose_together(limbs, first.pixels_per_mm, imaging, rng)
     return one, other
-
-
-@dataclass(frozen=True, eq=False)
-class _Limb:
-    """One limb's shadow and truth, as it will lie on the film."""
-
-    attenuation: Field
-    landmarks: Array
-    spaces: NDArray[np.uint8]
-    erosions: NDArray[np.uint8]
-    bones: Mapping[str, Array]
-    placement: Placement
-    limb: Limb
 
 
 def _project(
     skeleton: Skeleton, placement: Placement, imaging: Imaging, rng: np.random.Generator
-) -> _Limb:
-    stage = Stage(skeleton, placement)
-    dense, spongy = stage.project_bones(rng)
-    soft = stage.project_flesh()
+) -> SimulatedFilm:
+    """A limb and its truth, on a film whose pixels are its attenuation."""
+    projector = Projector(skeleton, placement)
+    dense, spongy = projector.project_bones(rng)
+    soft = projector.project_soft_tissue()
     if imaging.ring:
-        dense += stage.ring(imaging.ring)
+        dense += projector.ring(imaging.ring)
     attenuation = MU_COMPACT * dense + MU_SPONGY * spongy + MU_SOFT * imaging.soft * soft
-    pictures = [attenuation, stage.spaces(), stage.eroded]
+    pictures = [attenuation, projector.spaces(), projector.eroded]
     places = {b.name: b.outline for b in skeleton.bones if b.anatomical}
-    outlines = {name: stage.to_px(outline) for name, outline in places.items()}
-    landmarks = stage.to_px(skeleton.landmarks)
+    outlines = {name: projector.to_px(outline) for name, outline in places.items()}
+    landmarks = projector.to_px(skeleton.landmarks)
     if placement.side is Side.RIGHT:
         last = placement.width - 1
         pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
         landmarks = landmarks * [-1, 1] + [last, 0]
         outlines = {name: outline * [-1, 1] + [last, 0] for name, outline in outlines.items()}
-    return _Limb(
-        pictures[0], landmarks, pictures[1], pictures[2], outlines, placement, skeleton.limb
+    return SimulatedFilm(
+        pictures[0], landmarks, pictures[1], pictures[2], outlines, 1 / placement.pixels_per_mm,
+        skeleton.limb, placement.side, imaging.inverted,
     )  # fmt: skip
 
 
-def _develop(
-    limbs: Sequence[_Limb], imaging: Imaging, rng: np.random.Generator
+def _expose_together(
+    limbs: Sequence[SimulatedFilm], ppmm: float, imaging: Imaging, rng: np.random.Generator
 ) -> list[SimulatedFilm]:
-    """Expose one film of all limbs."""
+    """One film of all limbs, with the truth of each."""
     first = limbs[0]
-    ppmm = first.placement.pixels_per_mm
-    attenuation = np.asarray(sum(limb.attenuation for limb in limbs), dtype=np.float32)
-    pixels = collimate(expose(attenuation, ppmm, imaging, rng), imaging)
+    attenuation = np.asarray(sum(limb.pixels for limb in limbs), dtype=np.float32)
+    pixels = imaging.border.apply(expose(attenuation, ppmm, imaging, rng))
     if imaging.marker:
-        pixels = mark(pixels, ppmm, first.placement.side, first.limb, rng)
+        pixels = mark(pixels, ppmm, first.side, first.limb, rng)
     pixels = deliver(pixels, imaging)
-    return [
-        SimulatedFilm(
-            pixels, limb.landmarks, limb.spaces, limb.erosions, limb.bones, 1 / ppmm, limb.limb,
-            limb.placement.side, imaging.inverted,
-        )
-        for limb in limbs
-    ]  # fmt: skip
+    return [replace(limb, pixels=pixels) for limb in limbs]

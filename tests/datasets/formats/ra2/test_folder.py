@@ -20,7 +20,7 @@ from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.layouts import open_dataset, read_dataset
 from mandora.datasets.outlines import Outline
 from mandora.images.read import read_radiograph
-from mandora.simulate.cohort.cohort import simulate_cohort
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 WriteFilm = Callable[..., Path]

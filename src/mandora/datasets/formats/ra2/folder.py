@@ -1,6 +1,6 @@
 """A folder in RA2's layout: ``training.csv``, ``<patient>-LH.jpg`` …, and labels beside them.
 
-A cohort that :mod:`mandora.simulate.cohort.cohort` has simulated is such a folder with its truth.
+A cohort that :mod:`mandora.simulate.cohort.folder` has simulated is such a folder with its truth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mandora.core.anatomy import SLOTS
 from mandora.core.errors import InputError
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
-from mandora.datasets.dataset import Dataset, DatasetFilm, Scores
+from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.film_files import film_candidates, find_studies
 from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
 from mandora.datasets.findings import Report
@@ -20,6 +20,7 @@ from mandora.datasets.formats.ra2.tables import read_patient_scores
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import (
     OFFICIAL,
+    Scores,
     read_target_scores,
     with_weights,
 )

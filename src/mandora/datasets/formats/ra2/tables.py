@@ -14,9 +14,8 @@ from pathlib import Path
 from mandora.core.anatomy import TARGET_INDEX, TARGETS, maximum_total
 from mandora.core.errors import InputError
 from mandora.core.ra2 import RA2_COLUMNS, RA2_ID, RA2_TOTALS, target_from_ra2
-from mandora.datasets.dataset import Scores
 from mandora.datasets.findings import Report
-from mandora.datasets.score_tables import score_of, unknown_scores
+from mandora.datasets.score_tables import Scores, score_of, unknown_scores
 from mandora.datasets.tables import Row, read_table
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from mandora.core.anatomy import TARGET_INDEX, Limb, Side, Slot
 from mandora.core.inputs import read_text
-from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Scores
+from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi
 from mandora.datasets.film_labels import no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ram.hands import read_hands
@@ -38,7 +38,7 @@ from mandora.datasets.formats.ram.names import (
     patients_of,
     study_and_side,
 )
-from mandora.datasets.score_tables import unknown_scores, with_weights
+from mandora.datasets.score_tables import Scores, unknown_scores, with_weights
 from mandora.datasets.study_ids import natural_key
 
 _SCORE_FILES = {

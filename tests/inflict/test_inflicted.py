@@ -20,10 +20,10 @@ from mandora.core.anatomy import (
     Slot,
 )
 from mandora.images.read import read_radiograph
-from mandora.inflict.film import Inflicted, inflict
+from mandora.inflict.inflicted import Inflicted, inflict
 from mandora.inflict.joint_line import ExpectedLine, find_joint_line
+from mandora.inflict.region import Frame
 from mandora.inflict.sites import JOINTS, LimbLandmarks
-from mandora.inflict.window import Frame
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 from mandora.simulate.xray.render import SimulatedFilm
 
@@ -234,10 +234,10 @@ def test_without_a_growth_plate_the_joint_is_where_it_was(healthy: dict[str, Fil
     for site in ("pip2", "pip3", "pip4", "pip5", "radcar"):
         joint = JOINTS[Limb.HAND][site]
         frame = Frame(limb.known(site, site), limb.axis(site, joint.axes))
-        sizes = [v * limb.unit for v in (joint.width, joint.gap, 0.02)]
+        sizes = [v * limb.size_px for v in (joint.width, joint.gap, 0.02)]
         plain, wary = (
             find_joint_line(pixels, frame, ExpectedLine(*sizes, reach)).line
-            for reach in (0.0, joint.plate * limb.unit)
+            for reach in (0.0, joint.plate * limb.size_px)
         )
         assert joint.plate
         np.testing.assert_array_equal(plain, wary)
@@ -253,7 +253,7 @@ def test_a_bone_of_the_wrist_that_is_not_seen_is_not_eroded(
     reach = 0.6 if site in ("radius", "ulna") else 0.35
     hidden = np.hypot(rows - y, columns - x) < reach * size(landmarks)
     flat = np.where(hidden, np.float32(0.6), pixels)
-    with pytest.raises(ValueError, match=rf"{site}: nowhere at the edge .* leave this site out"):
+    with pytest.raises(ValueError, match=rf"{site}: .* seen nowhere .* leave this site out"):
         inflict(flat, landmarks, site, erosion=3)
     assert inflict(pixels, landmarks, site, erosion=3).eroded.any()
 

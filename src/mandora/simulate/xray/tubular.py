@@ -15,39 +15,13 @@ import numpy as np
 from scipy import ndimage
 
 from mandora.simulate.anatomy.shapes import Array, Tube, base_profile, flared, head_profile
+from mandora.simulate.anatomy.skeleton import TubeState
 from mandora.simulate.fields import Field
 
 _SLICES = np.linspace(-1, 1, 11)[1:-1]  # places along the beam, shares of the half thickness
 _SPACING = float(_SLICES[1] - _SLICES[0])
 END_MM = 12.0  # an end surface and its overhang lie within this of the axis's end
 _MARROW = 0.30  # spongy bone in the middle of the shaft, relative to the ends
-
-
-@dataclass(frozen=True)
-class Lie:
-    """How a tubular bone lies, and what its substance is like.
-
-    Attributes:
-        pitch: rotation out of the film's plane, rad; positive lifts the head off the film.
-        tilt: slope of the base's surface, from joint space that is lost on one half only.
-        bow: sideways bulge of the shaft, mm.
-        skew: sideways shift of the head's summit, share of half its width.
-        cortex: thickness of the compact shell at the base, in the shaft, at the head, mm.
-        endplate: thickness of the two joint surfaces, mm.
-        plate: place of a growth plate on the axis, 0..1; None where it is gone.
-        closing: of the growth plate, 0 open, 1 nothing but a dense line.
-        porosity: share of the bone that is lost around the base and the head, 0..1.
-    """
-
-    pitch: float = 0.0
-    tilt: float = 0.0
-    bow: float = 0.0
-    skew: float = 0.0
-    cortex: tuple[float, float, float] = (0.5, 1.6, 0.45)
-    endplate: tuple[float, float] = (0.7, 0.5)
-    plate: float | None = None
-    closing: float = 0.0
-    porosity: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,38 +41,40 @@ class Shadow:
     spongy: Field
 
 
-def cast(tube: Tube, length: float, lie: Lie, step: float, rng: np.random.Generator) -> Shadow:
-    """The shadow of one bone.
+def cast_shadow(
+    tube: Tube, length: float, tube_state: TubeState, step: float, rng: np.random.Generator
+) -> Shadow:
+    """Path lengths through one bone.
 
     Args:
         tube: proportions, mm.
         length: from the middle of the base to the tip of the head, mm.
-        lie: orientation and substance.
+        tube_state: how it is turned and bent, and what it consists of.
         step: distance of samples, mm.
         rng: of the trabeculae.
     """
-    reach = 0.5 * max(tube.base, tube.head) + abs(lie.bow) + 1.5
+    reach = 0.5 * max(tube.base, tube.head) + abs(tube_state.bow) + 1.5
     u = np.arange(-5.0, length + 5.0, step, dtype=np.float32)[:, None]
     v = np.arange(-reach, reach, step, dtype=np.float32)[None, :]
     t = np.clip(u / length, 0, 1)
     half_width = 0.5 * flared(tube.base, tube.shaft, tube.head, t)
     deep = tube.depth
     half_depth = 0.5 * flared(deep[0] * tube.base, deep[1] * tube.shaft, deep[2] * tube.head, t)
-    across = v - lie.bow * np.sin(np.pi * t)
-    shell = _shell(lie.cortex, t)
+    across = v - tube_state.bow * np.sin(np.pi * t)
+    shell = _shell(tube_state.cortex, t)
     thickness = _ellipse(across, half_width, half_depth)
     core = _ellipse(
         across, np.maximum(half_width - shell, 0.2), np.maximum(half_depth - shell, 0.2)
     )
     core = np.minimum(core, thickness)
-    bone, plates = _ends(tube, length, lie, u, across, thickness, step)
+    bone, plates = _ends(tube, length, tube_state, u, across, thickness, step)
     solid = plates * thickness
     # what lies between the joint surfaces, minus the surfaces themselves
     inner = np.clip(bone - plates, 0, 1)
     marrow = 1 - (1 - _MARROW) * np.clip(np.minimum(t, 1 - t) / 0.30 - 0.15, 0, 1) ** 1.5
     spongy = inner * core * marrow * _trabeculae(u.shape[0], v.shape[1], step, rng)
     dense = inner * (thickness - core) + solid
-    kept = _kept(length, lie, u, across, half_width)
+    kept = _kept(length, tube_state, u, across, half_width)
     return Shadow(
         (float(u[0, 0]), float(v[0, 0])),
         step,
@@ -122,20 +98,30 @@ def _ellipse(across: Field, half_width: Field, half_depth: Field) -> Field:
 
 
 def _ends(
-    tube: Tube, length: float, lie: Lie, u: Field, across: Field, thickness: Field, step: float
+    tube: Tube,
+    length: float,
+    tube_state: TubeState,
+    u: Field,
+    across: Field,
+    thickness: Field,
+    step: float,
 ) -> tuple[Field, Field]:
-    """Shares of the beam's way at (u, v) that lie in the bone, and in its joint surfaces."""
+    """Shares of the path at (u, v) that lie in the bone, and in its joint surfaces."""
     bone = np.ones(thickness.shape, np.float32)
     plates = np.zeros(thickness.shape, np.float32)
-    lean = float(np.tan(lie.pitch))
+    lean = float(np.tan(tube_state.pitch))
     for head in (False, True):
         rows = slice(*np.searchsorted(
             u[:, 0], (length - END_MM, u[-1, 0] + step) if head else (u[0, 0], END_MM)
         ))  # fmt: skip
         place, side, half = u[rows], across[rows], 0.5 * thickness[rows]
         share = side / (0.5 * (tube.head if head else tube.base))
-        flat = head_profile(tube, share, lie.skew) if head else base_profile(tube, share, lie.tilt)
-        plate = lie.endplate[head]
+        flat = (
+            head_profile(tube, share, tube_state.skew)
+            if head
+            else base_profile(tube, share, tube_state.tilt)
+        )
+        plate = tube_state.endplate[head]
         inside, surface = np.zeros_like(half), np.zeros_like(half)
         for z in _SLICES:
             away = flat + _fall(tube, float(z), head) + z * half * lean * (-1 if head else 1)
@@ -151,7 +137,7 @@ def _ends(
 
 
 def _fall(tube: Tube, z: float, head: bool) -> float:
-    """How far a surface lies from its middle slice: rollers fall back, sockets reach out, mm."""
+    """Distance of a surface from its middle slice, mm: positive for heads, negative for sockets."""
     if head:
         return 0.5 * tube.depth[2] * tube.head * (1 - float(np.sqrt(1 - 0.8 * z * z)))
     return -tube.rim * z * z
@@ -165,7 +151,7 @@ def _steepness(tube: Tube, z: float, head: bool) -> float:
 
 
 def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) -> Field:
-    """Spongy bone: struts that mostly run along the axis; mean 1."""
+    """Texture of spongy bone, struts mostly along the axis; mean 1."""
     noise = rng.standard_normal((rows, columns), dtype=np.float32)
     struts = ndimage.gaussian_filter(noise, (1.3 / step, 0.12 / step), truncate=2.5)
     mesh = ndimage.gaussian_filter(noise[::-1], 0.17 / step, truncate=2.5)
@@ -173,14 +159,16 @@ def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) 
     return np.asarray(np.clip(1 + 0.16 * both, 0.35, 2.0), np.float32)
 
 
-def _kept(length: float, lie: Lie, u: Field, across: Field, half_width: Field) -> Field:
-    """Share of the substance that growth plates and osteopenia leave."""
+def _kept(
+    length: float, tube_state: TubeState, u: Field, across: Field, half_width: Field
+) -> Field:
+    """Share of the bone that growth plates and osteopenia leave."""
     kept = np.ones(across.shape, np.float32)
-    for at, lost in zip((0.0, length), lie.porosity, strict=True):
+    for at, lost in zip((0.0, length), tube_state.porosity, strict=True):
         if lost > 0:
             kept *= 1 - lost * np.exp(-(((u - at) / 9.0) ** 2))
-    if lie.plate is not None:
-        kept *= growth_plate(u - lie.plate * length, across, half_width, lie.closing)
+    if tube_state.plate is not None:
+        kept *= growth_plate(u - tube_state.plate * length, across, half_width, tube_state.closing)
     return kept
 
 
@@ -189,8 +177,7 @@ def growth_plate(
 ) -> Field:
     """Share of the bone that is left around a growth plate.
 
-    An open plate is a wavy cleft between two thin dense lines. As it closes, one dense line
-    takes the place of the cleft.
+    An open plate is a wavy cleft between two thin dense lines, a closed one a single dense line.
 
     Args:
         off: distance from the plate along the axis, mm.
@@ -206,10 +193,10 @@ def growth_plate(
     return np.asarray(cleft * (1 + lines + scar), np.float32)
 
 
-def lay(
+def place_shadow(
     shadow: Shadow, base: Array, up: Array, ppmm: float, shape: tuple[int, int]
 ) -> tuple[Field, Field, slice, slice] | None:
-    """Bring a shadow onto the film.
+    """Resample a shadow onto the film.
 
     Args:
         shadow: in the bone's frame.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.damage import Erosion, JointState, draw_state
+from mandora.simulate.anatomy.joint_state import Erosion, JointState, draw_state
 
 
 @given(st.integers(0, 4), st.integers(0, 5), st.integers(0, 2**32 - 1), st.sampled_from([4, 6]))

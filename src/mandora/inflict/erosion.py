@@ -1,8 +1,8 @@
-"""Carve erosions out of a bone on a film: its shadow gives way to that of the flesh beside it.
+"""Erosions on a film: bone is replaced by the grey of the soft tissue beside it.
 
 An erosion starts at a bare area, where bone has no cartilage on it: a corner of head or base, or
-the margin of a short bone. Inside a lobed outline the bone's part of the grey is taken away to the
-erosion's depth; the film's grain stays, and the bone around is a little denser.
+the margin of a short bone. Inside a lobed outline the bone's share of the grey is removed to the
+erosion's depth; the film's noise stays, and the bone around is a little denser.
 """
 
 from __future__ import annotations
@@ -12,78 +12,85 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mandora.inflict.bone_edges import Margin
-from mandora.inflict.grain import fine, grain, quiet_patch, restored, tile_px
-from mandora.inflict.window import Array, Window, step_down
-from mandora.simulate.anatomy.damage import Erosion
+from mandora.inflict.noise import (
+    high_pass,
+    noise_like,
+    quiet_patch,
+    restore_noise,
+    smooth_noise,
+    tile_px,
+)
+from mandora.inflict.region import Array, Region, step_down
+from mandora.simulate.anatomy.joint_state import Erosion
 
 RIM = 0.10  # contrast of the denser rim, as a share of the bone's
 LARGE = 5  # weight of an erosion that takes the joint surface
 
 
 def carve(
-    film: Array, window: Window, margin: Margin, erosion: Erosion, rng: np.random.Generator
+    film: Array, region: Region, margin: Margin, erosion: Erosion, rng: np.random.Generator
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Carve one erosion.
+    """Draw one erosion into a film.
 
     Args:
-        film: (h, w) the window of the film.
-        window: where it lies.
+        film: (h, w) the region of the film.
+        region: where it lies.
         margin: where the erosion starts.
         erosion: its size and depth.
-        rng: for its outline and grain.
+        rng: for its outline and noise.
 
     Returns:
-        (h, w) grey, and (h, w) where bone is gone.
+        (h, w) grey, and (h, w) where bone was removed.
     """
     radius = erosion.radius * margin.width
     inset = (0.55 if erosion.weight >= LARGE else 0.2) * radius
     centre = margin.place + inset * margin.inward
-    part = _around(window, centre, 1.6 * radius + 4)
-    flesh, level, bone = _flesh_under(film, window, margin, radius, part)
+    part = _around(region, centre, 1.6 * radius + 4)
+    tissue, level, bone = _tissue_under(film, region, margin, radius, part)
     whole, film, territory = film, film[part], margin.territory[part]
 
-    distance = _lobed(*_seen_from(margin, window, part), inset, radius, rng)
+    distance = _lobed(*_seen_from(margin, region, part), inset, radius, rng)
     soft = max(0.16 * radius, 0.9)
     edge = step_down((distance + soft) / (2 * soft))
     bowl = step_down(1 + (distance - soft) / (0.75 * radius))
-    uneven = 1 + 0.12 * _blotches(film.shape, 0.2 * radius, rng)
+    uneven = 1 + 0.12 * smooth_noise(film.shape, max(0.2 * radius, 1.0), rng)
     share = np.clip(erosion.depth * (0.55 * edge + 0.45 * bowl) * uneven, 0.0, 1.0) * territory
 
     coarse = ndimage.gaussian_filter(film, _coarseness(margin))
-    shadow = np.maximum(coarse - flesh, 0.0)
+    shadow = np.maximum(coarse - tissue, 0.0)
     thickness = 0.12 * radius + 1.0
     rim = np.exp(-(((distance - soft - 0.3 * thickness) / thickness) ** 2)) * (1 - edge)
     rim[distance > 3 * thickness + soft] = 0.0
-    patchy = np.clip(0.5 + 0.5 * _blotches(film.shape, 0.4 * radius, rng), 0.0, 1.5)
+    patchy = np.clip(0.5 + 0.5 * smooth_noise(film.shape, max(0.4 * radius, 1.0), rng), 0.0, 1.5)
     rim *= RIM * patchy * np.clip(shadow - 0.3 * (bone - level), 0.0, None) * territory
     changed = coarse - share * shadow + (film - coarse) * (1 - share) + rim
 
     quiet = quiet_patch(whole, np.abs(whole - level) < 0.4 * (bone - level), tile_px(margin.width))
-    noise = grain(quiet, film.shape, rng)
-    wanted = np.where(share > 0.02, float(fine(noise).var()), 0.0)
+    noise = noise_like(quiet, film.shape, rng)
+    wanted = np.where(share > 0.02, float(high_pass(noise).var()), 0.0)
     result = whole.copy()
-    result[part] = np.where((share > 0) | (rim > 0), restored(changed, wanted, noise), film)
+    result[part] = np.where((share > 0) | (rim > 0), restore_noise(changed, wanted, noise), film)
     gone = np.zeros(whole.shape, np.bool_)
     gone[part] = (edge * territory > 0.5) & (shadow > 0.25 * (bone - level))
     return result, gone
 
 
 def _coarseness(margin: Margin) -> float:
-    """What is finer than this is left out where a level of grey is asked for, px."""
+    """Standard deviation of the blur before grey levels are read, px."""
     return max(0.015 * margin.width, 0.8)
 
 
-def _seen_from(margin: Margin, window: Window, part: tuple[slice, slice]) -> tuple[Array, Array]:
-    """Px from the margin inwards, and along it, of the pixels of a part of the window."""
-    du, dv = window.u[part] - margin.place[0], window.v[part] - margin.place[1]
+def _seen_from(margin: Margin, region: Region, part: tuple[slice, slice]) -> tuple[Array, Array]:
+    """Distance of a region's pixels from the margin, inwards and along it, px."""
+    du, dv = region.u[part] - margin.place[0], region.v[part] - margin.place[1]
     x, y = margin.inward
     return du * x + dv * y, du * y - dv * x
 
 
-def _around(window: Window, centre: Array, reach: float) -> tuple[slice, slice]:
-    """Rows and columns of a window within ``reach`` px of a place in its frame."""
-    x, y = window.frame.to_film(centre[:1], centre[1:])
-    row, column = int(y[0]) - window.rows.start, int(x[0]) - window.columns.start
+def _around(region: Region, centre: Array, reach: float) -> tuple[slice, slice]:
+    """Rows and columns of a region within ``reach`` px of a place in its frame."""
+    x, y = region.frame.to_film(centre[:1], centre[1:])
+    row, column = int(y[0]) - region.rows.start, int(x[0]) - region.columns.start
     r = int(reach) + 1
     return slice(max(row - r, 0), row + r + 1), slice(max(column - r, 0), column + r + 1)
 
@@ -101,7 +108,7 @@ def _lobed(
         rng: for the lobes.
 
     Returns:
-        (h, w) px, negative inside. The outline opens towards the margin: there an erosion is
+        (h, w) px, negative inside. The outline is open towards the margin, where an erosion is
         deepest.
     """
     past = along - inset
@@ -114,41 +121,39 @@ def _lobed(
     return np.asarray(np.hypot(past, aside) - radius * np.maximum(edge, 0.55))
 
 
-def _blotches(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Array:
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape), max(sigma, 1.0))
-    return np.asarray(noise / max(float(noise.std()), 1e-9))
-
-
-def _flesh_under(
-    film: Array, window: Window, margin: Margin, radius: float, part: tuple[slice, slice]
+def _tissue_under(
+    film: Array, region: Region, margin: Margin, radius: float, part: tuple[slice, slice]
 ) -> tuple[Array, float, float]:
-    """What a part of the window would show without the bone.
+    """What a part of the region would show without the bone.
 
     Returns:
-        Grey of the flesh in that part; of the flesh beside the margin; and of the bone.
+        (h, w) grey in that part without the bone; grey of the soft tissue beside the margin;
+        grey of the bone.
     """
     centre = margin.place + 0.3 * radius * margin.inward
-    wide = _around(window, centre, 1.6 * radius + 0.45 * margin.width)
+    wide = _around(region, centre, 1.6 * radius + 0.45 * margin.width)
     coarse = ndimage.gaussian_filter(film[wide], _coarseness(margin))
-    along, aside = (a / margin.width for a in _seen_from(margin, window, wide))
-    level, bone = _levels(coarse, along, aside, radius / margin.width, margin.flesh)
-    k = max(round(margin.width / 60), 1)  # flesh is smooth: a coarser grid tells as much
+    along, aside = (a / margin.width for a in _seen_from(margin, region, wide))
+    level, bone = _levels(coarse, along, aside, radius / margin.width, margin.soft_tissue)
+    k = max(round(margin.width / 60), 1)  # soft tissue is smooth: a coarser grid tells as much
     thin = (slice(None, None, k), slice(None, None, k))
     own = margin.territory[wide][thin] > 0.1
-    flesh = _flesh(coarse[thin], along[thin], aside[thin], own, margin.width / k, (level, bone))
+    tissue = _tissue_without(
+        coarse[thin], along[thin], aside[thin], own, margin.width / k, (level, bone)
+    )
     rows, columns = (
         (np.arange(p.start, min(p.stop, n)) - w.start) / k
         for p, w, n in zip(part, wide, film.shape, strict=True)
     )
     at = np.meshgrid(rows, columns, indexing="ij")
-    return np.asarray(ndimage.map_coordinates(flesh, at, order=1, mode="nearest")), level, bone
+    return (np.asarray(ndimage.map_coordinates(tissue, at, order=1, mode="nearest")), level, bone)
 
 
 def _levels(
-    coarse: Array, along: Array, aside: Array, radius: float, flesh: tuple[float, float]
+    coarse: Array, along: Array, aside: Array, radius: float, tissue: tuple[float, float]
 ) -> tuple[float, float]:
-    """Grey of the flesh beside a margin, and of the bone behind it; lengths in bone widths."""
-    quantile, reach = flesh
+    """Grey of soft tissue beside a margin and of the bone behind it; lengths in bone widths."""
+    quantile, reach = tissue
     near = np.abs(aside) < max(radius, 0.05)
     outside = near & (along < -0.03) & (along > -reach)
     inside = near & (along > 0.05) & (along < 0.3)
@@ -157,7 +162,7 @@ def _levels(
     return level, max(bone, level + 1e-3)
 
 
-def _flesh(
+def _tissue_without(
     coarse: Array,
     along: Array,
     aside: Array,
@@ -165,15 +170,15 @@ def _flesh(
     px: float,
     levels: tuple[float, float],
 ) -> Array:
-    """(h, w) what the film would show without the bone: the flesh around, carried under it.
+    """(h, w) what the film would show without the bone: the grey around it, extended into it.
 
     Args:
-        coarse: (h, w) grey without grain.
+        coarse: (h, w) grey without noise.
         along: (h, w) bone widths from the margin inwards.
         aside: (h, w) bone widths along the margin.
         own: (h, w) where the bone lies.
         px: width of the bone.
-        levels: grey of the flesh near by, and of the bone.
+        levels: grey of the soft tissue beside the margin, and of the bone.
     """
     level, bone = levels
     contrast = bone - level
@@ -195,14 +200,14 @@ def _flesh(
 
 
 def _without_holes(dense: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:
-    """Bone with the dark specks filled that are smaller than ``size`` px squared."""
+    """The mask of bone without holes smaller than ``size`` × ``size`` px."""
     label, count = ndimage.label(~dense)
     areas = np.bincount(label.ravel(), minlength=count + 1)
     return np.asarray(dense | (areas < size * size)[label])
 
 
 def _carried(grey: Array, weight: Array, level: float, width: float) -> Array:
-    """(h, w) the weighted mean of the grey around each pixel, of the nearest if possible."""
+    """(h, w) weighted mean of the grey around each pixel; near pixels count most."""
     total, carried = np.full_like(grey, 1e-6), np.full_like(grey, 1e-6 * level)
     for sigma, part in ((0.04, 1.0), (0.08, 0.1), (0.16, 0.01), (0.32, 0.001)):
         total += part * ndimage.gaussian_filter(weight, sigma * width)

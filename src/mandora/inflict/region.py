@@ -1,4 +1,4 @@
-"""The frame of a joint or bone on a film, and the part of the film around it."""
+"""The frame of a joint or bone on a film, and the region of the film around it."""
 
 from __future__ import annotations
 
@@ -29,28 +29,23 @@ class Frame:
         return np.array([-self.axis[1], self.axis[0]])
 
     def to_film(self, u: Array, v: Array) -> tuple[Array, Array]:
-        """``x`` and ``y``, px of the film, of places in this frame."""
-        x, y = (
-            self.origin[i] + u * self.across[i] + v * self.axis[i] for i in (0, 1)
-        )  # fmt: skip
+        """Places in this frame → ``x`` and ``y``, px of the film."""
+        x, y = (self.origin[i] + u * self.across[i] + v * self.axis[i] for i in (0, 1))
         return np.asarray(x), np.asarray(y)
 
     def from_film(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """``u`` and ``v``, px, of places on the film."""
+        """Places on the film → ``u`` and ``v``, px."""
         dx, dy = x - self.origin[0], y - self.origin[1]
-        return (
-            dx * self.across[0] + dy * self.across[1],
-            dx * self.axis[0] + dy * self.axis[1],
-        )
+        return (dx * self.across[0] + dy * self.across[1], dx * self.axis[0] + dy * self.axis[1])
 
     def sample(self, pixels: NDArray[np.floating], u: Array, v: Array) -> Array:
-        """The film at places in this frame, bilinear; beyond the film its nearest pixel."""
+        """Bilinear samples of a film at places in this frame; outside it, of its nearest pixel."""
         x, y = self.to_film(u, v)
         return np.asarray(ndimage.map_coordinates(pixels, [y, x], order=1, mode="nearest"))
 
 
-class Window:
-    """The part of a film around a joint that may change.
+class Region:
+    """The part of a film around a joint or bone that may change.
 
     Attributes:
         frame: of the joint or bone.
@@ -61,7 +56,7 @@ class Window:
     """
 
     def __init__(self, frame: Frame, shape: tuple[int, int], across: float, along: float) -> None:
-        """Cut the smallest window that holds a rectangle of the frame.
+        """Cut the smallest region that holds a rectangle of the frame.
 
         Args:
             frame: its origin is the middle.
@@ -78,11 +73,11 @@ class Window:
         self.u, self.v = frame.from_film(grid[1], grid[0])
 
     def cut(self, pixels: NDArray[np.floating]) -> Array:
-        """The film inside the window."""
+        """(h, w) the film inside the region."""
         return pixels[self.rows, self.columns].astype(np.float64)
 
     def sample(self, film: Array, u: Array, v: Array) -> Array:
-        """A window's film at places in the frame, bilinear."""
+        """Bilinear samples of the cut film at places in the frame."""
         x, y = self.frame.to_film(u, v)
         at = [y - self.rows.start, x - self.columns.start]
         return np.asarray(ndimage.map_coordinates(film, at, order=1, mode="nearest"))

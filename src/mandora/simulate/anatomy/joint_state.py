@@ -1,7 +1,7 @@
-"""What a joint has lost, and which SvH grade that is.
+"""The latent damage of a joint, and the SvH grades that follow from it.
 
-A joint's latent state says how much joint space is gone and which erosions it has. The grades
-follow from it by the definitions of van der Heijde (J Rheumatol 2000;27:261):
+A joint's state says how much joint space is lost and which erosions it has. The grades follow from
+it by the definitions of van der Heijde (J Rheumatol 2000;27:261):
 
 * narrowing 0 normal, 1 focal or doubtful, 2 generalised with more than half of the space left,
   3 generalised with less than half left or subluxation, 4 ankylosis or complete luxation;
@@ -17,14 +17,14 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 
-DOUBTFUL_LOSS = 0.12  # less than this cannot be told from normal variation
+DOUBTFUL_LOSS = 0.12  # less than this is within normal variation
 HALF_LOSS = 0.5
 MAX_EROSION = 5
 
 
 @dataclass(frozen=True)
 class Erosion:
-    """One bite out of the bone's margin.
+    """One erosion of the bone's margin.
 
     Attributes:
         anchor: index among the site's bare areas (even: proximal bone, odd: distal bone).
@@ -41,14 +41,14 @@ class Erosion:
 
 @dataclass(frozen=True)
 class JointState:
-    """The latent damage of one place.
+    """The latent damage of one site.
 
     Attributes:
-        loss: share of the joint space that is gone, 0..1.
+        loss: share of the joint space that is lost, 0..1.
         focal: the loss is on one half of the joint only.
-        shift: sideways displacement as a fraction of the joint's width.
+        shift: sideways displacement, as a fraction of the joint's width.
         fused: bone bridges the joint.
-        erosions: all bites at this place.
+        erosions: all erosions of this site.
     """
 
     loss: float = 0.0
@@ -70,7 +70,7 @@ class JointState:
 
     @property
     def osteopenia(self) -> float:
-        """Share of the bone around the joint that has gone with the damage, 0..0.45."""
+        """Share of the bone around the joint that is lost with the damage, 0..0.45."""
         return min(0.22 * self.loss + 0.05 * sum(e.weight for e in self.erosions), 0.45)
 
     def erosion_grade(self, limb: Limb) -> int:
@@ -89,14 +89,14 @@ _RADIUS = {1: (0.12, 0.18), 2: (0.20, 0.27), 3: (0.29, 0.36), 5: (0.45, 0.55)}
 def draw_state(
     rng: np.random.Generator, narrowing: int, erosion: int, limb: Limb, anchors: int = 4
 ) -> JointState:
-    """A latent state that has exactly these grades.
+    """Draw a state that has exactly these grades.
 
     Args:
         rng: source of randomness.
         narrowing: 0-4.
         erosion: 0-5 (hand) or 0-10 (foot).
         limb: decides how erosions are counted.
-        anchors: number of bare areas at the place.
+        anchors: number of bare areas of the site.
     """
     loss, focal, shift, fused = 0.0, False, 0.0, False
     if narrowing == 0:
@@ -119,13 +119,13 @@ def draw_state(
         low, high = max(0, erosion - MAX_EROSION), min(erosion, MAX_EROSION)
         first = int(rng.integers(low, high + 1))
         sides = [(0, first), (1, erosion - first)]
-        erosions = tuple(e for s, points in sides for e in _bites(rng, points, anchors, s))
+        erosions = tuple(e for s, points in sides for e in _draw_erosions(rng, points, anchors, s))
     else:
-        erosions = _bites(rng, erosion, anchors, None)
+        erosions = _draw_erosions(rng, erosion, anchors, None)
     return JointState(loss, focal, shift, fused, erosions)
 
 
-def _bites(
+def _draw_erosions(
     rng: np.random.Generator, points: int, anchors: int, parity: int | None
 ) -> tuple[Erosion, ...]:
     """Erosions whose weights add up to ``points``, at bare areas of one bone side or both."""

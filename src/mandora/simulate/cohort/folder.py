@@ -1,10 +1,10 @@
-"""A simulated cohort on disk: films in RA2 layout, and the truth about them."""
+"""The folder of a simulated cohort: films in RA2 layout, and the truth about them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,16 +35,16 @@ from mandora.simulate.cohort.patients import bone_names
 # benchmarks/simulate.py measures them.
 BYTES_PER_FILM = 350_000
 SECONDS_PER_FILM = 0.5
-LARGE_BYTES = 1_000_000_000  # from here on, people want to know what a cohort needs
+LARGE_BYTES = 1_000_000_000  # above this the user is told what a cohort needs
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a cohort will need.
+    """Disk space and time that a cohort will need.
 
     Attributes:
         size_bytes: on the disk.
-        seconds: to make it.
+        seconds: for all processes together to finish.
     """
 
     size_bytes: int
@@ -60,7 +60,7 @@ class Estimate:
 
 
 def estimate(settings: SimulateSettings) -> Estimate:
-    """What a cohort will need, within a factor of two."""
+    """Disk space and time that a cohort will need, within a factor of two."""
     # a pair is as large as the two films that it shows
     films = settings.patients * settings.visits * len(SLOTS) * (2 if settings.pairs else 1)
     scale = ((settings.pixels_per_mm or 5.0) / 5.0) ** 2
@@ -99,19 +99,21 @@ def simulate_cohort(
                 stack.enter_context(_VisitFolder(settings, out, visit))
                 for visit in range(1, settings.visits + 1)
             ]
-            for done, made in enumerate(_made(settings, out), start=1):
+            write = partial(write_patient, settings, out)
+            made_in_order = map_items(write, range(settings.patients), settings.workers)
+            for done, made in enumerate(made_in_order, start=1):
                 for folder, rows in zip(folders, made, strict=True):
                     folder.add(rows)
                 progress(done)
     except ChildProcessError:
-        raise  # not what is written is at fault
+        raise  # no fault of writing
     except OSError as error:
         what = f"cannot write {error.filename or out}: {error.strerror or error}"
         raise OSError(error.errno, what) from error
 
 
 def _check_place(settings: SimulateSettings, out: Path, force: bool) -> None:
-    """Refuse a folder that cannot take the cohort, before anything is written."""
+    """Refuse a folder that is not empty, or too small a disk, before anything is written."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a folder for the cohort")
     if out.exists() and any(out.iterdir()) and not force:
@@ -138,7 +140,7 @@ class _VisitFolder:
     def __init__(self, settings: SimulateSettings, out: Path, visit: int) -> None:
         self._folder = visit_folder(out, visit)
         self._pairs = settings.pairs
-        # what says nothing about the films stays out: the bytes do not depend on it
+        # the bytes of a cohort do not depend on the number of processes and visits
         known = settings.model_dump(mode="json", exclude={"workers", "visits"})
         about = {"software": f"mandora {__version__}", "visit": visit, "settings": known}
         self._about = json.dumps(about, indent=2)
@@ -162,7 +164,7 @@ class _VisitFolder:
         return self
 
     def add(self, rows: VisitRows) -> None:
-        """Append what a patient adds."""
+        """Append the rows and polygons of a patient."""
         for name, lines in rows.tables.items():
             self._files[name].write(csv_text(lines))
         for film in rows.spaces:
@@ -182,7 +184,7 @@ class _VisitFolder:
             write_atomically(self._folder / "truth" / "cohort.json", self._about.encode())
 
     def _close(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Give the tables their names, or remove what there is of them."""
+        """Rename the finished tables, or remove unfinished ones."""
         try:
             if kind is None:
                 for name, file in self._files.items():
@@ -190,7 +192,7 @@ class _VisitFolder:
                     Path(file.name).replace(self._folder / name)
         finally:
             for file in self._files.values():
-                with suppress(OSError):  # what a full disk has no room for is not wanted
+                with suppress(OSError):  # the last bytes may not fit on a full disk
                     file.close()
                 Path(file.name).unlink(missing_ok=True)
 
@@ -199,10 +201,3 @@ def _bone_table() -> str:
     """The labels of the masks in ``truth/bones/``."""
     bones = [(limb, i, n) for limb in Limb for i, n in enumerate(bone_names(limb), start=1)]
     return csv_text([("limb", "label", "bone"), *bones])
-
-
-def _made(settings: SimulateSettings, out: Path) -> Iterator[list[VisitRows]]:
-    """What each patient adds to the tables, in order; the films are written on the way."""
-    return map_items(
-        partial(write_patient, settings, out), range(settings.patients), settings.workers
-    )

@@ -1,8 +1,8 @@
-"""Narrow a joint space on a film: bring the two bone surfaces together, or bridge them with bone.
+"""Narrowing on a film: the two bone surfaces are brought together, or bridged with bone.
 
 The film is displaced along the limb. Each surface moves by half of what the space loses; the
-displacement fades out over about one width of the joint, so bone, skin and whatever else lies
-there move smoothly. The map has an inverse: along every line the order of the places is kept.
+displacement fades out over about one width of the joint, so that everything there moves smoothly.
+It has an inverse: along every line the order of the places is kept.
 """
 
 from __future__ import annotations
@@ -13,23 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mandora.inflict.grain import grain, local_variance, quiet_patch, restored, texture, tile_px
 from mandora.inflict.joint_line import JointLine, surfaces
-from mandora.inflict.window import Array, Window, step_down
-from mandora.simulate.anatomy.damage import JointState
+from mandora.inflict.noise import (
+    local_variance,
+    noise_like,
+    quiet_patch,
+    restore_noise,
+    smooth_noise,
+    texture_like,
+    tile_px,
+)
+from mandora.inflict.region import Array, Region, step_down
+from mandora.simulate.anatomy.joint_state import JointState
 
-FADE = (1.0, 8.0)  # along the limb: joint widths or joint spaces, whatever is less
+FADE = (1.0, 8.0)  # along the limb: joint widths or joint spaces, whichever is less
 SIDE_FADE = 0.35  # across, in joint widths
 MAX_LOSS = 0.92  # of the space, by displacement
-STEEPEST = (
-    0.97  # share of the space's width that may vanish locally: below 1 the map has an inverse
-)
+STEEPEST = 0.97  # share of the space's width that may vanish locally; below 1 there is an inverse
 PLATE = 0.07  # thickness of the plate below a joint surface, in joint widths
 BRIDGED = 0.65  # share of the old plates that a bridge of bone replaces
 
 
 def fade_px(line: JointLine) -> float:
-    """Px along the limb from a joint's surface to where nothing moves."""
+    """Distance along the limb from a joint's surface to where nothing moves, px."""
     widths, gaps = FADE
     return min(widths * line.width, gaps * line.gap)
 
@@ -50,7 +56,7 @@ def moved_by(v: Array, proximal: Array, distal: Array, loss: Array, fade: float)
     """Displacement along the limb of places at ``v``, px."""
     half = loss * (distal - proximal) / 2
     t = np.clip((v - proximal) / (distal - proximal), 0.0, 1.0)
-    # the middle of the space gives more than its sides, as far as the map keeps an inverse
+    # the middle of the space shrinks more than its sides, as far as there is an inverse
     bent = np.clip((STEEPEST / np.maximum(loss, 1e-3) - 1) / 0.5, 0.0, 1.0)
     t = (1 - bent) * t + bent * t * t * (3 - 2 * t)
     outside = step_down(np.maximum(proximal - v, v - distal) / fade)
@@ -59,14 +65,14 @@ def moved_by(v: Array, proximal: Array, distal: Array, loss: Array, fade: float)
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """Where the film of the result comes from, in a joint's frame.
+    """How a film is displaced along the limb, in a joint's frame.
 
     Attributes:
         line: of the joint before it is narrowed.
         loss: (COLUMNS,) share of the space that vanishes at each ``u`` of the line.
-        u: (m,) px, columns of ``table``, 1 px apart.
-        v: (n,) px, rows of ``table``, half a px apart.
-        table: (n, m) px along the limb, by which a place of the result lies beyond its source.
+        u: (m,) px, of the columns of ``table``, 1 px apart.
+        v: (n,) px, of the rows of ``table``, half a px apart.
+        table: (n, m) px, ``v`` of a place on the result minus ``v`` of the same place on the film.
     """
 
     line: JointLine
@@ -83,33 +89,33 @@ class Displacement:
         return replace(self.line, proximal=near + half, distal=far - half)
 
     def forward(self, u: Array, v: Array) -> Array:
-        """``v`` in the result of places of the film."""
+        """``v`` on the result of places on the film, px."""
         near, far = surfaces(self.line, u)
         loss = np.interp(u, self.line.u, self.loss)
         return np.asarray(v + moved_by(v, near, far, loss, fade_px(self.line)))
 
     def source(self, u: Array, v: Array) -> Array:
-        """``v`` on the film of places of the result, px."""
+        """``v`` on the film of places on the result, px."""
         where = [(v - self.v[0]) * 2, u - self.u[0]]
         moved = ndimage.map_coordinates(self.table, where, order=1, mode="nearest")
         return np.asarray(v - moved)
 
 
-def displacement(line: JointLine, state: JointState, window: Window, side: float) -> Displacement:
+def displacement(line: JointLine, state: JointState, region: Region, side: float) -> Displacement:
     """The displacement that narrows a joint.
 
     Args:
         line: of the joint.
         state: what the joint loses.
-        window: where the result will be asked for.
+        region: where the result is needed.
         side: of a focal loss: -1 or 1, the sign of ``u``.
 
     Raises:
-        ArithmeticError: if the map has no inverse.
+        ArithmeticError: if the displacement has no inverse.
     """
     fade = fade_px(line)
-    u = np.arange(np.floor(window.u.min()), np.ceil(window.u.max()) + 1)
-    v = np.arange(np.floor(window.v.min() * 2) - 2, np.ceil(window.v.max() * 2) + 3) / 2
+    u = np.arange(np.floor(region.u.min()), np.ceil(region.u.max()) + 1)
+    v = np.arange(np.floor(region.v.min() * 2) - 2, np.ceil(region.v.max() * 2) + 3) / 2
     near, far = surfaces(line, u)
     loss = loss_profile(line, state, u, side)
     moved = moved_by(v[:, None], near, far, loss, fade)
@@ -122,26 +128,26 @@ def displacement(line: JointLine, state: JointState, window: Window, side: float
     return Displacement(line, loss_profile(line, state, line.u, side), u, v, back)
 
 
-def narrowed(film: Array, window: Window, moved: Displacement, rng: np.random.Generator) -> Array:
-    """The window with its pixels displaced, as sharp and as grainy as before.
+def narrowed(film: Array, region: Region, moved: Displacement, rng: np.random.Generator) -> Array:
+    """The region with its pixels displaced, as sharp and as noisy as before.
 
     Args:
-        film: (h, w) the window of the film.
-        window: where it lies.
+        film: (h, w) the region of the film.
+        region: where it lies.
         moved: the displacement.
-        rng: for the grain.
+        rng: for the noise.
 
     Returns:
-        (h, w) grey; where nothing moves, the very pixels of ``film``.
+        (h, w) grey; where nothing moves, the pixels of ``film`` unchanged.
     """
-    still = moved.source(window.u, window.v) == window.v
+    still = moved.source(region.u, region.v) == region.v
     rows, columns = np.nonzero(~still)
-    u, v = window.u[rows, columns], window.v[rows, columns]
+    u, v = region.u[rows, columns], region.v[rows, columns]
     sharp = ndimage.spline_filter(film, order=5)
 
     def taken(image: Array, order: int, these: NDArray[np.intp], s: float = 0.0) -> Array:
-        x, y = window.frame.to_film(u[these], moved.source(u[these], v[these] + s))
-        at = [y - window.rows.start, x - window.columns.start]
+        x, y = region.frame.to_film(u[these], moved.source(u[these], v[these] + s))
+        at = [y - region.rows.start, x - region.columns.start]
         return np.asarray(
             ndimage.map_coordinates(image, at, order=order, mode="mirror", prefilter=False)
         )
@@ -155,43 +161,45 @@ def narrowed(film: Array, window: Window, moved: Displacement, rng: np.random.Ge
     result, wanted = film.copy(), local_variance(film)
     result[rows, columns] = values
     wanted[rows, columns] = taken(wanted, 1, everywhere)
-    quiet = quiet_patch(film, _flesh_like(film, window, moved.line), tile_px(moved.line.width))
-    return np.where(still, film, restored(result, wanted, grain(quiet, film.shape, rng)))
+    quiet = quiet_patch(
+        film, _like_soft_tissue(film, region, moved.line), tile_px(moved.line.width)
+    )
+    return np.where(still, film, restore_noise(result, wanted, noise_like(quiet, film.shape, rng)))
 
 
-def displaced(labels: NDArray[np.uint8], window: Window, moved: Displacement) -> NDArray[np.uint8]:
-    """A label map of the film after it was displaced: each label where its place has gone.
+def displaced(labels: NDArray[np.uint8], region: Region, moved: Displacement) -> NDArray[np.uint8]:
+    """A label map displaced as the film is.
 
     Args:
         labels: (H, W) of the whole film.
-        window: where it changes.
+        region: where it changes.
         moved: the displacement.
     """
-    x, y = window.frame.to_film(window.u, moved.source(window.u, window.v))
+    x, y = region.frame.to_film(region.u, moved.source(region.u, region.v))
     rows, columns = (
         np.rint(at).astype(np.int64).clip(0, size - 1)
         for at, size in zip((y, x), labels.shape, strict=True)
     )
     result = labels.copy()
-    result[window.rows, window.columns] = labels[rows, columns]
+    result[region.rows, region.columns] = labels[rows, columns]
     return result
 
 
-def _flesh_like(film: Array, window: Window, line: JointLine) -> NDArray[np.bool_]:
+def _like_soft_tissue(film: Array, region: Region, line: JointLine) -> NDArray[np.bool_]:
     """(h, w) where the film is about as dark as in the joint space: neither bone nor air."""
     inner = np.abs(line.u) < 0.3 * line.width
     u, near, far = line.u[inner], line.proximal[inner], line.distal[inner]
-    level = float(np.median(window.sample(film, u, (near + far) / 2)))
-    bone = float(np.median(window.sample(film, u, near - 0.1 * line.width)))
+    level = float(np.median(region.sample(film, u, (near + far) / 2)))
+    bone = float(np.median(region.sample(film, u, near - 0.1 * line.width)))
     return np.asarray(np.abs(film - level) < max(0.5 * (bone - level), 0.02))
 
 
-def bridged(film: Array, window: Window, moved: Displacement, rng: np.random.Generator) -> Array:
-    """The narrowed window with trabecular bone across what is left of the space.
+def bridged(film: Array, region: Region, moved: Displacement, rng: np.random.Generator) -> Array:
+    """The narrowed region with trabecular bone across what is left of the space.
 
     Args:
-        film: (h, w) the window after :func:`narrowed`.
-        window: where it lies.
+        film: (h, w) the region after :func:`narrowed`.
+        region: where it lies.
         moved: the displacement.
         rng: for the bone's texture and the bridge's edge.
     """
@@ -200,23 +208,22 @@ def bridged(film: Array, window: Window, moved: Displacement, rng: np.random.Gen
     levels = []
     for surface, sign in ((near, -1.0), (far, 1.0)):
         depth = sign * np.linspace(PLATE, 3 * PLATE, 9)[:, None] * line.width
-        seen = window.sample(film, line.u[None], surface + depth)
+        seen = region.sample(film, line.u[None], surface + depth)
         levels.append(ndimage.gaussian_filter1d(np.median(seen, axis=0), 3.0))
-    u = np.clip(window.u, line.u[0], line.u[-1])
+    u = np.clip(region.u, line.u[0], line.u[-1])
     low, high, first, second = (np.interp(u, line.u, a) for a in (near, far, *levels))
-    t = np.clip((window.v - low) / np.maximum(high - low, 1.0), 0.0, 1.0)
+    t = np.clip((region.v - low) / np.maximum(high - low, 1.0), 0.0, 1.0)
     bone = (1 - t) * first + t * second
 
-    rough = ndimage.gaussian_filter(rng.standard_normal(film.shape), 0.06 * line.width)
-    rough = rough / max(float(rough.std()), 1e-9)
+    rough = smooth_noise(film.shape, 0.06 * line.width, rng)
     left, right = line.extent
     margin = 0.06 * line.width
-    beyond = np.maximum(left + margin - window.u, window.u - right + margin) / line.width
+    beyond = np.maximum(left + margin - region.u, region.u - right + margin) / line.width
     lateral = step_down((beyond + 0.03 * rough) / 0.12)
-    outside = np.maximum(low - window.v, window.v - high) / line.width
+    outside = np.maximum(low - region.v, region.v - high) / line.width
     outside = outside + 0.015 * rough
     share = lateral * (0.3 * step_down(outside / 0.05) + BRIDGED * step_down(outside / (2 * PLATE)))
     side = max(int(0.3 * line.width), 16)
     spongy = (lateral > 0.9) & (outside > PLATE) & (outside < 0.5)
-    pattern = texture(quiet_patch(film, spongy, side), film.shape, 0.04 * line.width, rng)
+    pattern = texture_like(quiet_patch(film, spongy, side), film.shape, 0.04 * line.width, rng)
     return np.asarray(film + share * (bone + pattern - film))

@@ -1,4 +1,4 @@
-"""Fingers and toes: chains of tubular bones with joint spaces between them."""
+"""Rays of a hand or foot: a metacarpal or metatarsal and its phalanges, with joint spaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.damage import JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import (
     Array,
     Tube,
@@ -19,8 +19,14 @@ from mandora.simulate.anatomy.shapes import (
     tube_outline,
     unit,
 )
-from mandora.simulate.anatomy.skeleton import Bite, Bone, Strip, Traits, label_of, state_of
-from mandora.simulate.anatomy.tubular import Lie
+from mandora.simulate.anatomy.skeleton import (
+    Bone,
+    PlacedErosion,
+    Strip,
+    Traits,
+    TubeState,
+    label_of,
+)
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
 FUSED_OVERLAP_MM = 1.2
@@ -28,15 +34,15 @@ MIDDLE_PLATE = 0.15  # of growth plates, from the base, as a share of its width
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
-    """One digit from its metacarpal or metatarsal to its tip.
+class Ray:
+    """A ray from the base of its metacarpal or metatarsal to the tip of the finger or toe.
 
     Attributes:
         bones: names, proximal to distal.
         nodes: (n bones + 1, 2) mm: base, joint centres, tip.
         tubes: proportions of each bone, mm.
-        joints: names of the joints between the bones; a name that is no landmark of the limb
-            (``dip2``) is simulated but neither located nor scored.
+        joints: names of the joints between the bones; a joint that is no landmark of the limb
+            (``dip2``) is simulated, but neither located nor scored.
         spaces: width of each healthy joint space, mm.
         pitches: rotation of each bone out of the film's plane, rad.
         slope: of the first bone's base; positive where its side towards the thumb lies further
@@ -53,48 +59,44 @@ class Chain:
 
 
 @dataclass(frozen=True, eq=False)
-class Digit:
-    """What a chain becomes."""
+class RayParts:
+    """Bones, joint spaces and erosions of one ray."""
 
     bones: tuple[Bone, ...]
     strips: tuple[Strip, ...]
-    bites: tuple[Bite, ...]
+    erosions: tuple[PlacedErosion, ...]
 
 
-def build_digit(
-    limb: Limb,
-    chain: Chain,
-    states: Mapping[str, JointState],
-    traits: Traits,
-    rng: np.random.Generator,
-) -> Digit:
-    """Bones with the chain's joint spaces, narrowed, displaced and eroded as the states say."""
-    n = len(chain.bones)
-    ends = [[chain.nodes[i], chain.nodes[i + 1]] for i in range(n)]
+def build_ray(
+    limb: Limb, ray: Ray, states: Mapping[str, JointState], traits: Traits, rng: np.random.Generator
+) -> RayParts:
+    """Build the bones of a ray, with joints narrowed, displaced and eroded by their states."""
+    n = len(ray.bones)
+    ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
-    tilts, skews = [chain.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
+    tilts, skews = [ray.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
-    bites: list[Bite] = []
-    for j, name in enumerate(chain.joints):
-        state = state_of(states, name)
-        proximal, distal = chain.tubes[j], chain.tubes[j + 1]
+    erosions: list[PlacedErosion] = []
+    for j, name in enumerate(ray.joints):
+        state = states.get(name, HEALTHY)
+        proximal, distal = ray.tubes[j], ray.tubes[j + 1]
         up_p, up_d = directions[j], directions[j + 1]
-        centre = chain.nodes[j + 1]
-        healthy = chain.spaces[j] * traits.space
+        centre = ray.nodes[j + 1]
+        healthy = ray.spaces[j] * traits.space
         lost = state.loss * healthy
         gap = healthy - (lost / 2 if state.focal else lost)
         width = min(proximal.head, distal.base)
         if state.focal:
             tilts[j + 1] = lost / distal.base * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
-            # the joint surfaces are gone and struts run from bone to bone
+            # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
         kept = (1 - traits.porosity) * (1 - state.osteopenia)
         porosity[j][1] = porosity[j + 1][0] = 1 - kept
         offset = across(up_d) * state.shift * width
         if state.shift >= 0.9:
-            # a luxated base slides to the palm or sole and back over the head, and less aside
+            # a luxated base slides to the palm or sole and over the head, and less sideways
             offset = 0.4 * offset - up_d * LUXATION_OVERLAP * width
         ends[j][1] = centre - up_p * gap / 2
         ends[j + 1][0] = centre + up_d * gap / 2 + offset
@@ -107,50 +109,50 @@ def build_digit(
                 base_profile, distal, tilt=tilts[j + 1]
             ), 1)  # fmt: skip
             strips.append(Strip(np.concatenate([low, high[::-1]]), label, state.fused))
-        bites += _bites(chain, j, ends, directions, state, label)
+        erosions += _erosions(ray, j, ends, directions, state, label)
     bones = []
-    for i, tube in enumerate(chain.tubes):
+    for i, tube in enumerate(ray.tubes):
         cortex = (0.42 * traits.cortex, 0.19 * tube.shaft * traits.cortex, 0.40 * traits.cortex)
         dense = 0.5 + 0.5 * traits.cortex
         base_plate = dense * endplates[i][0] * (0.18 if i == 0 else 0.03 * tube.base + 0.25)
-        plate = _growth_plate(chain, i) if traits.immature else None
-        lie = Lie(
-            pitch=chain.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
+        plate = _growth_plate(ray, i) if traits.immature else None
+        tube_state = TubeState(
+            pitch=ray.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
             cortex=cortex, endplate=(base_plate, 0.45 * dense * endplates[i][1]),
             plate=plate, closing=traits.closing, porosity=(porosity[i][0], porosity[i][1]),
         )  # fmt: skip
         outline = tube_outline(
-            ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=lie.bow, skew=skews[i]
+            ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
         )
         bones.append(Bone(
-            chain.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
-            traits.closing, tube=tube, lie=lie,
+            ray.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
+            traits.closing, tube=tube, tube_state=tube_state,
         ))  # fmt: skip
-    return Digit(tuple(bones), tuple(strips), tuple(bites))
+    return RayParts(tuple(bones), tuple(strips), tuple(erosions))
 
 
-def _growth_plate(chain: Chain, i: int) -> float:
+def _growth_plate(ray: Ray, i: int) -> float:
     """Growth plates lie at the heads of metacarpals 2-5 and at the bases of all else."""
-    length = float(np.linalg.norm(chain.nodes[i + 1] - chain.nodes[i]))
-    long = len(chain.bones) == 4
+    length = float(np.linalg.norm(ray.nodes[i + 1] - ray.nodes[i]))
+    long = len(ray.bones) == 4
     at_head, middle = i == 0 and long, i == 2 and long
     # in a middle phalanx less than 0.05 of the hand's size from the joint, as on real films
-    at_base = (MIDDLE_PLATE if middle else 0.28) * chain.tubes[i].base
-    inset = (0.55 * chain.tubes[i].head if at_head else at_base) / length
+    at_base = (MIDDLE_PLATE if middle else 0.28) * ray.tubes[i].base
+    inset = (0.55 * ray.tubes[i].head if at_head else at_base) / length
     return 1 - inset if at_head else inset
 
 
 def _surface(
     end: Array, up: Array, whole: float, width: float, profile: Callable[[Array], Array], sign: int
 ) -> Array:
-    """A joint surface over the width that both bones share, (N, 2) mm.
+    """(N, 2) mm, a joint surface over the width that both bones share.
 
     Args:
         end: (2,) mm, middle of the surface.
         up: (2,) unit vector from base to head.
         whole: width of the bone there, mm.
         width: of the joint, mm.
-        profile: of the surface, mm by share of half the bone's width.
+        profile: of the surface: place across in halves of the bone's width → mm.
         sign: 1 if the profile counts towards the head, -1 if towards the base.
     """
     share = np.linspace(-0.8, 0.8, 13) * width / whole  # beyond, the surfaces part
@@ -159,34 +161,27 @@ def _surface(
     )
 
 
-def _bites(
-    chain: Chain,
+def _erosions(
+    ray: Ray,
     j: int,
     ends: list[list[Array]],
     directions: list[Array],
     state: JointState,
     label: int,
-) -> list[Bite]:
+) -> list[PlacedErosion]:
     """Erosions at the bare areas: the corners of the head and of the base."""
-    proximal, distal = chain.tubes[j], chain.tubes[j + 1]
-    bites = []
+    proximal, distal = ray.tubes[j], ray.tubes[j + 1]
+    erosions = []
     for erosion in state.erosions:
         side = 1.0 if erosion.anchor < 2 else -1.0
         if erosion.anchor % 2 == 0:
-            bone, width, up = chain.bones[j], proximal.head, directions[j]
+            bone, width, up = ray.bones[j], proximal.head, directions[j]
             corner = ends[j][1] - up * (0.8 * proximal.dome + 0.05 * width)
         else:
-            bone, width, up = chain.bones[j + 1], distal.base, directions[j + 1]
+            bone, width, up = ray.bones[j + 1], distal.base, directions[j + 1]
             corner = ends[j + 1][0] + up * 0.06 * width
-        # large bites reach deeper, so that their middle lies further in
+        # the middle of a large erosion lies deeper in the bone
         reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
-        bites.append(
-            Bite(
-                bone,
-                corner + across(up) * side * reach,
-                erosion.radius * width,
-                erosion.depth,
-                label,
-            )
-        )
-    return bites
+        place = corner + across(up) * side * reach
+        erosions.append(PlacedErosion(bone, place, erosion.radius * width, erosion.depth, label))
+    return erosions

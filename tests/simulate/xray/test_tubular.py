@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from mandora.simulate.anatomy.shapes import Tube, base_profile, head_profile
-from mandora.simulate.anatomy.tubular import Lie, cast, growth_plate, lay
+from mandora.simulate.anatomy.skeleton import TubeState
+from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shadow
 
 TUBE = Tube(14, 8, 11, cup=2.0, dome=2.0, rim=0.8)
-SOLID = Lie(cortex=(9.0, 9.0, 9.0), endplate=(0.7, 0.5))  # compact bone all through
+SOLID = TubeState(cortex=(9.0, 9.0, 9.0), endplate=(0.7, 0.5))  # compact bone all through
 LENGTH, STEP = 40.0, 0.25
 
 
-def shadow(tube: Tube = TUBE, lie: Lie = SOLID):  # type: ignore[no-untyped-def]
-    return cast(tube, LENGTH, lie, STEP, np.random.default_rng(1))
+def shadow(tube: Tube = TUBE, tube_state: TubeState = SOLID):  # type: ignore[no-untyped-def]
+    return cast_shadow(tube, LENGTH, tube_state, STEP, np.random.default_rng(1))
 
 
 def row(field: np.ndarray, start: float, at: float) -> np.ndarray:
@@ -32,7 +33,7 @@ def test_the_middle_of_the_shaft_is_as_thick_as_its_ellipse() -> None:
 
 
 def test_a_shaft_has_bright_edges_and_a_dark_canal() -> None:
-    made = shadow(lie=Lie(cortex=(0.5, 1.6, 0.45)))
+    made = shadow(tube_state=TubeState(cortex=(0.5, 1.6, 0.45)))
     across = row(made.dense, made.start[0], LENGTH / 2)
     inside = np.flatnonzero(across > 0.5)
     edge = across[inside[0] : inside[0] + 8].max()
@@ -50,7 +51,7 @@ def test_the_shadow_ends_where_the_joint_surfaces_are() -> None:
 
 
 def test_pitch_smears_the_base_along_the_axis() -> None:
-    flat, steep = shadow(), shadow(lie=replace(SOLID, pitch=0.5))
+    flat, steep = shadow(), shadow(tube_state=replace(SOLID, pitch=0.5))
 
     def band(made) -> float:  # type: ignore[no-untyped-def]
         """Length over which the base's shadow grows from a tenth to nine tenths, mm."""
@@ -62,7 +63,7 @@ def test_pitch_smears_the_base_along_the_axis() -> None:
 
 
 def test_porosity_takes_bone_from_its_end_only() -> None:
-    whole, thin = shadow(), shadow(lie=replace(SOLID, porosity=(0.4, 0.0)))
+    whole, thin = shadow(), shadow(tube_state=replace(SOLID, porosity=(0.4, 0.0)))
     for at, share in ((2.0, 0.62), (LENGTH - 3.0, 1.0)):
         ratio = (
             row(thin.dense, thin.start[0], at).sum() / row(whole.dense, whole.start[0], at).sum()
@@ -93,7 +94,7 @@ def test_laying_a_bone_keeps_its_bone(angle: float) -> None:
     made = shadow()
     up = np.array([np.sin(angle), -np.cos(angle)])
     ppmm = 3.0
-    laid = lay(made, np.array([60.0, 60.0]), up, ppmm, (400, 400))
+    laid = place_shadow(made, np.array([60.0, 60.0]), up, ppmm, (400, 400))
     assert laid is not None
     dense, spongy, rows, cols = laid
     assert dense.shape == (rows.stop - rows.start, cols.stop - cols.start) == spongy.shape
@@ -107,11 +108,14 @@ def test_laying_a_bone_keeps_its_bone(angle: float) -> None:
 
 
 def test_a_bone_beside_the_film_leaves_nothing() -> None:
-    assert lay(shadow(), np.array([500.0, 0.0]), np.array([0.0, -1.0]), 2.0, (100, 100)) is None
+    assert (
+        place_shadow(shadow(), np.array([500.0, 0.0]), np.array([0.0, -1.0]), 2.0, (100, 100))
+        is None
+    )
 
 
 def test_the_same_draw_gives_the_same_trabeculae() -> None:
-    first, second = shadow(lie=Lie()), shadow(lie=Lie())
+    first, second = shadow(tube_state=TubeState()), shadow(tube_state=TubeState())
     np.testing.assert_array_equal(first.spongy, second.spongy)
 
 

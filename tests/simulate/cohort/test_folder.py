@@ -22,7 +22,7 @@ from mandora.datasets.formats.coco import read_coco
 from mandora.datasets.formats.labelme import read_labelme
 from mandora.datasets.formats.ra2.tables import read_scores
 from mandora.datasets.outlines import Outline, site_name
-from mandora.simulate.cohort.cohort import estimate, simulate_cohort
+from mandora.simulate.cohort.folder import estimate, simulate_cohort
 from mandora.simulate.cohort.patient_files import bone_labels
 from mandora.simulate.cohort.patients import draw_patient
 
@@ -268,7 +268,7 @@ def test_the_estimate_grows_with_the_films_and_their_size() -> None:
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from mandora.simulate.cohort.cohort import estimate, simulate_cohort
+from mandora.simulate.cohort.folder import estimate, simulate_cohort
 from mandora.simulate.cohort.patient_files import bone_labels
 from mandora.core.settings import SimulateSettings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""A film's own fine texture, made anew: noise with the spectrum of a piece of the film.
+"""Noise with the spectrum of a piece of a film.
 
 White noise that is convolved with a piece of texture has that texture's spectrum (Galerne,
-Gousseau and Morel, IEEE Trans Image Process 2011;20:257). It serves where a change took the grain
-of the film away, and as trabeculae where bone is added.
+Gousseau and Morel, IEEE Trans Image Process 2011;20:257). It replaces the film's noise where a
+change took it away, and draws trabeculae where bone is added.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from scipy import ndimage, signal
 
 Array = NDArray[np.float64]
 
-FINE_PX = 1.0  # what is finer than this is grain
-GRAIN_PX = 1.5  # grain that is made anew is finer than this
-LOCAL_PX = 5.0  # its strength is measured over about this radius
+FINE_PX = 1.0  # what is finer than this counts as noise
+NOISE_PX = 1.5  # noise that is drawn is finer than this
+LOCAL_PX = 5.0  # the strength of noise is measured over about this radius
 
 
-def fine(pixels: Array, sigma: float = FINE_PX) -> Array:
-    """What a Gaussian of ``sigma`` px takes away."""
+def high_pass(pixels: Array, sigma: float = FINE_PX) -> Array:
+    """The film minus the same smoothed with a Gaussian of ``sigma`` px."""
     return np.asarray(pixels - ndimage.gaussian_filter(pixels, sigma))
 
 
-def grain(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    """Noise like a film's grain: no direction, the strength and sizes of the patch's.
+def noise_like(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Noise with the strength and the spectrum of a patch, averaged over directions.
 
     Args:
-        patch: (n, n) grey, a quiet part of the film.
+        patch: (n, n) grey, a part of the film that shows little but noise.
         shape: of the noise.
         rng: source of randomness.
 
     Returns:
         ``shape``, mean about 0.
     """
-    detail = fine(patch, GRAIN_PX)
+    detail = high_pass(patch, NOISE_PX)
     window = np.outer(np.hanning(len(patch) + 2), np.hanning(len(patch) + 2))[1:-1, 1:-1]
     power = np.abs(np.fft.fft2((detail - detail.mean()) * np.sqrt(window))) ** 2
     flipped = np.roll(power[::-1], 1, axis=0)  # the frequency 0 stays in its place
@@ -43,22 +43,30 @@ def grain(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Arr
     return _filtered(kernel, shape, _spread(detail, window), rng)
 
 
-def texture(patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Array:
-    """Noise that looks like the fine texture of a patch.
+def texture_like(
+    patch: Array, shape: tuple[int, int], sigma: float, rng: np.random.Generator
+) -> Array:
+    """Noise with the spectrum of the fine texture of a patch.
 
     Args:
         patch: (h, w) grey.
         shape: of the noise.
-        sigma: px; texture finer than this is imitated.
+        sigma: px; only texture finer than this is taken.
         rng: source of randomness.
 
     Returns:
         ``shape``, mean about 0, the standard deviation of the patch's texture.
     """
-    detail = fine(patch, sigma)
+    detail = high_pass(patch, sigma)
     window = np.outer(np.hanning(patch.shape[0] + 2), np.hanning(patch.shape[1] + 2))[1:-1, 1:-1]
     kernel = detail * np.sqrt(window)
     return _filtered(kernel - kernel.mean(), shape, _spread(detail, window), rng)
+
+
+def smooth_noise(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Array:
+    """Noise without detail finer than ``sigma`` px; mean about 0, standard deviation 1."""
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape), sigma)
+    return np.asarray(noise / max(float(noise.std()), 1e-9))
 
 
 def _spread(detail: Array, window: Array) -> float:
@@ -77,20 +85,21 @@ def _filtered(
 
 
 def tile_px(width: float) -> int:
-    """Side of a patch that shows a film's grain, for a joint or bone of some width, px."""
+    """Side of a patch that shows a film's noise, for a joint or bone of this width, px."""
     return int(np.clip(0.2 * width, 12, 32))
 
 
 def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
-    """The square that shows grain and as little else as possible.
+    """The square with the weakest fine texture: noise and as little else as possible.
 
     Args:
         pixels: (H, W) grey.
-        allowed: (H, W) where to look; anywhere if it holds no whole square.
+        allowed: (H, W) where the square may lie; it lies where most of it is allowed if no
+            whole square is.
         side: px.
     """
     side = min(side, *pixels.shape)
-    unrest = ndimage.uniform_filter(fine(pixels, GRAIN_PX) ** 2, side)
+    unrest = ndimage.uniform_filter(high_pass(pixels, NOISE_PX) ** 2, side)
     inside = ndimage.uniform_filter(allowed.astype(np.float64), side)
     height, width = pixels.shape
     rows, columns = height - side + 1, width - side + 1
@@ -101,20 +110,20 @@ def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
     return pixels[y : y + side, x : x + side]
 
 
-def restored(changed: Array, wanted: Array, noise: Array) -> Array:
-    """Give back the grain that a change took, never more than the film's own.
+def restore_noise(changed: Array, wanted: Array, noise: Array) -> Array:
+    """Add the noise that a change took away, never more than the film had.
 
     Args:
         changed: (H, W) grey after the change.
-        wanted: (H, W) variance of the fine texture that should be there.
-        noise: (H, W) grain of the film.
+        wanted: (H, W) variance of the fine texture before the change.
+        noise: (H, W) noise like the film's.
     """
     have = local_variance(changed)
-    own = max(float(fine(noise).var()), 1e-12)
+    own = max(float(high_pass(noise).var()), 1e-12)
     missing = np.clip((wanted - have) / own, 0.0, 1.0)
     return np.asarray(changed + np.sqrt(ndimage.gaussian_filter(missing, LOCAL_PX / 2)) * noise)
 
 
 def local_variance(pixels: Array) -> Array:
     """(H, W) variance of the fine texture around each pixel."""
-    return np.asarray(ndimage.gaussian_filter(fine(pixels) ** 2, LOCAL_PX))
+    return np.asarray(ndimage.gaussian_filter(high_pass(pixels) ** 2, LOCAL_PX))

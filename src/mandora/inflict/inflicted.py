@@ -1,7 +1,7 @@
-"""Inflict known damage on a real film: narrow a joint space, carve erosions.
+"""Damage of known grade put into a real film: a narrower joint space, erosions.
 
-Simulated films know their truth and lack real texture; real films have texture and, where they are
-healthy, the grade 0. This module puts the damage of a known grade into a healthy film.
+The truth of simulated films is known, but they lack real texture; real films have it, and where
+they are healthy their grade is 0. This module puts damage of a known grade into a healthy film.
 """
 
 from __future__ import annotations
@@ -18,17 +18,24 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import as_points
 from mandora.images.radiograph import Radiograph
 from mandora.inflict.bone_edges import bone_margin, joint_margin, outline
-from mandora.inflict.carve import carve
+from mandora.inflict.erosion import carve
 from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
-from mandora.inflict.narrow import Displacement, bridged, displaced, displacement, fade_px, narrowed
+from mandora.inflict.narrowing import (
+    Displacement,
+    bridged,
+    displaced,
+    displacement,
+    fade_px,
+    narrowed,
+)
+from mandora.inflict.region import Array, Frame, Region
 from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
-from mandora.inflict.window import Array, Frame, Window
-from mandora.simulate.anatomy.damage import JointState, draw_state
+from mandora.simulate.anatomy.joint_state import JointState, draw_state
 
-POINT_ERROR = 0.02  # standard deviation that is expected, as a share of the limb's size
-# What erosions of a bone of the wrist darken at least, as a share of the range of grey around it;
-# around the forearm's bones that range is wider: flesh lies beside them.
-MIN_SEEN, MIN_SEEN_BESIDE_FLESH = 0.12, 0.08
+LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
+# Least darkening by erosions of a bone of the wrist, as a share of the range of grey around it;
+# around the forearm's bones that range is wider: soft tissue lies beside them.
+MIN_DARKENING, MIN_DARKENING_BESIDE_SOFT_TISSUE = 0.12, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +50,16 @@ class Inflicted:
         narrowing: SvH grade that was added, 0-4.
         erosion: SvH grade that was added, 0-5 (hand) or 0-10 (foot).
         eroded: (H, W) bool, where bone was taken away.
-        landmark: (2,) float64 px of the film, where the site's landmark lies now; for the
-        navicular,
-            which has no landmark, its centre.
-        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; the
-            outline for a bone of the wrist; no rows if nothing was asked for.
-        quality: how clear the joint space is: its darkness as a share of the grey around, 0..1;
-            1 for a bone of the wrist.
-        spaces: (H, W) uint8, the joint spaces that were given, as they lie now: narrowed with the
-            film, and none where bone bridges the joint. None if none were given: what the film
-            showed before is not known, so neither is what it shows now.
-        erosions: (H, W) uint8, the erosions that were given, as they lie now, and ``eroded``.
-            None if none were given.
+        landmark: (2,) float64 px of the film, the site's landmark after the damage; for the
+            navicular, which has no landmark, its centre.
+        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; for a
+            bone of the wrist its outline; no rows if both grades are 0.
+        quality: how clear the joint space is: how much darker than its sides, as a share of the
+            range of grey around, 0..1; 1 for a bone of the wrist.
+        spaces: (H, W) uint8, the map of joint spaces that was given, after the damage: narrowed
+            with the film, and without the joint that bone bridges; None if none was given.
+        erosions: (H, W) uint8, the map of erosions that was given, after the damage, with
+            ``eroded``; None if none was given.
     """
 
     pixels: NDArray[np.float32]
@@ -88,8 +93,8 @@ def inflict(
         film: a film, or its pixels: (H, W) float32, 0..1, bright bone. Mirrored and turned films
             are fine: directions follow from the landmarks.
         landmarks: (N, 2) px of the film, the landmarks of the limb in the order of
-            ``anatomy.LANDMARKS``; NaN where unknown. Their number tells hand from foot. An error of
-            2 % of the limb's size is no harm.
+            ``anatomy.LANDMARKS``; NaN where unknown. Their number tells hand from foot. Errors
+            of about 2 % of the limb size are corrected.
         site: name of an SvH site, such as ``mcp2``.
         narrowing: SvH grade to add, 0-4; None is 0.
         erosion: SvH grade to add, 0-5 (hand) or 0-10 (foot); None is 0.
@@ -98,7 +103,7 @@ def inflict(
         erosions: (H, W) erosions that the film has, likewise.
 
     Returns:
-        The film with the damage. Where both grades are 0, its very pixels.
+        The film with the damage; if both grades are 0, its pixels unchanged.
 
     Raises:
         ValueError: if an argument breaks a rule, or the joint is not found in the pixels.
@@ -111,7 +116,7 @@ def inflict(
     _check_maps(pixels, spaces=spaces, erosions=erosions)
     if not limb.mirrored:
         return _Operation(pixels, limb, site, spaces, erosions).run(grades, rng)
-    # every limb is worked on as a left one, so that a mirrored film gets a mirrored result
+    # every limb is handled as a left one, so that a mirrored film gets a mirrored result
     left = _Operation(
         _flipped(pixels), limb.flipped(), site, _flipped_map(spaces), _flipped_map(erosions)
     )
@@ -130,7 +135,7 @@ def inflict(
 
 @dataclass(frozen=True, eq=False)
 class _Operation:
-    """One film, shown like a left limb, and the place on it."""
+    """One film, shown like a left limb, and the site on it."""
 
     pixels: NDArray[np.float32]
     landmarks: LimbLandmarks
@@ -157,36 +162,36 @@ class _Operation:
         line = self._line(result.landmark)
         width = line.width
         along = max(fade_px(line) + 0.35 * width, 0.9 * width) + line.gap
-        window = Window(line.frame, self.pixels.shape, 1.1 * width, along)
-        film = window.cut(self.pixels)
+        region = Region(line.frame, self.pixels.shape, 1.1 * width, along)
+        film = region.cut(self.pixels)
         state, landmark = result.state, result.landmark
         before = line
         if result.narrowing:
-            moved = displacement(line, state, window, float(rng.choice([-1.0, 1.0])))
-            film = narrowed(film, window, moved, rng)
+            moved = displacement(line, state, region, float(rng.choice([-1.0, 1.0])))
+            film = narrowed(film, region, moved, rng)
             if state.fused:
-                film = bridged(film, window, moved, rng)
-            result = self._moved(result, window, moved)
+                film = bridged(film, region, moved, rng)
+            result = self._moved(result, region, moved)
             u, v = line.frame.from_film(landmark[:1], landmark[1:])
             landmark = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
             line = moved.closer
         eroded = np.zeros(film.shape, np.bool_)
         for erosion in state.erosions:
-            margin = joint_margin(film, line, window, erosion.anchor)
-            film, gone = carve(film, window, margin, erosion, rng)
+            margin = joint_margin(film, line, region, erosion.anchor)
+            film, gone = carve(film, region, margin, erosion, rng)
             eroded |= gone
         return replace(
-            self._with(result, window, film, eroded),
+            self._with(result, region, film, eroded),
             landmark=landmark, line=before.line, quality=min(before.quality, 1.0),
         )  # fmt: skip
 
     def _line(self, landmark: Array) -> JointLine:
-        joint, unit = JOINTS[self.landmarks.limb][self.site], self.landmarks.unit
+        joint, size_px = JOINTS[self.landmarks.limb][self.site], self.landmarks.size_px
         axis = self.landmarks.axis(self.site, joint.axes)
-        frame = Frame(landmark + joint.shift * unit * axis, axis)
+        frame = Frame(landmark + joint.shift * size_px * axis, axis)
         expected = ExpectedLine(
-            joint.width * unit, joint.gap * unit, POINT_ERROR * unit,
-            joint.plate * unit, joint.round_of * unit,
+            joint.width * size_px, joint.gap * size_px, LANDMARK_ERROR * size_px,
+            joint.plate * size_px, joint.round_of * size_px,
         )  # fmt: skip
         try:
             return find_joint_line(self.pixels, frame, expected)
@@ -199,47 +204,47 @@ class _Operation:
 
     def _on_bone(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
         bone = BONES[self.site]
-        radius = bone.radius * self.landmarks.unit
+        radius = bone.radius * self.landmarks.size_px
         frame = Frame(result.landmark, self.landmarks.axis(self.site, WRIST_AXES))
-        window = Window(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
-        before = window.cut(self.pixels)
-        edge = outline(before, window, radius)
+        region = Region(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
+        before = region.cut(self.pixels)
+        edge = outline(before, region, radius)
         turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
         around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-        seen, least = 0.0, MIN_SEEN_BESIDE_FLESH if bone.forearm else MIN_SEEN
-        for moved in range(len(bone.bare)):  # elsewhere on the bone, if nothing is seen there
+        seen, least = 0.0, MIN_DARKENING_BESIDE_SOFT_TISSUE if bone.forearm else MIN_DARKENING
+        for moved in range(len(bone.bare)):  # elsewhere on the bone if too little is seen
             film, eroded = before, np.zeros(before.shape, np.bool_)
             for erosion in result.state.erosions:
                 degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
                 degrees += float(rng.uniform(-12, 12))
-                beside_flesh = bone.forearm and abs(degrees) > 40
-                margin = bone_margin(edge, window, np.radians(degrees), beside_flesh)
-                film, gone = carve(film, window, margin, erosion, rng)
+                beside_soft_tissue = bone.forearm and abs(degrees) > 40
+                margin = bone_margin(edge, region, np.radians(degrees), beside_soft_tissue)
+                film, gone = carve(film, region, margin, erosion, rng)
                 eroded |= gone
             seen = _darkening(before, film, eroded)
             if seen >= least:
-                return replace(self._with(result, window, film, eroded), line=around)
+                return replace(self._with(result, region, film, eroded), line=around)
         raise InputError(
-            f"{self.site}: nowhere at the edge of this bone would an erosion be seen: the last one "
+            f"{self.site}: an erosion would be seen nowhere at the edge of this bone: the last one "
             f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
             "needed; correct the landmarks, or leave this site out"
         )
 
     def _with(
-        self, result: Inflicted, window: Window, film: Array, eroded: NDArray[np.bool_]
+        self, result: Inflicted, region: Region, film: Array, eroded: NDArray[np.bool_]
     ) -> Inflicted:
         pixels, mask = self.pixels.copy(), result.eroded
-        pixels[window.rows, window.columns] = np.clip(film, 0, 1)
-        mask[window.rows, window.columns] = eroded
+        pixels[region.rows, region.columns] = np.clip(film, 0, 1)
+        mask[region.rows, region.columns] = eroded
         erosions = result.erosions
         if erosions is not None:
             erosions = np.where(mask, self._label, erosions)
         return replace(result, pixels=pixels, eroded=mask, erosions=erosions)
 
-    def _moved(self, result: Inflicted, window: Window, moved: Displacement) -> Inflicted:
-        """What becomes of the maps when the joint is narrowed."""
+    def _moved(self, result: Inflicted, region: Region, moved: Displacement) -> Inflicted:
+        """The maps after the joint was narrowed."""
         spaces, erosions = (
-            None if given is None else displaced(given, window, moved)
+            None if given is None else displaced(given, region, moved)
             for given in (result.spaces, result.erosions)
         )
         if spaces is not None and result.state.fused:
@@ -248,7 +253,7 @@ class _Operation:
 
     @property
     def _label(self) -> np.uint8:
-        """Of this site's landmark in the maps."""
+        """The label of this site's landmark in the maps."""
         limb = self.landmarks.limb
         sites = (site for kind in Damage for site in FAMILIES[limb, kind])
         landmark = next(site.landmark_name for site in sites if site.name == self.site)
@@ -256,7 +261,7 @@ class _Operation:
 
 
 def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
-    """By how much erosions darken, as a share of the range of grey around them."""
+    """Mean darkening by erosions, as a share of the range of grey around them."""
     low, high = np.percentile(before, (5, 95))
     if not eroded.any():
         return 0.0
@@ -271,11 +276,11 @@ def _draw(
     state = draw_state(rng, grades[Damage.NARROWING], grades[Damage.EROSION], limb, anchors)
     if not grades[Damage.NARROWING]:
         state = replace(state, loss=0.0)
-    if state.shift:  # a bone that slips lays bone over bone: a displacement cannot show it
+    if state.shift:  # a displacement of the film cannot show bone that lies over bone
         state = replace(state, shift=0.0, fused=grades[Damage.NARROWING] == 4)
     if site == "mc1":  # of this joint only the base of the metacarpal is scored
-        bites = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)
-        state = replace(state, erosions=bites)
+        erosions = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)
+        state = replace(state, erosions=erosions)
     return state
 
 

@@ -1,0 +1,209 @@
+"""Every program in benchmarks/ runs on a small input, and a page names its command."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb
+from mandora.datasets.layouts import open_dataset
+from mandora.simulate.cohort.patients import draw_patient, simulate_film
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED_CODE = {"real_films"}
+PROGRAMS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - SHARED_CODE
+REAL_SETS = {"dha": 1, "rsna": 1, "unifesp": 1}  # how many films of each are tried
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a program with its options; returns what it prints."""
+
+    def program(name: str, *words: object, **constants: object) -> str:
+        monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        module = importlib.import_module(name)
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
+        module.main()
+        return capsys.readouterr().out
+
+    return program
+
+
+def write_table(path: Path, rows: list[dict[str, object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like that of the real films with the four films of a simulated patient.
+
+    The set ``rsna`` is the left hand alone.
+    """
+    folder = tmp_path_factory.mktemp("simulated")
+    patient = draw_patient(4, 0, severity=-8.0)
+    sets = {"LH": "rsna", "RH": "dha", "LF": "unifesp", "RF": "unifesp"}
+    films: list[dict[str, object]] = []
+    joints: list[dict[str, object]] = []
+    for slot in SLOTS:
+        film = simulate_film(patient, slot, pixels_per_mm=4)
+        name = f"P1-{slot.code}"
+        Image.fromarray((film.bright * 255).astype(np.uint8)).save(folder / f"{name}.png")
+        films.append({
+            "film": name, "file": f"{name}.png", "set": sets[slot.code], "body_part": slot.limb,
+            "view": "PA", "limbs": 1, "side": slot.side, "orientation": "up",
+        })  # fmt: skip
+        joints += [
+            {"film": name, "limb": "a", "side": slot.side, "site": known.name, "x": x, "y": y,
+             "source": "by_eye"}
+            for known, (x, y) in zip(LANDMARKS[slot.limb], film.landmarks, strict=True)
+        ]  # fmt: skip
+    write_table(folder / "films.csv", films)
+    write_table(folder / "joints.csv", joints)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of the real films cut down to a few of them, which stay where they are."""
+    folder = tmp_path_factory.mktemp("real")
+
+    def rows(name: str) -> list[dict[str, object]]:
+        with (films / name).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    marked = {row["film"] for row in rows("joints.csv") if row["source"] != "pseudo"}
+    all_films = [row for row in rows("films.csv") if row["film"] in marked]
+    chosen = [
+        {**row, "file": films / str(row["file"])}
+        for name, count in REAL_SETS.items()
+        for row in [r for r in all_films if r["set"] == name][:count]
+    ]
+    names = {row["film"] for row in chosen}
+    write_table(folder / "films.csv", chosen)
+    write_table(folder / "joints.csv", [r for r in rows("joints.csv") if r["film"] in names])
+    return folder
+
+
+@pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.films)])
+def folder(request: pytest.FixtureRequest) -> Path:
+    """A folder of films with known joints; the set ``rsna`` has hands."""
+    return Path(request.getfixturevalue(request.param))
+
+
+def test_each_program_is_tried_here_and_named_with_its_command() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    shown = "\n".join(page.read_text(encoding="utf-8") for page in (*pages, ROOT / "Makefile"))
+    for name in PROGRAMS:
+        assert re.search(rf'run\(\s*"{name}"', text), name
+        assert f"python benchmarks/{name}.py" in shown, name
+
+
+def test_cohort_statistics(run: Run) -> None:
+    out = run("cohort_statistics", "--patients", 12, "--visits", 2)
+    assert out.startswith("12 patients")
+    assert "Change since the first visit" in out
+
+
+@pytest.mark.slow
+def test_inflict(run: Run, folder: Path) -> None:
+    out = run("inflict", folder, "rsna")
+    assert re.search(r"finger +narrowing .*grade 4 0\.\d\d", out)
+    refused, sites = map(int, re.search(r"refused: (\d+) of (\d+) sites", out).groups())
+    assert refused < sites / 2
+
+
+def test_data_sets_of_real_and_of_damaged_films(run: Run, folder: Path, tmp_path: Path) -> None:
+    healthy, damaged = tmp_path / "healthy", tmp_path / "damaged"
+    out = run("real_films_data_set", folder, "rsna", "dha", "--healthy", "--out", healthy)
+    count = int(re.match(r"(\d+) films", out)[1])
+    assert len(open_dataset(healthy / "manifest.csv").patients) == count > 0
+    out = run("inflicted_films_data_set", healthy, "--out", damaged)
+    assert int(re.match(r"(\d+) films", out)[1]) == count
+    with (damaged / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        grades = [v for row in csv.DictReader(file) for k, v in row.items() if ":" in k]
+    assert len(set(grades) - {""}) > 2
+
+
+def test_limb_size(run: Run, folder: Path) -> None:
+    out = run("limb_size", "--patients", 10, "--films", 1, "--real", folder)
+    assert re.search(r"pairs +/ends 0\.9\d|pairs +/ends 1\.0\d", out)
+    assert "pairs   found, rsna" in out
+
+
+def test_locate_real_films(run: Run, folder: Path, tmp_path: Path) -> None:
+    out = run("locate_real_films", folder, "--overlays", tmp_path / "overlays", "--worst", 1)
+    assert re.search(r"^rsna +\w+ +\w+ +1 +\d+ +[01]\.\d{3} ", out, re.M)
+    assert len(list((tmp_path / "overlays").iterdir())) == 1
+
+
+def test_montage_simulated(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("montage_simulated", tmp_path, "--films", 1, "--rows", 1, "--real", folder)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f"{kind}-{limb}.png" for kind in ("films", "grades") for limb in Limb
+    }
+    with Image.open(tmp_path / "grades-hand.png") as picture:
+        assert picture.size == (5 * 120, 120)  # narrowing 0 to 4
+
+
+def test_more_patients_for_trees(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for fold in (1, 2):
+        trees = tmp_path / "jobs" / f"fold-{fold}" / "trees"
+        trees.mkdir(parents=True)
+        tables = {k: rng.uniform(0, 4, (6, len(TARGETS))) for k in ("true_patch", "true_blend")}
+        np.savez(trees / "trees.npz", official=rng.integers(0, 5, (6, len(TARGETS))), **tables)
+    out = run("more_patients_for_trees", tmp_path, "--trees", 2)
+    assert "trees on 6 patients" in out
+    assert re.search(r"own joint leads: \d+ of 43", out)
+
+
+def test_near_duplicates(run: Run, folder: Path) -> None:
+    out = run("near_duplicates", folder, "--simulated", 1)
+    assert re.search(r"half the size +0\.\d+ +0\.\d+ +(\d)/\1", out)
+    assert "4 films of 1 simulated patients" in out
+
+
+def test_score_example(run: Run) -> None:
+    assert re.search(r"median \d+\.\d+ s, peak memory \d+ MiB", run("score_example", RUNS=1))
+
+
+@pytest.mark.slow
+def test_separability(run: Run) -> None:
+    out = run("separability", "--patients", 24, "--workers", 1, PIXELS_PER_MM=2.0)
+    assert re.search(r"hand mcp +-?[01]\.\d+ \(\d+\)", out)
+
+
+@pytest.mark.slow
+def test_simulate(run: Run) -> None:
+    out = run("simulate", "--patients", 1)
+    assert re.search(r"same bytes with 1 and 2 workers +yes", out)
+
+
+def test_symmetry_predictors(run: Run) -> None:
+    out = run("symmetry_predictors", "--patients", 10, "--trees", 2)
+    assert len(re.findall(r"^\d\.\d\d +10 +\d+ of 43 +\d+ of 43$", out, re.M)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["damage", "locate"])
+def test_training_experiments(run: Run, tmp_path: Path, stage: str) -> None:
+    few = dict.fromkeys(("PATIENTS", "HELD_PATIENTS", "FILMS", "HELD_FILMS"), 2)
+    out = run("training_experiments", stage, tmp_path, "narrow", **few,
+              DAMAGE_EPOCHS=1, LOCATE_EPOCHS=1)  # fmt: skip
+    assert re.search(r"^\| narrow \| \d\.\d\d M \|", out, re.M)
