@@ -40,7 +40,7 @@ SMALL = LocateSettings(input_px=SIZE, widths=(8, 12, 16))
 ANY_HEIGHT = FilmSpec(found_threshold=0)
 SQUARE = LocateSettings(
     input_px=SIZE, keep_aspect=False, heat_map_stride=1, target="square", square_half_px=64,
-    point_weight=0, decode="component", found_threshold=0.5,
+    landmark_weight=0, decode="component", found_threshold=0.5,
 )  # fmt: skip
 STILL = FilmChangeSettings(share=0, gamma=0, noise=0, blur_share=0)
 

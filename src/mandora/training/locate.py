@@ -174,7 +174,7 @@ class LocateTask:
             else:
                 films = films * batch["exposure"][:, 3, None, None, None]
         logits = network(films.contiguous(memory_format=torch.channels_last)).float()
-        return heat_map_loss(logits, batch["target"], self._settings.point_weight, mean)
+        return heat_map_loss(logits, batch["target"], self._settings.landmark_weight, mean)
 
     def sample(self, count: int) -> NDArray[np.float32]:
         """(n, C, S, S) float32 held-out films as the network sees them, at most ``count``."""

@@ -73,23 +73,23 @@ def dice_loss(logits: Tensor, target: Tensor, mean: Mean) -> Tensor:
     return mean(1 - overlap, counts.to(overlap.dtype))
 
 
-def heat_map_loss(logits: Tensor, target: Tensor, point_weight: float, mean: Mean) -> Tensor:
+def heat_map_loss(logits: Tensor, target: Tensor, landmark_weight: float, mean: Mean) -> Tensor:
     """Cross-entropy of heat maps, with a larger weight of the few px of a landmark.
 
-    Each px has the weight 1 + ``point_weight`` × target. With ``point_weight`` 0 it is the plain
+    Each px has the weight 1 + ``landmark_weight`` × target. Without that weight it is the plain
     cross-entropy of the published localiser.
 
     Args:
         logits: (B, N, s, s).
         target: (B, N, s, s) 0..1; px below ``IGNORED`` do not count.
-        point_weight: extra weight of a px whose target is 1.
+        landmark_weight: extra weight of a px whose target is 1.
         mean: over all processes.
     """
-    if point_weight == 0:
+    if landmark_weight == 0:
         return bce_ignoring(logits, target, mean)
     known, wanted = target >= IGNORED, target.clamp(0, 1)
     each = binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
-    return HEAT_WEIGHT * mean(each * (1 + point_weight * wanted), known.to(each.dtype))
+    return HEAT_WEIGHT * mean(each * (1 + landmark_weight * wanted), known.to(each.dtype))
 
 
 def score_loss(scores: Tensor, truth: Tensor, maxima: Tensor, mean: Mean) -> Tensor:

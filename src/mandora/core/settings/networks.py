@@ -23,7 +23,7 @@ class LocateSettings(FilmSpec, Settings):
     square_half_px: float = Field(
         15.0, gt=0, description="`square`: half side on a film of 1024 × 1024 px"
     )
-    point_weight: float = Field(
+    landmark_weight: float = Field(
         20.0, ge=0, description="extra weight of the target's px in the cross-entropy"
     )
 

@@ -38,7 +38,7 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "network": {
             "design": "one-landmark", "input_px": 1024, "keep_aspect": False, "channels": 3,
             "widths": (9, 18, 36, 72, 144), "kernel_px": 7, "heat_map_stride": 1,
-            "target": "square", "square_half_px": 15.0, "point_weight": 0.0,
+            "target": "square", "square_half_px": 15.0, "landmark_weight": 0.0,
             "decode": "component", "found_threshold": ABOVE_BLACK, "corner": 0.01,
         },
         "changes": {
