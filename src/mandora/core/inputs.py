@@ -6,6 +6,7 @@ names. It checks the opened file, not the path, which may have changed since.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -63,6 +64,17 @@ def read_bytes(path: Path, most_bytes: int = MAX_TEXT_BYTES) -> bytes:
     if len(data) > most_bytes:
         raise InputError(f"{path}: is larger than {most_bytes >> 20} MiB; name another file")
     return data
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        NotRegular: as :func:`open_regular`.
+        OSError: if it cannot be read.
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from mandora.core.inputs import NotRegular, open_regular
+from mandora.core.inputs import NotRegular, file_sha256
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, Labels
 from mandora.datasets.score_tables import unknown_scores
 
@@ -65,7 +65,6 @@ def _of_labels(labels: Labels) -> object:
 
 def _of_file(path: Path) -> str:
     try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except (OSError, NotRegular):
         return "cannot be read"

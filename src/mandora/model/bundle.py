@@ -22,7 +22,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from mandora.core.anatomy import Limb
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, temporary_path, write_atomically
-from mandora.core.inputs import listed, open_regular, read_bytes
+from mandora.core.inputs import file_sha256, listed, read_bytes
 from mandora.core.records import Record
 from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, Contract, model_files
 from mandora.model.earlier import as_current, is_earlier
@@ -329,8 +329,7 @@ def _check_file(path: Path, entry: FileEntry) -> list[str]:
         size = path.stat().st_size
         if size != entry.bytes:
             return [f"{path}: has {size:,} bytes instead of {entry.bytes:,}; {_REMEDY}"]
-        with open_regular(path) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except FileNotFoundError:
         return [f"{path}: is missing; {_REMEDY}"]
     except OSError as error:
@@ -354,9 +353,7 @@ def _problems_of(error: ValidationError) -> list[str]:
 def _entry(content: bytes | AnyPath) -> dict[str, object]:
     if isinstance(content, bytes):
         return {"sha256": _hash(content), "bytes": len(content)}
-    with Path(content).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": digest, "bytes": Path(content).stat().st_size}
+    return {"sha256": file_sha256(Path(content)), "bytes": Path(content).stat().st_size}
 
 
 def _text(manifest: Manifest) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
-from mandora.core.inputs import open_regular
+from mandora.core.inputs import file_sha256
 from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.source import code_digest
 from mandora.images.read import read_radiograph
@@ -56,7 +56,7 @@ class FilmCache:
             ValueError: if the film cannot be read.
         """
         try:
-            kept = self._folder / f"{_digest_of(path)}.npy"
+            kept = self._folder / f"{file_sha256(path)}.npy"
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         if not kept.exists():
@@ -67,11 +67,6 @@ class FilmCache:
             write_atomically(kept, data.getvalue())
         stored = np.load(kept, mmap_mode="r", allow_pickle=False)
         return np.asarray(stored, np.float32) / np.float32(_DEPTH)
-
-
-def _digest_of(path: Path) -> str:
-    with open_regular(path) as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

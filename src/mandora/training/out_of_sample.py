@@ -24,6 +24,7 @@ from mandora.core.anatomy import SLOTS, TARGETS, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.geometry import Points
+from mandora.core.inputs import file_sha256
 from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.records import ModelInfo
 from mandora.core.source import code_digest
@@ -340,7 +341,4 @@ def network_files(contract: Contract) -> tuple[str, ...]:
 
 
 def _hashes(networks: Mapping[str, Path]) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        for name, path in sorted(networks.items())
-    }
+    return {name: file_sha256(path)[:16] for name, path in sorted(networks.items())}
