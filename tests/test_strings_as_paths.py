@@ -33,6 +33,7 @@ from mandora.model.calibration import with_calibration
 from mandora.model.contract import IntervalContract
 from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
+from mandora.scoring.film import score_film
 from mandora.scoring.pipeline import Pipeline
 from mandora.scoring.summary import first_few
 from mandora.simulate.cohort.folder import simulate_cohort
@@ -107,6 +108,9 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         Network(as_(model / "damage.onnx"), 1).outputs
     ),
     "Stages.load": lambda as_, model, films, cohort: stages(as_, model).contract.symmetry,
+    "score_film": lambda as_, model, films, cohort: (
+        score_film(stages(Path, model), SLOTS[0], as_(films / "P1-LH.png"), "P1-LH.png").record
+    ),
     "Pipeline.score": lambda as_, model, films, cohort: (
         Pipeline.from_bundle(open_bundle(model), 1)
         .score("P1", {SLOTS[0]: as_(films / "P1-LH.png")}).result

