@@ -152,6 +152,7 @@ def test_locate_real_films(run: Run, folder: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "overlays").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_montage_simulated(run: Run, folder: Path, tmp_path: Path) -> None:
     run("montage_simulated", tmp_path, "--films", 1, "--rows", 1, "--real", folder)
     assert {p.name for p in tmp_path.iterdir()} == {
