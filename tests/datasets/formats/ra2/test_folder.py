@@ -163,6 +163,14 @@ def test_pictures_of_labels_are_no_films(ra2: Path, name: str) -> None:
 # --- readers --------------------------------------------------------------------------------
 
 
+def test_label_files_in_places_that_are_not_searched_are_noted(ra2: Path) -> None:
+    (ra2 / "via").mkdir()
+    for name in ("via/via.json", "other.xml", "P1-LH.json", "coco.json"):
+        (ra2 / name).write_text("{}")
+    noted = [f.file for f in read(ra2)[1] if f.code == "labels-not-used"]
+    assert sorted(noted) == ["other.xml", "via/via.json"]
+
+
 def test_readers_are_named_after_their_files(ra2: Path, write_table: WriteTable) -> None:
     write_table(ra2 / "readers" / "ana.csv", SCORES, "P1,5", "P2,1")
     write_table(ra2 / "readers" / "bo.csv", SCORES, "P1,2", "P9,1")

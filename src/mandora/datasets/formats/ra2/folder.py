@@ -6,6 +6,7 @@ A cohort that :mod:`mandora.simulate.cohort.folder` has simulated is such a fold
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mandora.core.anatomy import SLOTS
@@ -55,7 +56,7 @@ def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) ->
     films = _films(folder, report)
     _compare(folder / TRAINING_CSV, films, official, lines, report)
     labels = FilmLabels(films, report)
-    _add_labels(folder, labels)
+    _note_unread(folder, _add_labels(folder, labels), report)
     readers = _readers(folder, official, report)
     everyone, weighed = with_weights(official, readers, weights, report)
     return Dataset(folder, "ra2", labels.labelled(), (), official, everyone, weighed)
@@ -133,7 +134,8 @@ def _compare(
             report.note("films-missing", table, fault, line)
 
 
-def _add_labels(folder: Path, labels: FilmLabels) -> None:
+def _add_labels(folder: Path, labels: FilmLabels) -> set[Path]:
+    """Add all labels beside the films; gives the files of annotation tools that were read."""
     if (folder / "joints.csv").is_file():
         labels.add_joints(folder / "joints.csv")
     truth = folder / "truth"
@@ -143,14 +145,26 @@ def _add_labels(folder: Path, labels: FilmLabels) -> None:
     for kind in _KINDS:
         labels.add_folder(folder / kind, kind)
         labels.add_folder(truth / kind, kind, quiet=True)
-    for index, film in enumerate(labels.films):
-        beside = film.path.with_suffix(".json")  # where LabelMe puts it
-        if beside.is_file():
-            labels.add_file(beside, film=index)
+    # LabelMe puts its file there
+    beside = {film.path.with_suffix(".json"): i for i, film in enumerate(labels.films)}
+    for path, index in beside.items():
+        if path.is_file():
+            labels.add_file(path, film=index)
     files = [path for name in _FILE_FOLDERS for path in files_in(folder / name, LABEL_SUFFIXES)]
     files += [folder / name for name in _FILES if (folder / name).is_file()]
     for path in files:
         labels.add_file(path, "erosions" if path.stem.endswith("erosions") else "spaces")
+    return {*beside, *files}
+
+
+def _note_unread(folder: Path, read: set[Path], report: Report) -> None:
+    """Files that look like those of an annotation tool and lie where none is looked for."""
+    for part in (folder, *(path for path in film_candidates(folder) if is_folder(path))):
+        with suppress(InputError):  # a folder that cannot be listed: it was reported
+            for path in files_in(part, LABEL_SUFFIXES):
+                if path not in read:
+                    fault = "is not read; if it holds labels, put it into the folder annotations"
+                    report.note("labels-not-used", path, fault)
 
 
 def _readers(
