@@ -60,8 +60,8 @@ tables: $(DEV)/.package ## renew the tables of the documentation that come from 
 
 # HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
 # CALIBRATION names a labelled data set of real films of hands and feet that trained nothing, and
-# OTHER a folder of real films of other body parts. Both set the thresholds of the localisers:
-# without them simulated films do, which fit better, and real films may then be refused.
+# OTHER a folder of real films of other body parts. They set the thresholds of the localisers, which
+# keep their defaults otherwise: by simulated films, which fit better, real ones would be refused.
 # BUNDLE holds more options of `mandora bundle make`, such as version and licence.
 RUN ?= build/run
 HEALTHY ?=
@@ -76,9 +76,10 @@ bundle: $(DEV)/.package ## train a model like the packaged one from scratch into
 	rm -rf $(RUN)/uncalibrated $(RUN)/without-intervals build/bundle
 	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/uncalibrated $(BUNDLE)
 	$(DEV)/bin/mandora simulate --patients 80 --seed 808 --wide --workers 2 --force --out $(RUN)/held-out
-	$(DEV)/bin/mandora bundle calibrate $(RUN)/uncalibrated $(or $(CALIBRATION),$(RUN)/held-out) \
-		--only thresholds $(if $(OTHER),--other $(OTHER)) --out $(RUN)/without-intervals
-	$(DEV)/bin/mandora bundle calibrate $(RUN)/without-intervals $(RUN)/held-out \
+	$(if $(CALIBRATION),$(DEV)/bin/mandora bundle calibrate $(RUN)/uncalibrated $(CALIBRATION) \
+		--only thresholds $(if $(OTHER),--other $(OTHER)) --out $(RUN)/without-intervals)
+	$(DEV)/bin/mandora bundle calibrate \
+		$(RUN)/$(if $(CALIBRATION),without-intervals,uncalibrated) $(RUN)/held-out \
 		--only intervals --out build/bundle
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient

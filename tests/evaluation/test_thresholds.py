@@ -156,4 +156,4 @@ def test_without_enough_films_no_bundle_is_written(
     assert not (tmp_path / "out").exists()
     shown = calibrate(tiny_bundle, hands, "--only", "both", "--out", tmp_path / "out")
     assert shown.exit_code == 2
-    assert "use thresholds or intervals" in shown.stderr
+    assert "is not one of" in shown.stderr
