@@ -9,6 +9,7 @@ many items a second it trains on with one thread, and what it reaches.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -153,9 +154,14 @@ def _shown(row: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Print a table of what is asked for."""
-    stage, folder, *names = sys.argv[1:]
-    make, variants = {"damage": (damage, DAMAGE), "locate": (locate, LOCATE)}[stage]
-    for number, row in enumerate(make(Path(folder), names or list(variants))):
+    stages = {"damage": (damage, DAMAGE), "locate": (locate, LOCATE)}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=stages)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("variants", nargs="*", help="all if none is named")
+    args = parser.parse_args()
+    make, variants = stages[args.stage]
+    for number, row in enumerate(make(args.folder, args.variants or list(variants))):
         if number == 0:
             print("| " + " | ".join(row) + " |")
             print("|" + "---|" * len(row))

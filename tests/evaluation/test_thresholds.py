@@ -57,8 +57,14 @@ def test_a_few_films_that_overlap_do_not_move_the_gap() -> None:
     others = [0.75, *np.linspace(0.1, 0.4, 30)]
     made = thresholds_from(fits(own, others), HAND)
     assert made.least_fit == pytest.approx(0.45)
-    assert made.clear_fit == pytest.approx(0.75), "nothing that is no limb is clear"
-    assert made.sure_fit == pytest.approx(0.75), "never below what is clear"
+    assert made.clear_fit == pytest.approx(0.5), "one film does not set it"
+    assert made.sure_fit == pytest.approx(np.quantile(own, 0.1), abs=1e-3)
+
+
+def test_more_than_a_few_others_raise_what_is_clear() -> None:
+    others = [*np.linspace(0.1, 0.4, 28), 0.7, 0.75]
+    made = thresholds_from(fits(np.linspace(0.6, 0.9, 31), others), HAND)
+    assert 0.5 < made.clear_fit <= made.sure_fit
 
 
 def test_what_cannot_be_told_apart_sets_nothing() -> None:

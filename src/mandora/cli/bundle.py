@@ -11,7 +11,13 @@ import typer
 from mandora import __version__
 from mandora.cli.app import Commands
 from mandora.cli.console import EXIT_SOME_FAILED, Progress, fail, load
-from mandora.cli.options import DatasetArgument, ModelArgument, ThreadsOption, open_model
+from mandora.cli.options import (
+    DEFAULT,
+    DatasetArgument,
+    ModelArgument,
+    ThreadsOption,
+    open_model,
+)
 from mandora.core.errors import InputError
 from mandora.core.terminal import write_line
 
@@ -52,7 +58,7 @@ def bundle_verify(
     from mandora.model.bundle import default_bundle, verify_bundle
 
     try:
-        problems = verify_bundle(path or default_bundle())
+        problems = verify_bundle(default_bundle() if path in (None, DEFAULT) else path)
     except InputError as error:
         problems = [str(error)]
     for problem in problems:
@@ -79,8 +85,9 @@ def bundle_migrate(
     path: Annotated[Path, typer.Argument(help="Folder of a bundle of an earlier version.")],
 ) -> None:
     """Bring the contract of an earlier bundle to this version. Its scores stay the same."""
-    from mandora.model.bundle import migrate_bundle, open_bundle
+    from mandora.model.bundle import default_bundle, migrate_bundle, open_bundle
 
+    path = default_bundle() if path == DEFAULT else path
     before, made = open_bundle(path).sha256, migrate_bundle(path)
     unchanged = "nothing had to be changed: " if made.sha256 == before else ""
     write_line(f"{unchanged}{made.folder}  sha256 {made.sha256}")
@@ -115,7 +122,7 @@ def bundle_calibrate(
     """
     from mandora.datasets.film_files import FoundFilms, find_films
     from mandora.datasets.layouts import open_dataset
-    from mandora.model.bundle import threshold_lines
+    from mandora.model.bundle import check_unused, threshold_lines
     from mandora.model.calibration import with_calibration
     from mandora.scoring.pipeline import Pipeline
     from mandora.scoring.summary import problem_line
@@ -123,6 +130,7 @@ def bundle_calibrate(
     conformal = load("metrics.conformal", "explain")
     limits = load("evaluation.thresholds", "explain")
     assess = load("evaluation.assess", "explain").assess
+    check_unused(out)  # before the long work
     model, data = open_model(bundle), open_dataset(dataset)
     name, thresholds, intervals = data.root.resolve().name, None, None
     with Progress(show=True) as progress:
@@ -139,8 +147,13 @@ def bundle_calibrate(
             contract = model.manifest.contract.with_thresholds(thresholds or {})
             pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
             scores = assess(pipeline, data, *report).scores
-            found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
-            intervals = found, name
+            try:
+                found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
+                intervals = found, name
+            except InputError as error:
+                if not thresholds:
+                    raise
+                progress.warn(f"the intervals stay as they are: {error}")
         made = with_calibration(model, out, thresholds, intervals)
     for line in threshold_lines(made.manifest.contract):
         write_line(line)

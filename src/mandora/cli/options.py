@@ -36,11 +36,15 @@ ReaderOption = Annotated[
 ]
 
 
+DEFAULT = Path("default")
+"""What names the packaged model."""
+
+
 def open_model(path: Path | None) -> Bundle:
     """The bundle in a folder; the packaged one for None and for ``default``."""
     from mandora.model.bundle import default_bundle, open_bundle
 
-    return open_bundle(default_bundle() if path in (None, Path("default")) else path)
+    return open_bundle(default_bundle() if path in (None, DEFAULT) else path)
 
 
 def reader_weights(reader: list[str] | None) -> Mapping[str, float]:

@@ -165,7 +165,7 @@ class LimbThresholds(Record):
     """
 
     least_fit: float = Field(
-        ge=0, le=1, description="fit below which a film does not show such a limb"
+        gt=0, le=1, description="fit below which a film does not show such a limb"
     )
     clear_fit: float = Field(
         ge=0, le=1,

@@ -10,7 +10,8 @@ that show none: films of the other limb, films of neither, and noise. Then, for 
   the highest fit of what is no such limb to the lowest of what is.
 - ``least_fit`` lies a quarter of the way up in the gap: real films differ more than those of a
   sample, and a limb below it is not scored at all.
-- ``clear_fit`` lies in the middle of the gap, and not below the highest fit of what is no limb.
+- ``clear_fit`` lies in the middle of the gap, and not below the fit that 95 % of what is no limb
+  stay below: a film that is wrongly among these must not set it.
 - ``sure_fit`` is the fit that nine tenths of the limbs reach, and not below ``clear_fit``.
 
 The other thresholds stay as they are. A limb keeps all of them where fewer than ``LEAST_FILMS``
@@ -85,9 +86,10 @@ class Pictures:
         return _evenly([f for f in self.dataset.films if f.slot.limb is limb], MOST_FILMS)
 
     def not_of(self, limb: Limb) -> list[Path]:
-        """Films that show something else, ``MOST_OTHERS`` at most."""
+        """Films that show something else, ``MOST_OTHERS`` at most; half of them of neither limb."""
         other = [film.path for film in self.dataset.films if film.slot.limb is not limb]
-        return _evenly([*other, *self.others], MOST_OTHERS)
+        neither = _evenly(self.others, max(MOST_OTHERS // 2, MOST_OTHERS - len(other)))
+        return [*_evenly(other, MOST_OTHERS - len(neither)), *neither]
 
 
 def calibrate_thresholds(
@@ -119,6 +121,12 @@ def calibrate_thresholds(
         except InputError as error:
             warn(f"the thresholds of the {limb} stay as they are: {error}")
             continue
+        doubtful = int(np.sum(fits.others > found.clear_fit))
+        if doubtful:
+            warn(
+                f"{doubtful} of the films that should show no {limb} fit one clearly (up to "
+                f"{fits.others.max():.2f}); check what they show"
+            )
         measured_on = (
             f"{pictures.name}: {len(fits.own)} films of a {limb}, {len(fits.others)} of something "
             f"else and {len(fits.noise)} pictures of noise"
@@ -210,7 +218,7 @@ def thresholds_from(fits: Fits, former: LimbThresholds) -> LimbThresholds:
             f"{len(fits.own)} films that show it lie below and {taken:.0%} of the {len(rest)} "
             "other pictures above"
         )
-    clear = max((low + high) / 2, float(rest.max()))
+    clear = max((low + high) / 2, float(np.quantile(rest, 0.95)))
     sure = max(float(np.quantile(fits.own, 0.1)), clear)
     changed = {"least_fit": low + (high - low) / 4, "clear_fit": clear, "sure_fit": sure}
     return former.model_copy(update={name: round(value, 3) for name, value in changed.items()})

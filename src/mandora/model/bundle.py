@@ -123,6 +123,16 @@ class Bundle:
         return replace(self, manifest=manifest)
 
 
+def check_unused(folder: Path) -> None:
+    """Refuse a folder that a new bundle cannot be written to.
+
+    Raises:
+        BundleError: if it is there and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BundleError(f"{folder} is already there; choose another folder or remove it")
+
+
 def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | AnyPath]) -> Bundle:
     """Write a bundle and open it again; either all of it appears or nothing.
 
@@ -136,8 +146,7 @@ def write_bundle(folder: AnyPath, info: BundleInfo, files: Mapping[str, bytes | 
         BundleError: if the folder is taken, a file is lacking or a name cannot be used.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError(f"{folder} is already there; choose another folder or remove it")
+    check_unused(folder)
     partial = temporary_path(folder)
     try:
         entries = {name: _entry(content) for name, content in sorted(files.items())}
@@ -302,13 +311,13 @@ def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
         return raw, None, [f"{path}: is not JSON ({error}); {_REMEDY}"]
     schema = content.get("schema_version") if isinstance(content, dict) else None
     # before the fields: another schema would only give a list of puzzling field names
-    if not isinstance(schema, str) or schema.split(".")[0] != BUNDLE_SCHEMA.split(".")[0]:
+    if not isinstance(schema, str) or (schema != BUNDLE_SCHEMA and not is_earlier(schema)):
         return (
             raw,
             None,
             [
-                f"{path}: schema_version is {schema!r}, this version reads {BUNDLE_SCHEMA}; "
-                "use a bundle and a mandora of the same major version"
+                f"{path}: schema_version is {schema!r}, this version reads {BUNDLE_SCHEMA} "
+                "and earlier ones; use the version of mandora that made the bundle, or a newer one"
             ],
         )
     try:

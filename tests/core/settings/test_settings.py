@@ -119,3 +119,15 @@ def test_an_unknown_key_is_refused_on_top_of_a_preset_too(tmp_path: Path) -> Non
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'slow'; use fast"):
         preset("slow", TrainDamageSettings)
+
+
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [("heatmap_stride = 2", "heat_map_stride"), ('design = "all-points"', "all-landmarks")],
+)
+def test_a_name_of_an_earlier_version_is_refused_with_the_new_one(
+    tmp_path: Path, line: str, new: str
+) -> None:
+    (tmp_path / "a.toml").write_text(f"[network]\n{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"a\.toml does not fit .*\(write {new}, its name"):
+        TrainLocateSettings.from_toml(tmp_path / "a.toml")

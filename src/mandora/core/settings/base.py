@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -39,13 +40,28 @@ class Settings(BaseModel):
             raise InputError(f"{path} is not valid TOML: {error}") from error
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}{_new_name(e)}" for e in error.errors()
             )
             raise InputError(f"{path} does not fit {cls.__name__}: {problems}") from error
 
     def to_toml(self) -> str:
         """The settings as TOML; keys that are None are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+_RENAMED = {
+    "heatmap_stride": "heat_map_stride", "point_weight": "landmark_weight",
+    "all-points": "all-landmarks", "one-point": "one-landmark",
+}  # fmt: skip
+"""Keys and values of earlier versions."""
+
+
+def _new_name(error: Mapping[str, Any]) -> str:
+    """What to write instead, if this is a key or a value of an earlier version."""
+    for given in (*error["loc"][-1:], error["input"]):
+        if isinstance(given, str) and given in _RENAMED:
+            return f" (write {_RENAMED[given]}, its name in this version)"
+    return ""
 
 
 def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
