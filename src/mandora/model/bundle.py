@@ -311,13 +311,13 @@ def _read_manifest(path: Path) -> tuple[bytes, Manifest | None, list[str]]:
         return raw, None, [f"{path}: is not JSON ({error}); {_REMEDY}"]
     schema = content.get("schema_version") if isinstance(content, dict) else None
     # before the fields: another schema would only give a list of puzzling field names
-    if not isinstance(schema, str) or (schema != BUNDLE_SCHEMA and not is_earlier(schema)):
+    if not isinstance(schema, str) or schema.split(".")[0] != BUNDLE_SCHEMA.split(".")[0]:
         return (
             raw,
             None,
             [
-                f"{path}: schema_version is {schema!r}, this version reads {BUNDLE_SCHEMA} "
-                "and earlier ones; use the version of mandora that made the bundle, or a newer one"
+                f"{path}: schema_version is {schema!r}, this version reads {BUNDLE_SCHEMA}; "
+                "use a bundle and a mandora of the same major version"
             ],
         )
     try:
