@@ -24,6 +24,7 @@ from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
 from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
 from mandora.model.bundle import (
     BundleInfo,
+    check_unused,
     migrate_bundle,
     open_bundle,
     verify_bundle,
@@ -103,6 +104,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     "open_dataset": lambda as_, model, films, cohort: open_dataset(as_(cohort)).root,
     "open_bundle": lambda as_, model, films, cohort: open_bundle(as_(model)).folder,
     "migrate_bundle": lambda as_, model, films, cohort: migrate_bundle(as_(model)).folder,
+    "check_unused": lambda as_, model, films, cohort: check_unused(as_(films / "bundle")),
     "verify_bundle": lambda as_, model, films, cohort: verify_bundle(as_(model)),
     "Network.__init__": lambda as_, model, films, cohort: (
         Network(as_(model / "damage.onnx"), 1).outputs

@@ -163,6 +163,7 @@ def test_montage_simulated(run: Run, folder: Path, tmp_path: Path) -> None:
 
 
 def test_more_patients_for_trees(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
     rng = np.random.default_rng(1)
     for fold in (1, 2):
         trees = tmp_path / "jobs" / f"fold-{fold}" / "trees"
@@ -197,6 +198,7 @@ def test_simulate(run: Run) -> None:
 
 
 def test_symmetry_predictors(run: Run) -> None:
+    pytest.importorskip("sklearn")
     out = run("symmetry_predictors", "--patients", 10, "--trees", 2)
     assert len(re.findall(r"^\d\.\d\d +10 +\d+ of 43 +\d+ of 43$", out, re.M)) == 3
 

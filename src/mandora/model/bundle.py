@@ -123,12 +123,13 @@ class Bundle:
         return replace(self, manifest=manifest)
 
 
-def check_unused(folder: Path) -> None:
+def check_unused(folder: AnyPath) -> None:
     """Refuse a folder that a new bundle cannot be written to.
 
     Raises:
         BundleError: if it is there and not empty.
     """
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is already there; choose another folder or remove it")
 
