@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, JointGroup, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
 from mandora.inflict.region import Array
+from mandora.locate.orientation import mirror_misfits
 from mandora.locate.template import limb_template
 
 MIN_SIZE_PX = 100.0
@@ -149,28 +150,12 @@ class LimbLandmarks:
         Raises:
             ValueError: if the landmarks do not tell.
         """
-        if self.limb is Limb.HAND:
-            fingers = [[f"{row}{n}" for n in range(2, 6)] for row in ("pip", "mcp")]
-            wrist = [p.name for p in LANDMARKS[self.limb] if p.group is JointGroup.WRIST]
-            pairs = [(high, low) for high, low in zip(*fingers, strict=True)]
-            pairs += [(f"mcp{n}", low) for n in (2, 5) for low in wrist]
-            beside = [(f"{row}{a}", f"{row}{b}") for row in ("mcp", "pip") for a, b in _TWO_FINGERS]
-        else:
-            pairs = [("ip", "mtp1")]
-            beside = [(f"mtp{a}", f"mtp{b}") for a, b in combinations(range(1, 6), 2)]
-        along, across = self._mean_step(pairs), self._mean_step(beside)
-        return bool(across[0] * -along[1] + across[1] * along[0] < 0)
-
-    def _mean_step(self, pairs: Sequence[tuple[str, str]]) -> Array:
-        """(2,) px, mean step from the second landmark of a pair to the first."""
-        index = LANDMARK_INDEX[self.limb]
-        steps = np.array([self.xy[index[to]] - self.xy[index[start]] for to, start in pairs])
-        known = np.isfinite(steps).all(axis=1)
-        if not known.any():
+        misfits = mirror_misfits(self.xy, limb_template(self.limb))
+        if misfits is None:
             raise InputError(
-                f"which way the {self.limb} lies is unknown; give {pairs[0][0]} and {pairs[0][1]}"
+                f"which way the {self.limb} lies is unknown; give three of its landmarks or more"
             )
-        return np.asarray(steps[known].mean(axis=0))
+        return misfits[1] < misfits[0]
 
     def flipped(self) -> LimbLandmarks:
         """The same limb on the mirrored film."""

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from mandora.core.anatomy import Side
 from mandora.core.geometry import Affine, Points, fit_similarity
 
-_MIN_LANDMARKS = 4  # with fewer it is not certain how a limb lies
+CERTAIN_LANDMARKS = 4
+"""With fewer it is not certain how a limb lies."""
+
+_MIN_LANDMARKS = 3  # two fit either way
 
 Pixels = NDArray[np.float32]
 
@@ -84,6 +87,36 @@ def orientation_of(to_film: Affine, inverted: bool) -> Orientation:
     return Orientation(turns, bool(np.linalg.det(to_film.matrix[:, :2]) < 0), inverted)
 
 
+def mirror_misfits(landmarks: Points, template: Points) -> tuple[float, float] | None:
+    """How badly known landmarks fit a template as it is, and mirrored: the one mirror test.
+
+    Args:
+        landmarks: (N, 2) px of the film; NaN where not known.
+        template: (N, 2) template of a left limb.
+
+    Returns:
+        Root mean square distances in limb sizes: 0 for a perfect fit. None if fewer than three
+        landmarks are known or all lie at one place: two fit either way.
+    """
+    fits = _mirror_fits(landmarks, template)
+    return (fits[0][1], fits[1][1]) if fits else None
+
+
+def _mirror_fits(landmarks: Points, template: Points) -> list[tuple[Affine, float]]:
+    """The best map from the template as it is, and from its mirror image, with its misfit."""
+    known = np.isfinite(landmarks).all(axis=1)
+    if known.sum() < _MIN_LANDMARKS or not np.ptp(landmarks[known], axis=0).any():
+        return []
+    made = []
+    for sign in (1.0, -1.0):
+        fitted = fit_similarity(template[known] * [sign, 1], landmarks[known]) * [sign, 1, 1]
+        to_film = Affine(fitted, "template", "film")
+        away = landmarks[known] - to_film(template[known])
+        misfit = np.sqrt((away**2).sum(axis=1).mean()) / max(to_film.scale, 1e-9)
+        made.append((to_film, float(misfit)))
+    return made
+
+
 def orientation_of_landmarks(landmarks: Points, template: Points, side: Side) -> Orientation:
     """How a limb lies, from landmarks that are known; its name or side may be wrong about that.
 
@@ -92,16 +125,10 @@ def orientation_of_landmarks(landmarks: Points, template: Points, side: Side) ->
         template: (N, 2) template of a left limb.
         side: taken for true where fewer than four landmarks are known.
     """
-    known = np.isfinite(landmarks).all(axis=1)
-    if known.sum() < _MIN_LANDMARKS:
+    fits = _mirror_fits(landmarks, template)
+    if not fits or np.isfinite(landmarks).all(axis=1).sum() < CERTAIN_LANDMARKS:
         return Orientation(mirrored=side is Side.RIGHT)
-    fits = [
-        Affine(fit_similarity(template[known] * [sign, 1], landmarks[known]) * [sign, 1, 1],
-               "template", "film")
-        for sign in (1.0, -1.0)
-    ]  # fmt: skip
-    errors = [np.linalg.norm(fit(template[known]) - landmarks[known]) for fit in fits]
-    return orientation_of(fits[int(np.argmin(errors))], inverted=False)
+    return orientation_of(min(fits, key=lambda fit: fit[1])[0], inverted=False)
 
 
 def orientations(turns: Sequence[int] = range(4), *, inverted: bool = False) -> list[Orientation]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot
 from mandora.core.errors import InputError
-from mandora.core.geometry import Points, fit_similarity
+from mandora.core.geometry import Points
 from mandora.datasets.check.near_duplicates import Pattern, pattern_of
 from mandora.datasets.dataset import DatasetFilm, DatasetRoi, Labels
 from mandora.datasets.findings import Finding, Report
@@ -18,9 +18,9 @@ from mandora.datasets.label_maps import check_label_size, fill_outlines, read_la
 from mandora.datasets.outlines import Outline, site_name
 from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
 from mandora.images.read import peek_size, read_radiograph
+from mandora.locate.orientation import CERTAIN_LANDMARKS, mirror_misfits
 from mandora.locate.template import limb_template
 
-_FEWEST_LANDMARKS = 4  # that tell a limb from its mirror image
 _WORSE = 2.0  # so much worse the side's own template fits than the other side's
 _LEAST_MISFIT = 0.15  # r.m.s. distance from a template beyond normal anatomy, in limb sizes
 _MOST_OUTSIDE = 2 / 3  # share of the joints that poor framing leaves out
@@ -126,23 +126,11 @@ def seems_mirrored(landmarks: Points, slot: Slot) -> bool:
     Returns:
         False too if less than four joints are known, or neither fits better.
     """
-    known = np.isfinite(landmarks).all(axis=1)
-    if known.sum() < _FEWEST_LANDMARKS:
+    misfits = mirror_misfits(landmarks, limb_template(slot.limb))
+    if misfits is None or np.isfinite(landmarks).all(axis=1).sum() < CERTAIN_LANDMARKS:
         return False
-    own = limb_template(slot.limb)[known] * ([1, 1] if slot.side is Side.LEFT else [-1, 1])
-    misfit, mirrored = (_misfit(t, landmarks[known]) for t in (own, own * [-1, 1]))
+    misfit, mirrored = misfits if slot.side is Side.LEFT else reversed(misfits)
     return misfit > max(_WORSE * mirrored, _LEAST_MISFIT)
-
-
-def _misfit(template: Points, landmarks: Points) -> float:
-    """Root mean square distance of landmarks from a template fitted to them, in limb sizes."""
-    try:
-        matrix = fit_similarity(template, landmarks)
-    except InputError:
-        return 0.0
-    away = landmarks - template @ matrix[:, :2].T - matrix[:, 2]
-    limb_size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
-    return float(np.sqrt((away**2).sum(axis=1).mean())) / limb_size
 
 
 def _check_labels(
