@@ -6,8 +6,7 @@
 FOLDER is described in ``real_films.py``. All films with known joints count. Where one limb of a
 film is known, it is compared with the limb that is found first; where several are, each is compared
 with the nearest of all limbs that are found. The kind of limb is given to the localiser, its side
-is not. ``--part test`` takes only the films that no packaged model was trained on, the same half as
-in ``real_films_data_set.py``. A row holds the joints of one set whose places come from one source:
+is not. ``--part`` takes only the films of one part, see ``real_films.parts_of``. A row holds the joints of one set whose places come from one source:
 ``pseudo`` ones are another network's output and often wrong themselves;
 ``PIP box`` and ``MCP box`` are the middles of boxes drawn by people around PIP (with the thumb's
 IP) and MCP joints; those around MCP joints include growth plates on one side or both, so that
@@ -25,10 +24,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
-from real_films import Places, RealFilm, landmarks_of, part_of, read_rows, real_films
+from real_films import Part, Places, RealFilm, landmarks_of, parts_of, read_rows, real_films
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, landmark
 from mandora.core.geometry import limb_size
@@ -52,7 +52,7 @@ class Errors:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--part", choices=("train", "test"))
+    parser.add_argument("--part", choices=get_args(Part))
     parser.add_argument("--bundle", type=Path, help="a model other than the packaged one")
     parser.add_argument("--overlays", type=Path, help="draw the films into this folder")
     parser.add_argument("--worst", type=int, help="draw only so many, those with most errors")
@@ -61,8 +61,9 @@ def main() -> None:
     boxes = _boxes(args.folder / "boxes.csv")
     errors: dict[Key, list[Errors]] = defaultdict(list)
     films = real_films(args.folder, boxes)
+    parts = parts_of(args.folder)
     measured: list[tuple[float, RealFilm, list[np.ndarray]]] = []
-    for film in (f for f in films if args.part in (None, part_of(f.name))):
+    for film in (f for f in films if args.part in (None, parts[f.name])):
         radiograph = read_radiograph(film.file)
         all_found = found_on(pipeline, radiograph, film)
         known = list(zip(film.limbs, all_found, strict=False))

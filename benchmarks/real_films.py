@@ -20,6 +20,8 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb
 
+Part = Literal["train", "development", "test"]
+
 Places = dict[str, tuple[float, float]]
 """(x, y) by the name of a landmark or site, px of the film."""
 
@@ -52,9 +54,49 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         sys.exit(f"cannot read {path}: {error.strerror}")
 
 
-def part_of(film: str) -> Literal["train", "test"]:
-    """The half of the films to which one belongs, by a hash of its name."""
-    return ("train", "test")[sha256(film.encode()).digest()[0] % 2]
+def parts_of(folder: Path) -> dict[str, Part]:
+    """The part to which each film and each wrist belongs; no patient is in two parts.
+
+    Films of children trained and tested models since 0.2, one half each by a hash of their names:
+    the half that trained nothing has guided choices and is called ``development``. Adults (the set
+    ``unifesp`` and the wrists) are split by patient, in pairs of alike patients: with the same
+    limbs looked at, and with or without damage. Their half ``test`` is frozen since 2026-11-30,
+    and is for the last measurement of a model.
+    """
+    films, parts = read_rows(folder / "films.csv"), {}
+    patients: dict[str, list[str]] = defaultdict(list)
+    kind: dict[str, set[str]] = defaultdict(set)
+    for row in films:
+        if row["set"] == "unifesp":
+            patients[row["patient"]].append(row["film"])
+            kind[row["patient"]].add("film of a " + row["body_part"])
+        else:
+            old = sha256(row["film"].encode()).digest()[0] % 2
+            parts[row["film"]] = ("train", "development")[old]
+    of_film = {row["film"]: row for row in films}
+    for row in _rows_if_any(folder / "impressions.csv"):
+        if row["film"] in of_film:
+            film = of_film[row["film"]]
+            kind[film["patient"]] |= {f"{film['body_part']} looked at", row["impression"]}
+    for row in _rows_if_any(folder / "wrists" / "wrists.csv"):
+        patients["ram-" + row["patient"]].append(row["film"])
+        kind["ram-" + row["patient"]].add("erosive" if row["erosive"] == "1" else "intact")
+    strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for patient in patients:
+        strata[tuple(sorted(kind[patient]))].append(patient)
+    for number, stratum in enumerate(sorted(strata)):
+        for place, patient in enumerate(sorted(strata[stratum], key=_hash)):
+            part: Part = ("train", "test")[(place + number) % 2]
+            parts |= dict.fromkeys(patients[patient], part)
+    return parts
+
+
+def _rows_if_any(path: Path) -> list[dict[str, str]]:
+    return read_rows(path) if path.exists() else []
+
+
+def _hash(patient: str) -> str:
+    return sha256(f"adults 2026-11-30 {patient}".encode()).hexdigest()
 
 
 def real_films(folder: Path, also: Collection[str] = ()) -> Iterator[RealFilm]:

@@ -8,8 +8,8 @@ FOLDER is described in ``real_films.py``; SET names sets of its films. Films of 
 whose side is known are taken; nothing is copied, the manifest names the files where they lie. With
 ``--healthy`` all joints of hands get the label 0: of hands without arthritis. Joints that another
 network has placed are left out; ``--found`` takes a table of ``mandora locate`` for the joints that
-nobody has marked. ``--part train`` and ``--part test`` take one half of the films each, by a hash
-of their names: no film is in both.
+nobody has marked. ``--part`` takes one part of the films, see ``real_films.parts_of``: no patient is in
+two.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+from typing import get_args
 
-from real_films import part_of, read_rows
+from real_films import Part, parts_of, read_rows
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, Limb
 
@@ -29,19 +30,20 @@ def main() -> None:
     parser.add_argument("sets", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--healthy", action="store_true")
-    parser.add_argument("--part", choices=("train", "test"))
+    parser.add_argument("--part", choices=get_args(Part))
     parser.add_argument("--found", type=Path)
     args = parser.parse_args()
     joints = [row for row in read_rows(args.folder / "joints.csv") if row["source"] != "pseudo"]
     sides = {row["film"]: row["side"] for row in joints}
     limbs = {film: {row["limb"] for row in joints if row["film"] == film} for film in sides}
     labels = [f"{s.name}:{s.damage}" for s in SITES if s.limb is Limb.HAND] if args.healthy else []
+    parts = parts_of(args.folder)
     films = []
     for row in read_rows(args.folder / "films.csv"):
         side = sides.get(row["film"]) or row["side"]
         single = row["limbs"] in ("", "1") and len(limbs.get(row["film"], "1")) == 1
         single = single and "+" not in row["view"] and row["view"] != "lateral"
-        if row["set"] not in args.sets or args.part not in (None, part_of(row["film"])):
+        if row["set"] not in args.sets or args.part not in (None, parts[row["film"]]):
             continue
         if row["body_part"] in tuple(Limb) and side and single:
             path = (args.folder / row["file"]).resolve()
