@@ -6,7 +6,8 @@
 FOLDER is described in ``real_films.py``. All films with known joints count. Where one limb of a
 film is known, it is compared with the limb that is found first; where several are, each is compared
 with the nearest of all limbs that are found. The kind of limb is given to the localiser, its side
-is not. ``--part`` takes only the films of one part, see ``real_films.parts_of``. A row holds the joints of one set whose places come from one source:
+is not. ``--part`` takes only the films of one part, see ``real_films.parts_of``. A row holds the
+joints of one set whose places come from one source:
 ``pseudo`` ones are another network's output and often wrong themselves;
 ``PIP box`` and ``MCP box`` are the middles of boxes drawn by people around PIP (with the thumb's
 IP) and MCP joints; those around MCP joints include growth plates on one side or both, so that

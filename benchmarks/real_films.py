@@ -1,6 +1,6 @@
 """The folder of real films that several benchmarks read.
 
-It holds ``films.csv`` (film, file, set, body_part, view, limbs, side, orientation), with paths that
+It holds ``films.csv`` (film, file, set, body_part, view, limbs, side, orientation, patient), with paths that
 are relative to the folder, ``joints.csv`` (film, limb, side, site, x, y, source), px of the film,
 and perhaps ``boxes.csv`` (film, label, x0, y0, x1, y1).
 """

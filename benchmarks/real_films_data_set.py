@@ -8,8 +8,8 @@ FOLDER is described in ``real_films.py``; SET names sets of its films. Films of 
 whose side is known are taken; nothing is copied, the manifest names the files where they lie. With
 ``--healthy`` all joints of hands get the label 0: of hands without arthritis. Joints that another
 network has placed are left out; ``--found`` takes a table of ``mandora locate`` for the joints that
-nobody has marked. ``--part`` takes one part of the films, see ``real_films.parts_of``: no patient is in
-two.
+nobody has marked. ``--part`` takes one part of the films, see ``real_films.parts_of``: no patient
+is in two.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray((film.bright * 255).astype(np.uint8)).save(folder / f"{name}.png")
         films.append({
             "film": name, "file": f"{name}.png", "set": sets[slot.code], "body_part": slot.limb,
-            "view": "PA", "limbs": 1, "side": slot.side, "orientation": "up",
+            "view": "PA", "limbs": 1, "side": slot.side, "orientation": "up", "patient": "P1",
         })  # fmt: skip
         joints += [
             {"film": name, "limb": "a", "side": slot.side, "site": known.name, "x": x, "y": y,
