@@ -1,8 +1,10 @@
 """The folder of real films that several benchmarks read.
 
-It holds ``films.csv`` (film, file, set, body_part, view, limbs, side, orientation, patient), with paths that
-are relative to the folder, ``joints.csv`` (film, limb, side, site, x, y, source), px of the film,
-and perhaps ``boxes.csv`` (film, label, x0, y0, x1, y1).
+It holds ``films.csv`` (film, file, set, body_part, view, limbs, side, orientation, patient), with
+paths that are relative to the folder, ``joints.csv`` (film, limb, side, site, x, y, source), px of
+the film, and perhaps ``boxes.csv`` (film, label, x0, y0, x1, y1), ``impressions.csv`` (film, limb,
+site, impression: normal, unclear or damaged) and ``wrists/wrists.csv`` (film, file, side, erosive:
+0 or 1, patient), with paths that are relative to ``wrists``.
 """
 
 from __future__ import annotations
