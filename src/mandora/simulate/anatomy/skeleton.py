@@ -64,6 +64,9 @@ class Bone:
         yields: the bone is cut back so that its joint spaces stay open.
         veil: share of such a bone's thickness that is not cut back: its back or front, which
             lies over the joint space on the film.
+        slant: mm, x and y, how far the front of such a bone lies to one side of its middle on the
+            film, and its back to the other: both together are the veil. None: the veil is the
+            whole outline.
         anatomical: a bone of its own, not a part of another one with its own shadow.
     """
 
@@ -79,6 +82,7 @@ class Bone:
     porosity: float = 0.0
     yields: bool = False
     veil: float = 0.0
+    slant: tuple[float, float] | None = None
     anatomical: bool = True
 
 
