@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb
-from mandora.simulate.anatomy.shapes import Array, Tube
+from mandora.simulate.anatomy.shapes import SMOOTH, Array, Form, Tube
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class TubeState:
         plate: place of a growth plate on the axis, 0..1; None where it is gone.
         closing: of the growth plate: 0 open, 1 closed, only a dense line is left.
         porosity: share of the bone that is lost around the base and the head, 0..1.
+        form: contour and inner structure of this one bone.
     """
 
     pitch: float = 0.0
@@ -43,6 +44,7 @@ class TubeState:
     plate: float | None = None
     closing: float = 0.0
     porosity: tuple[float, float] = (0.0, 0.0)
+    form: Form = SMOOTH
 
 
 @dataclass(frozen=True, eq=False)
