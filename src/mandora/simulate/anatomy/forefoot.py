@@ -112,7 +112,10 @@ def _phalanx(n: int, rng: np.random.Generator) -> Form:
     u = rng.uniform
     inner, outer = (
         Flank(
-            dip=u(0.0, 0.10), tubercle=u(0.0, 0.08), corner=u(-0.06, 0.14), hollow=u(-0.1, 0.08 if n == 1 else 0.25)
+            dip=u(0.0, 0.10),
+            tubercle=u(0.0, 0.08),
+            corner=u(-0.06, 0.14),
+            hollow=u(-0.1, 0.08 if n == 1 else 0.25),
         )
         for _ in range(2)
     )

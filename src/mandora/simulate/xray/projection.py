@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from mandora.core.anatomy import Limb, Side
 from mandora.simulate.anatomy.shapes import Array, turn
-from mandora.simulate.anatomy.skeleton import Bone, PlacedErosion, Skeleton
+from mandora.simulate.anatomy.skeleton import Bone, Calcification, PlacedErosion, Skeleton, Spot
 from mandora.simulate.fields import Field
 from mandora.simulate.xray.distances import Grid, resample, signed_distance
 from mandora.simulate.xray.placement import Placement
@@ -111,8 +111,13 @@ class Projector:
                 if erosion.bone == bone.name:
                     left = self._left_by(erosion, compact + inner > 0.3, rows, cols)
                     compact, inner = compact * left, inner * left
+            for spot in self.skeleton.spots:
+                if spot.bone == bone.name:
+                    self._change(spot, (compact, inner), rows, cols)
             dense[rows, cols] += compact
             spongy[rows, cols] += inner
+        for calcification in self.skeleton.calcifications:
+            self._calcify(calcification, dense, rng)
         return dense, spongy
 
     def _tubular(self, bone: Bone, rng: np.random.Generator) -> Projection | None:
@@ -192,6 +197,48 @@ class Projector:
         if erosion.label:
             self.eroded[rows, cols][(inside > 0.5) & bone] = erosion.label
         return np.asarray(1 - erosion.depth * inside, dtype=np.float32)
+
+    def _change(
+        self, spot: Spot, parts: tuple[Field, Field], rows: slice, cols: slice
+    ) -> None:  # fmt: skip
+        """Make a bone denser or less dense at a spot; both fields change."""
+        (cx, cy), reach = self.to_mm(spot.centre[None])[0], 1.4 * max(spot.half) + 1.0
+        x, y = self._x[cols], self._y[rows]
+        j0, j1 = np.searchsorted(x, [cx - reach, cx + reach])
+        i0, i1 = np.searchsorted(y, [cy - reach, cy + reach])
+        if i1 <= i0 or j1 <= j0:
+            return
+        away = np.stack(np.meshgrid(x[j0:j1] - cx, y[i0:i1] - cy), axis=-1)
+        own = away @ self._turn @ turn(spot.angle)  # along the spot's two axes
+        out = (np.hypot(own[..., 0] / spot.half[0], own[..., 1] / spot.half[1]) - 1) * min(
+            spot.half
+        )
+        factor = (
+            1 + spot.change * expit(-out / 0.2) + spot.rim * np.exp(-(((out - 0.3) / 0.3) ** 2))
+        )
+        for part in parts:
+            part[i0:i1, j0:j1] *= factor.astype(np.float32)
+
+    def _calcify(self, what: Calcification, dense: Field, rng: np.random.Generator) -> None:
+        """Add the walls of a calcified artery to ``dense``."""
+        course = self.to_mm(what.course)
+        along = np.gradient(course, axis=0)
+        side = along[:, ::-1] * [-1, 1] / np.hypot(*along.T)[:, None]
+        image = Image.new("L", self._shape[::-1], 0)
+        canvas, thick = ImageDraw.Draw(image), max(1, round(0.35 * self._ppmm))
+        for wall in (-0.5, 0.5) if what.width else (0.0,):
+            line = (course + wall * what.width * side) * self._ppmm - 0.5
+            kept = np.repeat(rng.random(len(line) // 4 + 1) > what.broken, 4)
+            for a, b, seen in zip(line, line[1:], kept[1:], strict=False):
+                if seen:
+                    canvas.line([tuple(a), tuple(b)], fill=255, width=thick)
+        box = image.getbbox()
+        if box is None:
+            return
+        x0, y0, x1, y1 = box
+        dense[y0:y1, x0:x1] += np.asarray(image.crop(box), np.float32) * np.float32(
+            what.thickness / 255
+        )
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
         """(H, W) float32, texture of spongy bone, mean 1."""
