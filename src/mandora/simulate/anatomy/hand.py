@@ -26,6 +26,7 @@ from mandora.simulate.anatomy.skeleton import (
 from mandora.simulate.anatomy.variants import (
     bone_spots,
     calcified_arteries,
+    calcified_cartilage,
     with_old_fracture,
 )
 from mandora.simulate.anatomy.wrist import (
@@ -53,6 +54,7 @@ _ARTERIES = (
     ((-0.25, 3.0), (-0.30, 2.0), (-0.24, 1.30), (-0.15, 0.75)),
     ((0.12, 0.95), (0.17, 0.40)), ((-0.08, 0.95), (-0.09, 0.40)), ((-0.22, 1.0), (-0.33, 0.45)),
 )  # fmt: skip
+_DISC = ((-0.16, 1.51), (-0.25, 1.505), (-0.34, 1.51))  # between ulna and carpus
 _SPACE_SPREAD = 0.07  # of the joints of one patient
 
 
@@ -103,13 +105,15 @@ def build_hand(
     spots = [*fracture, *wrist_sclerosis(place, scale, wear.degree, film_rng)]
     spots += bone_spots(bones, film_rng)
     courses = [np.array([place(xy) for xy in course]) for course in _ARTERIES]
+    disc = np.array([place(place.form.of_bone("ulna", xy)) for xy in _DISC])
+    cartilage = calcified_cartilage([disc], traits, film_rng)
     soft_tissue.append(Rod(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
     known = {**wrist_landmarks(place), **marks}
     landmarks = np.array([known[p.name] for p in LANDMARKS[Limb.HAND]])
     return Skeleton(
         Limb.HAND, landmarks, scale, tuple(bones), wrist_gaps(states, traits, film_rng),
         tuple(strips), tuple(erosions), tuple(soft_tissue), tuple(spots),
-        tuple(calcified_arteries(courses, traits, film_rng)),
+        tuple(calcified_arteries(courses, traits, film_rng) + cartilage),
     )  # fmt: skip
 
 

@@ -120,6 +120,18 @@ def calcified_arteries(
     ]  # fmt: skip
 
 
+def calcified_cartilage(
+    courses: Sequence[Array], traits: Traits, rng: np.random.Generator
+) -> list[Calcification]:
+    """Thin lines of calcium in cartilage (chondrocalcinosis), as in some of the old."""
+    if rng.random() > np.clip((traits.age - 55) / 200, 0.0, 0.2):
+        return []
+    return [
+        Calcification(_wavy(course, rng), 0.0, float(rng.uniform(0.2, 0.8)), 0.2)
+        for course in courses
+    ]  # fmt: skip
+
+
 def _wavy(course: Array, rng: np.random.Generator) -> Array:
     """A course with many places that winds a little, (N, 2) mm."""
     lengths = np.hypot(*np.diff(course, axis=0).T)

@@ -50,13 +50,13 @@ _CARPUS = {
         (-0.10, 1.11),
     ),
     "scaphoid": (
-        (0.165, 1.22), (0.235, 1.215), (0.295, 1.26), (0.335, 1.33), (0.305, 1.395), (0.235, 1.445),
-        (0.165, 1.505), (0.085, 1.55), (0.015, 1.525), (0.01, 1.445), (0.075, 1.385), (0.125, 1.32),
+        (0.165, 1.22), (0.235, 1.215), (0.295, 1.26), (0.335, 1.33), (0.31, 1.40), (0.245, 1.46),
+        (0.17, 1.525), (0.085, 1.57), (0.015, 1.545), (0.01, 1.445), (0.075, 1.385), (0.125, 1.32),
         (0.145, 1.265),
     ),
     "lunate": (
-        (-0.205, 1.455), (-0.165, 1.395), (-0.085, 1.375), (-0.01, 1.39), (0.045, 1.42),
-        (0.04, 1.495), (-0.015, 1.55), (-0.10, 1.56), (-0.175, 1.52),
+        (-0.205, 1.46), (-0.165, 1.395), (-0.085, 1.375), (-0.01, 1.39), (0.045, 1.42),
+        (0.04, 1.505), (-0.015, 1.57), (-0.10, 1.58), (-0.175, 1.535),
     ),
     "triquetrum": (
         (-0.355, 1.25), (-0.285, 1.21), (-0.215, 1.265), (-0.15, 1.355), (-0.18, 1.425),
@@ -79,6 +79,7 @@ _ULNA = [
     (-0.40, 3.8), (-0.41, 2.4), (-0.415, 1.95), (-0.42, 1.78), (-0.435, 1.65),
 ]  # fmt: skip
 _STYLOID = ((-0.375, 1.545), (0.075, 0.12))  # of the ulna: centre, size; behind its head
+_NOT_UNITED = 0.07  # share of styloids that broke off once
 # Bare areas, where erosions start: margins beside the joint surface that are covered by synovium
 # only. Each bone's list has as many places as the site has; those of ``mul`` alternate.
 _BARE_AREAS = {
@@ -314,7 +315,8 @@ def _overlying(
     outline = place(_HOOK[0] + lies) + np.concatenate([circle, inside])
     bones.append(Bone("hook", outline, 1.2, (0.6 * traits.cortex,) * 3, anatomical=False))
     size = np.array(_STYLOID[1]) * rng.uniform(0.8, 1.2, 2) * scale
-    at = place(place.form.of_bone("ulna", _STYLOID[0]) + rng.normal(0, [0.012, 0.018]))
+    away = [0.0, -rng.uniform(0.02, 0.05)] if rng.random() < _NOT_UNITED else [0.0, 0.0]
+    at = place(place.form.of_bone("ulna", _STYLOID[0]) + rng.normal(away, [0.012, 0.015]))
     outline = blob_outline(at, (size[0], size[1]), rng.normal(0.1, 0.2), power=2.0)
     bones.append(
         Bone("ulna-styloid", outline, 0.045 * scale, thin, porosity=lost, anatomical=False)

@@ -103,7 +103,7 @@ class Projector:
         dense, spongy = np.zeros(self._shape, np.float32), np.zeros(self._shape, np.float32)
         weave = self._trabeculae(rng)
         for bone in self.skeleton.bones:
-            found = self._tubular(bone, rng) if bone.tube else self._short(bone, weave)
+            found = self._tubular(bone, rng) if bone.tube else self._short(bone, weave, rng)
             if found is None:
                 continue
             compact, inner, rows, cols = found
@@ -130,7 +130,7 @@ class Projector:
         shadow = cast_shadow(bone.tube, length, bone.tube_state, step, rng)
         return place_shadow(shadow, base, (head - base) / length, self._ppmm, self._shape)
 
-    def _short(self, bone: Bone, weave: Field) -> Projection | None:
+    def _short(self, bone: Bone, weave: Field, rng: np.random.Generator) -> Projection | None:
         """A short bone's shadow on the film."""
         slant = self._turn @ np.array(bone.slant or (0.0, 0.0))
         window = self._window(self._outlines[bone.name], 1.0 + float(np.abs(slant).max()))
@@ -171,7 +171,10 @@ class Projector:
                 for middle, over in zip((whole, core), zip(*layers, strict=True), strict=True)
             )
         light = light * (1 - bone.porosity)
-        return (whole - core) * light, core * light * weave[rows, cols], rows, cols
+        woven = weave[rows, cols]
+        if bone.axis is not None:
+            woven = woven * self._struts((rows.stop - rows.start, cols.stop - cols.start), rng)
+        return (whole - core) * light, core * light * woven, rows, cols
 
     def _frame(self, axis: Array, rows: slice, cols: slice) -> tuple[Field, Field]:
         """Place along a bone's axis (0 proximal end, 1 distal end), and across it, mm."""
@@ -251,8 +254,16 @@ class Projector:
         size = np.array([self._x[-1], self._y[-1]])
         grid = Grid.around(np.array([[0.0, 0.0], size]), BLOTCH_MM, BLOTCH_MM)
         blotches = rng.standard_normal(grid.shape, dtype=np.float32)
-        weave += np.float32(0.14) * resample(blotches, grid, self._x, self._y)
+        weave += np.float32(0.11) * resample(blotches, grid, self._x, self._y)
         return np.asarray(np.clip(1 + weave, 0.2, 1.8), dtype=np.float32)
+
+    def _struts(self, shape: tuple[int, int], rng: np.random.Generator) -> Field:
+        """``shape`` float32, texture along a limb that lies upright, as in the forearm; mean 1."""
+        noise = rng.standard_normal(shape, dtype=np.float32)
+        long, wide = 1.6 * self._ppmm, max(0.16 * self._ppmm, 0.4)
+        struts = ndimage.gaussian_filter(noise, (long, wide), truncate=2.0)
+        struts *= np.float32(0.07 / max(float(struts.std()), 1e-6))
+        return np.asarray(np.maximum(1 + struts, 0.5), dtype=np.float32)
 
     def project_soft_tissue(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
