@@ -123,7 +123,7 @@ def _metacarpal(rng: np.random.Generator) -> Form:
     return Form(
         inner, outer, (u(0.75, 1.1), u(0.85, 1.1)), (float(pits[0]), float(pits[1])),
         (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17), shell=(u(0.6, 1.1), u(0.6, 1.6)),
-        wedge=(u(0.1, 0.5), 0.0),
+        wedge=(u(0.3, 0.8), 0.0),
         cyst=_cyst(rng, (0.35, 0.8)) if rng.random() < _CYST_SHARE else None,
     )  # fmt: skip
 
