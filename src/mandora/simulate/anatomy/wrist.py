@@ -316,8 +316,10 @@ def _margin(bone: Bone, place: float, erosion: Erosion, size: float) -> tuple[Ar
     at = int(place + erosion.along * size / float(np.median(steps))) % len(outline)
     ahead, behind = outline[(at + 2) % len(outline)], outline[at - 2]
     inward = across(unit(ahead - behind))
-    middle = outline.mean(axis=0) if bone.axis is None else bone.axis[0] + 0.05 * (
-        bone.axis[1] - bone.axis[0]
+    middle = (
+        outline.mean(axis=0)
+        if bone.axis is None
+        else bone.axis[0] + 0.05 * (bone.axis[1] - bone.axis[0])
     )
     if inward @ (middle - outline[at]) < 0:
         inward = -inward
@@ -343,10 +345,10 @@ def wrist_gaps(
             state = states.get(name, HEALTHY)
             lost = state.loss
             if state.focal:
-                # mostly one of the two contacts, or part of the only one
+                # one of the two contacts, or a little of the only one
                 contacts = [(a, b) for a, b, known in _GAPS if known == name]
                 taken = contacts[int(state.loss * 1000) % len(contacts)]
-                lost *= 0.7 if len(contacts) == 1 else 1.0 if (first, second) == taken else 0.4
+                lost *= 0.3 if len(contacts) == 1 else float((first, second) == taken)
             gaps.append(
                 Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
             )

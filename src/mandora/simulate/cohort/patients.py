@@ -83,6 +83,15 @@ class Patient:
     visit: int = 1
     years: float = 0.0
 
+    def score(self, target: Target) -> float:
+        """The true score as a continuous number, as far as the state tells more than the grade.
+
+        Of narrowing, :attr:`JointState.narrowing_score`; of erosion, the grade.
+        """
+        if target.damage is Damage.NARROWING:
+            return self.states[target.slot][target.site.name].narrowing_score
+        return float(self.grades[target.key])
+
 
 def patient_name(index: int) -> str:
     """Study id of patient ``index`` of any cohort."""

@@ -115,7 +115,7 @@ def _narrowed(
     if step.grade > state.narrowing_grade:
         return replace(
             state,
-            loss=max(state.loss, drawn.loss),
+            loss=max(state.mean_loss, drawn.loss),
             focal=drawn.focal,
             shift=max(state.shift, drawn.shift),
             fused=drawn.fused,
