@@ -290,7 +290,7 @@ def grown(erosion: Erosion, target: Erosion, share: float = 1.0) -> Erosion:
     """
 
     def towards(old: float, new: float) -> float:
-        return old + share * max(new - old, 0.0)
+        return max(old, (1 - share) * old + share * new)
 
     return replace(
         erosion,

@@ -11,7 +11,9 @@ import numpy as np
 from mandora.core.anatomy import Limb
 from mandora.simulate.anatomy.joint_state import HEALTHY, LUXATION, SUBLUXATION, JointState
 from mandora.simulate.anatomy.shapes import (
+    SMOOTH,
     Array,
+    Form,
     Tube,
     across,
     base_profile,
@@ -48,6 +50,7 @@ class Ray:
         pitches: rotation of each bone out of the film's plane, rad.
         slope: of the first bone's base; positive where its side towards the thumb lies further
             out.
+        forms: contour and inner structure of each bone; none: all are smooth.
     """
 
     bones: Sequence[str]
@@ -57,6 +60,7 @@ class Ray:
     spaces: Sequence[float]
     pitches: Sequence[float]
     slope: float = 0.0
+    forms: Sequence[Form] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +125,15 @@ def build_ray(
         dense = 0.5 + 0.5 * traits.cortex
         base_plate = dense * endplates[i][0] * (0.18 if i == 0 else 0.03 * tube.base + 0.25)
         plate = _growth_plate(ray, i) if traits.immature else None
+        form = ray.forms[i] if ray.forms else SMOOTH
         tube_state = TubeState(
             pitch=ray.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
             cortex=cortex, endplate=(base_plate, 0.45 * dense * endplates[i][1]),
             plate=plate, closing=traits.closing, porosity=(porosity[i][0], porosity[i][1]),
+            form=form,
         )  # fmt: skip
         outline = tube_outline(
-            ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
+            ends[i][0], ends[i][1], tube, form, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
         )
         bones.append(Bone(
             ray.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
