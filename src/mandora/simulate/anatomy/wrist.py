@@ -9,8 +9,15 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
-from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
+from mandora.simulate.anatomy.joint_state import HEALTHY, Erosion, JointState
+from mandora.simulate.anatomy.shapes import (
+    Array,
+    across,
+    blob_outline,
+    smooth_outline,
+    turn,
+    unit,
+)
 from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Spot, Traits, label_of
 
 WRIST_ANCHORS = 6
@@ -357,15 +364,53 @@ def wrist_erosions(
     for site, names in _EROSION_BONES.items():
         for erosion in states.get(site, HEALTHY).erosions:
             name = names[erosion.anchor % len(names)]
-            at = bare_area(name, erosion.anchor // len(names), bones[name].outline, place)
-            if bones[name].yields:  # its rim is cut back towards the neighbour
-                at = at + 0.25 * (bones[name].outline.mean(axis=0) - at)
+            size = _END_MM.get(name, 13.5) * width
+            if name == "radius":  # it starts at a joint surface, and spreads along it
+                erosion = _spread(erosion)
+            usual = bare_area(name, erosion.anchor // len(names), bones[name].outline, place)
+            at, inward = _margin(bones[name], usual, erosion, size)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
-            radius = erosion.radius * _END_MM.get(name, 13.5) * width
-            erosions.append(PlacedErosion(name, at, radius, erosion.depth, label))
+            erosions.append(PlacedErosion(name, at, inward, size, erosion, label))
             for part in _PARTS.get(name, ()):  # what lies over it goes with it
                 erosions.append(replace(erosions[-1], bone=part, label=0))
     return erosions
+
+
+def _spread(erosion: Erosion) -> Erosion:
+    """The same erosion, as long along the bone's surface as it was deep, and shallower."""
+    if erosion.collapse:
+        return replace(erosion, reach=0.6 * erosion.reach)
+    size = erosion.reach - erosion.inset
+    return replace(
+        erosion, radius=max(erosion.radius, 0.5 * size), reach=erosion.inset + 0.5 * size
+    )
+
+
+def _margin(bone: Bone, usual: Array, erosion: Erosion, size: float) -> tuple[Array, Array]:
+    """Where an erosion starts on the outline of a bone of the wrist, (2,) mm, and its direction.
+
+    Args:
+        bone: of the wrist.
+        usual: (2,) mm, the bare area.
+        erosion: its place along the outline.
+        size: width of the bone, mm.
+    """
+    outline = bone.outline
+    if erosion.collapse and bone.axis is not None:  # of the whole end
+        return bone.axis[0], unit(bone.axis[1] - bone.axis[0])
+    # the bare area and what follows it within the distance along the outline
+    start = int(np.hypot(*(outline - usual).T).argmin())
+    order = (start + (1 if erosion.along >= 0 else -1) * np.arange(len(outline))) % len(outline)
+    walked = np.cumsum(np.linalg.norm(np.diff(outline[order], axis=0), axis=1))
+    at = int(order[np.searchsorted(walked, abs(erosion.along) * size)])
+    inward = across(unit(outline[(at + 2) % len(outline)] - outline[at - 2]))
+    middle = outline.mean(axis=0)
+    if bone.axis is not None:
+        middle = bone.axis[0] + 0.05 * (bone.axis[1] - bone.axis[0])
+    if inward @ (middle - outline[at]) < 0:
+        inward = -inward
+    # the rim of a short bone is cut back towards its neighbour
+    return outline[at] + (0.25 * (middle - outline[at]) if bone.yields else 0.0), inward
 
 
 def bare_area(name: str, index: int, outline: Array, place: WristMap) -> Array:
@@ -399,10 +444,10 @@ def wrist_gaps(
         state = states.get(name, HEALTHY)
         lost = state.loss
         if state.focal:
-            # mostly one of the two contacts, or part of the only one
+            # one of the two contacts, or a little of the only one
             contacts = [(a, b) for a, b, known in _GAPS if known == name]
             taken = contacts[int(state.loss * 1000) % len(contacts)]
-            lost *= 0.7 if len(contacts) == 1 else 1.0 if (first, second) == taken else 0.4
+            lost *= 0.3 if len(contacts) == 1 else float((first, second) == taken)
         gaps.append(
             Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
         )
