@@ -273,11 +273,12 @@ def _draw(
 ) -> JointState:
     """A state of exactly these grades that can be shown at this site."""
     anchors = len(BONES[site].bare) if limb is Limb.HAND and site in BONES else 4
-    state = draw_state(rng, grades[Damage.NARROWING], grades[Damage.EROSION], limb, anchors)
+    # a displacement of the film cannot show bone that lies over bone
+    state = draw_state(
+        rng, grades[Damage.NARROWING], grades[Damage.EROSION], limb, anchors, slides=False
+    )
     if not grades[Damage.NARROWING]:
         state = replace(state, loss=0.0)
-    if state.shift:  # a displacement of the film cannot show bone that lies over bone
-        state = replace(state, shift=0.0, fused=grades[Damage.NARROWING] == 4)
     if site == "mc1":  # of this joint only the base of the metacarpal is scored
         erosions = tuple(replace(e, anchor=e.anchor | 1) for e in state.erosions)
         state = replace(state, erosions=erosions)

@@ -113,7 +113,7 @@ def draw_patient(
         states[slot] = {
             name: draw_state(
                 rng, kinds.get(Damage.NARROWING, 0), kinds.get(Damage.EROSION, 0), slot.limb,
-                bare_areas(name),
+                bare_areas(name), slides=slides(name),
             )
             for name, kinds in by_name.items()
         }  # fmt: skip
@@ -126,6 +126,11 @@ def draw_patient(
 def bare_areas(site: str) -> int:
     """Number of bare areas of a site, where erosions start."""
     return WRIST_ANCHORS if site in _WRIST_SITES else 4
+
+
+def slides(site: str) -> bool:
+    """A joint of a finger or toe can be subluxated; the bones of the wrist stay in place."""
+    return site not in _WRIST_SITES
 
 
 def grade_limits(target: Target) -> NDArray[np.float64]:
