@@ -248,7 +248,7 @@ def test_a_bone_of_the_wrist_that_is_not_seen_is_not_eroded(
     healthy: dict[str, Film], site: str
 ) -> None:
     pixels, landmarks = healthy["LH"]
-    x, y = LimbLandmarks.of(landmarks, pixels.shape).centre(site)
+    x, y = LimbLandmarks.of(landmarks, pixels.shape).place(site)
     rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
     reach = 0.6 if site in ("radius", "ulna") else 0.35
     hidden = np.hypot(rows - y, columns - x) < reach * size(landmarks)

@@ -22,7 +22,7 @@ FINE_SIZE_PX = 180.0
 """Limb size that needs no magnification, px."""
 
 MOST = 3  # times
-_TAPS = 6  # px of the film on each side that the change of a pixel depends on
+_TAPS = 10  # px of the film on each side that the change of a pixel depends on
 
 
 def magnification(size_px: float) -> int:
@@ -50,10 +50,17 @@ class Magnified:
 
     @staticmethod
     def around(place: Array, reach: float, shape: tuple[int, int], times: int) -> Magnified:
-        """The window that reaches ``reach`` px from a place, or to the film's border."""
+        """The window that reaches ``reach`` px or a little more from a place, on the film."""
+        reach = 8 * np.ceil(reach / 8)  # few sizes, each of which has its matrix
         low = np.maximum((place - reach).astype(int), 0)
         high = np.minimum((place + reach).astype(int) + 2, shape[::-1])
         return Magnified(slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])), times)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the copy, px."""
+        height, width = (self.times * (s.stop - s.start) for s in (self.rows, self.columns))
+        return height, width
 
     def to_copy(self, xy: Array) -> Array:
         """Places on the film → places on the copy, px."""
@@ -68,7 +75,8 @@ class Magnified:
     def copy(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The magnified window, 0..1."""
         window = pixels[self.rows, self.columns].astype(np.float64)
-        return np.clip(_magnify(window, self.times), 0, 1).astype(np.float32)
+        down, across = (_spline(count, self.times) for count in window.shape)
+        return np.clip(down @ window @ across.T, 0, 1).astype(np.float32)
 
     def copy_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         """The window of a label map, magnified."""
@@ -89,14 +97,10 @@ class Magnified:
         moved = after != before
         if not moved.any():
             return result
-        pad, k = _TAPS * self.times, self.times
-        change = np.pad(after.astype(np.float64) - before, pad)
+        change, k = after.astype(np.float64) - before, self.times
         kernel = _reduction(k)
-        for axis in (0, 1):
-            start = pad + k // 2
-            part = [slice(None), slice(None)]
-            part[axis] = slice(start, start + before.shape[axis], k)
-            change = ndimage.correlate1d(change, kernel, axis=axis, mode="constant")[tuple(part)]
+        change = ndimage.correlate1d(change, kernel, axis=0, mode="constant")[k // 2 :: k]
+        change = ndimage.correlate1d(change, kernel, axis=1, mode="constant")[:, k // 2 :: k]
         touched = self._blocks(moved).any(axis=(1, 3))
         touched = ndimage.binary_dilation(touched, np.ones((3, 3), np.bool_))
         window = result[self.rows, self.columns]
@@ -123,17 +127,18 @@ class Magnified:
         return copy.reshape(rows // k, k, columns // k, k)
 
 
-def _magnify(window: Array, times: int) -> Array:
-    return np.asarray(ndimage.zoom(window, times, order=3, mode="mirror", grid_mode=True))
-
-
 @lru_cache
 def _reduction(times: int) -> Array:
     """Weights of the copy's pixels in one of the film's: the least squares inverse, inside."""
-    count = 8 * _TAPS + 1
-    rows = ndimage.zoom(
-        np.eye(count), (times, 1), order=3, mode=("mirror"), grid_mode=True
-    )
-    middle = np.linalg.pinv(rows)[count // 2]
-    centre, reach = (len(middle) - times % 2) // 2, _TAPS * times
-    return np.asarray(middle[centre - reach : centre + reach + times % 2])
+    count = 6 * _TAPS + 1
+    middle = np.linalg.pinv(_spline(count, times))[count // 2]
+    first = (times * count - times % 2) // 2 - _TAPS * times
+    weights = middle[first : len(middle) - first]
+    return np.asarray(weights / weights.sum())
+
+
+@lru_cache(64)
+def _spline(count: int, times: int) -> Array:
+    """(times × count, count) the cubic spline through values, at the middles of parts of a px."""
+    rows = ndimage.zoom(np.eye(count), (times, 1), order=3, mode="mirror", grid_mode=True)
+    return np.asarray(rows)

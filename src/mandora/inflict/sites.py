@@ -11,12 +11,13 @@ import numpy as np
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points, limb_size
+from mandora.inflict.magnified import Magnified
 from mandora.inflict.region import Array
 from mandora.locate.orientation import mirror_misfits
 from mandora.locate.template import limb_template
 
-MIN_SIZE_PX = 100.0
-"""Smallest limb size, px: below it a joint space is narrower than a pixel."""
+MIN_SIZE_PX = 60.0
+"""Smallest limb size, px: below it a joint space is hardly wider than a pixel."""
 
 Axes = tuple[tuple[tuple[str, str], ...], ...]
 """Groups of pairs of landmarks; in each group the first pair that is known gives a direction along
@@ -45,6 +46,11 @@ class ExpectedJoint:
     round_of: float = 0.0
     shift: float = 0.0
 
+    @property
+    def reach(self) -> float:
+        """How far from the landmark the film may change."""
+        return 2.0 * self.width + 0.06
+
 
 @dataclass(frozen=True)
 class ExpectedBone:
@@ -64,6 +70,11 @@ class ExpectedBone:
     radius: float
     bare: tuple[float, ...]
     forearm: bool = False
+
+    @property
+    def reach(self) -> float:
+        """How far from the centre the film may change."""
+        return 3.5 * self.radius
 
 
 # At other joints the plates lie too far away to be taken for the joint.
@@ -161,6 +172,11 @@ class LimbLandmarks:
         """The same limb on the mirrored film."""
         return replace(self, xy=self.xy * [-1.0, 1.0] + [self.shape[1] - 1.0, 0.0])
 
+    def magnified(self, part: Magnified) -> LimbLandmarks:
+        """The same limb on a magnified part of the film."""
+        xy, size_px = part.to_copy(self.xy), self.size_px * part.times
+        return replace(self, xy=xy, size_px=size_px, shape=part.shape)
+
     def known(self, site: str, name: str) -> Array:
         """(2,) px, a landmark that has to be known and on the film.
 
@@ -181,8 +197,14 @@ class LimbLandmarks:
             )
         return np.asarray(landmark)
 
-    def centre(self, site: str) -> Array:
-        """(2,) px, the centre of a bone of the wrist."""
+    def place(self, site: str) -> Array:
+        """(2,) px, the landmark of a joint or the centre of a bone of the wrist.
+
+        Raises:
+            ValueError: if a landmark that is needed is unknown or off the film.
+        """
+        if self.limb is Limb.FOOT or site not in BONES:
+            return self.known(site, site)
         bone = BONES[site]
         centre = sum(w * self.known(site, name) for name, w in bone.centre.items())
         return np.asarray(centre + bone.shift * self.size_px * self.axis(site, WRIST_AXES))

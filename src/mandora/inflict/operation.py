@@ -1,0 +1,209 @@
+"""One site of a film is damaged: the joint or bone is found, narrowed, eroded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
+from mandora.core.errors import InputError
+from mandora.inflict.bone_edges import Margin, bone_margin, collapse_margin, joint_margin, outline
+from mandora.inflict.erosion import carve
+from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
+from mandora.inflict.narrowing import (
+    Displacement,
+    bridged,
+    displaced,
+    displacement,
+    fade_px,
+    narrowed,
+)
+from mandora.inflict.region import Array, Frame, Region
+from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
+from mandora.simulate.anatomy.joint_state import Erosion, JointState
+
+LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
+# Least darkening by erosions of a bone of the wrist, as a share of the range of grey around it;
+# around the forearm's bones that range is wider: soft tissue lies beside them.
+MIN_DARKENING, MIN_DARKENING_BESIDE_SOFT_TISSUE = 0.12, 0.08
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One film, shown like a left limb, and the site on it.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1, bright bone.
+        landmarks: of the limb on it.
+        site: name of an SvH site.
+        place: (2,) px, where the site's landmark lies, or the centre of the bone.
+        spaces: (H, W) map of joint spaces; None if none is known.
+        erosions: (H, W) map of erosions, likewise.
+        grain: length of a pixel of the film, px of ``pixels``; above 1 on a magnified copy.
+    """
+
+    pixels: NDArray[np.float32]
+    landmarks: LimbLandmarks
+    site: str
+    place: Array
+    spaces: NDArray[np.uint8] | None
+    erosions: NDArray[np.uint8] | None
+    grain: int = 1
+
+    @property
+    def in_bone(self) -> bool:
+        """The site is a bone of the wrist, not a joint."""
+        return self.landmarks.limb is Limb.HAND and self.site in BONES
+
+    @property
+    def label(self) -> np.uint8:
+        """The label of this site's landmark in the maps."""
+        limb = self.landmarks.limb
+        sites = (site for kind in Damage for site in FAMILIES[limb, kind])
+        landmark = next(site.landmark_name for site in sites if site.name == self.site)
+        return np.uint8(1 + LANDMARK_INDEX[limb][landmark])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What damage made of a film; the fields of ``Inflicted`` say what they are."""
+
+    pixels: NDArray[np.float32]
+    eroded: NDArray[np.bool_]
+    landmark: Array
+    line: Array
+    quality: float
+    spaces: NDArray[np.uint8] | None
+    erosions: NDArray[np.uint8] | None
+
+
+def healthy(subject: Subject) -> Outcome:
+    """The film without any damage."""
+    return Outcome(
+        subject.pixels, np.zeros(subject.pixels.shape, np.bool_), subject.place, np.empty((0, 2)),
+        1.0, subject.spaces, subject.erosions,
+    )  # fmt: skip
+
+
+def damaged(subject: Subject, state: JointState, rng: np.random.Generator) -> Outcome:
+    """The film with the damage of this state.
+
+    Raises:
+        ValueError: if the joint is not found in the pixels, or an erosion would not be seen.
+    """
+    return (_in_bone if subject.in_bone else _in_joint)(subject, state, rng)
+
+
+def _in_joint(subject: Subject, state: JointState, rng: np.random.Generator) -> Outcome:
+    line = before = _line(subject)
+    width = line.width
+    along = max(fade_px(line) + 0.35 * width, 0.9 * width) + line.gap
+    half = 1.1 * width, along
+    region = Region(line.frame, subject.pixels.shape, half, subject.grain)
+    film, outcome = region.cut(subject.pixels), healthy(subject)
+    landmark = subject.place
+    if state.narrowing_grade:
+        moved = displacement(line, state, region, float(rng.choice([-1.0, 1.0])))
+        film = narrowed(film, region, moved, rng)
+        if state.fused:
+            film = bridged(film, region, moved, rng)
+        outcome = _maps_moved(subject, state, region, moved)
+        u, v = line.frame.from_film(landmark[:1], landmark[1:])
+        landmark = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
+        line = moved.closer
+    eroded = np.zeros(film.shape, np.bool_)
+    for erosion in state.erosions:
+        find = collapse_margin if erosion.collapse else joint_margin
+        margin = find(film, line, region, erosion.anchor)
+        film, gone = carve(film, region, margin, erosion, rng)
+        eroded |= gone
+    outcome = _with(subject, outcome, region, (film, eroded))
+    return replace(outcome, landmark=landmark, line=before.line, quality=min(before.quality, 1.0))
+
+
+def _line(subject: Subject) -> JointLine:
+    landmarks, site = subject.landmarks, subject.site
+    joint, size_px = JOINTS[landmarks.limb][site], landmarks.size_px
+    axis = landmarks.axis(site, joint.axes)
+    frame = Frame(subject.place + joint.shift * size_px * axis, axis)
+    expected = ExpectedLine(
+        joint.width * size_px, joint.gap * size_px, LANDMARK_ERROR * size_px,
+        joint.plate * size_px, joint.round_of * size_px,
+    )  # fmt: skip
+    try:
+        return find_joint_line(subject.pixels, frame, expected)
+    except NoJointLine as reason:
+        raise InputError(
+            f"{site}: no joint line was found near its landmark: {reason}; correct the landmark, "
+            "or leave this site out"
+        ) from None
+
+
+def _in_bone(subject: Subject, state: JointState, rng: np.random.Generator) -> Outcome:
+    bone = BONES[subject.site]
+    radius = bone.radius * subject.landmarks.size_px
+    frame = Frame(subject.place, subject.landmarks.axis(subject.site, WRIST_AXES))
+    half = 2.4 * radius, 2.4 * radius
+    region = Region(frame, subject.pixels.shape, half, subject.grain)
+    before = region.cut(subject.pixels)
+    edge = outline(before, region, radius)
+    turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
+    around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
+    seen, least = 0.0, MIN_DARKENING_BESIDE_SOFT_TISSUE if bone.forearm else MIN_DARKENING
+
+    def margin_of(erosion: Erosion, moved: int) -> Margin:
+        degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
+        degrees += float(rng.uniform(-12, 12))
+        return bone_margin(edge, region, np.radians(degrees), bone.forearm and abs(degrees) > 40)
+
+    for moved in range(len(bone.bare)):  # elsewhere on the bone if too little is seen
+        film, eroded = before, np.zeros(before.shape, np.bool_)
+        for erosion in state.erosions:
+            film, gone = carve(film, region, margin_of(erosion, moved), erosion, rng)
+            eroded |= gone
+        seen = _darkening(before, film, eroded)
+        if seen >= least:
+            outcome = _with(subject, healthy(subject), region, (film, eroded))
+            return replace(outcome, line=around)
+    raise InputError(
+        f"{subject.site}: an erosion would be seen nowhere at the edge of this bone: the last one "
+        f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
+        "needed; correct the landmarks, or leave this site out"
+    )
+
+
+def _with(
+    subject: Subject, outcome: Outcome, region: Region, new: tuple[Array, NDArray[np.bool_]]
+) -> Outcome:
+    """The outcome with the new grey of a region and what is eroded there."""
+    film, gone = new
+    pixels, eroded = outcome.pixels.copy(), outcome.eroded.copy()
+    pixels[region.rows, region.columns] = np.clip(film, 0, 1)
+    eroded[region.rows, region.columns] = gone
+    erosions = outcome.erosions
+    if erosions is not None:
+        erosions = np.where(eroded, subject.label, erosions)
+    return replace(outcome, pixels=pixels, eroded=eroded, erosions=erosions)
+
+
+def _maps_moved(
+    subject: Subject, state: JointState, region: Region, moved: Displacement
+) -> Outcome:
+    """The maps after the joint was narrowed."""
+    spaces, erosions = (
+        None if given is None else displaced(given, region, moved)
+        for given in (subject.spaces, subject.erosions)
+    )
+    if spaces is not None and state.fused:
+        spaces[spaces == subject.label] = 0
+    return replace(healthy(subject), spaces=spaces, erosions=erosions)
+
+
+def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
+    """Mean darkening by erosions, as a share of the range of grey around them."""
+    low, high = np.percentile(before, (5, 95))
+    if not eroded.any():
+        return 0.0
+    return float((before - after)[eroded].mean() / max(high - low, 1e-6))
