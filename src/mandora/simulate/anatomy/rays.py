@@ -171,17 +171,26 @@ def _erosions(
 ) -> list[PlacedErosion]:
     """Erosions at the bare areas: the corners of the head and of the base."""
     proximal, distal = ray.tubes[j], ray.tubes[j + 1]
-    erosions = []
+    placed = []
     for erosion in state.erosions:
-        side = 1.0 if erosion.anchor < 2 else -1.0
         if erosion.anchor % 2 == 0:
-            bone, width, up = ray.bones[j], proximal.head, directions[j]
-            corner = ends[j][1] - up * (0.8 * proximal.dome + 0.05 * width)
+            bone, width, shaft, end = ray.bones[j], proximal.head, -directions[j], ends[j][1]
+            corner = 0.8 * proximal.dome + 0.05 * width
+            surface: Callable[[Array], Array] = partial(head_profile, proximal)
         else:
-            bone, width, up = ray.bones[j + 1], distal.base, directions[j + 1]
-            corner = ends[j + 1][0] + up * 0.06 * width
-        # the middle of a large erosion lies deeper in the bone
-        reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
-        place = corner + across(up) * side * reach
-        erosions.append(PlacedErosion(bone, place, erosion.radius * width, erosion.depth, label))
-    return erosions
+            bone, width, shaft = ray.bones[j + 1], distal.base, directions[j + 1]
+            end, corner, surface = ends[j + 1][0], 0.06 * width, partial(base_profile, distal)
+        place, inward = end, shaft
+        if not erosion.collapse:
+            side = across(directions[j]) * (1.0 if erosion.anchor < 2 else -1.0)
+            lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
+            if erosion.along < 0:  # on the joint surface
+                corner = float(surface(np.array([lateral]))[0])
+            place = end + side * lateral * width / 2 + shaft * (
+                corner + max(erosion.along, 0.0) * width
+            )
+            # from the side of the bone it goes across, from the joint surface along the shaft
+            lean = float(np.clip(0.2 - 2.0 * erosion.along, -0.1, 1.2))
+            inward = unit(-np.cos(lean) * side + np.sin(lean) * shaft)
+        placed.append(PlacedErosion(bone, place, inward, width, erosion, label))
+    return placed

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb
+from mandora.simulate.anatomy.joint_state import Erosion
 from mandora.simulate.anatomy.shapes import Array, Tube
 
 
@@ -104,12 +105,22 @@ class Strip:
 
 @dataclass(frozen=True, eq=False)
 class PlacedErosion:
-    """One erosion: its bone, place (2,) mm, radius in mm, and share of the thickness lost."""
+    """One erosion of a bone of this limb.
+
+    Attributes:
+        bone: its name.
+        place: (2,) mm, where it starts at the bone's margin; of a collapse, the middle of the end.
+        inward: (2,) unit vector from there into the bone.
+        width: of the bone, mm: the unit of the erosion's lengths.
+        erosion: its form.
+        label: 1 + index of the landmark whose erosion it is; 0 if it has none.
+    """
 
     bone: str
-    centre: Array
-    radius: float
-    depth: float
+    place: Array
+    inward: Array
+    width: float
+    erosion: Erosion
     label: int
 
 

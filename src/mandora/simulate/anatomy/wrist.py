@@ -9,8 +9,15 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
-from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
+from mandora.simulate.anatomy.joint_state import HEALTHY, Erosion, JointState
+from mandora.simulate.anatomy.shapes import (
+    Array,
+    across,
+    blob_outline,
+    smooth_outline,
+    turn,
+    unit,
+)
 from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of
 
 WRIST_ANCHORS = 6
@@ -272,14 +279,51 @@ def wrist_erosions(
                 start, stop, size = 18, 36, 13.5 * width
             else:
                 start, stop, size = 0, len(outline), 13.5 * width
-            at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
-            if bones[name].yields:  # its rim is cut back towards the neighbour
-                at = at + 0.25 * (outline.mean(axis=0) - at)
+            if name == "radius":  # it starts at a joint surface, and spreads along it
+                erosion = _spread(erosion)
+            place = (erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start) + start
+            at, inward = _margin(bones[name], place, erosion, size)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
-            erosions.append(PlacedErosion(name, at, erosion.radius * size, erosion.depth, label))
+            erosions.append(PlacedErosion(name, at, inward, size, erosion, label))
             if name == "radius":  # its rims go with it
                 erosions.append(replace(erosions[-1], bone="radius-rim", label=0))
     return erosions
+
+
+def _spread(erosion: Erosion) -> Erosion:
+    """The same erosion, as long along the bone's surface as it was deep, and shallower."""
+    if erosion.collapse:
+        return replace(erosion, reach=0.6 * erosion.reach)
+    size = erosion.reach - erosion.inset
+    return replace(
+        erosion, radius=max(erosion.radius, 0.5 * size), reach=erosion.inset + 0.5 * size
+    )
+
+
+def _margin(bone: Bone, place: float, erosion: Erosion, size: float) -> tuple[Array, Array]:
+    """Where an erosion starts on the outline of a bone of the wrist, (2,) mm, and its direction.
+
+    Args:
+        bone: of the wrist.
+        place: of the bare area, an index of the outline.
+        erosion: its place along the outline.
+        size: width of the bone, mm.
+    """
+    outline = bone.outline
+    if erosion.collapse and bone.axis is not None:  # of the whole end
+        return bone.axis[0], unit(bone.axis[1] - bone.axis[0])
+    steps = np.linalg.norm(np.roll(outline, -1, axis=0) - outline, axis=1)
+    at = int(place + erosion.along * size / float(np.median(steps))) % len(outline)
+    ahead, behind = outline[(at + 2) % len(outline)], outline[at - 2]
+    inward = across(unit(ahead - behind))
+    middle = outline.mean(axis=0) if bone.axis is None else bone.axis[0] + 0.05 * (
+        bone.axis[1] - bone.axis[0]
+    )
+    if inward @ (middle - outline[at]) < 0:
+        inward = -inward
+    # the rim of a short bone is cut back towards its neighbour
+    cut = 0.25 * (middle - outline[at]) if bone.yields else 0.0
+    return outline[at] + cut, inward
 
 
 def wrist_gaps(

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
-from scipy.special import expit
 
 from mandora.core.anatomy import Limb, Side
 from mandora.simulate.anatomy.shapes import Array, turn
 from mandora.simulate.anatomy.skeleton import Bone, PlacedErosion, Skeleton
 from mandora.simulate.fields import Field
 from mandora.simulate.xray.distances import Grid, resample, signed_distance
+from mandora.simulate.xray.erosions import bone_left, eroded
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shadow
 
@@ -172,17 +172,14 @@ class Projector:
         self, erosion: PlacedErosion, bone: NDArray[np.bool_], rows: slice, cols: slice
     ) -> Field:
         """Share of the bone that an erosion leaves; adds it to ``eroded``."""
-        cx, cy = self.to_mm(erosion.centre[None])[0]
-        x, y = self._x[cols][None, :] - cx, self._y[rows][:, None] - cy
-        # a lobed edge: no erosion is a perfect circle
-        angle = np.arctan2(y, x)
-        phase = float(cx * 7.3 + cy * 3.1)
-        lobes = 0.13 * np.sin(3 * angle + phase) + 0.07 * np.sin(5 * angle - phase)
-        rim = erosion.radius * (1 + lobes)
-        inside = expit((rim - np.hypot(x, y)) / 0.22)
+        px, py = self.to_mm(erosion.place[None])[0]
+        x, y = self._x[cols][None, :] - px, self._y[rows][:, None] - py
+        dx, dy = self._turn @ erosion.inward
+        depth, along = (x * dx + y * dy).astype(np.float32), (x * dy - y * dx).astype(np.float32)
+        inside = eroded(erosion, depth, along)
         if erosion.label:
-            self.eroded[rows, cols][(inside > 0.5) & bone] = erosion.label
-        return np.asarray(1 - erosion.depth * inside, dtype=np.float32)
+            self.eroded[rows, cols][(inside > 0) & bone] = erosion.label
+        return bone_left(erosion, inside)
 
     def _trabeculae(self, rng: np.random.Generator) -> Field:
         """(H, W) float32, texture of spongy bone, mean 1."""
