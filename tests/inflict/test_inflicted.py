@@ -437,7 +437,7 @@ def test_a_film_that_shows_no_joint_there_is_refused(healthy: dict[str, Film]) -
     with pytest.raises(ValueError, match=r"pip3: no joint line was found near .* correct"):
         inflict(np.full_like(pixels, 0.5), landmarks, "pip3", narrowing=2)
     with pytest.raises(ValueError, match="give the film in full size"):
-        inflict(pixels[::4, ::4].copy(), landmarks / 4, "pip3", narrowing=2)
+        inflict(pixels[::8, ::8].copy(), landmarks / 8, "pip3", narrowing=2)
     with pytest.raises(ValueError, match="float32"):
         inflict(pixels.astype(np.float64), landmarks, "pip3", narrowing=2)  # type: ignore[arg-type]
 

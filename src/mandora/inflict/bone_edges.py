@@ -92,7 +92,9 @@ def collapse_margin(film: Array, line: JointLine, region: Region, anchor: int) -
     soft = max(0.015 * width, 1.0)
     own = step_down((soft - sign * (region.v - (high if distal else low))) / (2 * soft))
     levels = sign * np.linspace(0.02, 0.7, LEVELS) * width
-    start = float(np.median((line.distal if distal else line.proximal)[np.abs(line.u) < 0.25 * width]))
+    start = float(
+        np.median((line.distal if distal else line.proximal)[np.abs(line.u) < 0.25 * width])
+    )
     sides = []
     for side, end in zip((-1.0, 1.0), line.extent, strict=True):
         edge = _side(film, region, start + levels, side, abs(end) + 0.05 * width, width)

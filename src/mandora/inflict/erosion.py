@@ -134,7 +134,9 @@ def _tissue_under(
     coarse = ndimage.gaussian_filter(film[wide], _coarseness(margin))
     along, aside = (a / margin.width for a in seen_from(margin, region, wide))
     level, bone = _levels(coarse, along, aside, radius / margin.width, margin.soft_tissue)
-    k = max(round(margin.width / 60), 1)  # soft tissue is smooth: a coarser grid tells as much
+    k = max(
+        round(margin.width / 40), region.grain
+    )  # soft tissue is smooth: a coarser grid tells as much
     thin = (slice(None, None, k), slice(None, None, k))
     own = margin.territory[wide][thin] > 0.1
     tissue = _tissue_without(

@@ -22,9 +22,7 @@ def high_pass(pixels: Array, sigma: float) -> Array:
     return np.asarray(pixels - ndimage.gaussian_filter(pixels, sigma))
 
 
-def noise_like(
-    patch: Array, shape: tuple[int, int], rng: np.random.Generator, grain: int
-) -> Array:
+def noise_like(patch: Array, shape: tuple[int, int], rng: np.random.Generator, grain: int) -> Array:
     """Noise with the strength and the spectrum of a patch, averaged over directions.
 
     Args:

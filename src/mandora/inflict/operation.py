@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,14 +21,14 @@ from mandora.inflict.narrowing import (
     fade_px,
     narrowed,
 )
+from mandora.inflict.outlines import expected_area
 from mandora.inflict.region import Array, Frame, Region
 from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
 from mandora.simulate.anatomy.joint_state import Erosion, JointState
 
 LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
-# Least darkening by erosions of a bone of the wrist, as a share of the range of grey around it;
-# around the forearm's bones that range is wider: soft tissue lies beside them.
-MIN_DARKENING, MIN_DARKENING_BESIDE_SOFT_TISSUE = 0.12, 0.08
+SEEN = 0.08  # least darkening by an erosion, as a share of the range of grey around the site
+SEEN_AREA = 0.3  # least area of the film that an erosion changes, as a share of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +114,14 @@ def _in_joint(subject: Subject, state: JointState, rng: np.random.Generator) -> 
         u, v = line.frame.from_film(landmark[:1], landmark[1:])
         landmark = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
         line = moved.closer
-    eroded = np.zeros(film.shape, np.bool_)
-    for erosion in state.erosions:
+
+    def margins(erosion: Erosion, grey: Array) -> Iterator[Margin]:
         find = collapse_margin if erosion.collapse else joint_margin
-        margin = find(film, line, region, erosion.anchor)
-        film, gone = carve(film, region, margin, erosion, rng)
-        eroded |= gone
-    outcome = _with(subject, outcome, region, (film, eroded))
+        for anchor in _bare_areas(subject, erosion):
+            yield find(grey, line, region, anchor)
+
+    new = _carved(subject, region, (film, 0.6 * width), (state.erosions, margins), rng)
+    outcome = _with(subject, outcome, region, new)
     return replace(outcome, landmark=landmark, line=before.line, quality=min(before.quality, 1.0))
 
 
@@ -151,27 +153,69 @@ def _in_bone(subject: Subject, state: JointState, rng: np.random.Generator) -> O
     edge = outline(before, region, radius)
     turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
     around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-    seen, least = 0.0, MIN_DARKENING_BESIDE_SOFT_TISSUE if bone.forearm else MIN_DARKENING
 
-    def margin_of(erosion: Erosion, moved: int) -> Margin:
-        degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
-        degrees += float(rng.uniform(-12, 12))
-        return bone_margin(edge, region, np.radians(degrees), bone.forearm and abs(degrees) > 40)
+    def margins(erosion: Erosion, _: Array) -> Iterator[Margin]:
+        for moved in range(len(bone.bare)):
+            degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
+            degrees += float(rng.uniform(-12, 12))
+            soft = bone.forearm and abs(degrees) > 40
+            yield bone_margin(edge, region, np.radians(degrees), soft)
 
-    for moved in range(len(bone.bare)):  # elsewhere on the bone if too little is seen
-        film, eroded = before, np.zeros(before.shape, np.bool_)
-        for erosion in state.erosions:
-            film, gone = carve(film, region, margin_of(erosion, moved), erosion, rng)
-            eroded |= gone
-        seen = _darkening(before, film, eroded)
-        if seen >= least:
-            outcome = _with(subject, healthy(subject), region, (film, eroded))
-            return replace(outcome, line=around)
-    raise InputError(
-        f"{subject.site}: an erosion would be seen nowhere at the edge of this bone: the last one "
-        f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
-        "needed; correct the landmarks, or leave this site out"
-    )
+    new = _carved(subject, region, (before, 1.3 * radius), (state.erosions, margins), rng)
+    return replace(_with(subject, healthy(subject), region, new), line=around)
+
+
+def _bare_areas(subject: Subject, erosion: Erosion) -> Iterator[int]:
+    """The bare area of an erosion, then others that count alike."""
+    yield erosion.anchor
+    if not erosion.collapse:
+        yield (erosion.anchor + 2) % 4  # the other side of the same bone
+    if subject.landmarks.limb is Limb.HAND and subject.site != "mc1":  # the other bone
+        yield (erosion.anchor + 1) % 4
+        if not erosion.collapse:
+            yield (erosion.anchor + 3) % 4
+
+
+def _carved(
+    subject: Subject,
+    region: Region,
+    film_near: tuple[Array, float],
+    erosions: tuple[Sequence[Erosion], Callable[[Erosion, Array], Iterable[Margin]]],
+    rng: np.random.Generator,
+) -> tuple[Array, NDArray[np.bool_]]:
+    """A region with erosions, each at the first of its margins where it is seen; and where.
+
+    Args:
+        subject: what is damaged.
+        region: where it lies.
+        film_near: (h, w) the region of the film, and how far from its middle grey is compared, px.
+        erosions: and the margins where each of them may start, on the film as it is then.
+        rng: for their noise.
+
+    Raises:
+        ValueError: if an erosion would be seen at none of its margins.
+    """
+    film, near = film_near
+    eroded = np.zeros(film.shape, np.bool_)
+    around = np.hypot(region.u, region.v) < near
+    scale = max(float(np.ptp(np.percentile(film[around], (5, 95)))), 1e-6)
+    for erosion in erosions[0]:
+        most = 0.0
+        for margin in erosions[1](erosion, film):
+            after, gone = carve(film, region, margin, erosion, rng)
+            area = gone.sum() / expected_area(erosion, margin.width)
+            darker = float((film - after)[gone].mean()) / scale if gone.any() else 0.0
+            most = max(most, darker * min(area / SEEN_AREA, 1.0))
+            if darker >= SEEN and area >= SEEN_AREA:
+                film, eroded = after, eroded | gone
+                break
+        else:
+            raise InputError(
+                f"{subject.site}: an erosion would be seen nowhere at the edge of this bone: it "
+                f"would darken at most {most:.2f} of the range of grey around it, at least {SEEN} "
+                "is needed; correct the landmarks, or leave this site out"
+            )
+    return film, eroded
 
 
 def _with(
@@ -199,11 +243,3 @@ def _maps_moved(
     if spaces is not None and state.fused:
         spaces[spaces == subject.label] = 0
     return replace(healthy(subject), spaces=spaces, erosions=erosions)
-
-
-def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
-    """Mean darkening by erosions, as a share of the range of grey around them."""
-    low, high = np.percentile(before, (5, 95))
-    if not eroded.any():
-        return 0.0
-    return float((before - after)[eroded].mean() / max(high - low, 1e-6))

@@ -22,7 +22,9 @@ REMNANT = 0.8  # standard deviations: where smooth noise is above, bone stays in
 def seen_from(margin: Margin, region: Region, part: tuple[slice, slice]) -> tuple[Array, Array]:
     """Distance of a region's pixels from the margin, inwards and along it to the shaft, px."""
     du, dv = region.u[part] - margin.place[0], region.v[part] - margin.place[1]
-    return du * margin.inward[0] + dv * margin.inward[1], du * margin.shaft[0] + dv * margin.shaft[1]
+    return du * margin.inward[0] + dv * margin.inward[1], du * margin.shaft[0] + dv * margin.shaft[
+        1
+    ]
 
 
 def below_margin(margin: Margin, region: Region, along: Array, aside: Array) -> Array:
@@ -47,6 +49,14 @@ def below_margin(margin: Margin, region: Region, along: Array, aside: Array) -> 
     bend = np.clip(first - first[at], -0.15 * width, 0.5 * width)
     bend = ndimage.gaussian_filter1d(ndimage.median_filter(bend, 5, mode="nearest"), 1.5)
     return np.asarray(along - np.interp(aside, sideways, bend))
+
+
+def expected_area(erosion: Erosion, width: float) -> float:
+    """Px inside the outline of an erosion of a bone of this width."""
+    if erosion.collapse:
+        return 0.8 * erosion.reach * width**2
+    whole = np.pi * erosion.radius * (erosion.reach - erosion.inset) / 2 * width**2
+    return float(whole)
 
 
 def outline_distance(erosion: Erosion, width: float, below: Array, aside: Array) -> Array:
