@@ -24,6 +24,7 @@ from mandora.inflict.outlines import (
     below_margin,
     collapse_distance,
     outline_distance,
+    remnants,
     seen_from,
 )
 from mandora.inflict.region import Array, Region, step_down
@@ -58,12 +59,14 @@ def carve(
     whole, film, territory = film, film[part], margin.territory[part]
 
     along, aside = seen_from(margin, region, part)
-    below = below_margin(margin, region, along, aside)
     if erosion.collapse:
-        distance = collapse_distance(erosion, width, below, aside, 2.0 * region.grain)
+        distance = collapse_distance(erosion, width, along, aside)
     else:
+        below = below_margin(margin, region, along, aside)
         distance = outline_distance(erosion, width, below, aside)
     share, edge, soft = _removed(distance, erosion, radius, region.grain)
+    if erosion.collapse:
+        share = share * (1 - remnants(erosion, width, film.shape, region.grain))
     uneven = 1 + 0.12 * smooth_noise(film.shape, max(0.2 * radius, 1.0), rng)
     share = np.clip(share * uneven, 0.0, 1.0) * territory
 
@@ -155,7 +158,7 @@ def _levels(
 ) -> tuple[float, float]:
     """Grey of soft tissue beside a margin and of the bone behind it; lengths in bone widths."""
     quantile, reach = tissue
-    near = np.abs(aside) < max(radius, 0.05)
+    near = np.abs(aside) < np.clip(radius, 0.05, 0.3)
     outside = near & (along < -0.03) & (along > -reach)
     inside = near & (along > 0.05) & (along < 0.3)
     level = float(np.quantile(coarse[outside], quantile)) if outside.any() else float(coarse.min())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
+from mandora.core.anatomy import FAMILIES, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import as_points
 from mandora.images.radiograph import Radiograph
@@ -146,10 +146,7 @@ def _damaged(subject: Subject, state: JointState, rng: np.random.Generator) -> O
     times = magnification(limb.size_px)
     if times == 1:
         return damaged(subject, state, rng)
-    if subject.in_bone:
-        reach = BONES[site].reach
-    else:
-        reach = JOINTS[limb.limb][site].reach
+    reach = BONES[site].reach if subject.in_bone else JOINTS[limb.limb][site].reach
     part = Magnified.around(subject.place, reach * limb.size_px, limb.shape, times)
     before, maps = part.copy(subject.pixels), (subject.spaces, subject.erosions)
     spaces, erosions = (None if m is None else part.copy_labels(m) for m in maps)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
-from mandora.inflict.bone_edges import Margin, bone_margin, collapse_margin, joint_margin, outline
+from mandora.inflict.bone_edges import RAYS, Margin, bone_margin, collapse_margin, joint_margin, outline
 from mandora.inflict.erosion import carve
 from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
 from mandora.inflict.narrowing import (
@@ -28,6 +28,7 @@ from mandora.simulate.anatomy.joint_state import Erosion, JointState
 
 LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
 SEEN = 0.08  # least darkening by an erosion, as a share of the range of grey around the site
+THROUGH_FOREARM = 0.75  # depth of an erosion there, as a share of that of a short bone
 SEEN_AREA = 0.3  # least area of the film that an erosion changes, as a share of its own
 
 
@@ -150,19 +151,26 @@ def _in_bone(subject: Subject, state: JointState, rng: np.random.Generator) -> O
     half = 2.4 * radius, 2.4 * radius
     region = Region(frame, subject.pixels.shape, half, subject.grain)
     before = region.cut(subject.pixels)
-    edge = outline(before, region, radius)
-    turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
+    turns = np.arange(RAYS) * 2 * np.pi / RAYS
+    edge = outline(before, region, bone.edge(turns) * subject.landmarks.size_px)
     around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
 
     def margins(erosion: Erosion, _: Array) -> Iterator[Margin]:
-        for moved in range(len(bone.bare)):
-            degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
+        end = bone.forearm and erosion.collapse
+        for moved in range(1 if end else len(bone.bare)):
+            degrees = 0.0 if end else bone.bare[(erosion.anchor + moved) % len(bone.bare)]
             degrees += float(rng.uniform(-12, 12))
             soft = bone.forearm and abs(degrees) > 40
             yield bone_margin(edge, region, np.radians(degrees), soft)
 
-    new = _carved(subject, region, (before, 1.3 * radius), (state.erosions, margins), rng)
+    erosions = tuple(map(_in_forearm, state.erosions)) if bone.forearm else state.erosions
+    new = _carved(subject, region, (before, 1.3 * radius), (erosions, margins), rng)
     return replace(_with(subject, healthy(subject), region, new), line=around)
+
+
+def _in_forearm(erosion: Erosion) -> Erosion:
+    """An erosion of the end of a long bone: some of this thick bone is left before or behind it."""
+    return replace(erosion, depth=THROUGH_FOREARM * erosion.depth)
 
 
 def _bare_areas(subject: Subject, erosion: Erosion) -> Iterator[int]:

@@ -16,7 +16,7 @@ from mandora.simulate.anatomy.joint_state import Erosion
 
 LOBES = range(2, 9)  # around the middle of an erosion
 UNEVEN = 0.3  # of a collapsed end, share of its depth
-REMNANT = 0.8  # standard deviations: where smooth noise is above, bone stays in a collapse
+REMNANT = 0.7  # most of the bone that stays in places, share of its thickness
 
 
 def seen_from(margin: Margin, region: Region, part: tuple[slice, slice]) -> tuple[Array, Array]:
@@ -83,27 +83,34 @@ def outline_distance(erosion: Erosion, width: float, below: Array, aside: Array)
     return np.asarray((rho - lobes) / np.maximum(slope, 1e-6))
 
 
-def collapse_distance(
-    erosion: Erosion, width: float, below: Array, aside: Array, px: float
-) -> Array:
+def collapse_distance(erosion: Erosion, width: float, along: Array, aside: Array) -> Array:
     """Distance from the new, uneven end of a collapsed bone, px; negative where bone is gone.
 
     Args:
         erosion: its form.
         width: of the bone, px.
-        below: (h, w) px from the joint's surface inwards.
+        along: (h, w) px from the bone's end inwards.
         aside: (h, w) px across the bone.
-        px: size of the finest remnants.
     """
     rng = _rng_of(erosion)
     places = np.linspace(-1.0, 1.0, 81)
     uneven = smooth_noise(places.shape, 3.0 + 4.0 * (1 - erosion.ragged), rng)
     tilt = rng.uniform(-0.25, 0.25) * places
     depth = erosion.reach * (1 + UNEVEN * (0.4 + 0.6 * erosion.ragged) * uneven + tilt)
-    distance = below - np.interp(aside / width, places, np.maximum(depth, 0.12)) * width
-    remnants = smooth_noise(below.shape, max(0.06 * width, px), rng) - REMNANT
-    left = np.clip(remnants, 0.0, 1.0) * 0.3 * width  # islands of bone inside
-    return np.asarray(np.maximum(distance, np.where(remnants > 0, left, -np.inf)))
+    return np.asarray(along - np.interp(aside / width, places, np.maximum(depth, 0.12)) * width)
+
+
+def remnants(erosion: Erosion, width: float, shape: tuple[int, int], grain: int) -> Array:
+    """(h, w) share of the bone that stays where it has collapsed, 0..REMNANT: soft islands.
+
+    Args:
+        erosion: a collapse.
+        width: of the bone, px.
+        shape: of the result.
+        grain: length of a pixel of the film, px.
+    """
+    noise = smooth_noise(shape, max(0.06 * width, 1.5 * grain), _rng_of(erosion))
+    return np.asarray(REMNANT * np.clip(noise - 0.7, 0.0, 1.0))
 
 
 def _lobes(angle: Array, erosion: Erosion) -> Array:
