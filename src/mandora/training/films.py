@@ -135,8 +135,10 @@ class SimulatedFilms:
             film, _ = simulate_pair(patient, self.limb, wide=True, pixels_per_mm=resolution)
         else:
             film = simulate_film(patient, slot, wide=True, pixels_per_mm=resolution)
+        # a network learns more from how much space is lost than from the grade it is cut into
+        scores = point_scores(np.array([patient.score(t) for t in TARGETS]), slot)
         grades = point_scores(np.array([patient.grades[t.key] for t in TARGETS], float), slot)
-        return TrainingFilm(film.bright, film.landmarks, grades, grades, film.spaces, film.erosions)
+        return TrainingFilm(film.bright, film.landmarks, scores, grades, film.spaces, film.erosions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ def build_hand(
     bones += wrist_bones(place, scale, states, traits, film_rng)
     if not traits.immature or traits.closing > 0.5:  # they ossify late
         bones += _sesamoids(place(BASES[1]), marks["mcp1"], width, film_rng)
-    erosions += wrist_erosions({b.name: b for b in bones}, states, width)
+    erosions += wrist_erosions({b.name: b for b in bones}, states, width, place)
     r = 0.43 * SIZE_MM * traits.size * (0.6 + 0.4 * traits.soft_tissue)
     soft_tissue.append(Rod(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
     soft_tissue.append(Rod(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))

@@ -30,13 +30,11 @@ MAX_EROSION = 5
 COLLAPSE = 5  # weight of an erosion that takes the whole end of a bone
 WEIGHTS = (1, 2, 3, COLLAPSE)
 
-# (loss, score) of a generalised loss; the limits of the grades lie at half points.
-_SCORE_AT = (
-    (0.0, 0.0), (0.05, 0.0), (DOUBTFUL_LOSS, 0.5), (DEFINITE_LOSS, 1.5), (HALF_LOSS, 2.5),
-    (1.0, 3.45),
-)  # fmt: skip
-_FOCAL_SCORE_AT = ((0.0, 0.0), (0.05, 0.0), (DOUBTFUL_LOSS, 0.5), (HALF_LOSS, 1.4))
-_SHIFT_SCORE_AT = ((SUBLUXATION, 2.6), (LUXATION, 3.4))
+# Losses, or shifts, and the scores that belong to them, joined by straight lines. The limits of the
+# grades of a generalised loss lie at half points.
+_SCORE_AT = ((0.0, 0.05, DOUBTFUL_LOSS, DEFINITE_LOSS, HALF_LOSS, 1.0), (0, 0, 0.5, 1.5, 2.5, 3.45))
+_FOCAL_SCORE_AT = ((0.0, 0.05, DOUBTFUL_LOSS, 0.8), (0, 0, 0.5, 1.4))
+_SHIFT_SCORE_AT = ((SUBLUXATION, LUXATION), (2.6, 3.4))
 
 
 @dataclass(frozen=True)
@@ -120,17 +118,20 @@ class JointState:
         """
         if self.narrowing_grade == 4:
             return 4.0
-        points = _FOCAL_SCORE_AT if self.focal else _SCORE_AT
-        score = float(np.interp(self.loss, *zip(*points, strict=True)))
+        score = float(np.interp(self.loss, *(_FOCAL_SCORE_AT if self.focal else _SCORE_AT)))
         if self.shift >= SUBLUXATION:
-            shifted = float(np.interp(self.shift, *zip(*_SHIFT_SCORE_AT, strict=True)))
-            score = max(score, shifted)
+            score = max(score, float(np.interp(self.shift, *_SHIFT_SCORE_AT)))
         return score
+
+    @property
+    def mean_loss(self) -> float:
+        """Share of the joint space that is lost, over the whole joint, 0..1."""
+        return 0.5 * self.loss if self.focal else self.loss
 
     @property
     def osteopenia(self) -> float:
         """Share of the bone around the joint that is lost with the damage, 0..0.45."""
-        return min(0.22 * self.loss + 0.05 * sum(e.weight for e in self.erosions), 0.45)
+        return min(0.22 * self.mean_loss + 0.05 * sum(e.weight for e in self.erosions), 0.45)
 
     def erosion_grade(self, limb: Limb) -> int:
         """SvH erosion: 0-5 in the hand, 0-10 in the foot."""
@@ -217,12 +218,12 @@ def _draw_narrowing(rng: np.random.Generator, grade: int, slides: bool) -> Joint
         return JointState(DOUBTFUL_LOSS * float(rng.beta(1.0, 3.0)) * 0.999)
     if grade == 1:
         if rng.random() < 0.5:
-            return JointState(float(rng.uniform(0.25, HALF_LOSS)), focal=True)
+            return JointState(float(rng.uniform(0.3, 0.8)), focal=True)
         return JointState(float(rng.uniform(DOUBTFUL_LOSS, DEFINITE_LOSS)))
     if grade == 2:
         return JointState(float(rng.uniform(DEFINITE_LOSS, HALF_LOSS)))
     if grade == 3:
-        shift = float(rng.uniform(SUBLUXATION, 0.55)) if slides and rng.random() < 0.3 else 0.0
+        shift = float(rng.uniform(SUBLUXATION, 0.48)) if slides and rng.random() < 0.3 else 0.0
         # a joint may be subluxated without any loss of space
         lost = 0.0 if shift and rng.random() < 0.6 else HALF_LOSS
         return JointState(float(rng.uniform(lost, lost + 0.5)), shift=shift)
@@ -289,7 +290,7 @@ def grown(erosion: Erosion, target: Erosion, share: float = 1.0) -> Erosion:
     """
 
     def towards(old: float, new: float) -> float:
-        return old + share * max(new - old, 0.0)
+        return max(old, (1 - share) * old + share * new)
 
     return replace(
         erosion,

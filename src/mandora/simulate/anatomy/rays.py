@@ -9,9 +9,11 @@ from functools import partial
 import numpy as np
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, LUXATION, SUBLUXATION, JointState
 from mandora.simulate.anatomy.shapes import (
+    SMOOTH,
     Array,
+    Form,
     Tube,
     across,
     base_profile,
@@ -29,6 +31,7 @@ from mandora.simulate.anatomy.skeleton import (
 )
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
+FOCAL_MIDDLE = 0.44  # loss in the middle of a joint, relative to that of the half that loses space
 FUSED_OVERLAP_MM = 1.2
 MIDDLE_PLATE = 0.15  # of growth plates, from the base, as a share of its width
 
@@ -47,6 +50,7 @@ class Ray:
         pitches: rotation of each bone out of the film's plane, rad.
         slope: of the first bone's base; positive where its side towards the thumb lies further
             out.
+        forms: contour and inner structure of each bone; none: all are smooth.
     """
 
     bones: Sequence[str]
@@ -56,6 +60,7 @@ class Ray:
     spaces: Sequence[float]
     pitches: Sequence[float]
     slope: float = 0.0
+    forms: Sequence[Form] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,23 +90,27 @@ def build_ray(
         centre = ray.nodes[j + 1]
         healthy = ray.spaces[j] * traits.space
         lost = state.loss * healthy
-        gap = healthy - (lost / 2 if state.focal else lost)
+        gap = healthy - (FOCAL_MIDDLE * lost if state.focal else lost)
         width = min(proximal.head, distal.base)
         if state.focal:
-            tilts[j + 1] = lost / distal.base * (1 if state.loss * 1000 % 2 < 1 else -1)
+            tilt = (1 - FOCAL_MIDDLE) / 0.4 * lost / distal.base
+            tilts[j + 1] = tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
             # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
         kept = (1 - traits.porosity) * (1 - state.osteopenia)
         porosity[j][1] = porosity[j + 1][0] = 1 - kept
-        offset = across(up_d) * state.shift * width
-        if state.shift >= 0.9:
+        # mostly away from thumb and great toe
+        offset = across(up_d) * state.shift * width * (1 if state.shift * 1000 % 4 < 1 else -1)
+        if state.shift >= LUXATION:
             # a luxated base slides to the palm or sole and over the head, and less sideways
             offset = 0.4 * offset - up_d * LUXATION_OVERLAP * width
+        elif state.shift >= SUBLUXATION:  # the film shows a part of the space or nothing of it
+            offset = offset - up_d * max(gap, 0.0) * (state.shift * 100 % 1)
         ends[j][1] = centre - up_p * gap / 2
         ends[j + 1][0] = centre + up_d * gap / 2 + offset
         label = label_of(limb, name)
-        if label and state.shift < 0.9:
+        if label and state.shift < LUXATION:
             low = _surface(ends[j][1], up_p, proximal.head, width, partial(
                 head_profile, proximal, skew=skews[j]
             ), -1)  # fmt: skip
@@ -116,13 +125,15 @@ def build_ray(
         dense = 0.5 + 0.5 * traits.cortex
         base_plate = dense * endplates[i][0] * (0.18 if i == 0 else 0.03 * tube.base + 0.25)
         plate = _growth_plate(ray, i) if traits.immature else None
+        form = ray.forms[i] if ray.forms else SMOOTH
         tube_state = TubeState(
             pitch=ray.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
             cortex=cortex, endplate=(base_plate, 0.45 * dense * endplates[i][1]),
             plate=plate, closing=traits.closing, porosity=(porosity[i][0], porosity[i][1]),
+            form=form,
         )  # fmt: skip
         outline = tube_outline(
-            ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
+            ends[i][0], ends[i][1], tube, form, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
         )
         bones.append(Bone(
             ray.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
@@ -186,8 +197,10 @@ def _erosions(
             lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
             if erosion.along < 0:  # on the joint surface
                 corner = float(surface(np.array([lateral]))[0])
-            place = end + side * lateral * width / 2 + shaft * (
-                corner + max(erosion.along, 0.0) * width
+            place = (
+                end
+                + side * lateral * width / 2
+                + shaft * (corner + max(erosion.along, 0.0) * width)
             )
             # from the side of the bone it goes across, from the joint surface along the shaft
             lean = float(np.clip(0.2 - 2.0 * erosion.along, -0.1, 1.2))

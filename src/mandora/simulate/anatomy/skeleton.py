@@ -16,7 +16,7 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.simulate.anatomy.joint_state import Erosion
-from mandora.simulate.anatomy.shapes import Array, Tube
+from mandora.simulate.anatomy.shapes import SMOOTH, Array, Form, Tube
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class TubeState:
         plate: place of a growth plate on the axis, 0..1; None where it is gone.
         closing: of the growth plate: 0 open, 1 closed, only a dense line is left.
         porosity: share of the bone that is lost around the base and the head, 0..1.
+        form: contour and inner structure of this one bone.
     """
 
     pitch: float = 0.0
@@ -44,6 +45,7 @@ class TubeState:
     plate: float | None = None
     closing: float = 0.0
     porosity: tuple[float, float] = (0.0, 0.0)
+    form: Form = SMOOTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,9 @@ class Bone:
         yields: the bone is cut back so that its joint spaces stay open.
         veil: share of such a bone's thickness that is not cut back: its back or front, which
             lies over the joint space on the film.
+        slant: mm, x and y, how far the front of such a bone lies to one side of its middle on the
+            film, and its back to the other: both together are the veil. None: the veil is the
+            whole outline.
         anatomical: a bone of its own, not a part of another one with its own shadow.
     """
 
@@ -80,6 +85,7 @@ class Bone:
     porosity: float = 0.0
     yields: bool = False
     veil: float = 0.0
+    slant: tuple[float, float] | None = None
     anatomical: bool = True
 
 

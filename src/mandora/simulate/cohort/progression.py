@@ -23,7 +23,8 @@ from mandora.simulate.anatomy.joint_state import (
     draw_state,
     grown,
 )
-from mandora.simulate.cohort.patients import Patient, bare_areas, grade_at, grade_limits, slides
+from mandora.simulate.cohort.frequencies import grade_at, grade_limits
+from mandora.simulate.cohort.patients import Patient, bare_areas, slides
 
 _COURSE = 5  # purpose of the random stream
 
@@ -115,7 +116,7 @@ def _narrowed(
     if step.grade > state.narrowing_grade:
         return replace(
             state,
-            loss=max(state.loss, drawn.loss),
+            loss=max(state.mean_loss, drawn.loss),
             focal=drawn.focal,
             shift=max(state.shift, drawn.shift),
             fused=drawn.fused,

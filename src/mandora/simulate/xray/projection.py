@@ -24,6 +24,8 @@ from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shado
 STEP_MM = 0.5  # distances are smooth: they are computed on a grid no finer, and interpolated
 SOFT_TISSUE_STEP_MM = 1.5
 FUSED_MM = 0.6  # overlap of fused short bones
+BLOTCH_MM = 2.0  # extent of coarse differences in the density of spongy bone
+VEIL_MM = 0.8  # how much further than their middle the front and back of short bones reach
 STEPS_MM = 0.2, 0.55  # finest and coarsest samples of tubular bones
 
 Projection = tuple[Field, Field, slice, slice]
@@ -125,7 +127,8 @@ class Projector:
 
     def _short(self, bone: Bone, weave: Field) -> Projection | None:
         """A short bone's shadow on the film."""
-        window = self._window(self._outlines[bone.name], 1.0)
+        slant = self._turn @ np.array(bone.slant or (0.0, 0.0))
+        window = self._window(self._outlines[bone.name], 1.0 + float(np.abs(slant).max()))
         if window is None:
             return None
         grid, rows, cols = window
@@ -150,11 +153,17 @@ class Projector:
         whole, core = _shelled(depth, shell, bone.radius)
         if bone.veil:
             own = signed_distance(self._outlines[bone.name], grid)
-            over = -resample(own, grid, self._x[cols], self._y[rows])
-            wide = _shelled(over, np.float32(bone.cortex[0]), bone.radius)
+            if bone.slant is not None:  # front and back part are cut back less
+                own = np.maximum(own, distance - np.float32(VEIL_MM))
+            layers = [
+                _shelled(
+                    -resample(own, grid, self._x[cols] - x, self._y[rows] - y), shell, bone.radius
+                )
+                for x, y in ((slant, -slant) if bone.slant is not None else (slant,))
+            ]
             whole, core = (
-                (1 - bone.veil) * a + bone.veil * b
-                for a, b in zip((whole, core), wide, strict=True)
+                (1 - bone.veil) * middle + np.float32(bone.veil / len(layers)) * sum(over)
+                for middle, over in zip((whole, core), zip(*layers, strict=True), strict=True)
             )
         light = light * (1 - bone.porosity)
         return (whole - core) * light, core * light * weave[rows, cols], rows, cols
@@ -187,8 +196,13 @@ class Projector:
         fine, coarse = 0.15 * self._ppmm, 0.8 * self._ppmm
         weave = ndimage.gaussian_filter(noise, fine, truncate=2.5)
         weave -= ndimage.gaussian_filter(noise, coarse, truncate=2.5)
-        spread = float(weave[::7, ::7].std())
-        return np.asarray(np.clip(1 + 0.09 * weave / max(spread, 1e-6), 0.2, 1.8), dtype=np.float32)
+        weave *= np.float32(0.09 / max(float(weave[::7, ::7].std()), 1e-6))
+        # coarse differences in density as well
+        size = np.array([self._x[-1], self._y[-1]])
+        grid = Grid.around(np.array([[0.0, 0.0], size]), BLOTCH_MM, BLOTCH_MM)
+        blotches = rng.standard_normal(grid.shape, dtype=np.float32)
+        weave += np.float32(0.14) * resample(blotches, grid, self._x, self._y)
+        return np.asarray(np.clip(1 + weave, 0.2, 1.8), dtype=np.float32)
 
     def project_soft_tissue(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
