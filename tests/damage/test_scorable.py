@@ -10,7 +10,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb
 from mandora.core.geometry import Box
 from mandora.core.records import Reason
 from mandora.core.specs import PatchLimits, PatchSpec
-from mandora.damage.patches import cut_patches, window_box
+from mandora.damage.patches import Windows, cut_patches, window_box
 from mandora.damage.scorable import edge_width, unscorable
 from mandora.model.contract import DEFAULT_LIMITS
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
@@ -34,9 +34,10 @@ def a_limb(
     film = simulate_film(draw_patient(seed, 0), Slot(Side.LEFT, limb), pixels_per_mm=ppmm)
     ends = [film.landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb]]
     unit = float(np.linalg.norm(ends[0] - ends[1]))
-    half = SPEC.half_window * unit
+    windows = Windows(SPEC.half_window * unit)
     boxes = {
-        i: window_box(SPEC, limb, i, film.landmarks[i], half) for i in range(len(LANDMARKS[limb]))
+        i: window_box(SPEC, limb, i, film.landmarks[i], windows)
+        for i in range(len(LANDMARKS[limb]))
     }
     return film.bright, boxes, unit
 

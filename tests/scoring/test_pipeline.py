@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
 from mandora.core.errors import InputError, UntrainedLimb
+from mandora.core.geometry import box_to_grid
 from mandora.core.records import ModelInfo, Reason, Status, StudyResult
 from mandora.core.settings import SymmetrySettings
 from mandora.core.specs import FilmSpec, PatchSpec
@@ -404,7 +405,7 @@ def test_points_that_are_known_are_not_looked_for(orientation: Orientation) -> N
 
 def test_patches_are_cut_as_the_scorer_wants_them() -> None:
     limb, whole = WatchingScorer(), WatchingScorer()
-    by_film = PatchSpec(patch_px=48, channels=7, window="film", enlarged={})
+    by_film = PatchSpec(patch_px=48, channels=7, window="film", along="film", enlarged={})
     plain = pipeline(scorer=limb).examine(LF, film())
     wide = pipeline(scorer=whole, spec=by_film).examine(LF, film())
     assert {p.shape for p in limb.patches.values()} == {(32, 32)}
@@ -417,10 +418,41 @@ def test_patches_are_cut_as_the_scorer_wants_them() -> None:
         assert larger == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("orientation", orientations(), ids=str)
+@pytest.mark.parametrize("degrees", [-40, 25])
+def test_patches_are_cut_along_a_limb_that_slants(orientation: Orientation, degrees: int) -> None:
+    found = FakeLocator(Limb.HAND, orientation=orientation)
+    grey = np.random.default_rng(0).random((SIZE_PX, SIZE_PX)).astype(np.float32)
+    radiograph = Radiograph(grey, "a.png", "0" * 64)
+    straight = pipeline(found).examine(LH, radiograph)
+    assert straight.found is not None
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    centre = (SIZE_PX - 1) / 2
+    slanting = (straight.found.landmarks - centre) @ [[cos, sin], [-sin, cos]] + centre
+    along_limb, along_film = WatchingScorer(), WatchingScorer()
+    part = pipeline(scorer=along_limb).examine(LH, radiograph, slanting, orientation)
+    by_film = SPEC.model_copy(update={"along": "film"})
+    other = pipeline(scorer=along_film, spec=by_film).examine(LH, radiograph, slanting, orientation)
+    index = LANDMARK_INDEX[Limb.HAND]
+    for name, evidence in part.evidence.items():
+        assert evidence.box.turn_deg == pytest.approx(degrees)
+        assert other.evidence[name].box.turn_deg == 0
+        # the mask is on the side of the little finger, on the film as it was given
+        to_film = box_to_grid(evidence.box, (16, 16), "mask").inverse
+        rows, columns = np.nonzero(evidence.mask)
+        middle = to_film((columns.mean(), rows.mean()))[0] - evidence.box.centre
+        across = slanting[index["mcp5"]] - slanting[index["mcp2"]]
+        assert middle @ across > 0.9 * np.linalg.norm(middle) * np.linalg.norm(across)
+    assert any(
+        np.abs(along_limb.patches[i] - along_film.patches[i]).max() > 0.1
+        for i in along_limb.patches
+    )
+
+
 def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
     landmarks = np.full((len(LANDMARKS[Limb.FOOT]), 2), np.nan)
     landmarks[2] = 100.0, 120.0
-    by_film = PatchSpec(patch_px=32, window="film", enlarged={})
+    by_film = PatchSpec(patch_px=32, window="film", along="film", enlarged={})
     part = pipeline(spec=by_film).examine(LF, film(), landmarks)
     assert list(part.evidence) == ["mtp2"]
     with pytest.raises(ValueError, match="1 of 6 landmarks are known"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS
 from mandora.core.errors import InputError
-from mandora.core.geometry import limb_size
+from mandora.core.geometry import box_to_grid, limb_size
 from mandora.core.records import REASON_TEXT, Reason
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
@@ -205,12 +205,13 @@ def space_dice(seen: PatchEvidence, spaces: NDArray[np.uint8], own: int) -> floa
         holds no part of its own joint's space.
     """
     side = len(seen.mask)
-    steps = (np.arange(side) + 0.5) / side
-    x = np.rint(seen.box.x0 + steps * seen.box.width - 0.5).astype(int)
-    y = np.rint(seen.box.y0 + steps * seen.box.height - 0.5).astype(int)
+    rows, columns = np.mgrid[:side, :side]
+    to_film = box_to_grid(seen.box, (side, side), "mask").inverse
+    x, y = np.rint(to_film(np.column_stack([columns.ravel(), rows.ravel()]))).astype(int).T
     height, width = spaces.shape
-    on_film = np.outer((y >= 0) & (y < height), (x >= 0) & (x < width))
-    truth = spaces[np.ix_(y.clip(0, height - 1), x.clip(0, width - 1))] * on_film
+    on_film = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    truth = spaces[y.clip(0, height - 1), x.clip(0, width - 1)] * on_film
+    truth = truth.reshape(side, side)
     if not (truth == own).any():
         return float("nan")
     mask, space = seen.mask >= MASK_THRESHOLD, truth > 0

@@ -27,7 +27,7 @@ from mandora.core.records import Record
 from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, Contract, model_files
 from mandora.model.earlier import as_current, is_earlier
 
-BUNDLE_SCHEMA = "1.4"  # earlier ones: mandora.model.earlier
+BUNDLE_SCHEMA = "1.5"  # earlier ones: mandora.model.earlier
 MANIFEST = "manifest.json"
 CARD = "card.md"
 THRESHOLDS_HEAD = "## Thresholds"  # of a section of the card

@@ -41,7 +41,7 @@ def _joint_score(
     seen = part.evidence.get(target.site.landmark_name)
     if seen is not None:
         x, y = seen.box.centre
-        about |= {"x": x, "y": y, "half_px": seen.box.width / 2}
+        about |= {"x": x, "y": y, "half_px": seen.box.width / 2, "turn_deg": seen.box.turn_deg}
     if not np.isfinite(final):
         reason = part.reasons.get(target.site.landmark_name, Reason.STAGE_FAILED)
         return JointScore.model_validate({**about, "status": Status.FAILED, "reason": reason})

@@ -20,7 +20,7 @@ from mandora.core.geometry import Points, limb_size
 from mandora.core.records import FilmRecord, Reason
 from mandora.core.specs import PatchSpec
 from mandora.damage.evidence import PatchEvidence
-from mandora.damage.patches import Patch, cut_patches, window_box
+from mandora.damage.patches import Patch, Windows, cut_patches, window_box, windows_of
 from mandora.damage.scorable import unscorable
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -124,14 +124,14 @@ def examine(
     reasons = {name: r for name, r in zip(names, found.reasons, strict=True) if r}
     if len(reasons) == len(names):
         return FilmResult(not_found_record(slot, film), film, found, reasons=reasons)
-    damage, half_px = stages.contract.damage, _half_px(stages, film, found)
-    patches = _patches(damage, film, found, half_px)
+    damage, windows = stages.contract.damage, _windows(stages, film, found)
+    patches = _patches(damage, film, found, windows)
     not_scored = unscorable(patches, damage, damage.limits)
     reasons |= {names[i]: reason for i, reason in not_scored.items()}
     evidence, scores = {}, {}
     for patch, seen in zip(patches, stages.scorer.score(patches), strict=True):
         name, centre = names[patch.landmark], found.landmarks[patch.landmark]
-        box = window_box(damage, slot.limb, patch.landmark, centre, half_px)
+        box = window_box(damage, slot.limb, patch.landmark, centre, windows)
         evidence[name] = PatchEvidence(name, box, found.orientation.as_given(seen.mask))
         if patch.landmark in not_scored:
             continue  # it is shown, but not scored
@@ -252,22 +252,22 @@ def _known(
 # ── cut ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _half_px(stages: Stages, film: Radiograph, found: FoundLandmarks) -> float:
-    """Half side of the patches, px of the film, before any enlargement."""
-    damage = stages.contract.damage
-    if damage.window == "film":
-        return damage.half_px(film.shape)
-    template = _locator(stages, found.limb).template
-    return damage.half_px(film.shape, limb_size(found.landmarks, template))
+def _windows(stages: Stages, film: Radiograph, found: FoundLandmarks) -> Windows:
+    """The windows on the upright film; a quarter turn leaves squares and their turn as they are."""
+    lies = found.orientation
+    return windows_of(
+        stages.contract.damage, film.shape, lies.to_upright(film.shape)(found.landmarks),
+        _locator(stages, found.limb).template, mirrored=lies.mirrored,
+    )  # fmt: skip
 
 
 def _patches(
-    spec: PatchSpec, film: Radiograph, found: FoundLandmarks, half_px: float
+    spec: PatchSpec, film: Radiograph, found: FoundLandmarks, windows: Windows
 ) -> list[Patch]:
     """The patches of all landmarks with a position, cut from the upright film."""
     lies = found.orientation
     boxes = {
-        i: window_box(spec, found.limb, i, xy, half_px)
+        i: window_box(spec, found.limb, i, xy, windows)
         for i, xy in enumerate(lies.to_upright(film.shape)(found.landmarks))
         if np.isfinite(xy).all()
     }

@@ -85,7 +85,7 @@ def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int)
     """The part of a film that is stored for a patch: its window and a margin, px of the film.
 
     Args:
-        window: of the patch that the network sees.
+        window: of the patch that the network sees; the stored part is turned as it is.
         patch_px: side of that patch.
         side_px: side of the stored patch.
         centre_film_px: px of the film by which the centre may be moved. Each takes one px of the
@@ -93,7 +93,8 @@ def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int)
             need not be larger. The rest is stored at the scale of the patch.
     """
     scale = (side_px - 2 * centre_film_px) / patch_px
-    return Box.around(window.centre, window.width / 2 * scale + centre_film_px)
+    half = window.width / 2 * scale + centre_film_px
+    return Box.around(window.centre, half, turn_deg=window.turn_deg)
 
 
 def draw_patch_change(

@@ -24,10 +24,9 @@ from torch import Tensor, nn
 from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, SITES, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import temporary_path, write_atomically
-from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
-from mandora.damage.patches import Patch, cut_patches, window_box
+from mandora.damage.patches import Patch, cut_patches, window_box, windows_of
 from mandora.damage.scorer import network_input, network_landmark
 from mandora.locate.published import film_as_seen
 from mandora.locate.template import limb_template
@@ -318,10 +317,11 @@ def _simulated_patches(settings: DamageSettings) -> Arrays:
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        limb_size_px = limb_size(film.landmarks, limb_template(limb))
-        half_px = settings.half_px(film.pixels.shape, limb_size_px)
+        windows = windows_of(
+            settings, film.pixels.shape, film.landmarks, limb_template(limb), mirrored=False
+        )
         boxes = {
-            i: window_box(settings, limb, i, film.landmarks[i], half_px)
+            i: window_box(settings, limb, i, film.landmarks[i], windows)
             for i in (LANDMARK_INDEX[limb][name] for name in LIMB_SIZE_ENDS[limb])
         }
         patches += cut_patches(settings, film.pixels, limb, boxes, mirrored=False)

@@ -57,7 +57,7 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "oversample": True,
         "network": {
             "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
-            "enlarged": {}, "channels": 7, "patch_range": 255.0,
+            "along": "film", "enlarged": {}, "channels": 7, "patch_range": 255.0,
             "widths": (21, 31, 46, 69, 103), "bottleneck": True, "mask_weight": 1.0,
             "dice_weight": 0.0, "score_weight": 1.0,
         },
