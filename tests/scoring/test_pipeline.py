@@ -489,6 +489,9 @@ def test_a_limb_has_a_size_that_fits_the_film() -> None:
     assert shown(hand, 150, 200), "the longer side counts"
     assert not shown(hand, 40, 40)
     assert not shown(hand, 2000, 100)
+    part = replace(hand, reasons=(*hand.reasons[:20], Reason.OUTSIDE_FILM))
+    assert shown(part, 40, 40), "a part of a limb may fill the film"
+    assert not shown(part, 2000, 100)
     assert not shown(replace(hand, fit=0.1), 200, 150)
     assert not shown(replace(hand, landmarks=np.full((21, 2), 100.0)), 200, 150), "at one place"
 

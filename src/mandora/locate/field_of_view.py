@@ -74,17 +74,20 @@ def _turned(square: Pixels, to_square: Affine, size_px: int, fill: float) -> Pix
     return np.asarray(image, np.float32)
 
 
-def whole_fields(part: Part, size_px: int, tried: Sequence[Orientation]) -> list[FieldOfView]:
+def whole_fields(
+    part: Part, size_px: int, tried: Sequence[Orientation], share: float = 1.0
+) -> list[FieldOfView]:
     """All of a film, or a part of it, with its aspect kept, in some orientations.
 
     Args:
         part: as in :class:`FieldOfView`; of a whole film (0, 0, width, height).
         size_px: side of the network's input.
         tried: one field of view for each.
+        share: of the square that the longer side fills; the rest is background.
     """
     x0, y0, x1, y1 = part
     centre = (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
-    box = Box.around(centre, max(x1 - x0, y1 - y0) / 2)
+    box = Box.around(centre, max(x1 - x0, y1 - y0) / 2 / share)
     to_square = box_to_grid(box, (size_px, size_px), "square")
     fields = []
     for orientation in tried:
