@@ -136,14 +136,15 @@ def _part(rng: np.random.Generator, settings: FilmChangeSettings, stored: Stored
     on_film = np.flatnonzero(stored.inside(stored.film))
     if stored.limb_px is None or len(on_film) <= _LEFT:
         return None
+    one_side = rng.random() < _EDGE_SHARE
     for _ in range(_DRAWS):
-        if rng.random() < _EDGE_SHARE:
+        if one_side:
             box = _without_a_side(rng, stored, on_film)
         else:
-            half = rng.uniform(*settings.part_half, 2)
-            x, y = stored.landmarks[rng.choice(on_film)] + rng.normal(0, _ASIDE, 2) * stored.limb_px
-            reach = half * stored.limb_px
-            box = _common(Box(x - reach[0], y - reach[1], x + reach[0], y + reach[1]), stored.film)
+            aside = rng.normal(0, _ASIDE, 2) * stored.limb_px
+            x, y = stored.landmarks[rng.choice(on_film)] + aside
+            a, b = rng.uniform(*settings.part_half, 2) * stored.limb_px
+            box = _common(Box(x - a, y - b, x + a, y + b), stored.film)
         if box is not None and _LEFT <= stored.inside(box).sum() < len(on_film):
             return box
     return None
@@ -154,20 +155,18 @@ def _without_a_side(
 ) -> Box | None:
     """The film without one of its sides, cut somewhere between its landmarks."""
     axis, low_side = int(rng.integers(2)), rng.random() < 0.5
-    along = np.sort(stored.landmarks[on_film, axis])
-    cut = float(rng.uniform(along[0], along[-1]))
+    along = stored.landmarks[on_film, axis]
+    cut = float(rng.uniform(along.min(), along.max()))
     film = stored.film
     edges = [film.x0, film.y0, film.x1, film.y1]
     edges[axis if low_side else axis + 2] = cut
-    return _common(film, edges)
+    return Box(*edges) if edges[0] < edges[2] and edges[1] < edges[3] else None
 
 
-def _common(box: Box, other: Box | Sequence[float]) -> Box | None:
+def _common(box: Box, other: Box) -> Box | None:
     """What two boxes share; None if that is nothing."""
-    if isinstance(other, Box):
-        other = (other.x0, other.y0, other.x1, other.y1)
-    x0, y0 = max(box.x0, other[0]), max(box.y0, other[1])
-    x1, y1 = min(box.x1, other[2]), min(box.y1, other[3])
+    x0, y0 = max(box.x0, other.x0), max(box.y0, other.y0)
+    x1, y1 = min(box.x1, other.x1), min(box.y1, other.y1)
     return Box(x0, y0, x1, y1, box.frame) if x0 < x1 and y0 < y1 else None
 
 
