@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, JointGroup, Limb, Side, Slot
 from mandora.core.errors import InputError, UntrainedLimb
 from mandora.core.records import ModelInfo, Reason, Status, StudyResult
 from mandora.core.settings import SymmetrySettings
@@ -247,10 +247,24 @@ def test_a_lost_point_costs_the_scores_that_are_read_there() -> None:
 def test_scores_that_were_not_found_say_why(films: dict[Slot, Path]) -> None:
     hand = FakeLocator(Limb.HAND, lost={"radcar": Reason.OUTSIDE_FILM})
     result = pipeline(hand).score("P1", {LH: films[LH]}).result
-    failed = {s.target: s.reason for s in result.scores if s.status is Status.FAILED}
-    assert failed == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
+    lost = {s.target: s.reason for s in result.scores if s.reason and s.film}
+    assert lost == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
     (place,) = [p for p in result.locations if p.x is None]
     assert (place.site, place.reason) == ("radcar", Reason.OUTSIDE_FILM)
+
+
+def test_a_part_of_a_limb_is_scored_and_the_rest_is_missing(films: dict[Slot, Path]) -> None:
+    fingers = [p.name for p in LANDMARKS[Limb.HAND] if p.group is JointGroup.FINGER]
+    hand = FakeLocator(Limb.HAND, lost=dict.fromkeys(fingers, Reason.OUTSIDE_FILM))
+    result = pipeline(hand).score("P1", {LH: films[LH]}).result
+    assert result.complete, "nothing failed"
+    assert result.films[0].status is Status.SCORED
+    assert "part of the hand: 10 of 21 joints" in result.films[0].remarks[0]
+    on_film = [s for s in result.scores if s.film]
+    assert {s.status for s in on_film if s.site in fingers} == {Status.MISSING}
+    assert {s.reason for s in on_film if s.site in fingers} == {Reason.OUTSIDE_FILM}
+    assert {s.status for s in on_film if s.site not in fingers} == {Status.SCORED}
+    assert all(t.value is None and t.reason is Reason.TOO_FEW_JOINTS for t in result.totals)
 
 
 def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
@@ -279,7 +293,7 @@ def test_points_that_are_no_limb_are_refused(locator: FakeLocator, films: dict[S
     assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}
     record = scored.result.films[0]
     assert (record.status, record.reason) == (Status.FAILED, Reason.NOT_FOUND)
-    assert "shows the left hand, not from the side" in str(record.detail)
+    assert "shows the left hand or a part of it, not from the side" in str(record.detail)
     hands = [p for p in scored.result.locations if p.limb is Limb.HAND]
     assert {(p.x, p.reason) for p in hands} == {(None, Reason.NOT_FOUND)}
     assert scored.evidence["P1-LH.png"] == {}
