@@ -70,6 +70,7 @@ def test_it_changes_with_whatever_is_known(tmp_path: Path) -> None:
         "patient": one_film(data, patient="P9"),
         "slot": one_film(data, slot=Slot(Side.RIGHT, Limb.HAND)),
         "points": one_film(data, landmarks=film.landmarks + 1),
+        "outside": one_film(data, outside=(3,)),
         "no joint spaces": one_film(data, spaces=None),
         "erosion": one_film(data, erosions=(Outline("mcp2", SQUARE + 1),)),
         "site": one_film(data, erosions=(Outline("mcp3", SQUARE),)),

@@ -48,7 +48,7 @@ def content_digest(
 
 def _of_film(film: DatasetFilm) -> list[object]:
     drawn = [_of_labels(film.spaces), _of_labels(film.erosions)]
-    return ["film", film.landmarks.tolist(), film.label_size, *drawn]
+    return ["film", film.landmarks.tolist(), film.outside, film.label_size, *drawn]
 
 
 def _of_roi(roi: DatasetRoi) -> list[object]:

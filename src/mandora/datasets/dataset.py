@@ -39,6 +39,8 @@ class DatasetFilm:
         erosions: outlines of erosions, likewise.
         label_size: (width, height), px, of the film that polygons and joints were marked on,
             if their files say so.
+        outside: indices of landmarks that are said to lie beyond the film, without a place. One
+            with a place beyond the film is marked there.
     """
 
     patient: str
@@ -48,6 +50,7 @@ class DatasetFilm:
     spaces: Labels = None
     erosions: Labels = None
     label_size: tuple[int, int] | None = None
+    outside: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:

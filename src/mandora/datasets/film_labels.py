@@ -17,6 +17,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import is_regular, listed
+from mandora.core.records import Reason
 from mandora.datasets.dataset import DatasetFilm
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelled_film import LabelledFilm
@@ -38,6 +39,7 @@ def no_landmarks(limb: Limb) -> Points:
 @dataclass
 class _Labels:
     landmarks: Points
+    outside: set[int] = field(default_factory=set)  # said to lie beyond the film
     origin: dict[int, Path] = field(default_factory=dict)  # which file marked a landmark
     maps: dict[str, Path] = field(default_factory=dict)  # "spaces" or "erosions"
     outlines: dict[str, list[Outline]] = field(default_factory=dict)
@@ -93,11 +95,12 @@ class FilmLabels:
         return next(iter(found)) if len(found) == 1 else None
 
     def add_joints(self, path: Path, quiet: bool = False) -> None:
-        """Add a table ``film,site,x,y``, with or without ``limb`` and ``side``.
+        """Add a table ``film,site,x,y``, with or without ``limb``, ``side`` and ``reason``.
 
         Args:
             path: px of the film, pixel centres at whole numbers; a row with blank x and y is a
-                joint that is not marked.
+                joint that is not marked; with the reason ``outside_film`` one that lies beyond
+                the film.
             quiet: say nothing of films that are not in the data set.
         """
         table = read_table(path, self._report, JOINT_COLUMNS)
@@ -128,6 +131,8 @@ class FilmLabels:
             place = self._xy_of(path, row)
             if place is not None:
                 self._mark(film, landmark, place, path)
+            elif row["reason"] == Reason.OUTSIDE_FILM:
+                self._labels[film].outside.add(landmark)
         for site, line in other_sites.items():
             fault = f"{site!r} is no joint that is looked for, and is not used"
             self._report.warning("site-unknown", path, fault, line)
@@ -278,6 +283,7 @@ class FilmLabels:
             replace(
                 film,
                 landmarks=labels.landmarks,
+                outside=tuple(sorted(labels.outside - set(labels.origin))),
                 spaces=labels.maps.get("spaces") or _tuple(labels.outlines.get("spaces")),
                 erosions=labels.maps.get("erosions") or _tuple(labels.outlines.get("erosions")),
                 label_size=labels.size,
