@@ -61,6 +61,7 @@ class KnownLimb:
         scores: labels by column of the manifest.
         impressions: by the name of a site.
         erosive: the expert's label of the film, ``0`` or ``1``; empty if there is none.
+        single: the film shows this limb alone, once.
     """
 
     name: str
@@ -72,6 +73,7 @@ class KnownLimb:
     scores: dict[str, int] = field(default_factory=dict)
     impressions: dict[str, str] = field(default_factory=dict)
     erosive: str = ""
+    single: bool = True
 
 
 def known_limbs(
@@ -113,8 +115,9 @@ def _of_films(folder: Path, sets: Collection[str]) -> Iterator[KnownLimb]:
         person = f"{row['set']}-{row['patient']}" if row["patient"] else ""
         if row["view"] == "lateral":
             continue
+        single = row["limbs"] in ("", "1") and "+" not in row["view"]
         if row["film"] not in joints:
-            if row["side"] and row["limbs"] in ("", "1") and "+" not in row["view"]:
+            if row["side"] and single:
                 yield KnownLimb(row["film"], file, limb, Side(row["side"]), person)
             continue
         taken: list[Side] = []
@@ -124,7 +127,10 @@ def _of_films(folder: Path, sets: Collection[str]) -> Iterator[KnownLimb]:
             name = row["film"] + (f"-{letter}" if known in taken else "")
             taken.append(known)
             looked = impressions[row["film"], letter]
-            yield KnownLimb(name, file, limb, known, person, places, impressions=looked)
+            yield KnownLimb(
+                name, file, limb, known, person, places, impressions=looked,
+                single=single and len(joints[row["film"]]) == 1,
+            )  # fmt: skip
 
 
 def _of_wrists(folder: Path) -> Iterator[KnownLimb]:
