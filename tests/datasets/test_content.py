@@ -88,6 +88,9 @@ def test_it_changes_with_whatever_is_known(tmp_path: Path) -> None:
         "no reader": replace(data, readers={"anna": data.readers["anna"]}),
         "weight": replace(data, weights={"anna": 0.6}),
         "layout": replace(data, layout="ra2"),
+        "erosive": one_film(data, erosive=False),
+        "impressions": one_film(data, impressions={"mcp2": "normal"}),
+        "person": replace(data, persons={"P1": "anna"}),
     }
     digests = {"as it is": content_digest(data)}
     digests |= {what: content_digest(other) for what, other in others.items()}

@@ -113,7 +113,7 @@ class FilmLabels:
                 unknown.setdefault(row["film"], row.line)
                 continue
             slot = self.films[film].slot
-            if (fault := _wrong_limb(row, slot)) is not None:
+            if (fault := wrong_limb(row, slot)) is not None:
                 self._report.error("limb-differs", path, fault, row.line)
                 continue
             landmark = _landmark_index(row["site"], slot)
@@ -138,7 +138,7 @@ class FilmLabels:
             self._report.warning("site-unknown", path, fault, line)
         self._report_differences()
         if unknown and not quiet:
-            self._report_unknown(path, unknown)
+            self.report_unknown(path, unknown)
 
     def _xy_of(self, path: Path, row: Row) -> tuple[float, float] | None:
         if not row["x"] and not row["y"]:
@@ -208,7 +208,7 @@ class FilmLabels:
                 self._add_labelled(path, item, at, kind)
         self._report_differences()
         if unknown:
-            self._report_unknown(path, unknown)
+            self.report_unknown(path, unknown)
 
     def _read(self, path: Path) -> list[LabelledFilm] | None:
         if path not in self._files:
@@ -260,7 +260,7 @@ class FilmLabels:
             else:
                 self.add_file(path, kind, film)
         if unknown and not quiet:
-            self._report_unknown(folder, unknown)
+            self.report_unknown(folder, unknown)
 
     def set_map(self, film: int, kind: str, path: Path) -> None:
         """Say that a film's spaces or erosions are in a label map."""
@@ -269,7 +269,13 @@ class FilmLabels:
         else:
             self._labels[film].maps.setdefault(kind, path)
 
-    def _report_unknown(self, path: Path, names: Mapping[str, int | None]) -> None:
+    def report_unknown(self, path: Path, names: Mapping[str, int | None]) -> None:
+        """Say which films of a file the data set does not have.
+
+        Args:
+            path: the file.
+            names: of films, with the row of each.
+        """
         shown = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         fault = (
             f"{len(names)} of its films are not, or not once, in the data set: {shown}; "
@@ -309,7 +315,8 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def _wrong_limb(row: Row, slot: Slot) -> str | None:
+def wrong_limb(row: Row, slot: Slot) -> str | None:
+    """What is wrong with a row's columns ``limb`` and ``side`` for that film; None if nothing."""
     limb, side = row["limb"].lower(), row["side"].upper()[:1]
     if limb and limb != slot.limb.value:
         return f"limb {row['limb']!r}, but {row['film']} is the film of a {slot.limb}; correct one"
