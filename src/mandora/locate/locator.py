@@ -305,13 +305,13 @@ def _apart(candidates: Sequence[_Candidate], *, sides_too: bool = False) -> list
 
 
 def _reduced(pixels: Pixels) -> tuple[Pixels, Affine]:
-    """The film at no more than ``_LONG_SIDE_PX``, and the map to it."""
+    """The film at no more than ``_LONG_SIDE_PX``, by means of squares of px, and the map to it."""
     height, width = pixels.shape
-    share = min(1.0, _LONG_SIDE_PX / max(height, width))
-    size = max(1, round(width * share)), max(1, round(height * share))
-    box = Box(-0.5, -0.5, width - 0.5, height - 0.5, "given")
+    side = -(-max(height, width) // _LONG_SIDE_PX)  # of a square
+    size = -(-width // side), -(-height // side)
+    box = Box(-0.5, -0.5, size[0] * side - 0.5, size[1] * side - 0.5, "given")
     to_small = box_to_grid(box, size, "film")
-    if share == 1.0:
+    if side == 1:
         return pixels, to_small
-    small = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(small, np.float32), to_small
+    # four times as fast as resize, which weighs each px
+    return np.asarray(Image.fromarray(pixels).reduce(side), np.float32), to_small
