@@ -11,7 +11,7 @@ from mandora.core.geometry import Box
 from mandora.core.records import Reason
 from mandora.core.specs import PatchLimits, PatchSpec
 from mandora.damage.patches import Windows, cut_patches, window_box
-from mandora.damage.scorable import edge_width, unscorable
+from mandora.damage.scorable import edge_widths, unscorable
 from mandora.model.contract import DEFAULT_LIMITS
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
@@ -107,5 +107,5 @@ def test_the_limits_are_those_of_the_model() -> None:
 def test_edges_are_as_wide_as_they_were_drawn() -> None:
     ramp = np.clip((np.arange(100) - 40) / 20, 0, 1)
     look = np.tile(ramp, (100, 1)).astype(np.float32)
-    assert edge_width(look) == pytest.approx(0.2, abs=0.01)
-    assert edge_width(np.zeros((50, 50), np.float32)) == 0
+    assert edge_widths(look[None])[0] == pytest.approx(0.2, abs=0.01)
+    assert edge_widths(np.zeros((1, 50, 50), np.float32)).tolist() == [0]

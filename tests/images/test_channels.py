@@ -208,6 +208,12 @@ def test_the_aspect_is_kept_and_the_film_lies_in_the_middle() -> None:
     assert np.ptp(square[:, 26:74]) > 0
 
 
+def test_a_film_is_standardised_by_its_own_greys_however_narrow_it_is() -> None:
+    narrow, _ = whole_film(noise(200, 48), 100, mirror=False)
+    assert narrow[:, 38:62].mean() == pytest.approx(0, abs=1e-4)
+    assert narrow[:, 38:62].std() == pytest.approx(1, abs=1e-3)
+
+
 def test_the_mirrored_view_is_the_flipped_view() -> None:
     film = noise(90, 60)
     usual, to_usual = whole_film(film, 64, mirror=False)

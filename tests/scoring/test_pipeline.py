@@ -12,7 +12,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import (
+    LANDMARK_INDEX,
+    LANDMARKS,
+    SLOTS,
+    TARGETS,
+    JointGroup,
+    Limb,
+    Side,
+    Slot,
+)
 from mandora.core.errors import InputError, UntrainedLimb
 from mandora.core.geometry import box_to_grid
 from mandora.core.records import ModelInfo, Reason, Status, StudyResult
@@ -248,10 +257,24 @@ def test_a_lost_point_costs_the_scores_that_are_read_there() -> None:
 def test_scores_that_were_not_found_say_why(films: dict[Slot, Path]) -> None:
     hand = FakeLocator(Limb.HAND, lost={"radcar": Reason.OUTSIDE_FILM})
     result = pipeline(hand).score("P1", {LH: films[LH]}).result
-    failed = {s.target: s.reason for s in result.scores if s.status is Status.FAILED}
-    assert failed == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
+    lost = {s.target: s.reason for s in result.scores if s.reason and s.film}
+    assert lost == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
     (place,) = [p for p in result.locations if p.x is None]
     assert (place.site, place.reason) == ("radcar", Reason.OUTSIDE_FILM)
+
+
+def test_a_part_of_a_limb_is_scored_and_the_rest_is_missing(films: dict[Slot, Path]) -> None:
+    fingers = [p.name for p in LANDMARKS[Limb.HAND] if p.group is JointGroup.FINGER]
+    hand = FakeLocator(Limb.HAND, lost=dict.fromkeys(fingers, Reason.OUTSIDE_FILM))
+    result = pipeline(hand).score("P1", {LH: films[LH]}).result
+    assert result.complete, "nothing failed"
+    assert result.films[0].status is Status.SCORED
+    assert "part of the hand: 10 of 21 joints" in result.films[0].remarks[0]
+    on_film = [s for s in result.scores if s.film]
+    assert {s.status for s in on_film if s.site in fingers} == {Status.MISSING}
+    assert {s.reason for s in on_film if s.site in fingers} == {Reason.OUTSIDE_FILM}
+    assert {s.status for s in on_film if s.site not in fingers} == {Status.SCORED}
+    assert all(t.value is None and t.reason is Reason.TOO_FEW_JOINTS for t in result.totals)
 
 
 def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
@@ -280,7 +303,7 @@ def test_points_that_are_no_limb_are_refused(locator: FakeLocator, films: dict[S
     assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}
     record = scored.result.films[0]
     assert (record.status, record.reason) == (Status.FAILED, Reason.NOT_FOUND)
-    assert "shows the left hand, not from the side" in str(record.detail)
+    assert "shows the left hand or a part of it, not from the side" in str(record.detail)
     hands = [p for p in scored.result.locations if p.limb is Limb.HAND]
     assert {(p.x, p.reason) for p in hands} == {(None, Reason.NOT_FOUND)}
     assert scored.evidence["P1-LH.png"] == {}
@@ -521,6 +544,9 @@ def test_a_limb_has_a_size_that_fits_the_film() -> None:
     assert shown(hand, 150, 200), "the longer side counts"
     assert not shown(hand, 40, 40)
     assert not shown(hand, 2000, 100)
+    part = replace(hand, reasons=(*hand.reasons[:20], Reason.OUTSIDE_FILM))
+    assert shown(part, 40, 40), "a part of a limb may fill the film"
+    assert not shown(part, 2000, 100)
     assert not shown(replace(hand, fit=0.1), 200, 150)
     assert not shown(replace(hand, landmarks=np.full((21, 2), 100.0)), 200, 150), "at one place"
 

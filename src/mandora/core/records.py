@@ -67,7 +67,7 @@ class Status(StrEnum):
     """The outcome of one joint score, or of a film."""
 
     SCORED = "scored"
-    MISSING = "missing"  # no film was given
+    MISSING = "missing"  # no film was given, or the joint is not on it
     FAILED = "failed"  # a film was given and could not be scored
 
 

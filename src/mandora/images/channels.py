@@ -35,15 +35,23 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Affine, Box, box_to_grid, mirror_x
 
 
-def standardise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def standardise(
+    pixels: NDArray[np.float32], counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Grey values with mean 0 and s.d. 1 over the whole array, clipped to ±4.
 
     A flat array becomes all zeros instead of dividing by nothing.
+
+    Args:
+        pixels: of any shape.
+        counted: likewise; mean and s.d. are those of these px alone, as of those on the film. None,
+            or no px: of all.
     """
-    spread = float(pixels.std())
+    known = pixels if counted is None or not counted.any() else pixels[counted]
+    spread = float(known.std())
     if spread < 1e-6:
         return np.zeros_like(pixels)
-    out = (pixels - np.float32(pixels.mean())) / np.float32(spread)
+    out = (pixels - np.float32(known.mean())) / np.float32(spread)
     return np.clip(out, -4.0, 4.0, out=out)
 
 
@@ -158,7 +166,7 @@ def background(pixels: NDArray[np.float32]) -> float:
 def whole_film(
     pixels: NDArray[np.float32], size_px: int, *, mirror: bool
 ) -> tuple[NDArray[np.float32], Affine]:
-    """The whole film in a square, its aspect kept, standardised.
+    """The whole film in a square, its aspect kept, standardised by the film's own grey values.
 
     Args:
         pixels: (H, W) float32, 0..1.
@@ -171,8 +179,28 @@ def whole_film(
     height, width = pixels.shape
     side = float(max(height, width))
     box = Box.around(((width - 1) / 2, (height - 1) / 2), side / 2)
-    square = standardise(sample_box(pixels, box, size_px, background(pixels)))
-    return _for_network(square, box, mirror)
+    square = sample_box(pixels, box, size_px, background(pixels))
+    on_film = px_on_film(
+        box_to_grid(box, (size_px, size_px), "network").inverse, (height, width), size_px
+    )
+    return _for_network(standardise(square, on_film), box, mirror)
+
+
+def px_on_film(to_film: Affine, film_hw: tuple[int, int], size_px: int) -> NDArray[np.bool_] | None:
+    """(size_px, size_px) which px of a square have their centre on the film; None: all.
+
+    Args:
+        to_film: from px of the square to px of the film.
+        film_hw: height and width of the film, px.
+        size_px: side of the square.
+    """
+    height, width = film_hw
+    a, b = to_film.matrix[:, :2], to_film.matrix[:, 2]
+    along = np.arange(size_px, dtype=np.float64)
+    x = a[0, 0] * along + a[0, 1] * along[:, None] + b[0]
+    y = a[1, 0] * along + a[1, 1] * along[:, None] + b[1]
+    on_film = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    return None if on_film.all() else on_film
 
 
 def _for_network(

@@ -31,7 +31,8 @@ from mandora.scoring.failures import why_failed
 from mandora.scoring.film_record import failed_record, not_found_record, scored_record
 
 MIN_FOUND = 4  # fewer landmarks fit together by chance
-ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks below which they are taken for accidents
+ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks on the film; fewer are taken for accidents
+MOST_OF_A_PART = 2.5  # greatest size of a limb / longer side of a film that shows a part of it
 
 _LOG = logging.getLogger(__name__)
 
@@ -198,7 +199,8 @@ def shows_limb(stages: Stages, found: FoundLandmarks, shape: tuple[int, int]) ->
     """
     thresholds = stages.contract.locate.thresholds[found.limb]
     placed = np.isfinite(found.landmarks).all(axis=1) & (found.confidence > 0)
-    enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.landmarks))
+    outside = found.reasons.count(Reason.OUTSIDE_FILM)
+    enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * (len(found.landmarks) - outside))
     if placed.sum() < enough or found.fit < thresholds.least_fit:
         return False
     try:
@@ -206,7 +208,8 @@ def shows_limb(stages: Stages, found: FoundLandmarks, shape: tuple[int, int]) ->
     except ValueError:  # all at one place
         return False
     least, most = thresholds.size_range
-    return least <= size / max(shape) <= most
+    # of a limb that is not all on the film, one part may fill it
+    return least <= size / max(shape) <= (MOST_OF_A_PART if outside else most)
 
 
 def _of_unknown_limb(stages: Stages, film: Radiograph, side: Side | None) -> FoundLandmarks:

@@ -42,7 +42,7 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
             "decode": "component", "found_threshold": ABOVE_BLACK, "corner": 0.01,
         },
         "changes": {
-            "share": 0.0, "turn_deg": 0.0, "shift": 0.0, "scale": (1.0, 1.0),
+            "share": 0.0, "turn_deg": 0.0, "shift": 0.0, "scale": (1.0, 1.0), "part_share": 0.0,
             "keep_height": (0.85, 0.95), "keep_below": 0.01, "gamma": 0.0, "noise": 0.0,
             "blur_share": 0.0, "intensity": (0.9, 1.15),
         },

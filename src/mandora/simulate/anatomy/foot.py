@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
-from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.forefoot import draw_forms, draw_tubes
+from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
 from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import (
     Array,
-    Tube,
     across,
     blob_outline,
     smooth_outline,
@@ -39,27 +39,7 @@ from mandora.simulate.anatomy.tarsus import (
 
 SIZE_MM = 72.0  # |MTP1-MTP5| of an average adult
 
-_MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.1), (1.0, 1.0, 1.0)
-_METATARSAL = {
-    1: Tube(21.5, 13.0, 20.5, cup=0.6, dome=5.5, rim=1.2, depth=_MT_DEPTH),
-    2: Tube(16.0, 6.7, 12.2, cup=-0.6, dome=4.8, rim=0.8, depth=_MT_DEPTH),
-    3: Tube(15.0, 6.4, 11.8, cup=0.2, dome=4.7, rim=0.8, depth=_MT_DEPTH),
-    4: Tube(15.0, 6.3, 11.6, cup=0.2, dome=4.7, rim=0.8, depth=_MT_DEPTH),
-    5: Tube(15.0, 7.0, 11.6, cup=0.2, dome=4.7, rim=0.8, depth=_MT_DEPTH),
-}
-_PROXIMAL = {
-    1: Tube(20.0, 13.2, 17.4, cup=3.6, dome=2.4, notch=0.6, rim=1.0, depth=_TOE_DEPTH),
-    2: Tube(12.2, 5.6, 8.8, cup=3.4, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
-    3: Tube(11.6, 5.3, 8.4, cup=3.3, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
-    4: Tube(11.2, 5.1, 8.2, cup=3.2, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
-    5: Tube(11.2, 5.4, 8.4, cup=3.0, dome=1.8, notch=0.3, rim=0.8, depth=_TOE_DEPTH),
-}
-_MIDDLE = Tube(9.4, 6.4, 8.8, cup=0.8, dome=1.3, notch=0.2, rim=0.6, depth=_TOE_DEPTH)
-_DISTAL = {
-    1: Tube(19.5, 9.2, 14.0, cup=1.2, dome=4.5, rim=1.0, depth=(0.8, 0.9, 0.7)),
-    0: Tube(8.8, 4.2, 6.8, cup=0.6, dome=2.2, rim=0.5, depth=(1.0, 1.0, 0.8)),
-}
-_SPACE_MM = {1: 2.1, 2: 1.8, 3: 1.7, 4: 1.6, 5: 1.5}
+_SPACE_MM = {1: 2.3, 2: 2.1, 3: 2.0, 4: 1.9, 5: 1.8}
 # Bases of the metatarsals of an average foot in units of |MTP1-MTP5|: x towards the great toe, y
 # towards the heel, height above the heads. They rise towards the heel.
 _BASES = {
@@ -90,6 +70,9 @@ class _Forefoot:
         traits: of the patient.
         claw: how far the lesser toes are bent, 0..1.
         drift: lean of all lesser toes towards the great toe, rad.
+        pitch: of the metatarsals: their heads lie lower than their bases, rad.
+        spongy: density of the spongy bone in their heads, relative to the usual one.
+        congruence: see :class:`.rays.Ray`.
     """
 
     marks: Mapping[str, Array]
@@ -99,6 +82,9 @@ class _Forefoot:
     traits: Traits
     claw: float
     drift: float
+    pitch: float
+    spongy: float
+    congruence: float
 
 
 def build_foot(
@@ -117,13 +103,15 @@ def build_foot(
     soft_tissue, webs = _sole(pose, traits), []
     for n in range(1, 6):
         ray = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
+        forms = draw_forms(n, traits, states.get(f"mtp{n}", HEALTHY), fore.spongy, film_rng)
+        ray = replace(ray, forms=forms, congruence=fore.congruence)
         parts = build_ray(Limb.FOOT, ray, states, traits, film_rng)
-        rods, toe = _toe_soft_tissue(ray.nodes, n, traits)
-        bones += [*parts.bones, toe]
+        rods, pulp = _toe_soft_tissue(ray.nodes, n, traits)
+        bones += [*parts.bones, *pulp]
         strips += parts.strips
         erosions += parts.erosions
         soft_tissue += rods
-        webs.append(rods[-1].start)
+        webs.append(rods[1].end)
     soft_tissue += _webs(webs, traits)
     bones += _sesamoids(fore, film_rng)
     bones += tarsal_bones(pose, traits, film_rng)
@@ -145,7 +133,11 @@ def _forefoot(
     }
     claw = float(rng.uniform(0.4, 0.9)) if rng.random() < _CLAW_SHARE else 0.0
     width = traits.size * traits.robust
-    return _Forefoot(marks, bases, pose, width, traits, claw, float(rng.normal(0, 0.06)))
+    return _Forefoot(
+        marks, bases, pose, width, traits, claw, float(rng.normal(0, 0.06)),
+        float(np.clip(rng.normal(0.13, 0.09), -0.05, 0.4)), float(rng.uniform(0.4, 1.05)),
+        float(rng.uniform(0.4, 1.0)),
+    )  # fmt: skip
 
 
 def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
@@ -153,9 +145,9 @@ def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
     tip = ip + turn(rng.normal(-0.13, 0.09)) @ (ip - mtp) * 0.71 * rng.normal(1, 0.05)
     return Ray(
         ("mt1", "pp1", "dp1"), np.array([fore.bases[1], mtp, ip, tip]),
-        [t.scaled(fore.width) for t in (_METATARSAL[1], _PROXIMAL[1], _DISTAL[1])],
+        draw_tubes(1, fore.width, rng),
         ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.5 * fore.width],
-        rng.normal([0.08, -0.08, 0.08], [0.06, 0.08, 0.12]).tolist(),
+        rng.normal([0.8 * fore.pitch, -0.12, 0.08], [0.06, 0.08, 0.12]).tolist(),
         _BASE_SLOPE[1] + rng.normal(0, 0.06),
     )  # fmt: skip
 
@@ -164,7 +156,7 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
     """A metatarsal and a straight or bent toe: bent phalanges look shorter from above."""
     marks, pose, width = fore.marks, fore.pose, fore.width
     bent = float(np.clip(fore.claw + rng.normal(0.06 * (n - 1), 0.18), 0, 1))
-    rise = float(np.clip(rng.normal(0.18, 0.12) + 0.42 * bent, 0, 0.75))
+    rise = float(np.clip(rng.normal(0.14, 0.10) + 0.42 * bent, 0, 0.8))
     fall = float(np.clip(rng.normal(0.20, 0.15) + 0.75 * bent, 0, 0.95))
     end = float(np.clip(rng.normal(0.20, 0.20) + 0.60 * bent, -0.2, 0.95))
     # a great toe in valgus turns its neighbours as well
@@ -178,10 +170,10 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
     fused = n == 5 and rng.random() < _TWO_PHALANGES
     return Ray(
         (f"mt{n}", f"pp{n}", f"mp{n}", f"dp{n}"), np.array(nodes),
-        [t.scaled(width) for t in (_METATARSAL[n], _PROXIMAL[n], _MIDDLE, _DISTAL[0])],
+        draw_tubes(n, width, rng),
         (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
         [_SPACE_MM[n] * width, 0.9 * width, (-1.0 if fused else 0.7) * width],
-        [float(rng.normal(0.10, 0.05)), -rise, fall, end], _BASE_SLOPE[n] + rng.normal(0, 0.08),
+        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end], _BASE_SLOPE[n] + rng.normal(0, 0.08),
     )  # fmt: skip
 
 
@@ -195,9 +187,9 @@ def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
     for k, offset in enumerate((-5.4, 4.8)):
         centre = mtp - up * (9.5 + rng.normal(0, 1.3)) * width
         centre = centre + across(up) * (offset - left_behind) * width
-        size = (8.5 * width * rng.normal(1, 0.08), 10.5 * width * rng.normal(1, 0.08))
-        outline = blob_outline(centre, size, rng.normal(0, 0.25), power=2.1, n=20)
-        bones.append(Bone(f"sesamoid{k}", outline, 2.1 * width, (0.35, 0.35, 0.35)))
+        size = (8.0 * width * rng.normal(1, 0.1), 11.0 * width * rng.normal(1, 0.1))
+        outline = blob_outline(centre, size, rng.normal(0, 0.25), power=rng.uniform(1.9, 2.5), n=20)
+        bones.append(Bone(f"sesamoid{k}", outline, rng.uniform(2.0, 3.2) * width, (0.4,) * 3))
     return bones
 
 
@@ -211,25 +203,28 @@ def _sole(pose: FootPose, traits: Traits) -> list[Rod]:
     return [*rods, Rod(pose.leg((0.0, 1.95)), pose.leg((0.0, 4.4)), (0.47 * r, 0.46 * r))]
 
 
-def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], Bone]:
-    """Soft tissue of one ray: the rods of its pad up to the web, and the body of the toe.
+def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], list[Bone]]:
+    """Soft tissue of one ray: its pad and its toe, and the pulp of a lesser toe.
 
-    Toes lie over each other and over the pad: their thicknesses are added, those of rods are not.
+    Bent toes lie over the pad and over each other: the thickness of a pulp is added, those of rods
+    are not.
     """
     k = traits.size * (0.5 + 0.5 * traits.soft_tissue)
     ball = 15.0 if n == 1 else 11.5
     up = unit(nodes[-1] - nodes[-2])
     web = nodes[1] + (0.45 if n == 1 else 0.35) * (nodes[2] - nodes[1])
     tip = nodes[-1] + up * (5.0 if n == 1 else 4.0) * k
+    radii = [13.0, 12.5] if n == 1 else [7.8, 7.8, 7.2]
+    toe = [web, *nodes[2:-1], tip - up * radii[-1] * k]
     rods = [
         Rod(nodes[0], nodes[1], (18.0 * k, ball * k)),
         Rod(nodes[1], web, (ball * k, 0.72 * ball * k)),
-        Rod(web, tip, (0.0, 0.0)),  # without thickness, only for the extent of the foot
+        *(Rod(a, b, (r * k, r * k)) for (a, b), r in zip(pairwise(toe), radii, strict=True)),
     ]
-    radii = np.array([14.0, 14.5] if n == 1 else [7.6, 8.3, 7.6]) * k * (0.9 if n == 5 else 1.0)
-    start = nodes[1] + (1.0 if n == 1 else 0.85) * (nodes[2] - nodes[1])
-    outline = _sausage(np.array([start, *nodes[3:-1], tip - up * radii[-1]]), radii)
-    return rods, soft_body(f"toe{n}", outline, (12.0 if n == 1 else 9.0) * k, _TOE_DENSITY)
+    if n == 1:
+        return rods, []
+    outline = _sausage(np.array([nodes[3], tip - up * radii[-1] * k]), np.full(2, radii[-1] * k))
+    return rods, [soft_body(f"toe{n}", outline, 4.0 * k, _TOE_DENSITY)]
 
 
 def _webs(roots: Sequence[Array], traits: Traits) -> list[Rod]:

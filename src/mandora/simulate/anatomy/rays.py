@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, LUXATION, SUBLUXATION, JointState
 from mandora.simulate.anatomy.shapes import (
+    SMOOTH,
     Array,
+    Form,
     Tube,
     across,
     base_profile,
@@ -29,6 +32,7 @@ from mandora.simulate.anatomy.skeleton import (
 )
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
+FOCAL_MIDDLE = 0.44  # loss in the middle of a joint, relative to that of the half that loses space
 FUSED_OVERLAP_MM = 1.2
 MIDDLE_PLATE = 0.15  # of growth plates, from the base, as a share of its width
 
@@ -47,6 +51,9 @@ class Ray:
         pitches: rotation of each bone out of the film's plane, rad.
         slope: of the first bone's base; positive where its side towards the thumb lies further
             out.
+        forms: contour and inner structure of each bone; none: all are smooth.
+        congruence: how far the bases' surfaces turn back to the heads before them where the ray
+            bends, 0: at right angles to their bones, 1: both surfaces are parallel.
     """
 
     bones: Sequence[str]
@@ -56,6 +63,8 @@ class Ray:
     spaces: Sequence[float]
     pitches: Sequence[float]
     slope: float = 0.0
+    forms: Sequence[Form] = ()
+    congruence: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +83,8 @@ def build_ray(
     n = len(ray.bones)
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
-    tilts, skews = [ray.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
+    bends = [float(b @ across(a)) for a, b in pairwise(directions)]
+    tilts, skews = [ray.slope, *(ray.congruence * b for b in bends)], rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
@@ -85,23 +95,27 @@ def build_ray(
         centre = ray.nodes[j + 1]
         healthy = ray.spaces[j] * traits.space
         lost = state.loss * healthy
-        gap = healthy - (lost / 2 if state.focal else lost)
+        gap = healthy - (FOCAL_MIDDLE * lost if state.focal else lost)
         width = min(proximal.head, distal.base)
         if state.focal:
-            tilts[j + 1] = lost / distal.base * (1 if state.loss * 1000 % 2 < 1 else -1)
+            tilt = (1 - FOCAL_MIDDLE) / 0.4 * lost / distal.base
+            tilts[j + 1] += tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
             # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
         kept = (1 - traits.porosity) * (1 - state.osteopenia)
         porosity[j][1] = porosity[j + 1][0] = 1 - kept
-        offset = across(up_d) * state.shift * width
-        if state.shift >= 0.9:
+        # mostly away from thumb and great toe
+        offset = across(up_d) * state.shift * width * (1 if state.shift * 1000 % 4 < 1 else -1)
+        if state.shift >= LUXATION:
             # a luxated base slides to the palm or sole and over the head, and less sideways
             offset = 0.4 * offset - up_d * LUXATION_OVERLAP * width
+        elif state.shift >= SUBLUXATION:  # the film shows a part of the space or nothing of it
+            offset = offset - up_d * max(gap, 0.0) * (state.shift * 100 % 1)
         ends[j][1] = centre - up_p * gap / 2
         ends[j + 1][0] = centre + up_d * gap / 2 + offset
         label = label_of(limb, name)
-        if label and state.shift < 0.9:
+        if label and state.shift < LUXATION:
             low = _surface(ends[j][1], up_p, proximal.head, width, partial(
                 head_profile, proximal, skew=skews[j]
             ), -1)  # fmt: skip
@@ -116,13 +130,15 @@ def build_ray(
         dense = 0.5 + 0.5 * traits.cortex
         base_plate = dense * endplates[i][0] * (0.18 if i == 0 else 0.03 * tube.base + 0.25)
         plate = _growth_plate(ray, i) if traits.immature else None
+        form = ray.forms[i] if ray.forms else SMOOTH
         tube_state = TubeState(
             pitch=ray.pitches[i], tilt=tilts[i], bow=float(rng.normal(0, 0.4)), skew=skews[i],
             cortex=cortex, endplate=(base_plate, 0.45 * dense * endplates[i][1]),
             plate=plate, closing=traits.closing, porosity=(porosity[i][0], porosity[i][1]),
+            form=form,
         )  # fmt: skip
         outline = tube_outline(
-            ends[i][0], ends[i][1], tube, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
+            ends[i][0], ends[i][1], tube, form, tilt=tilts[i], bow=tube_state.bow, skew=skews[i]
         )
         bones.append(Bone(
             ray.bones[i], outline, tube.shaft * 0.45, cortex, np.array(ends[i]), plate,
@@ -171,17 +187,28 @@ def _erosions(
 ) -> list[PlacedErosion]:
     """Erosions at the bare areas: the corners of the head and of the base."""
     proximal, distal = ray.tubes[j], ray.tubes[j + 1]
-    erosions = []
+    placed = []
     for erosion in state.erosions:
-        side = 1.0 if erosion.anchor < 2 else -1.0
         if erosion.anchor % 2 == 0:
-            bone, width, up = ray.bones[j], proximal.head, directions[j]
-            corner = ends[j][1] - up * (0.8 * proximal.dome + 0.05 * width)
+            bone, width, shaft, end = ray.bones[j], proximal.head, -directions[j], ends[j][1]
+            corner = 0.8 * proximal.dome + 0.05 * width
+            surface: Callable[[Array], Array] = partial(head_profile, proximal)
         else:
-            bone, width, up = ray.bones[j + 1], distal.base, directions[j + 1]
-            corner = ends[j + 1][0] + up * 0.06 * width
-        # the middle of a large erosion lies deeper in the bone
-        reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
-        place = corner + across(up) * side * reach
-        erosions.append(PlacedErosion(bone, place, erosion.radius * width, erosion.depth, label))
-    return erosions
+            bone, width, shaft = ray.bones[j + 1], distal.base, directions[j + 1]
+            end, corner, surface = ends[j + 1][0], 0.06 * width, partial(base_profile, distal)
+        place, inward = end, shaft
+        if not erosion.collapse:
+            side = across(directions[j]) * (1.0 if erosion.anchor < 2 else -1.0)
+            lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
+            if erosion.along < 0:  # on the joint surface
+                corner = float(surface(np.array([lateral]))[0])
+            place = (
+                end
+                + side * lateral * width / 2
+                + shaft * (corner + max(erosion.along, 0.0) * width)
+            )
+            # from the side of the bone it goes across, from the joint surface along the shaft
+            lean = float(np.clip(0.2 - 2.0 * erosion.along, -0.1, 1.2))
+            inward = unit(-np.cos(lean) * side + np.sin(lean) * shaft)
+        placed.append(PlacedErosion(bone, place, inward, width, erosion, label))
+    return placed

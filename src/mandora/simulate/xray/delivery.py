@@ -61,10 +61,30 @@ class Delivery:
             pixels = resize(pixels, (h, w), Image.Resampling.BICUBIC)
         pixels = self.black + self.contrast * np.clip(pixels, 0, 1)
         if self.quality:
-            with io.BytesIO() as file:
-                Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(
-                    file, "JPEG", quality=self.quality
-                )
-                return np.asarray(Image.open(file), dtype=np.float32) / np.float32(255)
+            return _jpeg(pixels, self.quality)
         steps = np.float32(2**self.bits - 1)
         return np.asarray(np.rint(pixels * steps) / steps, dtype=np.float32)
+
+
+def small_copy(pixels: Field, share: float, quality: int) -> Field:
+    """A smaller JPEG of a film, as archives of teaching films and data sets keep them.
+
+    Args:
+        pixels: (H, W) float32; values outside of 0..1 are clipped.
+        share: of the px per side that the copy has.
+        quality: of the JPEG compression, 1..100.
+
+    Returns:
+        (h, w) float32, 0..1.
+    """
+    h, w = pixels.shape
+    small = (max(1, round(h * share)), max(1, round(w * share)))
+    return _jpeg(np.clip(resize(pixels, small, Image.Resampling.BOX), 0, 1), quality)
+
+
+def _jpeg(pixels: Field, quality: int) -> Field:
+    """(H, W) float32, 0..1, what is left of a film after JPEG compression."""
+    with io.BytesIO() as file:
+        grey = Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+        grey.save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file), dtype=np.float32) / np.float32(255)

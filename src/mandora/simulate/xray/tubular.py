@@ -12,11 +12,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
-from mandora.simulate.anatomy.shapes import Array, Tube, base_profile, flared, head_profile
+from mandora.simulate.anatomy.shapes import (
+    SMOOTH,
+    Array,
+    Form,
+    Tube,
+    base_profile,
+    half_width,
+    head_profile,
+    thickened,
+)
 from mandora.simulate.anatomy.skeleton import TubeState
-from mandora.simulate.fields import Field
+from mandora.simulate.fields import Field, resize
 
 _SLICES = np.linspace(-1, 1, 11)[1:-1]  # places along the beam, shares of the half thickness
 _SPACING = float(_SLICES[1] - _SLICES[0])
@@ -53,28 +63,38 @@ def cast_shadow(
         step: distance of samples, mm.
         rng: of the trabeculae.
     """
-    reach = 0.5 * max(tube.base, tube.head) + abs(tube_state.bow) + 1.5
+    form = tube_state.form
+    reach = 0.5 * max(tube.base, tube.head) * (1 if form == SMOOTH else 1.25)
+    reach += abs(tube_state.bow) + 1.5
     u = np.arange(-5.0, length + 5.0, step, dtype=np.float32)[:, None]
     v = np.arange(-reach, reach, step, dtype=np.float32)[None, :]
     t = np.clip(u / length, 0, 1)
-    half_width = 0.5 * flared(tube.base, tube.shaft, tube.head, t)
     deep = tube.depth
-    half_depth = 0.5 * flared(deep[0] * tube.base, deep[1] * tube.shaft, deep[2] * tube.head, t)
+    thick = (deep[0] * tube.base, deep[1] * tube.shaft, deep[2] * tube.head)
+    half_depth = 0.5 * thickened(tube, thick, length, u)
     across = v - tube_state.bow * np.sin(np.pi * t)
-    shell = _shell(tube_state.cortex, t)
-    thickness = _ellipse(across, half_width, half_depth)
-    core = _ellipse(
-        across, np.maximum(half_width - shell, 0.2), np.maximum(half_depth - shell, 0.2)
-    )
+    half = half_width(tube, form.outer, length, u)
+    if form.inner != form.outer:
+        half = np.where(across > 0, half_width(tube, form.inner, length, u), half)
+    shell = _shell(tube_state.cortex, form.shell, t)
+    thickness = _chord(across, half, half_depth, form, t)
+    inner_half, inner_depth = (np.maximum(size - shell, 0.2) for size in (half, half_depth))
+    core = _chord(across, inner_half, inner_depth, form, t)
     core = np.minimum(core, thickness)
     bone, plates = _ends(tube, length, tube_state, u, across, thickness, step)
     solid = plates * thickness
     # what lies between the joint surfaces, minus the surfaces themselves
     inner = np.clip(bone - plates, 0, 1)
     marrow = 1 - (1 - _MARROW) * np.clip(np.minimum(t, 1 - t) / 0.30 - 0.15, 0, 1) ** 1.5
-    spongy = inner * core * marrow * _trabeculae(u.shape[0], v.shape[1], step, rng)
+    weave = _trabeculae(u.shape[0], v.shape[1], step, form, rng)
     dense = inner * (thickness - core) + solid
-    kept = _kept(length, tube_state, u, across, half_width)
+    if form != SMOOTH:
+        core = core + _condyles(tube, form, length, u, across)
+        weave *= form.spongy[0] + (form.spongy[1] - form.spongy[0]) * t
+    spongy = inner * core * marrow * weave
+    kept = _kept(length, tube_state, u, across, half)
+    if form != SMOOTH:
+        kept *= _pitted(tube, form, length, u, across)
     return Shadow(
         (float(u[0, 0]), float(v[0, 0])),
         step,
@@ -83,18 +103,24 @@ def cast_shadow(
     )
 
 
-def _shell(cortex: tuple[float, float, float], t: Field) -> Field:
+def _shell(
+    cortex: tuple[float, float, float], relative: tuple[float, float, float], t: Field
+) -> Field:
     """Compact bone is thick in the shaft and thin towards the joints."""
+    base, shaft, head = (a * b for a, b in zip(cortex, relative, strict=True))
     middle = np.clip(np.minimum(t, 1 - t) / 0.30, 0, 1) ** 1.4
-    end = np.where(t < 0.5, cortex[0], cortex[2])
-    return np.asarray(end + (cortex[1] - end) * middle, np.float32)
+    end = np.where(t < 0.5, base, head)
+    return np.asarray(end + (shaft - end) * middle, np.float32)
 
 
-def _ellipse(across: Field, half_width: Field, half_depth: Field) -> Field:
-    """Chord of an ellipse along the beam, mm."""
-    return np.asarray(
-        2 * half_depth * np.sqrt(np.clip(1 - (across / half_width) ** 2, 0, None)), np.float32
-    )
+def _chord(across: Field, half_width: Field, half_depth: Field, form: Form, t: Field) -> Field:
+    """Chord along the beam through an ellipse, or through a section with thinner sides, mm."""
+    share = np.clip(1 - (across / half_width) ** 2, 0, None)
+    if form.wedge == (0.0, 0.0):
+        return np.asarray(2 * half_depth * np.sqrt(share), np.float32)
+    wedge = form.wedge[0] * np.exp(-((t / 0.25) ** 2))
+    wedge = wedge + form.wedge[1] * np.exp(-(((1 - t) / 0.25) ** 2))
+    return np.asarray(2 * half_depth * share ** (0.5 + wedge), np.float32)
 
 
 def _ends(
@@ -121,7 +147,7 @@ def _ends(
             if head
             else base_profile(tube, share, tube_state.tilt)
         )
-        plate = tube_state.endplate[head]
+        plate = tube_state.endplate[head] * tube_state.form.plates[head]
         inside, surface = np.zeros_like(half), np.zeros_like(half)
         for z in _SLICES:
             away = flat + _fall(tube, float(z), head) + z * half * lean * (-1 if head else 1)
@@ -150,13 +176,51 @@ def _steepness(tube: Tube, z: float, head: bool) -> float:
     return 2 * tube.rim * abs(z)
 
 
-def _trabeculae(rows: int, columns: int, step: float, rng: np.random.Generator) -> Field:
+def _trabeculae(
+    rows: int, columns: int, step: float, form: Form, rng: np.random.Generator
+) -> Field:
     """Texture of spongy bone, struts mostly along the axis; mean 1."""
     noise = rng.standard_normal((rows, columns), dtype=np.float32)
     struts = ndimage.gaussian_filter(noise, (1.3 / step, 0.12 / step), truncate=2.5)
     mesh = ndimage.gaussian_filter(noise[::-1], 0.17 / step, truncate=2.5)
     both = struts / max(float(struts.std()), 1e-6) + 0.7 * mesh / max(float(mesh.std()), 1e-6)
+    both *= form.grain
+    if form.blotches:
+        few = (max(rows // 4, 1), max(columns // 4, 1))
+        coarse = ndimage.gaussian_filter(
+            rng.standard_normal(few, dtype=np.float32), (1.9 / (4 * step), 0.55 / (4 * step))
+        )
+        coarse /= max(float(coarse.std()), 1e-6)
+        both += (form.blotches / 0.16) * resize(coarse, (rows, columns), Image.Resampling.BILINEAR)
     return np.asarray(np.clip(1 + 0.16 * both, 0.35, 2.0), np.float32)
+
+
+def _condyles(tube: Tube, form: Form, length: float, u: Field, across: Field) -> Field | float:
+    """What the condyles on the palm's or sole's side add to the path, mm: a second contour."""
+    added: Field | float = 0.0
+    for side, height in zip((1.0, -1.0), form.condyles, strict=True):
+        if height:
+            off = (across - side * 0.27 * tube.head) / (0.24 * tube.head)
+            away = ((length - u) / tube.head - 0.44) / 0.38
+            added = added + height * np.sqrt(np.clip(1 - off**2 - away**2, 0, None))
+    return added
+
+
+def _pitted(tube: Tube, form: Form, length: float, u: Field, across: Field) -> Field:
+    """Share of the bone that pits at the head's sides and a cyst leave."""
+    left = np.ones(across.shape, np.float32)
+    behind, off = (length - u) / tube.head, across / (0.5 * tube.head)
+    for side, lost in zip((1.0, -1.0), form.pits, strict=True):
+        if lost:
+            left -= lost * np.exp(
+                -(((behind - 0.58) / 0.15) ** 2) - ((side * off - 0.72) / 0.22) ** 2
+            )
+    if form.cyst is not None:
+        place, beside, radius = form.cyst
+        away = np.hypot((behind - place) * tube.head, across - beside * 0.5 * tube.head)
+        left *= 1 - 0.35 * np.clip((radius - away) / 0.6, 0, 1)
+        left *= 1 + 0.25 * np.exp(-(((away - radius - 0.3) / 0.35) ** 2))
+    return left
 
 
 def _kept(

@@ -1,0 +1,132 @@
+"""Proportions and forms of the metatarsals and the bones of the toes.
+
+Every patient's bones differ. Behind its joint surface a metatarsal's head has a groove and a
+tubercle on each side, a neck behind these, two condyles below, and pits where ligaments arise: in
+healthy feet all of these make contours and dark areas that an erosion makes as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.shapes import Flank, Form, Tube, with_osteophytes
+from mandora.simulate.anatomy.skeleton import Traits
+
+_MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.05), (0.95, 1.0, 1.0)
+_METATARSAL = {
+    1: Tube(21.5, 12.5, 21.0, cup=0.6, dome=4.2, rim=1.2, depth=_MT_DEPTH, neck=1.0, square=2.6),
+    2: Tube(16.0, 6.9, 12.2, cup=-0.6, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    3: Tube(15.0, 6.6, 12.0, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    4: Tube(15.0, 6.5, 12.0, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    5: Tube(15.0, 7.2, 12.9, cup=0.2, dome=3.7, rim=0.8, depth=_MT_DEPTH, neck=1.2, square=2.5),
+}
+_PROXIMAL = {
+    1: Tube(20.0, 14.2, 17.6, cup=3.0, dome=2.4, notch=0.6, rim=1.8, depth=_TOE_DEPTH, neck=0.7),
+    2: Tube(11.7, 7.2, 9.0, cup=2.6, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    3: Tube(11.1, 6.8, 8.6, cup=2.5, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    4: Tube(10.7, 6.4, 8.4, cup=2.5, dome=1.8, notch=0.4, rim=0.7, depth=_TOE_DEPTH),
+    5: Tube(10.8, 6.8, 8.6, cup=2.5, dome=1.8, notch=0.3, rim=0.7, depth=_TOE_DEPTH),
+}
+_MIDDLE = Tube(9.4, 6.4, 8.8, cup=0.8, dome=1.3, notch=0.2, rim=0.6, depth=_TOE_DEPTH)
+_DISTAL = {
+    1: Tube(19.0, 12.0, 14.0, cup=1.2, dome=4.5, rim=1.6, depth=(0.8, 0.9, 0.7)),
+    0: Tube(8.8, 4.2, 6.8, cup=0.6, dome=2.2, rim=0.5, depth=(1.0, 1.0, 0.8)),
+}
+_CYST_SHARE = 0.03  # of heads and bases with a hole that is no erosion
+# Loss of joint space from osteoarthritis: share of great toes with osteophytes at the age of 80,
+# and of those whose joint space is narrow
+_WORN_AT_80, _WORN_IF_NARROW = 0.35, 0.6
+
+
+def draw_tubes(n: int, width: float, rng: np.random.Generator) -> list[Tube]:
+    """The bones of ray ``n``, proximal to distal.
+
+    Args:
+        n: 1 is the great toe.
+        width: breadth of bones relative to the average.
+        rng: of what differs between feet.
+    """
+    outer = [_DISTAL[1]] if n == 1 else [_MIDDLE, _DISTAL[0]]
+    return [
+        replace(
+            tube.scaled(width),
+            base=tube.base * width * float(rng.normal(1, 0.05)),
+            shaft=tube.shaft * width * float(rng.normal(1, 0.09)),
+            head=tube.head * width * float(rng.normal(1, 0.05)),
+            cup=tube.cup * width * float(rng.uniform(0.6, 1.25)),
+            dome=tube.dome * width * float(rng.uniform(0.7, 1.25)),
+            rim=tube.rim * width * float(rng.uniform(0.5, 1.3)),
+            neck=tube.neck * float(rng.uniform(0.8, 1.2)),
+        )
+        for tube in (_METATARSAL[n], _PROXIMAL[n], *outer)
+    ]
+
+
+def draw_forms(
+    n: int, traits: Traits, state: JointState, spongy: float, rng: np.random.Generator
+) -> list[Form]:
+    """What makes the bones of ray ``n`` differ from smooth ones, proximal to distal.
+
+    Args:
+        n: 1 is the great toe.
+        traits: of the patient.
+        state: of the metatarsophalangeal joint.
+        spongy: density of spongy bone in this foot's heads, relative to the usual one.
+        rng: of this foot.
+    """
+    metatarsal, proximal = _metatarsal(n, spongy, rng), _phalanx(n, rng)
+    worn = _WORN_AT_80 * float(np.clip((traits.age - 30) / 50, 0, 1))
+    worn = worn if n == 1 else 0.2 * worn
+    if state.loss > 0.12 and n == 1:
+        worn = max(worn, _WORN_IF_NARROW)
+    if rng.random() < worn:
+        degree = float(np.clip(rng.uniform(0.1, 0.6) + 0.6 * state.loss, 0, 1))
+        metatarsal = with_osteophytes(metatarsal, True, degree, rng)
+        proximal = with_osteophytes(proximal, False, degree, rng)
+    rest = [_phalanx(0, rng) for _ in range(1 if n == 1 else 2)]
+    return [metatarsal, proximal, *rest]
+
+
+def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
+    u = rng.uniform
+    inner, outer = (
+        Flank(dip=u(0.0, 0.08 if n == 1 else 0.16), tubercle=u(-0.06, 0.2)) for _ in range(2)
+    )
+    if n == 1:
+        inner = replace(inner, eminence=u(0.0, 0.18))
+    elif n == 5:
+        outer = replace(outer, eminence=u(0.0, 0.15))
+    pits = tuple(float(p) for p in np.maximum(rng.normal(0.04, 0.12, 2), 0))
+    condyles = tuple(float(c) for c in u(0.0, 4.5, 2))
+    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.6), u(0.4, 1.3))
+    return Form(
+        inner, outer, (0.9, spongy * float(rng.normal(1, 0.08))), (pits[0], pits[1]),
+        (condyles[0], condyles[1]), u(0.3, 1.0), u(0.10, 0.34), (1.0, u(0.5, 1.1)), (1.0, u(0.6, 1.0), shell),
+        (0.0, wedge), _cyst(rng),
+    )  # fmt: skip
+
+
+def _phalanx(n: int, rng: np.random.Generator) -> Form:
+    u = rng.uniform
+    inner, outer = (
+        Flank(
+            dip=u(0.0, 0.10), tubercle=u(0.0, 0.08), corner=u(-0.06, 0.14), hollow=u(-0.1, 0.08 if n == 1 else 0.16)
+        )
+        for _ in range(2)
+    )
+    plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(0.7, 1.5))
+    shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n > 1 else (u(0.6, 1.1), u(0.0, 0.2))
+    return Form(
+        inner, outer, (u(0.8, 1.4), u(0.8, 1.2)), grain=u(0.3, 1.0), blotches=u(0.06, 0.24),
+        plates=(plates, 1.0), shell=(shell, u(0.45, 0.9), u(0.7, 1.1)), wedge=(wedge, 0.0),
+    )  # fmt: skip
+
+
+def _cyst(rng: np.random.Generator) -> tuple[float, float, float] | None:
+    if rng.random() > _CYST_SHARE:
+        return None
+    place, beside, radius = rng.uniform(0.35, 0.8), rng.uniform(-0.4, 0.4), rng.uniform(0.7, 1.8)
+    return float(place), float(beside), float(radius)
