@@ -47,8 +47,8 @@ def test_intervals_hold_their_share_of_healthy_and_of_damaged_joints(level: floa
             assert joints > 100
             assert held >= level - 0.03, (words, which)
             assert low <= held <= high
-        # at the highest grades, taken together, it holds on the whole
-        assert rows[words, "high"][3] >= level - 0.1
+        # the highest grades are rare and taken together with lower ones: it holds on the whole
+        assert rows[words, "high"][3] >= level - 0.2
         assert 1 <= rows[words, "zero"][6] < rows[words, "high"][6], "damage is less certain"
         assert rows[words, "all"][6] < 3, "they say something"
     for total in ("Overall_Tol", "Overall_erosion", "Overall_narrowing"):
@@ -92,7 +92,7 @@ def test_sets_have_no_gaps_hold_the_nearest_grade_and_are_not_one_sided() -> Non
 
     # where errors go both ways, so do intervals
     truth = np.tile(np.arange(5.0), (200, 1))
-    error = np.random.default_rng(0).normal(0, 0.8, truth.shape)
+    error = np.random.default_rng(0).normal(0, 1.0, truth.shape)
     even = calibrate([one_family(np.clip(truth + error, 0, 4), truth)], 0.9)
     toe = target("LF-mtp2:narrowing")
     assert [even.of_joint(toe, score) for score in (0, 1, 2, 3, 4)] == [
@@ -111,23 +111,30 @@ def one_family(scores: np.ndarray, truth: np.ndarray) -> Labelled:
 
 
 def test_ranges_are_ranks_over_patients() -> None:
-    """With 19 patients and level 0.9, the ends are the least and the greatest score."""
+    """With 19 patients and level 0.9, two of 20 may be left out: the one to come and another."""
     truth = np.tile([0.0, 2.0], (19, 1))
     scores = np.column_stack([np.linspace(0, 0.9, 19), np.linspace(1, 2.8, 19)])
     zero, one, two, three, four = calibrate([one_family(scores, truth)], 0.9).grades[
         "foot narrowing"
     ]
-    assert (zero.low, zero.high, zero.patients) == (0, pytest.approx(0.9), 19)
-    assert (two.low, two.high) == (pytest.approx(1.0), pytest.approx(2.8))
+    assert (zero.low, zero.high, zero.patients) == (0, pytest.approx(0.85), 19)
+    # of damaged grades 1.5 below: the one to come; 0.5 above are not enough
+    assert (two.low, two.high, two.patients) == (pytest.approx(1.0), 4, 19)
     # no patient has other grades: they were taken together, by how far scores lie from them
-    assert (one.low, three.low, four.low) == (0, 2, 3)
-    assert four.high == 4
-    # one less, and nothing can be said: every set has every grade
-    few = calibrate([one_family(scores[:18], truth[:18])], 0.9)
+    away = -1 / 2**0.5
+    assert one.low == pytest.approx(1 + away, abs=1e-4)
+    assert three.low == pytest.approx(3 + away * 3**0.5, abs=1e-4)
+    assert four.low == pytest.approx(4 + away * 2, abs=1e-4)
+    # with 39 there is one above, and three below
+    truth, scores = np.tile(truth, (3, 1))[:39], np.linspace(1, 2.9, 39)[:, None] - [[1, 0]]
+    two = calibrate([one_family(scores, truth)], 0.9).grades["foot narrowing"][2]
+    assert (two.low, two.high) == (pytest.approx(1.1), pytest.approx(2.9))
+    # with 12 nothing can be said: every set has every grade
+    few = calibrate([one_family(scores[:12], truth[:12])], 0.9)
     assert {(r.low, r.high, r.patients) for r in few.grades["foot narrowing"]} == {(0, 4, 0)}
     assert few.of_joint(target("LF-mtp2:narrowing"), 0.1) == (0, 4)
     assert list(not_measured(few)) == [
-        "foot narrowing: grade 0, 1, 2, 3, 4 is in every interval: fewer than 19 patients have "
+        "foot narrowing: grade 0, 1, 2, 3, 4 is in every interval: fewer than 13 patients have "
         "such joints; give more patients"
     ]
     with pytest.raises(ValueError, match="no joint has a score and a label"):

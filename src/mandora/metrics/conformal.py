@@ -8,15 +8,18 @@ in a Random World, section 4.5; Sadinle, Lei & Wasserman, JASA 2019;114:223).
 
 The range is measured by patients, not by joints, which are alike within a patient: each of K
 patients with such joints has weight 1/(K + 1), shared by these joints, and the rest 1/(K + 1) lies
-beyond any score (Lee, Barber & Willett 2023, arXiv:2306.06342). Half of the weight that may be
-left out lies at either end. So for a new patient, who is like those of a data set that was
-measured on, and one of this patient's joints of a given grade, drawn by chance, the set holds the
-true grade with at least the stated chance, whatever the model. Grades that few patients have are
-taken together, by how far scores lie from them: for these the share holds on the whole. A grade
-that too few patients have even so is in every set.
+beyond any score (Lee, Barber & Willett 2023, arXiv:2306.06342). The weight that may be left out
+lies above the range of grade 0, as no score is lower. Of damaged grades three quarters of it lie
+below: most joints have low scores, and their sets grow by each grade that these do not speak
+against. An end for which there are too few patients is open. So for a new patient, who is like
+those of a data set that was measured on, and one of this patient's joints of a given grade, drawn
+by chance, the set holds the true grade with at least the stated chance, whatever the model. Grades
+that few patients have are taken together, by how far scores lie from them in units of the grade's
+square root: for these the share holds on the whole.
 
-Several data sets, as simulated and real ones, are measured each on its own. The widest range
-counts, so that the share holds on each of them.
+Several data sets, as simulated and real ones, are measured each on its own. For each end the widest
+range counts, so that the share holds on each of them; where an end of one is open, that of the
+others counts for it as well. A grade that no data set has enough patients with is in every set.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from mandora.metrics.bootstrap import Resampling, intervals
 from mandora.metrics.joints import BANDS, severity
 from mandora.model.contract import GradeRange, IntervalContract, Spread, total_scale
 
+BELOW = 0.75  # share of what the ranges of damaged grades leave out that lies below them
 MAXIMA = np.array([t.maximum for t in TARGETS], dtype=np.float64)
 
 
@@ -104,7 +108,7 @@ class _Part:
 
     Attributes:
         grades: neighbouring ones that were taken together.
-        low: least score less grade.
+        low: least score less grade, in units of the grade's square root.
         high: greatest.
         patients: who have such joints.
     """
@@ -113,6 +117,10 @@ class _Part:
     low: float
     high: float
     patients: int
+
+    def of(self, g: int) -> tuple[float, float]:
+        """Ends of the range of a grade's scores; infinite where nothing is left out."""
+        return g + self.low * _unit(g), g + self.high * _unit(g)
 
 
 def _parts(data: Labelled, columns: list[int], level: float) -> Iterator[_Part]:
@@ -123,17 +131,27 @@ def _parts(data: Labelled, columns: list[int], level: float) -> Iterator[_Part]:
     most = int(MAXIMA[columns[0]])
     for grades in ((0,), *_taken_together(truth, most, least)):
         chosen = np.isin(truth, grades)
-        rows, away = np.nonzero(chosen)[0], (scores - truth)[chosen]
+        rows, away = np.nonzero(chosen)[0], ((scores - truth) / _unit(truth))[chosen]
         if (patients := len(set(rows.tolist()))) < least:
             continue
-        weights, outside = _weights(rows), (1 - level) / 2  # at either end
-        low = -_quantile(-away, weights, outside)
-        yield _Part(grades, low, _quantile(away, weights, outside), patients)
+        below, above = _outside(grades, level)
+        weights = _weights(rows)
+        low, high = -_quantile(-away, weights, below), _quantile(away, weights, above)
+        yield _Part(grades, low, high, patients)
+
+
+def _unit(grades: Any) -> Any:
+    return np.sqrt(np.maximum(grades, 1))
+
+
+def _outside(grades: tuple[int, ...], level: float) -> tuple[float, float]:
+    """Share of the weight that may lie below a range, and above it."""
+    return (0.0, 1 - level) if grades == (0,) else (BELOW * (1 - level), (1 - BELOW) * (1 - level))
 
 
 def least_patients(level: float) -> int:
-    """How many patients are needed for a range that leaves scores out at either end."""
-    return math.ceil(round(2 / (1 - level), 9)) - 1
+    """How many patients with a grade are needed for a range of its scores."""
+    return math.ceil(round(1 / (BELOW * (1 - level)), 9)) - 1
 
 
 def _taken_together(truth: Floats, most: int, least: int) -> list[tuple[int, ...]]:
@@ -174,9 +192,10 @@ def _ranges(parts: Sequence[_Part], most: int) -> tuple[GradeRange, ...]:
     low, high, patients = np.zeros(most + 1), np.full(most + 1, float(most)), np.zeros(most + 1)
     for g in range(most + 1):
         of_grade = [part for part in parts if g in part.grades]
+        ends = [part.of(g) for part in of_grade]
         if of_grade:
-            low[g] = min(g + part.low for part in of_grade)
-            high[g] = max(g + part.high for part in of_grade)
+            low[g] = min((a for a, _ in ends if np.isfinite(a)), default=0)
+            high[g] = max((b for _, b in ends if np.isfinite(b)), default=most)
             patients[g] = min(part.patients for part in of_grade)
     high[most] = most
     low = np.minimum.accumulate(low[::-1])[::-1].clip(0, most)
