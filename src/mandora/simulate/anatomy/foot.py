@@ -54,6 +54,8 @@ _LEAN = {2: -0.09, 3: -0.12, 4: -0.10, 5: 0.02}  # of the lesser toes towards th
 _SOLE = (((0.0, 0.62), 0.60), ((0.01, 1.2), 0.57), ((0.04, 1.6), 0.50), ((0.0, 2.10), 0.47))
 _CLAW_SHARE = 0.25  # of feet whose toes are bent
 _TWO_PHALANGES = 0.4  # share of fifth toes whose outer two phalanges are one
+_TWO_PARTS = (0.05, 0.15)  # share of sesamoids that have two parts: the outer, the inner one
+_MORE_SESAMOIDS = {"ip": 0.12, "mtp2": 0.05, "mtp5": 0.12}  # share of feet with another one there
 _ROUND = (0.8, 0.0, -0.8)  # corners of a round end, rad from its middle
 _TOE_DENSITY = 0.32  # relative to compact bone; displays lift the thin toes towards the forefoot
 
@@ -178,7 +180,10 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
 
 
 def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
-    """Two bones under the head of the first metatarsal, which hallux valgus does not move."""
+    """Two bones under the head of the first metatarsal, which hallux valgus does not move.
+
+    Some have two parts; small ones lie under other heads and under the great toe's last joint.
+    """
     mtp, width = fore.marks["mtp1"], fore.width
     up, toe = unit(mtp - fore.bases[1]), unit(fore.marks["ip"] - mtp)
     valgus = float(np.arcsin(np.clip(up[1] * toe[0] - up[0] * toe[1], -1, 1)))
@@ -187,10 +192,34 @@ def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
     for k, offset in enumerate((-5.4, 4.8)):
         centre = mtp - up * (9.5 + rng.normal(0, 1.3)) * width
         centre = centre + across(up) * (offset - left_behind) * width
-        size = (8.0 * width * rng.normal(1, 0.1), 11.0 * width * rng.normal(1, 0.1))
-        outline = blob_outline(centre, size, rng.normal(0, 0.25), power=rng.uniform(1.9, 2.5), n=20)
-        bones.append(Bone(f"sesamoid{k}", outline, rng.uniform(2.0, 3.2) * width, (0.4,) * 3))
+        wide, long = 8.0 * rng.normal(1, 0.1), 11.0 * rng.normal(1, 0.1)
+        turned, thick = float(rng.normal(0, 0.25)), float(rng.uniform(2.0, 3.2))
+        if rng.random() < _TWO_PARTS[k]:
+            share = float(rng.uniform(0.35, 0.65))
+            second = centre + up * 0.52 * long * share * width
+            centre = centre - up * (0.5 - 0.5 * share + 0.05) * long * width
+            size = (0.95 * wide, (0.92 - share) * long)
+            bones.append(_sesamoid(f"sesamoid{k}-part", second, size, turned, thick, width))
+            long *= share
+        bones.append(_sesamoid(f"sesamoid{k}", centre, (wide, long), turned, thick, width))
+    for name, share in _MORE_SESAMOIDS.items():
+        if rng.random() < share:
+            n = int(name[-1]) if name != "ip" else 1
+            at, back = fore.marks[name], unit(fore.marks[f"mtp{n}"] - fore.bases[n])
+            centre = at - back * rng.uniform(1.0, 6.0 if name != "ip" else 2.5) * width
+            centre = centre + across(back) * rng.normal(0, 2.5) * width
+            size = (float(rng.uniform(2.5, 5.0)), float(rng.uniform(3.0, 6.0)))
+            bones.append(_sesamoid(f"sesamoid-{name}", centre, size, 0.0, 1.4, width))
     return bones
+
+
+def _sesamoid(
+    name: str, centre: Array, size: tuple[float, float], turned: float, thick: float, width: float
+) -> Bone:  # fmt: skip
+    """A round bone; sizes are mm at a width of 1."""
+    outline = blob_outline(centre, (size[0] * width, size[1] * width), turned, power=2.2, n=20)
+    whole = name in ("sesamoid0", "sesamoid1")
+    return Bone(name, outline, thick * width, (0.4,) * 3, anatomical=whole)
 
 
 def _sole(pose: FootPose, traits: Traits) -> list[Rod]:

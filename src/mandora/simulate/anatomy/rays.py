@@ -193,6 +193,9 @@ def _erosions(
             corner = ends[j + 1][0] + up * 0.06 * width
         # the middle of a large erosion lies deeper in the bone
         reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
+        if ray.forms:  # the sides of a rounder end are thin: little would be lost there
+            head = erosion.anchor % 2 == 0
+            reach *= 1 - 0.12 * ray.forms[j if head else j + 1].wedge[head]
         place = corner + across(up) * side * reach
         erosions.append(PlacedErosion(bone, place, erosion.radius * width, erosion.depth, label))
     return erosions
