@@ -30,8 +30,8 @@ from mandora.training.cache import FilmCache
 
 COARSE_PIXELS_PER_MM = 1.8  # enough for localisers with an input of 256 px
 FINE_PIXELS_PER_MM = (4.0, 7.5)  # range of resolution of films from which patches are cut
-# Share of these films that are shown as a small copy looks, and the range of its resolution: hospital
-# archives and data sets keep films of down to 0.6 mm/px
+# Share of these films that are shown as a small copy of them looks, and the range of its
+# resolution: some archives and data sets keep films of 0.6 mm/px
 COPIED_SHARE, COPY_PIXELS_PER_MM = 0.3, (1.6, 4.0)
 PAIR_SHARE = 0.15  # of coarse films: those that also show the other hand or foot
 # Share of coarse films of feet whose shape deviates more from the mean than in the cohort from

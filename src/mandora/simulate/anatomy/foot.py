@@ -175,7 +175,8 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
         draw_tubes(n, width, rng),
         (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
         [_SPACE_MM[n] * width, 0.9 * width, (-1.0 if fused else 0.7) * width],
-        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end], _BASE_SLOPE[n] + rng.normal(0, 0.08),
+        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end],
+        _BASE_SLOPE[n] + rng.normal(0, 0.08),
     )  # fmt: skip
 
 

@@ -104,8 +104,9 @@ def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
     shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.6), u(0.4, 1.3))
     return Form(
         inner, outer, (0.9, spongy * float(rng.normal(1, 0.08))), (pits[0], pits[1]),
-        (condyles[0], condyles[1]), u(0.3, 1.0), u(0.10, 0.34), (1.0, u(0.5, 1.1)), (1.0, u(0.6, 1.0), shell),
-        (0.0, wedge), _cyst(rng),
+        (condyles[0], condyles[1]), grain=u(0.3, 1.0), blotches=u(0.10, 0.34),
+        plates=(1.0, u(0.5, 1.1)), shell=(1.0, u(0.6, 1.0), shell), wedge=(0.0, wedge),
+        cyst=_cyst(rng),
     )  # fmt: skip
 
 
@@ -113,10 +114,11 @@ def _phalanx(n: int, rng: np.random.Generator) -> Form:
     u = rng.uniform
     inner, outer = (
         Flank(
-            dip=u(0.0, 0.10), tubercle=u(0.0, 0.08), corner=u(-0.06, 0.14), hollow=u(-0.1, 0.08 if n == 1 else 0.16)
+            dip=u(0.0, 0.10), tubercle=u(0.0, 0.08), corner=u(-0.06, 0.14),
+            hollow=u(-0.1, 0.08 if n == 1 else 0.16),
         )
         for _ in range(2)
-    )
+    )  # fmt: skip
     plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(0.7, 1.5))
     shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n > 1 else (u(0.6, 1.1), u(0.0, 0.2))
     return Form(

@@ -83,7 +83,8 @@ def build_ray(
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
     bends = [float(b @ across(a)) for a, b in pairwise(directions)]
-    tilts, skews = [ray.slope, *(ray.congruence * b for b in bends)], rng.normal(0.0, 0.12, n).tolist()
+    tilts = [ray.slope, *(ray.congruence * bend for bend in bends)]
+    skews = rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
