@@ -118,8 +118,11 @@ def test_simulated_films_can_be_made_again_whatever_their_number() -> None:
     assert np.unique(first.spaces).max() <= TOES
     patient = draw_patient(5, 1, severity=0.75, immature_share=0.3)
     grades = np.array([patient.grades[t.key] for t in TARGETS], float)
-    np.testing.assert_array_equal(first.scores, point_scores(grades, LF))
-    np.testing.assert_array_equal(first.official, first.scores)
+    np.testing.assert_array_equal(first.official, point_scores(grades, LF))
+    # a network learns the loss of space itself, whose score is rounded to the grade
+    np.testing.assert_array_equal(np.floor(first.scores + 0.5), first.official)
+    assert (first.scores[:, 0] != first.official[:, 0]).any()
+    np.testing.assert_array_equal(first.scores[:, 1], first.official[:, 1])
     other = SimulatedFilms(Limb.FOOT, 2, 6, fine=False).film(1)
     assert other.pixels.shape != first.pixels.shape or (other.pixels != first.pixels).any()
 

@@ -55,6 +55,7 @@ class TrainingFilm:
         erosions: (H, W) uint8, likewise of erosions.
         boxes: windows of patches that are not cut around a landmark, by index of the landmark.
         erosions_known: (N,) bool, joints whose erosions are all in ``erosions``; None: all joints.
+        outside: indices of landmarks that lie beyond the film, nobody knows where.
     """
 
     pixels: NDArray[np.float32]
@@ -65,6 +66,7 @@ class TrainingFilm:
     erosions: NDArray[np.uint8] | None
     boxes: Mapping[int, Box] = field(default_factory=dict)
     erosions_known: NDArray[np.bool_] | None = None
+    outside: tuple[int, ...] = ()
 
 
 class Films(Protocol):
@@ -141,11 +143,13 @@ class SimulatedFilms:
             film, _ = simulate_pair(patient, self.limb, wide=True, pixels_per_mm=resolution)
         else:
             film = simulate_film(patient, slot, wide=True, pixels_per_mm=resolution)
+        # a network learns more from how much space is lost than from the grade it is cut into
+        scores = point_scores(np.array([patient.score(t) for t in TARGETS]), slot)
         grades = point_scores(np.array([patient.grades[t.key] for t in TARGETS], float), slot)
         pixels = film.bright
         if self.fine and rng.random() < COPIED_SHARE:
             pixels = _like_a_copy(pixels, resolution, rng)
-        return TrainingFilm(pixels, film.landmarks, grades, grades, film.spaces, film.erosions)
+        return TrainingFilm(pixels, film.landmarks, scores, grades, film.spaces, film.erosions)
 
 
 def _like_a_copy(
@@ -210,7 +214,7 @@ class LabelledFilms:
         pixels = FilmCache(self.cache).film(item.path)
         film = TrainingFilm(
             pixels, item.landmarks, scores, official,
-            item.space_map(pixels.shape), item.erosion_map(pixels.shape),
+            item.space_map(pixels.shape), item.erosion_map(pixels.shape), outside=item.outside,
         )  # fmt: skip
         return _upright(film, item.slot)
 

@@ -26,7 +26,8 @@ def check_step(before: Patient, after: Patient) -> None:
         assert list(after.states[slot]) == list(before.states[slot])
         for site, old in before.states[slot].items():
             new = after.states[slot][site]
-            assert new.loss >= old.loss
+            assert new.mean_loss >= old.mean_loss
+            assert new.narrowing_score >= old.narrowing_score
             assert new.shift >= old.shift
             assert new.fused >= old.fused
             # the old erosions are where they were, in the same order
@@ -35,6 +36,8 @@ def check_step(before: Patient, after: Patient) -> None:
                 assert now.weight >= was.weight
                 assert now.radius >= was.radius
                 assert now.depth >= was.depth
+                assert now.reach >= was.reach
+                assert now.along == was.along
             assert len(new.erosions) >= len(old.erosions)
     for t in TARGETS:
         state = after.states[t.slot][t.site.name]

@@ -10,7 +10,7 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.simulate.anatomy.forefoot import draw_forms, draw_tubes
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import (
     Array,
@@ -36,6 +36,7 @@ from mandora.simulate.anatomy.tarsus import (
     tarsal_bones,
     tarsal_gaps,
 )
+from mandora.simulate.anatomy.variants import bone_spots, calcified_arteries, with_old_fracture
 
 SIZE_MM = 72.0  # |MTP1-MTP5| of an average adult
 
@@ -105,7 +106,7 @@ def build_foot(
     soft_tissue, webs = _sole(pose, traits), []
     for n in range(1, 6):
         ray = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
-        forms = draw_forms(n, traits, states.get(f"mtp{n}", HEALTHY), fore.spongy, film_rng)
+        forms = draw_forms(n, states, traits, fore.spongy, film_rng)
         ray = replace(ray, forms=forms, congruence=fore.congruence)
         parts = build_ray(Limb.FOOT, ray, states, traits, film_rng)
         rods, pulp = _toe_soft_tissue(ray.nodes, n, traits)
@@ -118,11 +119,14 @@ def build_foot(
     bones += _sesamoids(fore, film_rng)
     bones += tarsal_bones(pose, traits, film_rng)
     bones.append(leg_soft_tissue(pose, traits))
+    bones, spots = with_old_fracture(bones, film_rng)
+    spots += bone_spots(bones, film_rng)
+    arteries = calcified_arteries(_arteries(fore), traits, film_rng)
     landmarks = np.array([fore.marks[p.name] for p in LANDMARKS[Limb.FOOT]])
     gaps = tarsal_gaps(pose, traits, film_rng)
     return Skeleton(
         Limb.FOOT, landmarks, pose.scale, tuple(bones), gaps, tuple(strips), tuple(erosions),
-        tuple(soft_tissue),
+        tuple(soft_tissue), tuple(spots), tuple(arteries),
     )  # fmt: skip
 
 
@@ -221,6 +225,16 @@ def _sesamoid(
     outline = blob_outline(centre, (size[0] * width, size[1] * width), turned, power=2.2, n=20)
     whole = name in ("sesamoid0", "sesamoid1")
     return Bone(name, outline, thick * width, (0.4,) * 3, anatomical=whole)
+
+
+def _arteries(fore: _Forefoot) -> list[Array]:
+    """Courses of arteries between metatarsals, (N, 2) mm each."""
+    courses = []
+    for n in (1, 2, 4):
+        start = 0.5 * (fore.bases[n] + fore.bases[n + 1])
+        end = 0.5 * (fore.marks[f"mtp{n}"] + fore.marks[f"mtp{n + 1}"])
+        courses.append(np.array([start, end]))
+    return courses
 
 
 def _sole(pose: FootPose, traits: Traits) -> list[Rod]:

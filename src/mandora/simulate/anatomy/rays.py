@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from mandora.core.anatomy import Limb
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import HEALTHY, LUXATION, SUBLUXATION, JointState
 from mandora.simulate.anatomy.shapes import (
     SMOOTH,
     Array,
@@ -32,6 +32,7 @@ from mandora.simulate.anatomy.skeleton import (
 )
 
 LUXATION_OVERLAP = 0.5  # of the joint's width
+FOCAL_MIDDLE = 0.44  # loss in the middle of a joint, relative to that of the half that loses space
 FUSED_OVERLAP_MM = 1.2
 MIDDLE_PLATE = 0.15  # of growth plates, from the base, as a share of its width
 
@@ -95,23 +96,27 @@ def build_ray(
         centre = ray.nodes[j + 1]
         healthy = ray.spaces[j] * traits.space
         lost = state.loss * healthy
-        gap = healthy - (lost / 2 if state.focal else lost)
+        gap = healthy - (FOCAL_MIDDLE * lost if state.focal else lost)
         width = min(proximal.head, distal.base)
         if state.focal:
-            tilts[j + 1] += lost / distal.base * (1 if state.loss * 1000 % 2 < 1 else -1)
+            tilt = (1 - FOCAL_MIDDLE) / 0.4 * lost / distal.base
+            tilts[j + 1] += tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
             # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
         kept = (1 - traits.porosity) * (1 - state.osteopenia)
         porosity[j][1] = porosity[j + 1][0] = 1 - kept
-        offset = across(up_d) * state.shift * width
-        if state.shift >= 0.9:
+        # mostly away from thumb and great toe
+        offset = across(up_d) * state.shift * width * (1 if state.shift * 1000 % 4 < 1 else -1)
+        if state.shift >= LUXATION:
             # a luxated base slides to the palm or sole and over the head, and less sideways
             offset = 0.4 * offset - up_d * LUXATION_OVERLAP * width
+        elif state.shift >= SUBLUXATION:  # the film shows a part of the space or nothing of it
+            offset = offset - up_d * max(gap, 0.0) * (state.shift * 100 % 1)
         ends[j][1] = centre - up_p * gap / 2
         ends[j + 1][0] = centre + up_d * gap / 2 + offset
         label = label_of(limb, name)
-        if label and state.shift < 0.9:
+        if label and state.shift < LUXATION:
             low = _surface(ends[j][1], up_p, proximal.head, width, partial(
                 head_profile, proximal, skew=skews[j]
             ), -1)  # fmt: skip
@@ -183,20 +188,31 @@ def _erosions(
 ) -> list[PlacedErosion]:
     """Erosions at the bare areas: the corners of the head and of the base."""
     proximal, distal = ray.tubes[j], ray.tubes[j + 1]
-    erosions = []
+    placed = []
     for erosion in state.erosions:
-        side = 1.0 if erosion.anchor < 2 else -1.0
         if erosion.anchor % 2 == 0:
-            bone, width, up = ray.bones[j], proximal.head, directions[j]
-            corner = ends[j][1] - up * (0.8 * proximal.dome + 0.05 * width)
+            bone, width, shaft, end = ray.bones[j], proximal.head, -directions[j], ends[j][1]
+            corner = 0.8 * proximal.dome + 0.05 * width
+            surface: Callable[[Array], Array] = partial(head_profile, proximal)
         else:
-            bone, width, up = ray.bones[j + 1], distal.base, directions[j + 1]
-            corner = ends[j + 1][0] + up * 0.06 * width
-        # the middle of a large erosion lies deeper in the bone
-        reach = width / 2 * (1.0 - 0.8 * max(erosion.radius - 0.15, 0))
-        if ray.forms:  # the sides of a rounder end are thin: little would be lost there
-            head = erosion.anchor % 2 == 0
-            reach *= 1 - 0.12 * ray.forms[j if head else j + 1].wedge[head]
-        place = corner + across(up) * side * reach
-        erosions.append(PlacedErosion(bone, place, erosion.radius * width, erosion.depth, label))
-    return erosions
+            bone, width, shaft = ray.bones[j + 1], distal.base, directions[j + 1]
+            end, corner, surface = ends[j + 1][0], 0.06 * width, partial(base_profile, distal)
+        place, inward = end, shaft
+        if not erosion.collapse:
+            side = across(directions[j]) * (1.0 if erosion.anchor < 2 else -1.0)
+            lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
+            if ray.forms and erosion.along >= 0:  # at thin sides, little bone would be lost
+                head = erosion.anchor % 2 == 0
+                lateral -= 0.12 * ray.forms[j if head else j + 1].wedge[head]
+            if erosion.along < 0:  # on the joint surface
+                corner = float(surface(np.array([lateral]))[0])
+            place = (
+                end
+                + side * lateral * width / 2
+                + shaft * (corner + max(erosion.along, 0.0) * width)
+            )
+            # from the side of the bone it goes across, from the joint surface along the shaft
+            lean = float(np.clip(0.2 - 2.0 * erosion.along, -0.1, 1.2))
+            inward = unit(-np.cos(lean) * side + np.sin(lean) * shaft)
+        placed.append(PlacedErosion(bone, place, inward, width, erosion, label))
+    return placed

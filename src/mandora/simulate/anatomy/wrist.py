@@ -9,9 +9,16 @@ import numpy as np
 
 from mandora.core.anatomy import Limb
 from mandora.core.geometry import fit_similarity
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
-from mandora.simulate.anatomy.shapes import Array, blob_outline, smooth_outline, turn, unit
-from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of
+from mandora.simulate.anatomy.joint_state import HEALTHY, Erosion, JointState
+from mandora.simulate.anatomy.shapes import (
+    Array,
+    across,
+    blob_outline,
+    smooth_outline,
+    turn,
+    unit,
+)
+from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Spot, Traits, label_of
 
 WRIST_ANCHORS = 6
 
@@ -32,47 +39,77 @@ BASES = {
 # Corners of the carpal bones; their faces towards each other overlap, as on a film.
 _CARPUS = {
     "trapezoid": (
-        (0.125, 1.06), (0.20, 1.035), (0.28, 1.05), (0.31, 1.11), (0.275, 1.19), (0.215, 1.23),
-        (0.145, 1.21), (0.115, 1.13),
+        (0.13, 1.06), (0.20, 1.035), (0.28, 1.055), (0.30, 1.12), (0.27, 1.19), (0.205, 1.205),
+        (0.145, 1.18), (0.12, 1.12),
     ),
     "trapezium": (
-        (0.275, 1.075), (0.34, 1.06), (0.40, 1.10), (0.435, 1.17), (0.395, 1.235), (0.315, 1.25),
-        (0.245, 1.22), (0.235, 1.14),
+        (0.285, 1.075), (0.35, 1.055), (0.415, 1.085), (0.455, 1.15), (0.44, 1.22), (0.375, 1.26),
+        (0.30, 1.235), (0.25, 1.205), (0.245, 1.135),
     ),
     "capitate": (
-        (-0.095, 1.01), (-0.02, 1.0), (0.07, 1.005), (0.13, 1.03), (0.145, 1.10), (0.115, 1.19),
-        (0.12, 1.29), (0.09, 1.37), (0.03, 1.405), (-0.045, 1.395), (-0.09, 1.34), (-0.085, 1.22),
-        (-0.105, 1.12),
+        (-0.095, 1.01), (-0.02, 1.0), (0.07, 1.005), (0.125, 1.035), (0.135, 1.10), (0.11, 1.17),
+        (0.125, 1.27), (0.10, 1.36), (0.035, 1.405), (-0.045, 1.395), (-0.09, 1.34),
+        (-0.085, 1.22), (-0.105, 1.12),
     ),
     "hamate": (
-        (-0.095, 1.015), (-0.19, 1.01), (-0.275, 1.05), (-0.325, 1.11), (-0.275, 1.20),
-        (-0.20, 1.30), (-0.14, 1.37), (-0.095, 1.385), (-0.08, 1.33), (-0.085, 1.20), (-0.10, 1.11),
+        (-0.095, 1.015), (-0.19, 1.01), (-0.275, 1.05), (-0.33, 1.115), (-0.285, 1.20),
+        (-0.21, 1.275), (-0.15, 1.355), (-0.095, 1.365), (-0.08, 1.31), (-0.085, 1.20),
+        (-0.10, 1.11),
     ),
     "scaphoid": (
-        (0.155, 1.23), (0.235, 1.215), (0.295, 1.265), (0.295, 1.36), (0.255, 1.45), (0.185, 1.535),
-        (0.095, 1.56), (0.02, 1.525), (0.01, 1.43), (0.08, 1.37), (0.12, 1.31), (0.13, 1.26),
+        (0.165, 1.22), (0.235, 1.215), (0.295, 1.26), (0.335, 1.33), (0.31, 1.40), (0.245, 1.46),
+        (0.17, 1.525), (0.085, 1.57), (0.015, 1.545), (0.01, 1.445), (0.075, 1.385), (0.125, 1.32),
+        (0.145, 1.265),
     ),
     "lunate": (
-        (-0.205, 1.39), (-0.135, 1.37), (-0.045, 1.395), (0.02, 1.385), (0.055, 1.42),
-        (0.025, 1.51), (-0.05, 1.56), (-0.14, 1.545), (-0.205, 1.475),
+        (-0.205, 1.46), (-0.165, 1.395), (-0.085, 1.375), (-0.01, 1.39), (0.045, 1.42),
+        (0.04, 1.505), (-0.015, 1.57), (-0.10, 1.58), (-0.175, 1.535),
     ),
     "triquetrum": (
-        (-0.325, 1.195), (-0.255, 1.215), (-0.185, 1.29), (-0.145, 1.36), (-0.185, 1.43),
-        (-0.27, 1.46), (-0.345, 1.415), (-0.37, 1.31),
+        (-0.355, 1.25), (-0.285, 1.21), (-0.215, 1.265), (-0.15, 1.355), (-0.18, 1.425),
+        (-0.25, 1.45), (-0.315, 1.41), (-0.36, 1.325),
     ),
 }  # fmt: skip
-_PISIFORM = ((-0.275, 1.355), (0.135, 0.16))  # centre, size; in front of the triquetrum
-_HOOK = ((-0.195, 1.125), (0.085, 0.11))  # of the hamate, seen end on
+_PISIFORM = ((-0.265, 1.345), (0.145, 0.175))  # centre, size; in front of the triquetrum
+_HOOK = ((-0.185, 1.10), (0.075, 0.12))  # of the hamate, a ring of compact bone seen end on
+# The styloid of the radius reaches furthest; the notch for the head of the ulna is on its other
+# side.
 _RADIUS = [
-    (0.295, 1.455), (0.20, 1.525), (0.10, 1.545), (0.0, 1.548), (-0.09, 1.555), (-0.13, 1.585),
-    (-0.12, 1.66), (-0.07, 1.80), (-0.03, 2.0), (-0.02, 2.4), (-0.03, 3.8), (0.19, 3.8),
-    (0.20, 2.4), (0.22, 2.0), (0.275, 1.75), (0.315, 1.58),
+    (0.305, 1.425), (0.255, 1.465), (0.19, 1.51), (0.10, 1.545), (0.0, 1.565), (-0.095, 1.575),
+    (-0.14, 1.60), (-0.14, 1.67), (-0.105, 1.79), (-0.07, 1.95), (-0.035, 2.4), (-0.03, 3.8),
+    (0.19, 3.8), (0.205, 2.4), (0.26, 2.0), (0.325, 1.77), (0.365, 1.62), (0.365, 1.505),
+    (0.345, 1.44),
 ]  # fmt: skip
 _ULNA = [
-    (-0.40, 1.515), (-0.375, 1.515), (-0.365, 1.59), (-0.30, 1.585), (-0.215, 1.61),
-    (-0.195, 1.67), (-0.21, 1.76), (-0.235, 1.95), (-0.24, 2.4), (-0.23, 3.8), (-0.40, 3.8),
-    (-0.39, 2.4), (-0.385, 1.95), (-0.41, 1.75), (-0.425, 1.63),
+    (-0.425, 1.575), (-0.385, 1.56), (-0.33, 1.56), (-0.265, 1.55), (-0.20, 1.565),
+    (-0.175, 1.61), (-0.19, 1.67), (-0.225, 1.76), (-0.235, 1.95), (-0.24, 2.4), (-0.23, 3.8),
+    (-0.40, 3.8), (-0.41, 2.4), (-0.415, 1.95), (-0.42, 1.78), (-0.435, 1.65),
 ]  # fmt: skip
+_STYLOID = ((-0.375, 1.545), (0.075, 0.12))  # of the ulna: centre, size; behind its head
+_NOT_UNITED = 0.07  # share of styloids that broke off once
+# Bare areas, where erosions start: margins beside the joint surface that are covered by synovium
+# only. Each bone's list has as many places as the site has; those of ``mul`` alternate.
+_BARE_AREAS = {
+    "mc1": (
+        (0.335, 1.075), (0.475, 1.12), (0.315, 1.04), (0.50, 1.085), (0.36, 1.09), (0.45, 1.11),
+    ),
+    "trapezium": ((0.45, 1.20), (0.38, 1.26), (0.455, 1.14)),
+    "trapezoid": ((0.125, 1.14), (0.14, 1.055), (0.165, 1.195)),
+    "scaphoid": (
+        (0.255, 1.435), (0.195, 1.48), (0.305, 1.395), (0.12, 1.535), (0.02, 1.53), (0.03, 1.42),
+    ),
+    "lunate": (
+        (-0.205, 1.455), (0.045, 1.46), (-0.15, 1.54), (0.03, 1.51), (-0.175, 1.405), (-0.06, 1.56),
+    ),
+    # the tip and the outer side of the styloid, the corner and the notch towards the ulna
+    "radius": (
+        (0.29, 1.43), (-0.135, 1.59), (0.355, 1.47), (-0.14, 1.655), (0.225, 1.485), (-0.07, 1.57),
+    ),
+    # the tip and the base of the styloid, the fovea, the head's surface and its side
+    "ulna": (
+        (-0.385, 1.50), (-0.18, 1.60), (-0.43, 1.59), (-0.34, 1.56), (-0.25, 1.55), (-0.185, 1.655),
+    ),
+}  # fmt: skip
 _WRIST_SPACE_MM = {"radcar": 1.9, "capnlun": 1.5, "": 1.2}  # "": all others
 _GAPS = (
     ("capitate", "mc3", "cmc3"), ("hamate", "mc4", "cmc4"), ("hamate", "mc5", "cmc5"),
@@ -80,11 +117,25 @@ _GAPS = (
     ("capitate", "scaphoid", "capnlun"), ("capitate", "lunate", "capnlun"),
     ("scaphoid", "radius", "radcar"), ("lunate", "radius", "radcar"),
     ("trapezium", "mc1", "mc1"),
-    ("trapezium", "trapezoid", ""), ("trapezium", "mc2", ""), ("trapezoid", "mc2", ""),
-    ("trapezoid", "capitate", ""), ("capitate", "mc2", ""), ("capitate", "hamate", ""),
-    ("capitate", "mc4", ""), ("hamate", "mc3", ""), ("hamate", "triquetrum", ""),
-    ("hamate", "lunate", ""), ("lunate", "triquetrum", ""), ("lunate", "scaphoid", ""),
     ("triquetrum", "ulna", "far"), ("lunate", "ulna", "far"), ("triquetrum", "radius", "far"),
+)  # fmt: skip
+# Of the other joints the beam is parallel to some; at most the bones overlap. Mean and s.d. of the
+# space that is seen, shares of the healthy one.
+_UNSCORED = {
+    ("trapezium", "trapezoid"): (-1.5, 1.0), ("trapezium", "mc2"): (-0.5, 0.8),
+    ("trapezoid", "mc2"): (0.5, 0.6), ("trapezoid", "capitate"): (-0.2, 0.8),
+    ("capitate", "mc2"): (0.15, 0.7), ("capitate", "hamate"): (0.2, 0.6),
+    ("capitate", "mc4"): (0.15, 0.7), ("hamate", "mc3"): (0.15, 0.7),
+    ("hamate", "triquetrum"): (0.6, 0.5), ("hamate", "lunate"): (0.3, 0.6),
+    ("lunate", "triquetrum"): (0.2, 0.6), ("lunate", "scaphoid"): (0.3, 0.5),
+}  # fmt: skip
+_END_MM = {"mc1": 14.0, "radius": 20.0}  # width of the end of a bone; 13.5 of all others
+_PARTS = {"radius": ("radius-rim",), "ulna": ("ulna-styloid",)}  # drawn apart from their bone
+# Where a worn joint makes the bone dense: joint, bone, place, and slope of the joint, rad.
+_WORN = (
+    ("mc1", "trapezium", (0.385, 1.12), 0.6), ("mc1", "mc1", (0.415, 1.07), 0.6),
+    ("mna", "scaphoid", (0.245, 1.26), 0.3), ("mna", "trapezium", (0.33, 1.205), 0.3),
+    ("mna", "trapezoid", (0.22, 1.175), 0.0),
 )  # fmt: skip
 _EROSION_BONES = {
     "mc1": ("mc1",), "mul": ("trapezium", "trapezoid"), "nav": ("scaphoid",),
@@ -191,6 +242,7 @@ def wrist_bones(
     scale: float,
     states: Mapping[str, JointState],
     traits: Traits,
+    wear: Mapping[str, float],
     rng: np.random.Generator,
 ) -> list[Bone]:
     """Carpal bones, distal radius and ulna.
@@ -200,6 +252,7 @@ def wrist_bones(
         scale: |MCP2-MCP5|, mm.
         states: latent damage; bone of a damaged wrist is thinned.
         traits: of the patient.
+        wear: degree of osteoarthritis by joint, 0..1.
         rng: of this hand.
     """
     sites = [site for site in AVERAGE_LANDMARKS if site in states]
@@ -216,21 +269,17 @@ def wrist_bones(
         growth = rng.normal(1.08, 0.04, 2) * (0.6 + 0.4 * traits.robust)
         moved = centre + rng.normal(0, 0.007, 2)
         around = (rough - centre) * growth * grown
+        if name == "trapezium":  # osteophytes at its free corners
+            around *= 1 + np.array([[0.2, 0.1]]) * wear.get("mc1", 0.0) * (around > 0)
         around = around @ turn(rng.normal(0, 0.05)).T + rng.normal(0, 0.004, rough.shape)
         outline = smooth_outline(np.array([place(c) for c in moved + around]))
-        bones.append(
-            Bone(name, outline, rng.uniform(0.105, 0.14) * scale, thin, yields=True, porosity=lost)
-        )
-    lies = rng.normal(0, 0.02, 2)
-    for name, (centre, size), radius in (("pisiform", _PISIFORM, 0.035), ("hook", _HOOK, 0.022)):
-        outline = blob_outline(
-            place(np.asarray(centre) + lies), (size[0] * scale, size[1] * scale), 0.2, power=2.0
-        )
-        # the hook is a wall of compact bone; the pisiform has a thin one
-        wall = (0.9 * traits.cortex,) * 3 if name == "hook" else thin
-        bones.append(Bone(name, outline, radius * scale, wall, anatomical=name != "hook"))
-    for name, edge, depth in (("radius", _RADIUS, 0.14), ("ulna", _ULNA, 0.10)):
-        own = [place.form.of_bone(name, c) for c in edge]
+        bones.append(Bone(
+            name, outline, rng.uniform(0.105, 0.14) * scale, thin, yields=True, porosity=lost,
+            veil=rng.uniform(0.3, 0.65), slant=_slant(rng),
+        ))  # fmt: skip
+    bones += _overlying(place, scale, traits, lost, rng)
+    for name, edge, depth in (("radius", _RADIUS, 0.12), ("ulna", _ULNA, 0.09)):
+        own = [place.form.of_bone(name, c) + rng.normal(0, 0.005, 2) for c in edge]
         outline = smooth_outline(np.array([place(c) for c in own]))
         top = place(place.form.of_bone(name, (0.08, 1.53) if name == "radius" else (-0.31, 1.57)))
         bottom = place((0.08, 3.8) if name == "radius" else (-0.31, 3.8))
@@ -246,64 +295,160 @@ def wrist_bones(
                 porosity=0.5 * lost,  # the shaft is spared
             )
         )
-    rims = [place(place.form.of_bone("radius", c)) for c in _RADIUS[1:6]]
-    lower = [xy + place.down * rng.uniform(0.035, 0.06) * scale for xy in rims[::-1]]
+    rims = [place(place.form.of_bone("radius", c)) for c in _RADIUS[1:7]]
+    lower = [xy + place.down * rng.uniform(0.02, 0.06) * scale for xy in rims[::-1]]
     rim = smooth_outline(np.array(rims + lower))
-    bones.append(Bone("radius-rim", rim, 1.6, (0.6 * traits.cortex,) * 3, anatomical=False))
+    bones.append(Bone(
+        "radius-rim", rim, rng.uniform(1.0, 2.2), (0.6 * traits.cortex,) * 3, anatomical=False
+    ))  # fmt: skip
     return bones
 
 
+def _overlying(
+    place: WristMap, scale: float, traits: Traits, lost: float, rng: np.random.Generator
+) -> list[Bone]:
+    """What is seen over other bones: pisiform, hook of the hamate and styloid of the ulna."""
+    thin = (0.38 * traits.cortex,) * 3
+    lies = rng.normal(0, 0.025, 2)
+    size, turned = np.array(_PISIFORM[1]) * rng.uniform(0.85, 1.15, 2) * scale, rng.normal(0.1, 0.2)
+    outline = blob_outline(place(_PISIFORM[0] + lies), (size[0], size[1]), turned, power=2.0)
+    bones = [Bone("pisiform", outline, 0.045 * scale, thin, porosity=lost)]
+    # the hook is seen end on: a wall of compact bone that is rarely a whole ring
+    size = np.array(_HOOK[1]) * rng.uniform(0.8, 1.2, 2) * scale
+    around = np.linspace(0.0, rng.uniform(3.5, 6.1), 24) + rng.uniform(0, 2 * np.pi)
+    circle = np.column_stack([np.cos(around), np.sin(around)]) * size / 2
+    wall = rng.uniform(0.7, 1.3)
+    inside = circle[::-1] * (1 - 2 * wall / size)
+    outline = place(_HOOK[0] + lies) + np.concatenate([circle, inside])
+    bones.append(Bone("hook", outline, 1.2, (0.6 * traits.cortex,) * 3, anatomical=False))
+    size = np.array(_STYLOID[1]) * rng.uniform(0.8, 1.2, 2) * scale
+    away = [0.0, -rng.uniform(0.02, 0.05)] if rng.random() < _NOT_UNITED else [0.0, 0.0]
+    at = place(place.form.of_bone("ulna", _STYLOID[0]) + rng.normal(away, [0.012, 0.015]))
+    outline = blob_outline(at, (size[0], size[1]), rng.normal(0.1, 0.2), power=2.0)
+    bones.append(
+        Bone("ulna-styloid", outline, 0.045 * scale, thin, porosity=lost, anatomical=False)
+    )
+    return bones
+
+
+def _slant(rng: np.random.Generator) -> tuple[float, float]:
+    """How far the front of a carpal bone lies beside its middle on the film, mm."""
+    x, y = np.clip(rng.normal(0, 0.8, 2), -1.6, 1.6)
+    return float(x), float(y)
+
+
+def wrist_sclerosis(
+    place: WristMap, scale: float, wear: Mapping[str, float], rng: np.random.Generator
+) -> list[Spot]:
+    """Dense bone and cysts beside the worn joints at the base of the thumb."""
+    spots = []
+    for joint, bone, (x, y), slope in _WORN:
+        degree = wear.get(joint, 0.0)
+        if not degree:
+            continue
+        half = (rng.uniform(0.07, 0.11) * scale, rng.uniform(0.015, 0.035) * scale)
+        at = place((x, y)) + rng.normal(0, 0.01, 2) * scale
+        spots.append(Spot(bone, at, half, slope, degree * float(rng.uniform(0.1, 0.5))))
+        if rng.random() < 0.5 * degree:
+            size = rng.uniform(0.5, 1.6, 2)
+            beside = at + rng.normal(0, 0.02, 2) * scale
+            spots.append(Spot(bone, beside, (size[0], size[1]), 0.0, -0.4, 0.3))
+    return spots
+
+
 def wrist_erosions(
-    bones: Mapping[str, Bone], states: Mapping[str, JointState], width: float
+    bones: Mapping[str, Bone], states: Mapping[str, JointState], width: float, place: WristMap
 ) -> list[PlacedErosion]:
     """Erosions of the wrist's sites, on the outlines of their bones, mm."""
     erosions = []
     for site, names in _EROSION_BONES.items():
         for erosion in states.get(site, HEALTHY).erosions:
             name = names[erosion.anchor % len(names)]
-            outline = bones[name].outline
-            if name == "mc1":  # the outline starts at the base
-                start, stop, size = 0, 15, 14.0 * width
-            elif name == "radius":
-                start, stop, size = 0, 20, 20.0 * width
-            elif name == "ulna":
-                start, stop, size = 0, 22, 13.0 * width
-            elif name == "scaphoid":  # its proximal half, which the radiocarpal patch shows
-                start, stop, size = 18, 36, 13.5 * width
-            else:
-                start, stop, size = 0, len(outline), 13.5 * width
-            at = outline[start + int((erosion.anchor + 0.5) / WRIST_ANCHORS * (stop - start))]
-            if bones[name].yields:  # its rim is cut back towards the neighbour
-                at = at + 0.25 * (outline.mean(axis=0) - at)
+            size = _END_MM.get(name, 13.5) * width
+            if name == "radius":  # it starts at a joint surface, and spreads along it
+                erosion = _spread(erosion)
+            usual = bare_area(name, erosion.anchor // len(names), bones[name].outline, place)
+            at, inward = _margin(bones[name], usual, erosion, size)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
-            erosions.append(PlacedErosion(name, at, erosion.radius * size, erosion.depth, label))
-            if name == "radius":  # its rims go with it
-                erosions.append(replace(erosions[-1], bone="radius-rim", label=0))
+            erosions.append(PlacedErosion(name, at, inward, size, erosion, label))
+            for part in _PARTS.get(name, ()):  # what lies over it goes with it
+                erosions.append(replace(erosions[-1], bone=part, label=0))
     return erosions
+
+
+def _spread(erosion: Erosion) -> Erosion:
+    """The same erosion, as long along the bone's surface as it was deep, and shallower."""
+    if erosion.collapse:
+        return replace(erosion, reach=0.6 * erosion.reach)
+    size = erosion.reach - erosion.inset
+    return replace(
+        erosion, radius=max(erosion.radius, 0.5 * size), reach=erosion.inset + 0.5 * size
+    )
+
+
+def _margin(bone: Bone, usual: Array, erosion: Erosion, size: float) -> tuple[Array, Array]:
+    """Where an erosion starts on the outline of a bone of the wrist, (2,) mm, and its direction.
+
+    Args:
+        bone: of the wrist.
+        usual: (2,) mm, the bare area.
+        erosion: its place along the outline.
+        size: width of the bone, mm.
+    """
+    outline = bone.outline
+    if erosion.collapse and bone.axis is not None:  # of the whole end
+        return bone.axis[0], unit(bone.axis[1] - bone.axis[0])
+    # the bare area and what follows it within the distance along the outline
+    start = int(np.hypot(*(outline - usual).T).argmin())
+    order = (start + (1 if erosion.along >= 0 else -1) * np.arange(len(outline))) % len(outline)
+    walked = np.cumsum(np.linalg.norm(np.diff(outline[order], axis=0), axis=1))
+    at = int(order[np.searchsorted(walked, abs(erosion.along) * size)])
+    inward = across(unit(outline[(at + 2) % len(outline)] - outline[at - 2]))
+    middle = outline.mean(axis=0)
+    if bone.axis is not None:
+        middle = bone.axis[0] + 0.05 * (bone.axis[1] - bone.axis[0])
+    if inward @ (middle - outline[at]) < 0:
+        inward = -inward
+    # the rim of a short bone is cut back towards its neighbour
+    return outline[at] + (0.25 * (middle - outline[at]) if bone.yields else 0.0), inward
+
+
+def bare_area(name: str, index: int, outline: Array, place: WristMap) -> Array:
+    """(2,) mm, one of the places on a bone's outline where erosions start.
+
+    Args:
+        name: of the bone.
+        index: of the bare area, from 0 on; beyond the last one the first follows.
+        outline: (N, 2) mm, of the bone.
+        place: of this hand.
+    """
+    areas = _BARE_AREAS[name]
+    usual = place(place.form.of_bone(name, areas[index % len(areas)]))
+    return np.asarray(outline[np.hypot(*(outline - usual).T).argmin()])
 
 
 def wrist_gaps(
     states: Mapping[str, JointState], traits: Traits, rng: np.random.Generator
 ) -> tuple[Gap, ...]:
     """Joint spaces between the bones of the wrist, narrowed as the states say, mm."""
-    gaps = []
+    usual = _WRIST_SPACE_MM[""] * traits.space * traits.size
+    gaps = [
+        Gap(*pair, float(rng.normal(mean, spread)) * usual)
+        for pair, (mean, spread) in _UNSCORED.items()
+    ]
     for first, second, name in _GAPS:
-        usual = _WRIST_SPACE_MM.get(name, _WRIST_SPACE_MM[""])
-        healthy = usual * traits.space * traits.size
+        healthy = _WRIST_SPACE_MM.get(name, _WRIST_SPACE_MM[""]) * traits.space * traits.size
         if name == "far":
             gaps.append(Gap(first, second, 2.0 * healthy))
-        elif not name:
-            # the beam is rarely parallel to these joints: most bones overlap
-            gaps.append(Gap(first, second, float(rng.normal(0.15, 0.7)) * healthy))
-        else:
-            state = states.get(name, HEALTHY)
-            lost = state.loss
-            if state.focal:
-                # mostly one of the two contacts, or part of the only one
-                contacts = [(a, b) for a, b, known in _GAPS if known == name]
-                taken = contacts[int(state.loss * 1000) % len(contacts)]
-                lost *= 0.7 if len(contacts) == 1 else 1.0 if (first, second) == taken else 0.4
-            gaps.append(
-                Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
-            )
+            continue
+        state = states.get(name, HEALTHY)
+        lost = state.loss
+        if state.focal:
+            # one of the two contacts, or a little of the only one
+            contacts = [(a, b) for a, b, known in _GAPS if known == name]
+            taken = contacts[int(state.loss * 1000) % len(contacts)]
+            lost *= 0.3 if len(contacts) == 1 else float((first, second) == taken)
+        gaps.append(
+            Gap(first, second, healthy * (1 - lost), label_of(Limb.HAND, name), state.fused)
+        )
     return tuple(gaps)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from mandora.core.anatomy import SLOTS, TARGETS, Damage, JointGroup, Limb, Side, Slot, Target
 from mandora.core.ra2 import RA2_ID, RA2_TOTALS, ra2_column
@@ -21,6 +19,7 @@ from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WRIST_ANCHORS
+from mandora.simulate.cohort.frequencies import grade_at
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.render import SimulatedFilm, render, render_pair
@@ -28,25 +27,11 @@ from mandora.simulate.xray.render import SimulatedFilm, render, render_pair
 # purposes of random streams; 4 is that of readers.py, 5 that of progression.py
 _TRAITS, _GRADES, _SHAPE, _FILM = range(4)
 
-# Share of joints that reach at least grade 1, 2, … in a cohort of average severity; the foot's
-# erosion counts two bone sides. Chosen, with the variances below, so that an ordinary cohort
-# is like CLEAR II, patients with RA of any duration: mean total 33.4, 74.8 % with any damage,
-# 65.3 % with erosion, 65.3 % with narrowing (Bridges et al., doi:10.1002/acr.20040).
-_SHARES: dict[tuple[Limb, Damage], tuple[float, ...]] = {
-    (Limb.HAND, Damage.NARROWING): (0.178, 0.115, 0.058, 0.016),
-    (Limb.FOOT, Damage.NARROWING): (0.168, 0.11, 0.058, 0.016),
-    (Limb.HAND, Damage.EROSION): (0.147, 0.086, 0.046, 0.021, 0.011),
-    (Limb.FOOT, Damage.EROSION): tuple(0.16 * 0.75**k for k in range(10)),
-}
-_LIMITS: dict[tuple[Limb, Damage], NDArray[np.float64]] = {
-    family: -ndtri(np.array(shares)) for family, shares in _SHARES.items()
-}
-
 # Shared parts of the variance of damage: by patient, by hands or feet, by kind of damage, by the
 # same joint of both sides, by narrowing and erosion of one joint, by side, by joints of one kind
 # (fingers, wrist, toes), and by neighbours in the wrist. The rest is each target's own.
 _COMMON = {
-    "patient": 0.50, "limb": 0.08, "damage": 0.04, "pair": 0.12, "joint": 0.07, "side": 0.02,
+    "patient": 0.53, "limb": 0.08, "damage": 0.04, "pair": 0.12, "joint": 0.07, "side": 0.02,
     "group": 0.03,
 }  # fmt: skip
 _WRIST = 0.08
@@ -68,7 +53,7 @@ class Patient:
         states: latent damage of each site, by film.
         grades: true SvH grade by target key.
         burden: normal score of damage by target key, in s.d. of an ordinary cohort; the grades
-            are cut from it, see :func:`grade_limits`.
+            are cut from it, see :mod:`mandora.simulate.cohort.frequencies`.
         visit: 1 for the first.
         years: since the first visit.
     """
@@ -82,6 +67,15 @@ class Patient:
     burden: Mapping[str, float]
     visit: int = 1
     years: float = 0.0
+
+    def score(self, target: Target) -> float:
+        """The true score as a continuous number, as far as the state tells more than the grade.
+
+        Of narrowing, :attr:`JointState.narrowing_score`; of erosion, the grade.
+        """
+        if target.damage is Damage.NARROWING:
+            return self.states[target.slot][target.site.name].narrowing_score
+        return float(self.grades[target.key])
 
 
 def patient_name(index: int) -> str:
@@ -113,7 +107,7 @@ def draw_patient(
         states[slot] = {
             name: draw_state(
                 rng, kinds.get(Damage.NARROWING, 0), kinds.get(Damage.EROSION, 0), slot.limb,
-                bare_areas(name),
+                bare_areas(name), slides=slides(name),
             )
             for name, kinds in by_name.items()
         }  # fmt: skip
@@ -128,14 +122,9 @@ def bare_areas(site: str) -> int:
     return WRIST_ANCHORS if site in _WRIST_SITES else 4
 
 
-def grade_limits(target: Target) -> NDArray[np.float64]:
-    """(maximum,) lowest burden of each of a target's grades from 1 on."""
-    return _LIMITS[target.limb, target.damage]
-
-
-def grade_at(target: Target, burden: float) -> int:
-    """SvH grade of a target, 0 to its maximum."""
-    return int(np.searchsorted(grade_limits(target), burden))
+def slides(site: str) -> bool:
+    """A joint of a finger or toe can be subluxated; the bones of the wrist stay in place."""
+    return site not in _WRIST_SITES
 
 
 def _draw_burden(rng: np.random.Generator, severity: float) -> dict[str, float]:

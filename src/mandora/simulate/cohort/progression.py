@@ -14,8 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandora.core.anatomy import TARGETS, Damage, Limb, Slot
-from mandora.simulate.anatomy.joint_state import MAX_EROSION, Erosion, JointState, draw_state
-from mandora.simulate.cohort.patients import Patient, bare_areas, grade_at, grade_limits
+from mandora.simulate.anatomy.joint_state import (
+    MAX_EROSION,
+    WEIGHTS,
+    Erosion,
+    JointState,
+    draw_erosion,
+    draw_state,
+    grown,
+)
+from mandora.simulate.cohort.frequencies import grade_at, grade_limits
+from mandora.simulate.cohort.patients import Patient, bare_areas, slides
 
 _COURSE = 5  # purpose of the random stream
 
@@ -23,7 +32,6 @@ _COURSE = 5  # purpose of the random stream
 # of its logarithm. With these the mean change of an ordinary cohort is about two points a year.
 _PACE, _PACE_SPREAD = 0.008, 1.5
 _UNEVEN = 0.5  # shape of the gamma distribution over joints: most hardly change, a few very much
-_WEIGHTS = (1, 2, 3, 5)  # SvH points that one erosion can count
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def next_visit(patient: Patient) -> Patient:
     for (slot, name), of_place in steps.items():
         state = patient.states[slot][name]
         if Damage.NARROWING in of_place:
-            state = _narrowed(state, of_place[Damage.NARROWING], rng)
+            state = _narrowed(state, of_place[Damage.NARROWING], slides(name), rng)
         if Damage.EROSION in of_place:
             state = _eroded(state, of_place[Damage.EROSION], slot.limb, bare_areas(name), rng)
         states[slot][name] = state
@@ -98,18 +106,25 @@ def _towards(old: float, drawn: float, share: float) -> float:
     return old + share * max(drawn - old, 0.0)
 
 
-def _narrowed(state: JointState, step: _Step, rng: np.random.Generator) -> JointState:
-    drawn = draw_state(rng, step.grade, 0, Limb.HAND)  # narrowing means the same in a foot
+def _narrowed(
+    state: JointState, step: _Step, can_slide: bool, rng: np.random.Generator
+) -> JointState:
+    def draw() -> JointState:  # narrowing means the same in a foot
+        return draw_state(rng, step.grade, 0, Limb.HAND, slides=can_slide)
+
+    drawn = draw()
     if step.grade > state.narrowing_grade:
         return replace(
             state,
-            loss=max(state.loss, drawn.loss),
+            loss=max(state.mean_loss, drawn.loss),
             focal=drawn.focal,
             shift=max(state.shift, drawn.shift),
             fused=drawn.fused,
         )
     if state.fused:  # bone does not move
         return state
+    while (drawn.focal, drawn.shift > 0) != (state.focal, state.shift > 0):
+        drawn = draw()  # a joint of the same grade stays of its kind
     return replace(
         state,
         loss=_towards(state.loss, drawn.loss, step.share),
@@ -121,7 +136,8 @@ def _eroded(
     state: JointState, step: _Step, limb: Limb, anchors: int, rng: np.random.Generator
 ) -> JointState:
     points = step.grade - state.erosion_grade(limb)
-    erosions = [_grown(erosion, 0.0 if points else step.share, rng) for erosion in state.erosions]
+    share = 0.0 if points else step.share
+    erosions = [grown(e, draw_erosion(rng, e.weight, e.anchor), share) for e in state.erosions]
     if limb is Limb.FOOT:
         room = [MAX_EROSION - sum(b.weight for b in erosions if b.anchor % 2 == s) for s in (0, 1)]
         first = int(rng.integers(max(0, points - room[1]), min(points, room[0]) + 1))
@@ -130,16 +146,6 @@ def _eroded(
     else:
         _add_erosions(erosions, points, list(range(anchors)), rng)
     return replace(state, erosions=tuple(erosions))
-
-
-def _grown(erosion: Erosion, share: float, rng: np.random.Generator) -> Erosion:
-    """The erosion a little larger, with the same weight."""
-    drawn = _draw_erosion(rng, erosion.weight)
-    return replace(
-        erosion,
-        radius=_towards(erosion.radius, drawn.radius, share),
-        depth=_towards(erosion.depth, drawn.depth, share),
-    )
 
 
 def _add_erosions(
@@ -158,28 +164,15 @@ def _add_erosions(
             (i, weight - erosion.weight)
             for i, erosion in enumerate(erosions)
             if erosion.anchor in anchors
-            for weight in _WEIGHTS
+            for weight in WEIGHTS
             if 0 < weight - erosion.weight <= points
         ]
         if choices and rng.random() < 0.6:
             i, more = choices[int(rng.integers(len(choices)))]
-            drawn = _draw_erosion(rng, erosions[i].weight + more)
-            erosions[i] = replace(
-                erosions[i],
-                weight=drawn.weight,
-                radius=drawn.radius,
-                depth=max(erosions[i].depth, drawn.depth),
-            )
+            drawn = draw_erosion(rng, erosions[i].weight + more, erosions[i].anchor)
+            erosions[i] = grown(erosions[i], drawn)
         else:
             more = int(rng.integers(1, min(points, 3) + 1))
             free = [a for a in anchors if all(a != b.anchor for b in erosions)] or anchors
-            erosions.append(replace(_draw_erosion(rng, more), anchor=int(rng.choice(free))))
+            erosions.append(draw_erosion(rng, more, int(rng.choice(free)), erosions))
         points -= more
-
-
-def _draw_erosion(rng: np.random.Generator, weight: int) -> Erosion:
-    """One erosion of this weight, drawn as by :func:`draw_state`, at any bare area."""
-    while True:
-        drawn = draw_state(rng, 0, weight, Limb.HAND).erosions
-        if len(drawn) == 1:
-            return drawn[0]
