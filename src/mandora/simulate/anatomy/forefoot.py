@@ -113,7 +113,8 @@ def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
         outer = replace(outer, eminence=u(0.0, 0.15))
     pits = tuple(float(p) for p in np.maximum(rng.normal(0.04, 0.12, 2), 0))
     condyles = tuple(float(c) for c in u(0.0, 4.5, 2))
-    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.6), u(0.4, 1.3))
+    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.5), u(0.5, 1.4))
+    wedge *= 1.15 if n == 5 else 1.0  # rounder than the others
     return Form(
         inner, outer, (0.9, spongy * float(rng.normal(1, 0.08))), (pits[0], pits[1]),
         (condyles[0], condyles[1]), grain=u(0.3, 1.0), blotches=u(0.10, 0.34),
