@@ -122,7 +122,7 @@ def _metacarpal(rng: np.random.Generator) -> Form:
     pits = np.maximum(rng.normal(0.03, 0.06, 2), 0)
     return Form(
         inner, outer, (u(0.75, 1.1), u(0.85, 1.1)), (float(pits[0]), float(pits[1])),
-        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17), shell=(u(0.6, 1.1), u(0.6, 1.6)),
+        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17), shell=(u(0.6, 1.1), u(0.85, 1.15), u(0.6, 1.6)),
         wedge=(u(0.3, 0.8), 0.0),
         cyst=_cyst(rng, (0.35, 0.8)) if rng.random() < _CYST_SHARE else None,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def _phalanx(rng: np.random.Generator) -> Form:
     return Form(
         inner, outer, (u(0.75, 1.05), u(0.8, 1.1)), (float(pits[0]), float(pits[1])),
         (u(0.0, 3.0), u(0.0, 3.0)), u(0.4, 1.1), u(0.02, 0.12), (u(0.8, 1.5), u(0.8, 1.2)),
-        shell=(u(0.6, 1.2), u(0.7, 1.8)), wedge=(u(0.0, 0.15), u(0.0, 0.1)),
+        shell=(u(0.6, 1.2), u(0.85, 1.15), u(0.7, 1.8)), wedge=(u(0.0, 0.15), u(0.0, 0.1)),
     )  # fmt: skip
 
 
