@@ -129,7 +129,7 @@ _UNSCORED = {
     ("hamate", "triquetrum"): (0.6, 0.5), ("hamate", "lunate"): (0.3, 0.6),
     ("lunate", "triquetrum"): (0.2, 0.6), ("lunate", "scaphoid"): (0.3, 0.5),
 }  # fmt: skip
-_END_MM = {"mc1": 14.0, "radius": 20.0}  # width of the end of a bone; 13.5 of all others
+_END_MM = {"mc1": 14.0, "radius": 26.0}  # width of the end of a bone; 13.5 of all others
 _PARTS = {"radius": ("radius-rim",), "ulna": ("ulna-styloid",)}  # drawn apart from their bone
 # Where a worn joint makes the bone dense: joint, bone, place, and slope of the joint, rad.
 _WORN = (
