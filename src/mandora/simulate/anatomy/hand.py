@@ -31,15 +31,17 @@ from mandora.simulate.anatomy.variants import (
     with_old_fracture,
 )
 from mandora.simulate.anatomy.wrist import (
-    BASES,
-    WristForm,
-    WristMap,
     wrist_bones,
     wrist_erosions,
     wrist_gaps,
+    wrist_sclerosis,
+)
+from mandora.simulate.anatomy.wrist_form import (
+    BASES,
+    WristForm,
+    WristMap,
     wrist_landmarks,
     wrist_map,
-    wrist_sclerosis,
 )
 
 SIZE_MM = 60.0  # |MCP2-MCP5| of an average adult
