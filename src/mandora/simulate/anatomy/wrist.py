@@ -239,7 +239,9 @@ def _margin(bone: Bone, usual: Array, erosion: Erosion, size: float) -> tuple[Ar
     if inward @ (middle - outline[at]) < 0:
         inward = -inward
     # the rim of a short bone is cut back towards its neighbour
-    return outline[at] + (0.25 * (middle - outline[at]) if bone.yields else 0.0), inward
+    into = middle - outline[at]
+    cut_back = min(0.25, 1.6 / float(np.linalg.norm(into))) if bone.yields else 0.0
+    return outline[at] + cut_back * into, inward
 
 
 def wrist_gaps(
