@@ -49,6 +49,7 @@ class TrainingFilm:
         erosions: (H, W) uint8, likewise of erosions.
         boxes: windows of patches that are not cut around a landmark, by index of the landmark.
         erosions_known: (N,) bool, joints whose erosions are all in ``erosions``; None: all joints.
+        outside: indices of landmarks that lie beyond the film, nobody knows where.
     """
 
     pixels: NDArray[np.float32]
@@ -59,6 +60,7 @@ class TrainingFilm:
     erosions: NDArray[np.uint8] | None
     boxes: Mapping[int, Box] = field(default_factory=dict)
     erosions_known: NDArray[np.bool_] | None = None
+    outside: tuple[int, ...] = ()
 
 
 class Films(Protocol):
@@ -187,7 +189,7 @@ class LabelledFilms:
         pixels = FilmCache(self.cache).film(item.path)
         film = TrainingFilm(
             pixels, item.landmarks, scores, official,
-            item.space_map(pixels.shape), item.erosion_map(pixels.shape),
+            item.space_map(pixels.shape), item.erosion_map(pixels.shape), outside=item.outside,
         )  # fmt: skip
         return _upright(film, item.slot)
 
