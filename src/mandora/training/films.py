@@ -27,6 +27,7 @@ from mandora.training.cache import FilmCache
 
 COARSE_PIXELS_PER_MM = 1.8  # enough for localisers with an input of 256 px
 FINE_PIXELS_PER_MM = (4.0, 7.5)  # range of resolution of films from which patches are cut
+EVEN_SHARE = 0.12  # of fine films: targets with any grade, whatever the joints around them have
 PAIR_SHARE = 0.15  # of coarse films: those that also show the other hand or foot
 # Share of coarse films of feet whose shape deviates more from the mean than in the cohort from
 # which shapes are drawn, and the largest deviation: hospitals see more severe hallux valgus.
@@ -121,13 +122,15 @@ class SimulatedFilms:
         slot = Slot(Side.LEFT, self.limb)
         rng = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, self.fine])
         if self.fine:
-            # from healthy to severe, so that all grades are frequent
-            severity, immature = float(rng.uniform(-0.35, 1.85)), 0.2
+            # from healthy to severe, so that all grades are frequent, the mild ones not least
+            severity, immature, even = float(rng.uniform(-0.6, 1.5)), 0.2, EVEN_SHARE
             resolution = float(rng.uniform(*FINE_PIXELS_PER_MM))
         else:
             # more severe than in a cohort: diseased joints are harder to find
-            severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
-        patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
+            severity, immature, even, resolution = 0.75, 0.3, 0.0, COARSE_PIXELS_PER_MM
+        patient = draw_patient(
+            self.seed, index, severity=severity, immature_share=immature, even_share=even
+        )
         if not self.fine and self.limb is Limb.FOOT and rng.random() < ODD_SHARE:
             deviation = float(rng.uniform(1.0, MOST_ODD))
             patient = replace(patient, traits=replace(patient.traits, shape_deviation=deviation))
