@@ -114,7 +114,7 @@ def simulated(limb: Limb, count: int, seed: int) -> Iterator[Case]:
         patient = draw_patient(seed, i, severity=HEALTHY)
         film = simulate_film(patient, slot, pixels_per_mm=PIXELS_PER_MM)
         share = rng.uniform(*COPY) / PIXELS_PER_MM
-        pixels = small_copy(film.bright, share, quality=int(rng.integers(75, 96)))
+        pixels = small_copy(film.bright, share, quality=int(rng.integers(85, 98)))
         ratio = np.array(pixels.shape[::-1]) / film.bright.shape[::-1]
         radiograph = Radiograph(pixels, f"simulated {i}", "0" * 64)
         yield Case(slot, radiograph, (film.landmarks + 0.5) * ratio - 0.5, names)

@@ -39,7 +39,7 @@ from mandora.simulate.anatomy.tarsus import (
 
 SIZE_MM = 72.0  # |MTP1-MTP5| of an average adult
 
-_SPACE_MM = {1: 2.2, 2: 2.1, 3: 2.0, 4: 1.9, 5: 1.8}
+_SPACE_MM = {1: 2.3, 2: 2.1, 3: 2.0, 4: 1.9, 5: 1.8}
 # Bases of the metatarsals of an average foot in units of |MTP1-MTP5|: x towards the great toe, y
 # towards the heel, height above the heads. They rise towards the heel.
 _BASES = {
@@ -72,6 +72,7 @@ class _Forefoot:
         drift: lean of all lesser toes towards the great toe, rad.
         pitch: of the metatarsals: their heads lie lower than their bases, rad.
         spongy: density of the spongy bone in their heads, relative to the usual one.
+        congruence: see :class:`.rays.Ray`.
     """
 
     marks: Mapping[str, Array]
@@ -83,6 +84,7 @@ class _Forefoot:
     drift: float
     pitch: float
     spongy: float
+    congruence: float
 
 
 def build_foot(
@@ -102,14 +104,14 @@ def build_foot(
     for n in range(1, 6):
         ray = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
         forms = draw_forms(n, traits, states.get(f"mtp{n}", HEALTHY), fore.spongy, film_rng)
-        ray = replace(ray, forms=forms)
+        ray = replace(ray, forms=forms, congruence=fore.congruence)
         parts = build_ray(Limb.FOOT, ray, states, traits, film_rng)
-        rods, toe = _toe_soft_tissue(ray.nodes, n, traits)
-        bones += [*parts.bones, toe]
+        rods, pulp = _toe_soft_tissue(ray.nodes, n, traits)
+        bones += [*parts.bones, *pulp]
         strips += parts.strips
         erosions += parts.erosions
         soft_tissue += rods
-        webs.append(rods[-1].start)
+        webs.append(rods[1].end)
     soft_tissue += _webs(webs, traits)
     bones += _sesamoids(fore, film_rng)
     bones += tarsal_bones(pose, traits, film_rng)
@@ -133,7 +135,8 @@ def _forefoot(
     width = traits.size * traits.robust
     return _Forefoot(
         marks, bases, pose, width, traits, claw, float(rng.normal(0, 0.06)),
-        float(np.clip(rng.normal(0.2, 0.1), 0.0, 0.45)), float(rng.uniform(0.35, 0.8)),
+        float(np.clip(rng.normal(0.13, 0.09), -0.05, 0.4)), float(rng.uniform(0.4, 1.05)),
+        float(rng.uniform(0.4, 1.0)),
     )  # fmt: skip
 
 
@@ -153,7 +156,7 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
     """A metatarsal and a straight or bent toe: bent phalanges look shorter from above."""
     marks, pose, width = fore.marks, fore.pose, fore.width
     bent = float(np.clip(fore.claw + rng.normal(0.06 * (n - 1), 0.18), 0, 1))
-    rise = float(np.clip(rng.normal(0.20, 0.12) + 0.42 * bent, 0, 0.8))
+    rise = float(np.clip(rng.normal(0.14, 0.10) + 0.42 * bent, 0, 0.8))
     fall = float(np.clip(rng.normal(0.20, 0.15) + 0.75 * bent, 0, 0.95))
     end = float(np.clip(rng.normal(0.20, 0.20) + 0.60 * bent, -0.2, 0.95))
     # a great toe in valgus turns its neighbours as well
@@ -200,25 +203,28 @@ def _sole(pose: FootPose, traits: Traits) -> list[Rod]:
     return [*rods, Rod(pose.leg((0.0, 1.95)), pose.leg((0.0, 4.4)), (0.47 * r, 0.46 * r))]
 
 
-def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], Bone]:
-    """Soft tissue of one ray: the rods of its pad up to the web, and the body of the toe.
+def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], list[Bone]]:
+    """Soft tissue of one ray: its pad and its toe, and the pulp of a lesser toe.
 
-    Toes lie over each other and over the pad: their thicknesses are added, those of rods are not.
+    Bent toes lie over the pad and over each other: the thickness of a pulp is added, those of rods
+    are not.
     """
     k = traits.size * (0.5 + 0.5 * traits.soft_tissue)
     ball = 15.0 if n == 1 else 11.5
     up = unit(nodes[-1] - nodes[-2])
     web = nodes[1] + (0.45 if n == 1 else 0.35) * (nodes[2] - nodes[1])
     tip = nodes[-1] + up * (5.0 if n == 1 else 4.0) * k
+    radii = [13.0, 12.5] if n == 1 else [7.8, 7.8, 7.2]
+    toe = [web, *nodes[2:-1], tip - up * radii[-1] * k]
     rods = [
         Rod(nodes[0], nodes[1], (18.0 * k, ball * k)),
         Rod(nodes[1], web, (ball * k, 0.72 * ball * k)),
-        Rod(web, tip, (0.0, 0.0)),  # without thickness, only for the extent of the foot
+        *(Rod(a, b, (r * k, r * k)) for (a, b), r in zip(pairwise(toe), radii, strict=True)),
     ]
-    radii = np.array([14.0, 14.5] if n == 1 else [7.6, 8.3, 7.6]) * k * (0.9 if n == 5 else 1.0)
-    start = nodes[1] + (1.0 if n == 1 else 0.85) * (nodes[2] - nodes[1])
-    outline = _sausage(np.array([start, *nodes[3:-1], tip - up * radii[-1]]), radii)
-    return rods, soft_body(f"toe{n}", outline, (12.0 if n == 1 else 9.0) * k, _TOE_DENSITY)
+    if n == 1:
+        return rods, []
+    outline = _sausage(np.array([nodes[3], tip - up * radii[-1] * k]), np.full(2, radii[-1] * k))
+    return rods, [soft_body(f"toe{n}", outline, 4.0 * k, _TOE_DENSITY)]
 
 
 def _webs(roots: Sequence[Array], traits: Traits) -> list[Rod]:

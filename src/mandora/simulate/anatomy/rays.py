@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,6 +52,8 @@ class Ray:
         slope: of the first bone's base; positive where its side towards the thumb lies further
             out.
         forms: contour and inner structure of each bone; none: all are smooth.
+        congruence: how far the bases' surfaces turn back to the heads before them where the ray
+            bends, 0: at right angles to their bones, 1: both surfaces are parallel.
     """
 
     bones: Sequence[str]
@@ -61,6 +64,7 @@ class Ray:
     pitches: Sequence[float]
     slope: float = 0.0
     forms: Sequence[Form] = ()
+    congruence: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +83,8 @@ def build_ray(
     n = len(ray.bones)
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
-    tilts, skews = [ray.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
+    bends = [float(b @ across(a)) for a, b in pairwise(directions)]
+    tilts, skews = [ray.slope, *(ray.congruence * b for b in bends)], rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
@@ -94,7 +99,7 @@ def build_ray(
         width = min(proximal.head, distal.base)
         if state.focal:
             tilt = (1 - FOCAL_MIDDLE) / 0.4 * lost / distal.base
-            tilts[j + 1] = tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
+            tilts[j + 1] += tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
             # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15

@@ -76,7 +76,7 @@ class Form:
         grain: strength of the trabeculae's texture, relative to the usual one.
         blotches: strength of coarse differences in density, relative.
         plates: thickness of the joint surfaces at the base and at the head, relative to the usual.
-        shell: thickness of the compact bone at the sides of base and head, relative to the usual.
+        shell: thickness of the compact bone at base, shaft and head, relative to the usual.
         wedge: how much thinner, along the beam, the sides of base and head are than an ellipse's.
         cyst: place behind the head's tip in head widths, place across in halves of its width, and
             radius in mm, of a hole inside the head; None without.
@@ -90,7 +90,7 @@ class Form:
     grain: float = 1.0
     blotches: float = 0.0
     plates: tuple[float, float] = (1.0, 1.0)
-    shell: tuple[float, float] = (1.0, 1.0)
+    shell: tuple[float, float, float] = (1.0, 1.0, 1.0)
     wedge: tuple[float, float] = (0.0, 0.0)
     cyst: tuple[float, float, float] | None = None
 
@@ -141,9 +141,7 @@ def flared(base: float, shaft: float, head: float, t: AnyFloat) -> AnyFloat:
     return along
 
 
-def thickened(
-    tube: Tube, sizes: tuple[float, float, float], length: float, u: AnyFloat
-) -> AnyFloat:
+def thickened(tube: Tube, sizes: tuple[float, float, float], length: float, u: AnyFloat) -> AnyFloat:
     """A measure along a tubular bone with or without a neck.
 
     Args:

@@ -18,7 +18,7 @@ from mandora.simulate.anatomy.shapes import (
     turn,
     unit,
 )
-from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Traits, label_of
+from mandora.simulate.anatomy.skeleton import Bone, Gap, PlacedErosion, Spot, Traits, label_of
 
 WRIST_ANCHORS = 6
 
@@ -57,13 +57,13 @@ _CARPUS = {
         (-0.10, 1.11),
     ),
     "scaphoid": (
-        (0.165, 1.22), (0.235, 1.215), (0.295, 1.26), (0.335, 1.33), (0.305, 1.395), (0.235, 1.445),
-        (0.165, 1.505), (0.085, 1.55), (0.015, 1.525), (0.01, 1.445), (0.075, 1.385), (0.125, 1.32),
+        (0.165, 1.22), (0.235, 1.215), (0.295, 1.26), (0.335, 1.33), (0.31, 1.40), (0.245, 1.46),
+        (0.17, 1.525), (0.085, 1.57), (0.015, 1.545), (0.01, 1.445), (0.075, 1.385), (0.125, 1.32),
         (0.145, 1.265),
     ),
     "lunate": (
-        (-0.205, 1.455), (-0.165, 1.395), (-0.085, 1.375), (-0.01, 1.39), (0.045, 1.42),
-        (0.04, 1.495), (-0.015, 1.55), (-0.10, 1.56), (-0.175, 1.52),
+        (-0.205, 1.46), (-0.165, 1.395), (-0.085, 1.375), (-0.01, 1.39), (0.045, 1.42),
+        (0.04, 1.505), (-0.015, 1.57), (-0.10, 1.58), (-0.175, 1.535),
     ),
     "triquetrum": (
         (-0.355, 1.25), (-0.285, 1.21), (-0.215, 1.265), (-0.15, 1.355), (-0.18, 1.425),
@@ -86,10 +86,13 @@ _ULNA = [
     (-0.40, 3.8), (-0.41, 2.4), (-0.415, 1.95), (-0.42, 1.78), (-0.435, 1.65),
 ]  # fmt: skip
 _STYLOID = ((-0.375, 1.545), (0.075, 0.12))  # of the ulna: centre, size; behind its head
+_NOT_UNITED = 0.07  # share of styloids that broke off once
 # Bare areas, where erosions start: margins beside the joint surface that are covered by synovium
 # only. Each bone's list has as many places as the site has; those of ``mul`` alternate.
 _BARE_AREAS = {
-    "mc1": ((0.335, 1.075), (0.475, 1.12), (0.315, 1.04), (0.50, 1.085), (0.36, 1.09), (0.45, 1.11)),
+    "mc1": (
+        (0.335, 1.075), (0.475, 1.12), (0.315, 1.04), (0.50, 1.085), (0.36, 1.09), (0.45, 1.11),
+    ),
     "trapezium": ((0.45, 1.20), (0.38, 1.26), (0.455, 1.14)),
     "trapezoid": ((0.125, 1.14), (0.14, 1.055), (0.165, 1.195)),
     "scaphoid": (
@@ -128,6 +131,12 @@ _UNSCORED = {
 }  # fmt: skip
 _END_MM = {"mc1": 14.0, "radius": 20.0}  # width of the end of a bone; 13.5 of all others
 _PARTS = {"radius": ("radius-rim",), "ulna": ("ulna-styloid",)}  # drawn apart from their bone
+# Where a worn joint makes the bone dense: joint, bone, place, and slope of the joint, rad.
+_WORN = (
+    ("mc1", "trapezium", (0.385, 1.12), 0.6), ("mc1", "mc1", (0.415, 1.07), 0.6),
+    ("mna", "scaphoid", (0.245, 1.26), 0.3), ("mna", "trapezium", (0.33, 1.205), 0.3),
+    ("mna", "trapezoid", (0.22, 1.175), 0.0),
+)  # fmt: skip
 _EROSION_BONES = {
     "mc1": ("mc1",), "mul": ("trapezium", "trapezoid"), "nav": ("scaphoid",),
     "lunate": ("lunate",), "radius": ("radius",), "ulna": ("ulna",),
@@ -233,6 +242,7 @@ def wrist_bones(
     scale: float,
     states: Mapping[str, JointState],
     traits: Traits,
+    wear: Mapping[str, float],
     rng: np.random.Generator,
 ) -> list[Bone]:
     """Carpal bones, distal radius and ulna.
@@ -242,6 +252,7 @@ def wrist_bones(
         scale: |MCP2-MCP5|, mm.
         states: latent damage; bone of a damaged wrist is thinned.
         traits: of the patient.
+        wear: degree of osteoarthritis by joint, 0..1.
         rng: of this hand.
     """
     sites = [site for site in AVERAGE_LANDMARKS if site in states]
@@ -258,6 +269,8 @@ def wrist_bones(
         growth = rng.normal(1.08, 0.04, 2) * (0.6 + 0.4 * traits.robust)
         moved = centre + rng.normal(0, 0.007, 2)
         around = (rough - centre) * growth * grown
+        if name == "trapezium":  # osteophytes at its free corners
+            around *= 1 + np.array([[0.2, 0.1]]) * wear.get("mc1", 0.0) * (around > 0)
         around = around @ turn(rng.normal(0, 0.05)).T + rng.normal(0, 0.004, rough.shape)
         outline = smooth_outline(np.array([place(c) for c in moved + around]))
         bones.append(Bone(
@@ -309,7 +322,8 @@ def _overlying(
     outline = place(_HOOK[0] + lies) + np.concatenate([circle, inside])
     bones.append(Bone("hook", outline, 1.2, (0.6 * traits.cortex,) * 3, anatomical=False))
     size = np.array(_STYLOID[1]) * rng.uniform(0.8, 1.2, 2) * scale
-    at = place(place.form.of_bone("ulna", _STYLOID[0]) + rng.normal(0, [0.012, 0.018]))
+    away = [0.0, -rng.uniform(0.02, 0.05)] if rng.random() < _NOT_UNITED else [0.0, 0.0]
+    at = place(place.form.of_bone("ulna", _STYLOID[0]) + rng.normal(away, [0.012, 0.015]))
     outline = blob_outline(at, (size[0], size[1]), rng.normal(0.1, 0.2), power=2.0)
     bones.append(
         Bone("ulna-styloid", outline, 0.045 * scale, thin, porosity=lost, anatomical=False)
@@ -321,6 +335,25 @@ def _slant(rng: np.random.Generator) -> tuple[float, float]:
     """How far the front of a carpal bone lies beside its middle on the film, mm."""
     x, y = np.clip(rng.normal(0, 0.8, 2), -1.6, 1.6)
     return float(x), float(y)
+
+
+def wrist_sclerosis(
+    place: WristMap, scale: float, wear: Mapping[str, float], rng: np.random.Generator
+) -> list[Spot]:
+    """Dense bone and cysts beside the worn joints at the base of the thumb."""
+    spots = []
+    for joint, bone, (x, y), slope in _WORN:
+        degree = wear.get(joint, 0.0)
+        if not degree:
+            continue
+        half = (rng.uniform(0.07, 0.11) * scale, rng.uniform(0.015, 0.035) * scale)
+        at = place((x, y)) + rng.normal(0, 0.01, 2) * scale
+        spots.append(Spot(bone, at, half, slope, degree * float(rng.uniform(0.1, 0.5))))
+        if rng.random() < 0.5 * degree:
+            size = rng.uniform(0.5, 1.6, 2)
+            beside = at + rng.normal(0, 0.02, 2) * scale
+            spots.append(Spot(bone, beside, (size[0], size[1]), 0.0, -0.4, 0.3))
+    return spots
 
 
 def wrist_erosions(
