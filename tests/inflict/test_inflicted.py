@@ -248,7 +248,7 @@ def test_a_bone_of_the_wrist_that_is_not_seen_is_not_eroded(
     healthy: dict[str, Film], site: str
 ) -> None:
     pixels, landmarks = healthy["LH"]
-    x, y = LimbLandmarks.of(landmarks, pixels.shape).centre(site)
+    x, y = LimbLandmarks.of(landmarks, pixels.shape).place(site)
     rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
     reach = 0.6 if site in ("radius", "ulna") else 0.35
     hidden = np.hypot(rows - y, columns - x) < reach * size(landmarks)
@@ -437,7 +437,7 @@ def test_a_film_that_shows_no_joint_there_is_refused(healthy: dict[str, Film]) -
     with pytest.raises(ValueError, match=r"pip3: no joint line was found near .* correct"):
         inflict(np.full_like(pixels, 0.5), landmarks, "pip3", narrowing=2)
     with pytest.raises(ValueError, match="give the film in full size"):
-        inflict(pixels[::4, ::4].copy(), landmarks / 4, "pip3", narrowing=2)
+        inflict(pixels[::8, ::8].copy(), landmarks / 8, "pip3", narrowing=2)
     with pytest.raises(ValueError, match="float32"):
         inflict(pixels.astype(np.float64), landmarks, "pip3", narrowing=2)  # type: ignore[arg-type]
 

@@ -24,6 +24,7 @@ class Margin:
     Attributes:
         place: (2,) ``u`` and ``v`` on the edge, px.
         inward: (2,) unit vector into the bone, in the same frame.
+        shaft: (2,) unit vector along the margin, towards the bone's shaft.
         territory: (h, w) 0..1: how much of each pixel may be this bone.
         width: of the bone there, px.
         soft_tissue: which quantile of the grey beside the margin is taken for soft tissue (low
@@ -32,6 +33,7 @@ class Margin:
 
     place: Array
     inward: Array
+    shaft: Array
     territory: Array
     width: float
     soft_tissue: tuple[float, float]
@@ -69,7 +71,40 @@ def joint_margin(film: Array, line: JointLine, region: Region, anchor: int) -> M
     past = side * region.u - np.interp(region.v, levels, edge)
     inward = np.array([-side, 0.55 if distal else -0.55]) / np.hypot(1, 0.55)
     place = np.array([side * float(np.interp(start, levels, edge)), start])
-    return Margin(place, inward, own * step_down(past / (0.06 * width) - 0.7), width, (0.35, 0.12))
+    shaft = np.array([side * 0.55, 1.0 if distal else -1.0]) / np.hypot(1, 0.55)
+    territory = own * step_down(past / (0.06 * width) - 0.7)
+    return Margin(place, inward, shaft, territory, width, (0.35, 0.12))
+
+
+def collapse_margin(film: Array, line: JointLine, region: Region, anchor: int) -> Margin:
+    """The whole end of the head (even anchor) or of the base (odd anchor) of a joint.
+
+    Args:
+        film: (h, w) the region of the film.
+        line: of the joint as it is on ``film``.
+        region: where it lies.
+        anchor: its parity tells the bone.
+    """
+    distal = anchor % 2 == 1
+    sign = 1.0 if distal else -1.0
+    width = line.width
+    low, high = surfaces(line, region.u)
+    soft = max(0.015 * width, 1.0)
+    own = step_down((soft - sign * (region.v - (low + high) / 2)) / (2 * soft))
+    levels = sign * np.linspace(0.02, 0.7, LEVELS) * width
+    start = float(
+        np.median((line.distal if distal else line.proximal)[np.abs(line.u) < 0.25 * width])
+    )
+    sides = []
+    for side, end in zip((-1.0, 1.0), line.extent, strict=True):
+        edge = _side(film, region, start + levels, side, abs(end) + 0.05 * width, width)
+        order = np.argsort(levels)
+        past = side * region.u - np.interp(region.v, (start + levels)[order], edge[order])
+        own = own * step_down(past / (0.06 * width) - 0.7)
+        sides.append(side * float(np.median(edge)))
+    place = np.array([sum(sides) / 2, start])
+    inward = np.array([0.0, sign])
+    return Margin(place, inward, np.array([1.0, 0.0]), own, width, (0.35, 0.12))
 
 
 def _side(
@@ -93,27 +128,28 @@ def _side(
     return out[rows]
 
 
-def outline(film: Array, region: Region, radius: float) -> Array:
-    """The edge of a short bone, by direction from a place inside it.
+def outline(film: Array, region: Region, expected: Array) -> Array:
+    """The edge of a short bone or of the end of a long one, by direction from a place inside it.
 
     Args:
         film: (h, w) the region of the film.
         region: where it lies; the origin of its frame is inside the bone.
-        radius: of the bone as expected, px.
+        expected: (RAYS,) px, the edge as expected.
 
     Returns:
         (RAYS,) px from the frame's origin; the first ray lies along ``v``, the next ones turn
         towards ``u``.
     """
     angles = np.arange(RAYS) * 2 * np.pi / RAYS
-    radii = np.linspace(0.45, 1.7, 64) * radius
-    smooth = ndimage.gaussian_filter(film, 0.04 * radius)
-    seen = region.sample(smooth, radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles))
-    merit = _edge_strength(seen) - 0.5 * (np.log(radii / radius)[:, None] / 0.35) ** 2
+    shares = np.linspace(0.45, 1.7, 64)
+    radii = shares[:, None] * expected
+    smooth = ndimage.gaussian_filter(film, 0.04 * float(np.median(expected)))
+    seen = region.sample(smooth, radii * np.sin(angles), radii * np.cos(angles))
+    merit = _edge_strength(seen) - 0.5 * (np.log(shares)[:, None] / 0.35) ** 2
     # twice around: the middle of two turns does not depend on where the path begins and ends
     (path,) = best_path(np.concatenate([merit, merit], axis=1).T, _MOVES)
     half = RAYS // 2
-    return radii[np.roll(path[half : half + RAYS], half)]
+    return np.asarray(shares[np.roll(path[half : half + RAYS], half)] * expected)
 
 
 def _edge_strength(seen: Array) -> Array:
@@ -140,5 +176,6 @@ def bone_margin(edge: Array, region: Region, angle: float, near_skin: bool) -> M
     reach = np.interp(np.arctan2(region.u, region.v) % (2 * np.pi), turns, closed)
     width = 2 * float(np.median(edge))
     territory = step_down((rho - reach) / (0.06 * width))
-    soft_tissue = (0.6, 0.12) if near_skin else (0.1, 0.3)
-    return Margin(r * direction, -direction, territory, width, soft_tissue)
+    soft_tissue = (0.6, 0.12) if near_skin else (0.2, 0.2)
+    shaft = np.array([-direction[1], direction[0]])
+    return Margin(r * direction, -direction, shaft, territory, width, soft_tissue)

@@ -1,8 +1,8 @@
 """Erosions on a film: bone is replaced by the grey of the soft tissue beside it.
 
 An erosion starts at a bare area, where bone has no cartilage on it: a corner of head or base, or
-the margin of a short bone. Inside a lobed outline the bone's share of the grey is removed to the
-erosion's depth; the film's noise stays, and the bone around is a little denser.
+the margin of a short bone. Inside its outline the bone's share of the grey is removed to the
+erosion's depth; the film's noise stays, and the bone around may be denser.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from mandora.inflict.noise import (
     smooth_noise,
     tile_px,
 )
+from mandora.inflict.outlines import (
+    below_margin,
+    collapse_distance,
+    outline_distance,
+    remnants,
+    seen_from,
+)
 from mandora.inflict.region import Array, Region, step_down
 from mandora.simulate.anatomy.joint_state import Erosion
 
-RIM = 0.10  # contrast of the denser rim, as a share of the bone's
-LARGE = 5  # weight of an erosion that takes the joint surface
+RIM = (0.04, 0.25)  # contrast of the denser rim, as a share of the bone's: soft and dense border
+SOFT = (0.30, 0.10)  # width of the border, as a share of the erosion's radius: soft and sharp
 
 
 def carve(
@@ -36,55 +43,76 @@ def carve(
         film: (h, w) the region of the film.
         region: where it lies.
         margin: where the erosion starts.
-        erosion: its size and depth.
-        rng: for its outline and noise.
+        erosion: its form, size and depth.
+        rng: for its noise.
 
     Returns:
         (h, w) grey, and (h, w) where bone was removed.
     """
-    radius = erosion.radius * margin.width
-    inset = (0.55 if erosion.weight >= LARGE else 0.2) * radius
-    centre = margin.place + inset * margin.inward
-    part = _around(region, centre, 1.6 * radius + 4)
-    tissue, level, bone = _tissue_under(film, region, margin, radius, part)
+    width = margin.width
+    radius = min(erosion.radius, erosion.reach - erosion.inset) * width
+    middle = margin.place + erosion.along * width * margin.shaft
+    middle = middle + (erosion.inset + erosion.reach) / 2 * width * margin.inward
+    largest = max(erosion.radius, (erosion.inset + erosion.reach) / 2) * width
+    part = _around(region, middle, 1.5 * largest + 0.1 * width + 4)
+    tissue, level, bone = _tissue_under(film, region, margin, largest, part)
     whole, film, territory = film, film[part], margin.territory[part]
 
-    distance = _lobed(*_seen_from(margin, region, part), inset, radius, rng)
-    soft = max(0.16 * radius, 0.9)
-    edge = step_down((distance + soft) / (2 * soft))
-    bowl = step_down(1 + (distance - soft) / (0.75 * radius))
+    along, aside = seen_from(margin, region, part)
+    if erosion.collapse:
+        distance = collapse_distance(erosion, width, along, aside)
+    else:
+        below = below_margin(margin, region, along, aside)
+        distance = outline_distance(erosion, width, below, aside)
+    share, edge, soft = _removed(distance, erosion, radius, region.grain)
+    if erosion.collapse:
+        share = share * (1 - remnants(erosion, width, film.shape, region.grain))
     uneven = 1 + 0.12 * smooth_noise(film.shape, max(0.2 * radius, 1.0), rng)
-    share = np.clip(erosion.depth * (0.55 * edge + 0.45 * bowl) * uneven, 0.0, 1.0) * territory
+    share = np.clip(share * uneven, 0.0, 1.0) * territory
 
     coarse = ndimage.gaussian_filter(film, _coarseness(margin))
     shadow = np.maximum(coarse - tissue, 0.0)
-    thickness = 0.12 * radius + 1.0
-    rim = np.exp(-(((distance - soft - 0.3 * thickness) / thickness) ** 2)) * (1 - edge)
-    rim[distance > 3 * thickness + soft] = 0.0
+    rim = _rim(distance, erosion, radius, soft) * (1 - edge) * territory
     patchy = np.clip(0.5 + 0.5 * smooth_noise(film.shape, max(0.4 * radius, 1.0), rng), 0.0, 1.5)
-    rim *= RIM * patchy * np.clip(shadow - 0.3 * (bone - level), 0.0, None) * territory
+    rim *= patchy * np.clip(shadow - 0.3 * (bone - level), 0.0, None)
     changed = coarse - share * shadow + (film - coarse) * (1 - share) + rim
 
-    quiet = quiet_patch(whole, np.abs(whole - level) < 0.4 * (bone - level), tile_px(margin.width))
-    noise = noise_like(quiet, film.shape, rng)
-    wanted = np.where(share > 0.02, float(high_pass(noise).var()), 0.0)
+    grain = region.grain
+    soft_tissue = np.abs(whole - level) < 0.4 * (bone - level)
+    quiet = quiet_patch(whole, soft_tissue, tile_px(width, grain), grain)
+    noise = noise_like(quiet, film.shape, rng, grain)
+    wanted = np.where(share > 0.02, float(high_pass(noise, grain).var()), 0.0)
+    restored = restore_noise(changed, wanted, noise, grain)
     result = whole.copy()
-    result[part] = np.where((share > 0) | (rim > 0), restore_noise(changed, wanted, noise), film)
+    result[part] = np.where((share > 0) | (rim > 0), restored, film)
     gone = np.zeros(whole.shape, np.bool_)
     gone[part] = (edge * territory > 0.5) & (shadow > 0.25 * (bone - level))
     return result, gone
 
 
+def _removed(
+    distance: Array, erosion: Erosion, radius: float, px: float
+) -> tuple[Array, Array, float]:
+    """Share of the bone that is gone; the same without its depth and bowl; the border's width."""
+    sharpness = min(2 * erosion.border, 1.0)
+    soft = max(float(np.interp(sharpness, (0, 1), SOFT)) * radius, 0.8 * px)
+    edge = step_down((distance + soft) / (2 * soft))
+    bowl = step_down(1 + (distance - soft) / (0.75 * radius))
+    bowed = 0.0 if erosion.collapse else 0.5 * (1 - 0.7 * sharpness)
+    return erosion.depth * ((1 - bowed) * edge + bowed * bowl), edge, soft
+
+
+def _rim(distance: Array, erosion: Erosion, radius: float, soft: float) -> Array:
+    """Density that is added around an erosion, as a share of the bone's contrast."""
+    strength = float(np.interp(erosion.border, (0.5, 1.0), RIM))
+    thickness = 0.12 * radius + 1.0
+    rim = np.exp(-(((distance - soft - 0.3 * thickness) / thickness) ** 2))
+    return np.where(distance > 3 * thickness + soft, 0.0, strength * rim)
+
+
 def _coarseness(margin: Margin) -> float:
     """Standard deviation of the blur before grey levels are read, px."""
     return max(0.015 * margin.width, 0.8)
-
-
-def _seen_from(margin: Margin, region: Region, part: tuple[slice, slice]) -> tuple[Array, Array]:
-    """Distance of a region's pixels from the margin, inwards and along it, px."""
-    du, dv = region.u[part] - margin.place[0], region.v[part] - margin.place[1]
-    x, y = margin.inward
-    return du * x + dv * y, du * y - dv * x
 
 
 def _around(region: Region, centre: Array, reach: float) -> tuple[slice, slice]:
@@ -93,32 +121,6 @@ def _around(region: Region, centre: Array, reach: float) -> tuple[slice, slice]:
     row, column = int(y[0]) - region.rows.start, int(x[0]) - region.columns.start
     r = int(reach) + 1
     return slice(max(row - r, 0), row + r + 1), slice(max(column - r, 0), column + r + 1)
-
-
-def _lobed(
-    along: Array, aside: Array, inset: float, radius: float, rng: np.random.Generator
-) -> Array:
-    """Distance from the outline of an erosion.
-
-    Args:
-        along: (h, w) px from the margin inwards.
-        aside: (h, w) px along the margin.
-        inset: px from the margin to the middle.
-        radius: mean radius, px.
-        rng: for the lobes.
-
-    Returns:
-        (h, w) px, negative inside. The outline is open towards the margin, where an erosion is
-        deepest.
-    """
-    past = along - inset
-    past = np.where(past < 0, 0.4 * past, past)
-    angle = np.arctan2(aside, past)
-    edge = np.ones_like(angle)
-    for k in range(2, 7):
-        size = rng.normal(0, 0.11 / np.sqrt(k))
-        edge += size * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-    return np.asarray(np.hypot(past, aside) - radius * np.maximum(edge, 0.55))
 
 
 def _tissue_under(
@@ -133,9 +135,11 @@ def _tissue_under(
     centre = margin.place + 0.3 * radius * margin.inward
     wide = _around(region, centre, 1.6 * radius + 0.45 * margin.width)
     coarse = ndimage.gaussian_filter(film[wide], _coarseness(margin))
-    along, aside = (a / margin.width for a in _seen_from(margin, region, wide))
+    along, aside = (a / margin.width for a in seen_from(margin, region, wide))
     level, bone = _levels(coarse, along, aside, radius / margin.width, margin.soft_tissue)
-    k = max(round(margin.width / 60), 1)  # soft tissue is smooth: a coarser grid tells as much
+    k = max(
+        round(margin.width / 40), region.grain
+    )  # soft tissue is smooth: a coarser grid tells as much
     thin = (slice(None, None, k), slice(None, None, k))
     own = margin.territory[wide][thin] > 0.1
     tissue = _tissue_without(
@@ -154,7 +158,7 @@ def _levels(
 ) -> tuple[float, float]:
     """Grey of soft tissue beside a margin and of the bone behind it; lengths in bone widths."""
     quantile, reach = tissue
-    near = np.abs(aside) < max(radius, 0.05)
+    near = np.abs(aside) < np.clip(radius, 0.05, 0.3)
     outside = near & (along < -0.03) & (along > -reach)
     inside = near & (along > 0.05) & (along < 0.3)
     level = float(np.quantile(coarse[outside], quantile)) if outside.any() else float(coarse.min())

@@ -13,29 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
+from mandora.core.anatomy import FAMILIES, Damage, Limb
 from mandora.core.errors import InputError
 from mandora.core.geometry import as_points
 from mandora.images.radiograph import Radiograph
-from mandora.inflict.bone_edges import bone_margin, joint_margin, outline
-from mandora.inflict.erosion import carve
-from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
-from mandora.inflict.narrowing import (
-    Displacement,
-    bridged,
-    displaced,
-    displacement,
-    fade_px,
-    narrowed,
-)
-from mandora.inflict.region import Array, Frame, Region
-from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
+from mandora.inflict.magnified import Magnified, magnification
+from mandora.inflict.operation import Outcome, Subject, damaged, healthy
+from mandora.inflict.sites import BONES, JOINTS, LimbLandmarks
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
-
-LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
-# Least darkening by erosions of a bone of the wrist, as a share of the range of grey around it;
-# around the forearm's bones that range is wider: soft tissue lies beside them.
-MIN_DARKENING, MIN_DARKENING_BESIDE_SOFT_TISSUE = 0.12, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +57,13 @@ class Inflicted:
     landmark: NDArray[np.float64]
     line: NDArray[np.float64]
     quality: float
-    spaces: NDArray[np.uint8] | None = None
-    erosions: NDArray[np.uint8] | None = None
+    spaces: NDArray[np.uint8] | None
+    erosions: NDArray[np.uint8] | None
+
+    @property
+    def scores(self) -> dict[Damage, float]:
+        """What was added as continuous scores: of narrowing a part of a grade is known."""
+        return {Damage.NARROWING: self.state.narrowing_score, Damage.EROSION: float(self.erosion)}
 
 
 def inflict(
@@ -114,158 +104,69 @@ def inflict(
     _check_grades(limb.limb, site, grades)
     rng = np.random.default_rng([seed, *site.encode()])
     _check_maps(pixels, spaces=spaces, erosions=erosions)
-    if not limb.mirrored:
-        return _Operation(pixels, limb, site, spaces, erosions).run(grades, rng)
+    state = _draw(limb.limb, site, grades, rng)
     # every limb is handled as a left one, so that a mirrored film gets a mirrored result
-    left = _Operation(
-        _flipped(pixels), limb.flipped(), site, _flipped_map(spaces), _flipped_map(erosions)
-    )
-    result = left.run(grades, rng)
-    back = [pixels.shape[1] - 1.0, 0.0]
+    mirrored = limb.mirrored
+    subject = Subject(pixels, limb, site, limb.place(site), spaces, erosions)
+    shown = _mirrored(subject) if mirrored else subject
+    outcome = _damaged(shown, state, rng) if any(grades.values()) else healthy(shown)
+    if mirrored:
+        outcome = _mirrored_back(outcome)
+    return Inflicted(
+        limb=limb.limb, site=site, state=state, narrowing=state.narrowing_grade,
+        erosion=state.erosion_grade(limb.limb), **vars(outcome),
+    )  # fmt: skip
+
+
+def _mirrored(subject: Subject) -> Subject:
+    """The mirror image, which looks like a left limb."""
+    limb = subject.landmarks.flipped()
     return replace(
-        result,
-        pixels=_flipped(result.pixels),
-        eroded=_flipped(result.eroded),
-        spaces=_flipped_map(result.spaces),
-        erosions=_flipped_map(result.erosions),
-        landmark=result.landmark * [-1.0, 1.0] + back,
-        line=result.line * [-1.0, 1.0] + back,
+        subject, pixels=_flipped(subject.pixels), landmarks=limb, place=limb.place(subject.site),
+        spaces=_flipped_map(subject.spaces), erosions=_flipped_map(subject.erosions),
+    )  # fmt: skip
+
+
+def _mirrored_back(outcome: Outcome) -> Outcome:
+    back = [outcome.pixels.shape[1] - 1.0, 0.0]
+    return Outcome(
+        pixels=_flipped(outcome.pixels),
+        eroded=_flipped(outcome.eroded),
+        landmark=outcome.landmark * [-1.0, 1.0] + back,
+        line=outcome.line * [-1.0, 1.0] + back,
+        quality=outcome.quality,
+        spaces=_flipped_map(outcome.spaces),
+        erosions=_flipped_map(outcome.erosions),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Operation:
-    """One film, shown like a left limb, and the site on it."""
-
-    pixels: NDArray[np.float32]
-    landmarks: LimbLandmarks
-    site: str
-    spaces: NDArray[np.uint8] | None
-    erosions: NDArray[np.uint8] | None
-
-    def run(self, grades: Mapping[Damage, int], rng: np.random.Generator) -> Inflicted:
-        """The film with damage of these grades."""
-        limb, site = self.landmarks.limb, self.site
-        in_bone = limb is Limb.HAND and site in BONES
-        landmark = self.landmarks.centre(site) if in_bone else self.landmarks.known(site, site)
-        state = _draw(limb, site, grades, rng)
-        result = Inflicted(
-            self.pixels, limb, site, state, state.narrowing_grade, state.erosion_grade(limb),
-            np.zeros(self.pixels.shape, np.bool_), landmark, np.empty((0, 2)), 1.0,
-            self.spaces, self.erosions,
-        )  # fmt: skip
-        if not any(grades.values()):
-            return result
-        return (self._on_bone if in_bone else self._on_joint)(result, rng)
-
-    def _on_joint(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
-        line = self._line(result.landmark)
-        width = line.width
-        along = max(fade_px(line) + 0.35 * width, 0.9 * width) + line.gap
-        region = Region(line.frame, self.pixels.shape, 1.1 * width, along)
-        film = region.cut(self.pixels)
-        state, landmark = result.state, result.landmark
-        before = line
-        if result.narrowing:
-            moved = displacement(line, state, region, float(rng.choice([-1.0, 1.0])))
-            film = narrowed(film, region, moved, rng)
-            if state.fused:
-                film = bridged(film, region, moved, rng)
-            result = self._moved(result, region, moved)
-            u, v = line.frame.from_film(landmark[:1], landmark[1:])
-            landmark = np.concatenate(line.frame.to_film(u, moved.forward(u, v)))
-            line = moved.closer
-        eroded = np.zeros(film.shape, np.bool_)
-        for erosion in state.erosions:
-            margin = joint_margin(film, line, region, erosion.anchor)
-            film, gone = carve(film, region, margin, erosion, rng)
-            eroded |= gone
-        return replace(
-            self._with(result, region, film, eroded),
-            landmark=landmark, line=before.line, quality=min(before.quality, 1.0),
-        )  # fmt: skip
-
-    def _line(self, landmark: Array) -> JointLine:
-        joint, size_px = JOINTS[self.landmarks.limb][self.site], self.landmarks.size_px
-        axis = self.landmarks.axis(self.site, joint.axes)
-        frame = Frame(landmark + joint.shift * size_px * axis, axis)
-        expected = ExpectedLine(
-            joint.width * size_px, joint.gap * size_px, LANDMARK_ERROR * size_px,
-            joint.plate * size_px, joint.round_of * size_px,
-        )  # fmt: skip
-        try:
-            return find_joint_line(self.pixels, frame, expected)
-        except NoJointLine as reason:
-            raise InputError(
-                f"{self.site}: no joint line was found near "
-                f"({landmark[0]:.0f}, {landmark[1]:.0f}): {reason}; "
-                "correct the landmark, or leave this site out"
-            ) from None
-
-    def _on_bone(self, result: Inflicted, rng: np.random.Generator) -> Inflicted:
-        bone = BONES[self.site]
-        radius = bone.radius * self.landmarks.size_px
-        frame = Frame(result.landmark, self.landmarks.axis(self.site, WRIST_AXES))
-        region = Region(frame, self.pixels.shape, 2.4 * radius, 2.4 * radius)
-        before = region.cut(self.pixels)
-        edge = outline(before, region, radius)
-        turns = np.arange(len(edge)) * 2 * np.pi / len(edge)
-        around = np.column_stack(frame.to_film(edge * np.sin(turns), edge * np.cos(turns)))
-        seen, least = 0.0, MIN_DARKENING_BESIDE_SOFT_TISSUE if bone.forearm else MIN_DARKENING
-        for moved in range(len(bone.bare)):  # elsewhere on the bone if too little is seen
-            film, eroded = before, np.zeros(before.shape, np.bool_)
-            for erosion in result.state.erosions:
-                degrees = bone.bare[(erosion.anchor + moved) % len(bone.bare)]
-                degrees += float(rng.uniform(-12, 12))
-                beside_soft_tissue = bone.forearm and abs(degrees) > 40
-                margin = bone_margin(edge, region, np.radians(degrees), beside_soft_tissue)
-                film, gone = carve(film, region, margin, erosion, rng)
-                eroded |= gone
-            seen = _darkening(before, film, eroded)
-            if seen >= least:
-                return replace(self._with(result, region, film, eroded), line=around)
-        raise InputError(
-            f"{self.site}: an erosion would be seen nowhere at the edge of this bone: the last one "
-            f"was darker by {seen:.2f} of the range of grey around it, at least {least} is "
-            "needed; correct the landmarks, or leave this site out"
-        )
-
-    def _with(
-        self, result: Inflicted, region: Region, film: Array, eroded: NDArray[np.bool_]
-    ) -> Inflicted:
-        pixels, mask = self.pixels.copy(), result.eroded
-        pixels[region.rows, region.columns] = np.clip(film, 0, 1)
-        mask[region.rows, region.columns] = eroded
-        erosions = result.erosions
-        if erosions is not None:
-            erosions = np.where(mask, self._label, erosions)
-        return replace(result, pixels=pixels, eroded=mask, erosions=erosions)
-
-    def _moved(self, result: Inflicted, region: Region, moved: Displacement) -> Inflicted:
-        """The maps after the joint was narrowed."""
-        spaces, erosions = (
-            None if given is None else displaced(given, region, moved)
-            for given in (result.spaces, result.erosions)
-        )
-        if spaces is not None and result.state.fused:
-            spaces[spaces == self._label] = 0
-        return replace(result, spaces=spaces, erosions=erosions)
-
-    @property
-    def _label(self) -> np.uint8:
-        """The label of this site's landmark in the maps."""
-        limb = self.landmarks.limb
-        sites = (site for kind in Damage for site in FAMILIES[limb, kind])
-        landmark = next(site.landmark_name for site in sites if site.name == self.site)
-        return np.uint8(1 + LANDMARK_INDEX[limb][landmark])
-
-
-def _darkening(before: Array, after: Array, eroded: NDArray[np.bool_]) -> float:
-    """Mean darkening by erosions, as a share of the range of grey around them."""
-    low, high = np.percentile(before, (5, 95))
-    if not eroded.any():
-        return 0.0
-    return float((before - after)[eroded].mean() / max(high - low, 1e-6))
+def _damaged(subject: Subject, state: JointState, rng: np.random.Generator) -> Outcome:
+    """The film with the damage, by a magnified copy of a part of it if it is coarse."""
+    limb, site = subject.landmarks, subject.site
+    times = magnification(limb.size_px)
+    if times == 1:
+        return damaged(subject, state, rng)
+    reach = BONES[site].reach if subject.in_bone else JOINTS[limb.limb][site].reach
+    part = Magnified.around(subject.place, reach * limb.size_px, limb.shape, times)
+    before, maps = part.copy(subject.pixels), (subject.spaces, subject.erosions)
+    spaces, erosions = (None if m is None else part.copy_labels(m) for m in maps)
+    copy = Subject(
+        before, limb.magnified(part), site, part.to_copy(subject.place), spaces, erosions, times
+    )
+    outcome = damaged(copy, state, rng)
+    spaces, erosions = (
+        None if given is None or new is None else part.labels_back(given, new)
+        for given, new in zip(maps, (outcome.spaces, outcome.erosions), strict=True)
+    )
+    return Outcome(
+        pixels=part.changed(subject.pixels, before, outcome.pixels),
+        eroded=part.mask_back(limb.shape, outcome.eroded),
+        landmark=part.to_film(outcome.landmark),
+        line=part.to_film(outcome.line),
+        quality=outcome.quality,
+        spaces=spaces,
+        erosions=erosions,
+    )
 
 
 def _draw(

@@ -158,13 +158,14 @@ def narrowed(film: Array, region: Region, moved: Displacement, rng: np.random.Ge
     tight = np.flatnonzero(behind - before > 1.4)  # such a pixel holds several of the film's
     parts = [taken(sharp, 5, tight, s) for s in (-0.4, -0.2, 0.0, 0.2, 0.4)]
     values[tight] = np.mean(parts, axis=0)
-    result, wanted = film.copy(), local_variance(film)
+    result, wanted = film.copy(), local_variance(film, region.grain)
     result[rows, columns] = values
     wanted[rows, columns] = taken(wanted, 1, everywhere)
-    quiet = quiet_patch(
-        film, _like_soft_tissue(film, region, moved.line), tile_px(moved.line.width)
-    )
-    return np.where(still, film, restore_noise(result, wanted, noise_like(quiet, film.shape, rng)))
+    grain = region.grain
+    soft = _like_soft_tissue(film, region, moved.line)
+    quiet = quiet_patch(film, soft, tile_px(moved.line.width, grain), grain)
+    noise = noise_like(quiet, film.shape, rng, grain)
+    return np.where(still, film, restore_noise(result, wanted, noise, grain))
 
 
 def displaced(labels: NDArray[np.uint8], region: Region, moved: Displacement) -> NDArray[np.uint8]:
@@ -223,7 +224,8 @@ def bridged(film: Array, region: Region, moved: Displacement, rng: np.random.Gen
     outside = np.maximum(low - region.v, region.v - high) / line.width
     outside = outside + 0.015 * rough
     share = lateral * (0.3 * step_down(outside / 0.05) + BRIDGED * step_down(outside / (2 * PLATE)))
-    side = max(int(0.3 * line.width), 16)
+    side = max(int(0.3 * line.width), 16 * region.grain)
     spongy = (lateral > 0.9) & (outside > PLATE) & (outside < 0.5)
-    pattern = texture_like(quiet_patch(film, spongy, side), film.shape, 0.04 * line.width, rng)
+    patch = quiet_patch(film, spongy, side, region.grain)
+    pattern = texture_like(patch, film.shape, 0.04 * line.width, rng)
     return np.asarray(film + share * (bone + pattern - film))

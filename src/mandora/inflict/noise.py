@@ -13,28 +13,28 @@ from scipy import ndimage, signal
 
 Array = NDArray[np.float64]
 
-FINE_PX = 1.0  # what is finer than this counts as noise
-NOISE_PX = 1.5  # noise that is drawn is finer than this
-LOCAL_PX = 5.0  # the strength of noise is measured over about this radius
+NOISE = 1.5  # px of the film; noise that is drawn is finer than this
+LOCAL = 5.0  # px of the film; the strength of noise is measured over about this radius
 
 
-def high_pass(pixels: Array, sigma: float = FINE_PX) -> Array:
-    """The film minus the same smoothed with a Gaussian of ``sigma`` px."""
+def high_pass(pixels: Array, sigma: float) -> Array:
+    """Grey minus the same smoothed with a Gaussian of ``sigma`` px."""
     return np.asarray(pixels - ndimage.gaussian_filter(pixels, sigma))
 
 
-def noise_like(patch: Array, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+def noise_like(patch: Array, shape: tuple[int, int], rng: np.random.Generator, grain: int) -> Array:
     """Noise with the strength and the spectrum of a patch, averaged over directions.
 
     Args:
         patch: (n, n) grey, a part of the film that shows little but noise.
         shape: of the noise.
         rng: source of randomness.
+        grain: px of the film, in px of the patch.
 
     Returns:
         ``shape``, mean about 0.
     """
-    detail = high_pass(patch, NOISE_PX)
+    detail = high_pass(patch, NOISE * grain)
     window = np.outer(np.hanning(len(patch) + 2), np.hanning(len(patch) + 2))[1:-1, 1:-1]
     power = np.abs(np.fft.fft2((detail - detail.mean()) * np.sqrt(window))) ** 2
     flipped = np.roll(power[::-1], 1, axis=0)  # the frequency 0 stays in its place
@@ -84,12 +84,12 @@ def _filtered(
     return np.asarray(signal.fftconvolve(white, kernel, mode="valid")) * spread / energy
 
 
-def tile_px(width: float) -> int:
+def tile_px(width: float, grain: int) -> int:
     """Side of a patch that shows a film's noise, for a joint or bone of this width, px."""
-    return int(np.clip(0.2 * width, 12, 32))
+    return int(np.clip(0.2 * width, 12 * grain, 32 * grain))
 
 
-def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
+def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int, grain: int) -> Array:
     """The square with the weakest fine texture: noise and as little else as possible.
 
     Args:
@@ -97,9 +97,10 @@ def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
         allowed: (H, W) where the square may lie; it lies where most of it is allowed if no
             whole square is.
         side: px.
+        grain: px of the film, in px of ``pixels``.
     """
     side = min(side, *pixels.shape)
-    unrest = ndimage.uniform_filter(high_pass(pixels, NOISE_PX) ** 2, side)
+    unrest = ndimage.uniform_filter(high_pass(pixels, NOISE * grain) ** 2, side)
     inside = ndimage.uniform_filter(allowed.astype(np.float64), side)
     height, width = pixels.shape
     rows, columns = height - side + 1, width - side + 1
@@ -110,20 +111,22 @@ def quiet_patch(pixels: Array, allowed: NDArray[np.bool_], side: int) -> Array:
     return pixels[y : y + side, x : x + side]
 
 
-def restore_noise(changed: Array, wanted: Array, noise: Array) -> Array:
+def restore_noise(changed: Array, wanted: Array, noise: Array, grain: int) -> Array:
     """Add the noise that a change took away, never more than the film had.
 
     Args:
         changed: (H, W) grey after the change.
         wanted: (H, W) variance of the fine texture before the change.
         noise: (H, W) noise like the film's.
+        grain: px of the film, in px of ``changed``.
     """
-    have = local_variance(changed)
-    own = max(float(high_pass(noise).var()), 1e-12)
+    have = local_variance(changed, grain)
+    own = max(float(high_pass(noise, grain).var()), 1e-12)
     missing = np.clip((wanted - have) / own, 0.0, 1.0)
-    return np.asarray(changed + np.sqrt(ndimage.gaussian_filter(missing, LOCAL_PX / 2)) * noise)
+    around = ndimage.gaussian_filter(missing, LOCAL * grain / 2)
+    return np.asarray(changed + np.sqrt(around) * noise)
 
 
-def local_variance(pixels: Array) -> Array:
-    """(H, W) variance of the fine texture around each pixel."""
-    return np.asarray(ndimage.gaussian_filter(high_pass(pixels) ** 2, LOCAL_PX))
+def local_variance(pixels: Array, grain: int) -> Array:
+    """(H, W) variance around each pixel of what is finer than a px of the film."""
+    return np.asarray(ndimage.gaussian_filter(high_pass(pixels, grain) ** 2, LOCAL * grain))

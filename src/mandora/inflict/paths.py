@@ -24,22 +24,24 @@ def best_path(
         For each index of the state, (columns,) its values on the path.
     """
     columns, *states = merit.shape
-    reach = [max(abs(move[i]) for move in moves) for i in range(len(states))]
-    inner = [
-        tuple(slice(r - m, r - m + n) for r, m, n in zip(reach, move, states, strict=True))
-        for move in moves
-    ]
-    score, back = merit[0], np.zeros(merit.shape, np.int8)
+    steps, costs = np.array(list(moves)), np.array(list(moves.values()))
+    reach = np.abs(steps).max(axis=0)
+    padded = np.full([n + 2 * r for n, r in zip(states, reach, strict=True)], -np.inf)
+    inner = tuple(slice(r, r + n) for r, n in zip(reach, states, strict=True))
+    # places in ``padded`` from which each move reaches each state
+    at = np.indices(states).reshape(len(states), -1)[:, None] + (reach - steps).T[:, :, None]
+    came = np.ravel_multi_index(tuple(at), padded.shape)
+    score = merit[0].ravel()
+    back = np.zeros((columns, score.size), np.int64)
+    everywhere = np.arange(score.size)
     for column in range(1, columns):
-        padded = np.pad(score, [(r, r) for r in reach], constant_values=-np.inf)
-        options = np.stack(
-            [padded[part] - cost for part, cost in zip(inner, moves.values(), strict=True)]
-        )
+        padded[inner] = score.reshape(states)
+        options = padded.take(came) - costs[:, None]
         back[column] = options.argmax(axis=0)
-        score = options.max(axis=0) + merit[column]
-    steps = np.array(list(moves))
+        score = options[back[column], everywhere] + merit[column].ravel()
+    back = back.reshape(merit.shape)
     path = np.empty((columns, len(states)), np.int64)
-    path[-1] = np.unravel_index(int(score.argmax()), score.shape)
+    path[-1] = np.unravel_index(int(score.argmax()), states)
     for column in range(columns - 1, 0, -1):
         path[column - 1] = path[column] - steps[back[(column, *path[column])]]
     return tuple(path.T)

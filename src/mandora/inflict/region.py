@@ -53,18 +53,22 @@ class Region:
         columns: of the film.
         u: (h, w) px across the joint, of each pixel.
         v: (h, w) px along the limb.
+        grain: length of a pixel of the film; above 1 where a magnified copy is damaged.
     """
 
-    def __init__(self, frame: Frame, shape: tuple[int, int], across: float, along: float) -> None:
+    def __init__(
+        self, frame: Frame, shape: tuple[int, int], half: tuple[float, float], grain: int
+    ) -> None:
         """Cut the smallest region that holds a rectangle of the frame.
 
         Args:
             frame: its origin is the middle.
             shape: (height, width) of the film, px.
-            across: half the rectangle's width, px.
-            along: half its length, px.
+            half: half the rectangle's width, across, and half its length, along, px.
+            grain: length of a pixel of the film, px of what is damaged.
         """
-        self.frame = frame
+        self.frame, self.grain = frame, grain
+        across, along = half
         (x, y), (ax, ay) = frame.origin, np.abs(frame.axis)
         wide, high = across * ay + along * ax, across * ax + along * ay
         self.rows = slice(max(int(y - high), 0), min(int(y + high) + 2, shape[0]))

@@ -10,13 +10,17 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb
 from mandora.core.errors import InputError
-from mandora.core.geometry import Points, limb_size
+from mandora.core.geometry import Points, fit_similarity, limb_size
+from mandora.inflict.magnified import Magnified
 from mandora.inflict.region import Array
 from mandora.locate.orientation import mirror_misfits
 from mandora.locate.template import limb_template
 
-MIN_SIZE_PX = 100.0
-"""Smallest limb size, px: below it a joint space is narrower than a pixel."""
+MIN_SIZE_PX = 60.0
+"""Smallest limb size, px: below it a joint space is hardly wider than a pixel."""
+
+FIT_LANDMARKS = 3
+"""Landmarks that tell how the template lies on a film."""
 
 Axes = tuple[tuple[tuple[str, str], ...], ...]
 """Groups of pairs of landmarks; in each group the first pair that is known gives a direction along
@@ -45,6 +49,11 @@ class ExpectedJoint:
     round_of: float = 0.0
     shift: float = 0.0
 
+    @property
+    def reach(self) -> float:
+        """How far from the landmark the film may change."""
+        return 2.0 * self.width + 0.06
+
 
 @dataclass(frozen=True)
 class ExpectedBone:
@@ -56,14 +65,34 @@ class ExpectedBone:
         radius: mean distance of the edge from the centre.
         bare: degrees from the axis to the places where erosions start, positive towards the
             thumb.
-        forearm: soft tissue, not other bones, lies on both sides.
+        below: how far the centre of a bone of the forearm, whose radius is half its width, lies
+            below its joint surface; 0: a short bone.
     """
 
     centre: Mapping[str, float]
     shift: float
     radius: float
     bare: tuple[float, ...]
-    forearm: bool = False
+    below: float = 0.0
+
+    @property
+    def forearm(self) -> bool:
+        """Soft tissue, not other bones, lies on both sides."""
+        return self.below > 0
+
+    def edge(self, angles: Array) -> Array:
+        """Distance of the edge from the centre by direction, rad from the axis."""
+        if not self.forearm:
+            return np.full_like(angles, self.radius)
+        # the end of a tube: a rounded rectangle that is open towards the shaft
+        ahead = np.maximum(np.cos(angles), 0) / self.below
+        beside = np.abs(np.sin(angles)) / self.radius
+        return np.asarray(np.minimum((ahead**4 + beside**4) ** -0.25, 1.4 * self.radius))
+
+    @property
+    def reach(self) -> float:
+        """How far from the centre the film may change."""
+        return 3.5 * self.radius
 
 
 # At other joints the plates lie too far away to be taken for the joint.
@@ -112,8 +141,8 @@ BONES: dict[str, ExpectedBone] = {
         {"mna": 0.65, "capnlun": -0.33, "radcar": 0.68}, 0.0, 0.13, (75, 110, 40, 145, -60, -120)
     ),
     "lunate": ExpectedBone({"lunate": 1}, 0.0, 0.105, (-60, -110, 60, 110, 180, 0)),
-    "radius": ExpectedBone({"radius": 1}, -0.13, 0.21, (52, -52, 40, -40, 62, 20), True),
-    "ulna": ExpectedBone({"ulna": 1}, -0.09, 0.13, (-50, 50, -20, 20, -80, 80), True),
+    "radius": ExpectedBone({"radius": 1}, -0.11, 0.23, (58, -58, 30, -25, 75, -75), 0.14),
+    "ulna": ExpectedBone({"ulna": 1}, -0.08, 0.12, (-50, 50, -20, 20, -80, 80), 0.10),
 }
 
 
@@ -161,6 +190,11 @@ class LimbLandmarks:
         """The same limb on the mirrored film."""
         return replace(self, xy=self.xy * [-1.0, 1.0] + [self.shape[1] - 1.0, 0.0])
 
+    def magnified(self, part: Magnified) -> LimbLandmarks:
+        """The same limb on a magnified part of the film."""
+        xy, size_px = part.to_copy(self.xy), self.size_px * part.times
+        return replace(self, xy=xy, size_px=size_px, shape=part.shape)
+
     def known(self, site: str, name: str) -> Array:
         """(2,) px, a landmark that has to be known and on the film.
 
@@ -181,27 +215,30 @@ class LimbLandmarks:
             )
         return np.asarray(landmark)
 
-    def centre(self, site: str) -> Array:
-        """(2,) px, the centre of a bone of the wrist."""
+    def place(self, site: str) -> Array:
+        """(2,) px, the landmark of a joint or the centre of a bone of the wrist.
+
+        Raises:
+            ValueError: if a landmark that is needed is unknown or off the film.
+        """
+        if self.limb is Limb.FOOT or site not in BONES:
+            return self.known(site, site)
         bone = BONES[site]
         centre = sum(w * self.known(site, name) for name, w in bone.centre.items())
         return np.asarray(centre + bone.shift * self.size_px * self.axis(site, WRIST_AXES))
 
     def axis(self, site: str, groups: Axes) -> Array:
-        """(2,) unit vector towards the fingertips or toes.
+        """(2,) unit vector towards the fingertips or toes; the limb looks like a left one.
+
+        If none of these pairs is known, as on films without fingers, the template is laid over the
+        landmarks that are, and tells the direction.
 
         Raises:
-            ValueError: if no pair of landmarks tells it; the message names the site.
+            ValueError: if the landmarks do not tell it; the message names the site.
         """
-        index = LANDMARK_INDEX[self.limb]
-        directions = []
-        for group in groups:
-            for low, high in group:
-                step = self.xy[index[high]] - self.xy[index[low]]
-                length = float(np.hypot(*step))
-                if length > 0.05 * self.size_px:  # false for NaN
-                    directions.append(step / length)
-                    break
+        directions = self._directions(self.xy, groups)
+        if not directions and (fitted := self._template_on_film()) is not None:
+            directions = self._directions(fitted, groups)
         total = np.sum(directions, axis=0)
         if not directions or np.hypot(*total) < 0.1:
             needed = " or ".join(f"{a} and {b}" for group in groups for a, b in group)
@@ -209,6 +246,28 @@ class LimbLandmarks:
                 f"{site}: the direction of the bones is unknown; give the landmarks {needed}"
             )
         return np.asarray(total / np.hypot(*total))
+
+    def _directions(self, xy: Points, groups: Axes) -> list[Array]:
+        """Of each group that has one, the direction of its first pair of known landmarks."""
+        index = LANDMARK_INDEX[self.limb]
+        directions = []
+        for group in groups:
+            for low, high in group:
+                step = xy[index[high]] - xy[index[low]]
+                length = float(np.hypot(*step))
+                if length > 0.05 * self.size_px:  # false for NaN
+                    directions.append(step / length)
+                    break
+        return directions
+
+    def _template_on_film(self) -> Points | None:
+        """(N, 2) px, the template of a left limb laid over three known landmarks or more."""
+        known = np.isfinite(self.xy).all(axis=1)
+        if known.sum() < FIT_LANDMARKS:
+            return None
+        template = limb_template(self.limb)
+        fitted = fit_similarity(template[known], self.xy[known])
+        return np.asarray(template @ fitted[:, :2].T + fitted[:, 2])
 
 
 def _limb_of(landmarks: Points) -> Limb:

@@ -108,6 +108,7 @@ class InflictedFilms:
 
 def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> TrainingFilm:
     pixels, landmarks, scores = film.pixels, film.landmarks.copy(), film.scores.copy()
+    official = film.scores.copy()
     spaces, erosions, known = film.spaces, film.erosions, film.erosions_known
     if erosions is None:  # a healthy joint has only the erosions that are added here
         erosions, known = (
@@ -125,11 +126,12 @@ def _damaged(film: TrainingFilm, limb: Limb, rng: np.random.Generator) -> Traini
             continue  # without a joint line it stays healthy, and so does its label
         pixels, spaces, erosions = done.pixels, done.spaces, done.erosions
         for kind, grade in grades.items():
-            scores[row, COLUMN[kind]] = grade
+            scores[row, COLUMN[kind]] = done.scores[kind]
+            official[row, COLUMN[kind]] = grade
         if LANDMARK_INDEX[limb].get(site) == row:
             landmarks[row] = done.landmark
     return replace(
-        film, pixels=pixels, landmarks=landmarks, scores=scores, official=scores, spaces=spaces,
+        film, pixels=pixels, landmarks=landmarks, scores=scores, official=official, spaces=spaces,
         erosions=erosions, erosions_known=known,
     )  # fmt: skip
 
