@@ -410,7 +410,8 @@ def _margin(bone: Bone, usual: Array, erosion: Erosion, size: float) -> tuple[Ar
     if inward @ (middle - outline[at]) < 0:
         inward = -inward
     # the rim of a short bone is cut back towards its neighbour
-    return outline[at] + (0.25 * (middle - outline[at]) if bone.yields else 0.0), inward
+    cut = 0.25 * (middle - outline[at]) if bone.yields and not erosion.inset else 0.0
+    return outline[at] + cut, inward
 
 
 def bare_area(name: str, index: int, outline: Array, place: WristMap) -> Array:
