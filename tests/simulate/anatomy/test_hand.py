@@ -11,7 +11,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, Limb
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
-from mandora.simulate.anatomy.wrist import WristForm
+from mandora.simulate.anatomy.wrist_form import WristForm
 from mandora.simulate.xray.distances import Grid, signed_distance
 
 TUBULAR = {f"{bone}{n}" for n in range(1, 6) for bone in ("mc", "pp", "dp")} | {

@@ -88,12 +88,14 @@ def draw_forms(
         rng: of this hand.
     """
     forms = [_metacarpal(rng), *(_phalanx(rng) for _ in joints)]
+    # generators of their own: a joint that is worn later changes no other bone
+    own = [np.random.default_rng(seed) for seed in rng.integers(2**32, size=len(joints) + 1)]
     if base:
-        forms[0] = _worn(forms[0], False, base, rng)
+        forms[0] = _worn(forms[0], False, base, own[-1])
     for j, name in enumerate(joints):
         if degree := wear.get(name, 0.0):
-            forms[j] = _worn(forms[j], True, degree, rng)
-            forms[j + 1] = _worn(forms[j + 1], False, degree, rng)
+            forms[j] = _worn(forms[j], True, degree, own[j])
+            forms[j + 1] = _worn(forms[j + 1], False, degree, own[j])
     return forms
 
 
@@ -114,7 +116,7 @@ def _metacarpal(rng: np.random.Generator) -> Form:
             dip=u(0.0, 0.06),
             tubercle=u(-0.02, 0.10),
             eminence=max(u(-0.10, 0.10), 0.0),
-            corner=u(-0.08, 0.10),
+            corner=u(-0.08, 0.08),
             hollow=u(0.05, 0.35),
         )
         for _ in range(2)
@@ -122,7 +124,8 @@ def _metacarpal(rng: np.random.Generator) -> Form:
     pits = np.maximum(rng.normal(0.03, 0.06, 2), 0)
     return Form(
         inner, outer, (u(0.75, 1.1), u(0.85, 1.1)), (float(pits[0]), float(pits[1])),
-        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17), shell=(u(0.6, 1.1), u(0.85, 1.15), u(0.6, 1.6)),
+        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17),
+        shell=(u(0.6, 1.1), u(0.85, 1.15), u(0.6, 1.6)),
         wedge=(u(0.3, 0.8), 0.0),
         cyst=_cyst(rng, (0.35, 0.8)) if rng.random() < _CYST_SHARE else None,
     )  # fmt: skip
