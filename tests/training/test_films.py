@@ -119,10 +119,9 @@ def test_simulated_films_can_be_made_again_whatever_their_number() -> None:
     patient = draw_patient(5, 1, severity=0.75, immature_share=0.3)
     grades = np.array([patient.grades[t.key] for t in TARGETS], float)
     np.testing.assert_array_equal(first.official, point_scores(grades, LF))
-    # a network learns the loss of space itself, whose score is rounded to the grade
-    np.testing.assert_array_equal(np.floor(first.scores + 0.5), first.official)
-    assert (first.scores[:, 0] != first.official[:, 0]).any()
-    np.testing.assert_array_equal(first.scores[:, 1], first.official[:, 1])
+    # a network learns the loss of space itself
+    scores = np.array([patient.score(t) for t in TARGETS])
+    np.testing.assert_allclose(first.scores, point_scores(scores, LF))
     other = SimulatedFilms(Limb.FOOT, 2, 6, fine=False).film(1)
     assert other.pixels.shape != first.pixels.shape or (other.pixels != first.pixels).any()
 

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
-from mandora.inflict.bone_edges import RAYS, Margin, bone_margin, collapse_margin, joint_margin, outline
+from mandora.inflict.bone_edges import (
+    RAYS,
+    Margin,
+    bone_margin,
+    collapse_margin,
+    joint_margin,
+    outline,
+)
 from mandora.inflict.erosion import carve
 from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
 from mandora.inflict.narrowing import (

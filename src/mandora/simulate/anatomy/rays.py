@@ -84,7 +84,8 @@ def build_ray(
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
     bends = [float(b @ across(a)) for a, b in pairwise(directions)]
-    tilts, skews = [ray.slope, *(ray.congruence * b for b in bends)], rng.normal(0.0, 0.12, n).tolist()
+    tilts = [ray.slope, *(ray.congruence * bend for bend in bends)]
+    skews = rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
@@ -200,6 +201,9 @@ def _erosions(
         if not erosion.collapse:
             side = across(directions[j]) * (1.0 if erosion.anchor < 2 else -1.0)
             lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
+            if ray.forms and erosion.along >= 0:  # at thin sides, little bone would be lost
+                head = erosion.anchor % 2 == 0
+                lateral -= 0.12 * ray.forms[j if head else j + 1].wedge[head]
             if erosion.along < 0:  # on the joint surface
                 corner = float(surface(np.array([lateral]))[0])
             place = (

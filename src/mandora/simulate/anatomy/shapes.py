@@ -141,7 +141,9 @@ def flared(base: float, shaft: float, head: float, t: AnyFloat) -> AnyFloat:
     return along
 
 
-def thickened(tube: Tube, sizes: tuple[float, float, float], length: float, u: AnyFloat) -> AnyFloat:
+def thickened(
+    tube: Tube, sizes: tuple[float, float, float], length: float, u: AnyFloat
+) -> AnyFloat:
     """A measure along a tubular bone with or without a neck.
 
     Args:
