@@ -240,8 +240,9 @@ def _margin(bone: Bone, usual: Array, erosion: Erosion, size: float) -> tuple[Ar
         inward = -inward
     # the rim of a short bone is cut back towards its neighbour
     into = middle - outline[at]
-    cut_back = min(0.25, 1.6 / float(np.linalg.norm(into))) if bone.yields and not erosion.inset else 0.0
-    return outline[at] + cut_back * into, inward
+    cut = bone.yields and not erosion.inset
+    share = min(0.25, 1.6 / float(np.linalg.norm(into))) if cut else 0.0
+    return outline[at] + share * into, inward
 
 
 def wrist_gaps(
