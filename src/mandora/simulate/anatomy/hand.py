@@ -84,7 +84,8 @@ def build_hand(
     width = traits.size * traits.robust
     wear = draw_wear(traits.osteoarthritis, states, patient_rng, film_rng)
     states = {**states, **wear.states}
-    build = _Build(width, traits, wear.degree, patient_rng)
+    stiff = float(np.clip(film_rng.normal((traits.age - 50) / 130, 0.12), 0, 0.45))
+    build = _Build(width, traits, wear.degree, stiff, patient_rng)
     squeezed = film_rng.normal(1.0, 0.03)  # the bases of the palm turned a little
     bones: list[Bone] = []
     strips: list[Strip] = []
@@ -145,12 +146,14 @@ class _Build:
         width: breadth of bones relative to the average.
         traits: of the patient.
         wear: degree of osteoarthritis by joint, 0..1.
+        stiff: how far the fingers stay bent on the film, rad.
         patient_rng: for what both hands share.
     """
 
     width: float
     traits: Traits
     wear: Mapping[str, float]
+    stiff: float
     patient_rng: np.random.Generator
 
     def spaces(self, kinds: Sequence[str]) -> list[float]:
@@ -186,7 +189,8 @@ def _ray(
         length = float(np.linalg.norm(pip - mcp)) * _DISTAL_LENGTH[n] * rng.normal(1, 0.04)
         nodes = [base, mcp, pip, dip, dip + bent(unit(dip - pip), 0.05) * length]
         spread = [0.06, 0.08, 0.08, 0.08]
-        pitches = np.cumsum(rng.normal([-0.05, 0.02, 0.06, 0.05], spread))
+        bent_up = build.stiff * rng.uniform(0.3, 1.2) * np.array([0.0, 0.5, -0.5, -0.8])
+        pitches = np.cumsum(rng.normal([-0.05, 0.02, 0.06, 0.05], spread)) + bent_up
         slope = _BASE_SLOPE[n] + rng.normal(0, 0.06)
     at_base = build.wear.get("mc1", 0.0) if n == 1 else 0.0
     return Ray(

@@ -45,7 +45,7 @@ _GAPS = (
 # Of the other joints the beam is parallel to some; at most the bones overlap. Mean and s.d. of the
 # space that is seen, shares of the healthy one.
 _UNSCORED = {
-    ("trapezium", "trapezoid"): (-1.5, 1.0), ("trapezium", "mc2"): (-0.5, 0.8),
+    ("trapezium", "trapezoid"): (-0.5, 1.0), ("trapezium", "mc2"): (-0.5, 0.8),
     ("trapezoid", "mc2"): (0.5, 0.6), ("trapezoid", "capitate"): (-0.2, 0.8),
     ("capitate", "mc2"): (0.15, 0.7), ("capitate", "hamate"): (0.2, 0.6),
     ("capitate", "mc4"): (0.15, 0.7), ("hamate", "mc3"): (0.15, 0.7),
@@ -104,7 +104,7 @@ def wrist_bones(
         outline = smooth_outline(np.array([place(c) for c in moved + around]))
         bones.append(Bone(
             name, outline, rng.uniform(0.105, 0.14) * scale, thin, yields=True, porosity=lost,
-            veil=rng.uniform(0.3, 0.65), slant=_slant(rng),
+            veil=rng.uniform(0.15, 0.55), slant=_slant(rng),
         ))  # fmt: skip
     bones += _overlying(place, scale, traits, lost, rng)
     for name, edge, depth in (("radius", RADIUS, 0.12), ("ulna", ULNA, 0.09)):
@@ -162,7 +162,7 @@ def _overlying(
 
 def _slant(rng: np.random.Generator) -> tuple[float, float]:
     """How far the front of a carpal bone lies beside its middle on the film, mm."""
-    x, y = np.clip(rng.normal(0, 0.8, 2), -1.6, 1.6)
+    x, y = np.clip(rng.normal(0, [0.8, 0.55]), -1.6, 1.6)
     return float(x), float(y)
 
 
