@@ -162,6 +162,26 @@ def test_films_for_patches_are_finer_than_those_for_the_localiser() -> None:
     assert sizes[0] > 1.7 * sizes[1]  # at least 4 px a mm, to 1.8
 
 
+def test_some_fine_films_look_like_small_copies_and_keep_their_masks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def film(share: float) -> TrainingFilm:
+        monkeypatch.setattr(films_module, "COPIED_SHARE", share)
+        monkeypatch.setattr(films_module, "COPY_PIXELS_PER_MM", (1.6, 1.7))
+        return SimulatedFilms(Limb.FOOT, 1, 5, fine=True).film(0)
+
+    plain, copy = film(0.0), film(1.0)
+    assert copy.pixels.shape == plain.pixels.shape
+    assert copy.spaces is not None
+    assert plain.spaces is not None
+    np.testing.assert_array_equal(copy.spaces, plain.spaces)
+    np.testing.assert_array_equal(copy.landmarks, plain.landmarks)
+    steps = [float(np.abs(np.diff(made.pixels, axis=1)).mean()) for made in (plain, copy)]
+    assert steps[1] < 0.7 * steps[0]
+    shift = abs(float(copy.pixels.mean() - plain.pixels.mean()))
+    assert shift < 0.01
+
+
 def test_the_key_names_what_simulated_films_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     films = SimulatedFilms(Limb.FOOT, 4, 5, fine=True)
     assert SimulatedFilms(Limb.FOOT, 4, 5, fine=True).key == films.key

@@ -11,7 +11,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, Limb, Side, Slot
 from mandora.simulate.anatomy.foot import build_foot
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import Erosion, JointState
-from mandora.simulate.anatomy.skeleton import Skeleton, Traits
+from mandora.simulate.anatomy.skeleton import Calcification, Skeleton, Spot, Traits
 from mandora.simulate.cohort.patients import draw_patient
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
@@ -126,6 +126,53 @@ def test_a_film_depends_on_nothing_but_its_patient_and_slot() -> None:
     np.testing.assert_array_equal(first.pixels, again.pixels)
     other = simulate_film(draw_patient(4, 8), slot, pixels_per_mm=2.0)
     assert other.pixels.shape != first.pixels.shape or (other.pixels != first.pixels).any()
+
+
+def shown(bones: Skeleton) -> SimulatedFilm:
+    placement = Placement(700, 950, PPMM, 0.0, (0.5, 0.6), Side.LEFT)
+    return render(bones, placement, CLEAN, np.random.default_rng(3))
+
+
+@pytest.mark.parametrize("change", [-0.5, 0.8])
+def test_a_spot_changes_the_bone_there_and_is_no_erosion(change: float) -> None:
+    bones = replace(skeleton(Limb.HAND), spots=())
+    outline = next(b for b in bones.bones if b.name == "radius").outline
+    inside = outline[:8].mean(axis=0) + np.array([0.0, 6.0])
+    spot = Spot("radius", inside, (2.0, 1.0), 0.5, change)
+    plain, spotted = shown(bones), shown(replace(bones, spots=(spot,)))
+    difference = spotted.pixels - plain.pixels
+    y, x = np.unravel_index(np.abs(difference).argmax(), difference.shape)
+    assert np.sign(difference[y, x]) == np.sign(change)
+    assert (np.abs(difference) > 0.01).sum() < 40 * PPMM**2
+    assert not spotted.erosions.any()
+    np.testing.assert_array_equal(spotted.spaces, plain.spaces)
+
+
+def test_calcified_walls_are_two_bright_lines() -> None:
+    bones = replace(skeleton(Limb.HAND), calcifications=())
+    marks = bones.landmarks
+    index = LANDMARK_INDEX[Limb.HAND]
+    web = (marks[index["mcp1"]] + marks[index["mcp2"]]) / 2
+    course = web + np.column_stack([np.zeros(30), np.linspace(-8, 8, 30)])
+    line = Calcification(course, 2.0, 1.0, 0.0)
+    brighter = shown(replace(bones, calcifications=(line,))).pixels - shown(bones).pixels
+    rows, cols = np.nonzero(brighter > 0.02)
+    assert np.ptp(rows) > 12 * PPMM
+    row = brighter[int(np.median(rows))]
+    assert row[int(np.median(cols))] < 0.5 * row.max(), "between the walls"
+
+
+def test_the_front_of_a_slanting_bone_lies_over_its_joint_space() -> None:
+    bones = skeleton(Limb.HAND)
+    flat = replace(bones, bones=tuple(replace(b, veil=0.0, slant=None) for b in bones.bones))
+    steep = replace(
+        bones,
+        bones=tuple(replace(b, veil=0.5, slant=(0.0, 1.5)) if b.yields else b for b in bones.bones),
+    )
+    below, over = shown(flat), shown(steep)
+    space = below.spaces == LANDMARK_INDEX[Limb.HAND]["capnlun"] + 1
+    np.testing.assert_array_equal(below.spaces, over.spaces)
+    assert over.pixels[space].mean() > below.pixels[space].mean() + 0.02
 
 
 def test_a_growth_plate_is_a_dark_line_beyond_the_joint() -> None:

@@ -152,7 +152,7 @@ def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
     return Ray(
         ("mt1", "pp1", "dp1"), np.array([fore.bases[1], mtp, ip, tip]),
         draw_tubes(1, fore.width, rng),
-        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.5 * fore.width],
+        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.7 * fore.width],
         rng.normal([0.8 * fore.pitch, -0.12, 0.08], [0.06, 0.08, 0.12]).tolist(),
         _BASE_SLOPE[1] + rng.normal(0, 0.06),
     )  # fmt: skip

@@ -203,7 +203,7 @@ def _erosions(
             lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
             if ray.forms and erosion.along >= 0:  # at thin sides, little bone would be lost
                 head = erosion.anchor % 2 == 0
-                lateral -= 0.12 * ray.forms[j if head else j + 1].wedge[head]
+                lateral -= 0.2 * ray.forms[j if head else j + 1].wedge[head]
             if erosion.along < 0:  # on the joint surface
                 corner = float(surface(np.array([lateral]))[0])
             place = (

@@ -239,8 +239,10 @@ def _margin(bone: Bone, usual: Array, erosion: Erosion, size: float) -> tuple[Ar
     if inward @ (middle - outline[at]) < 0:
         inward = -inward
     # the rim of a short bone is cut back towards its neighbour
-    cut = 0.25 * (middle - outline[at]) if bone.yields and not erosion.inset else 0.0
-    return outline[at] + cut, inward
+    into = middle - outline[at]
+    cut = bone.yields and not erosion.inset
+    share = min(0.25, 1.6 / float(np.linalg.norm(into))) if cut else 0.0
+    return outline[at] + share * into, inward
 
 
 def wrist_gaps(

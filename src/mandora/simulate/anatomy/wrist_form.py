@@ -76,7 +76,7 @@ ULNA = [
 STYLOID = ((-0.375, 1.545), (0.075, 0.12))  # of the ulna: centre, size; behind its head
 # Bare areas, where erosions start: margins beside the joint surface that are covered by synovium
 # only. Each bone's list has as many places as the site has; those of ``mul`` alternate.
-_BARE_AREAS = {
+BARE_AREAS = {
     "mc1": (
         (0.335, 1.075), (0.475, 1.12), (0.315, 1.04), (0.50, 1.085), (0.36, 1.09), (0.45, 1.11),
     ),
@@ -200,6 +200,6 @@ def bare_area(name: str, index: int, outline: Array, place: WristMap) -> Array:
         outline: (N, 2) mm, of the bone.
         place: of this hand.
     """
-    areas = _BARE_AREAS[name]
+    areas = BARE_AREAS[name]
     usual = place(place.form.of_bone(name, areas[index % len(areas)]))
     return np.asarray(outline[np.hypot(*(outline - usual).T).argmin()])
