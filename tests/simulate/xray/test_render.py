@@ -217,8 +217,8 @@ def test_a_focal_loss_narrows_one_half_of_the_joint() -> None:
         assert one < 0.75
         assert other > 0.9
     everywhere = gaps_mm(JointState(loss=0.6)) / healthy
-    assert np.ptp(everywhere) < 0.35
-    assert everywhere.max() < 0.65
+    assert everywhere.max() < 0.8  # the sides, where the surfaces part, lose the same mm
+    assert everywhere[4:-4] == pytest.approx(0.42, abs=0.06)
 
 
 @pytest.mark.parametrize(("limb", "site", "bones"), [
