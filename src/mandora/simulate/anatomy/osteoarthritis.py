@@ -3,8 +3,8 @@
 It is common in people with rheumatoid arthritis too, and is no damage in the sense of SvH: where
 joint space is lost it counts as narrowing, but osteophytes, dense joint surfaces and cysts below
 them are no erosions. Distal joints and the base of the thumb are worn first, then proximal
-interphalangeal joints, rarely metacarpophalangeal ones (shares by joint as in Dahaghin et al.,
-Ann Rheum Dis 2005;64:682, rounded).
+interphalangeal joints, rarely metacarpophalangeal ones (the order is that of Dahaghin et al., Ann
+Rheum Dis 2005;64:682; the shares are chosen here).
 """
 
 from __future__ import annotations
