@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import LANDMARK_INDEX, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
@@ -180,3 +180,18 @@ def test_osteoarthritis_is_rare_in_the_young_and_common_in_the_old() -> None:
 def test_no_two_hands_have_the_same_finger_bones() -> None:
     widths = [next(b.tube for b in hand(s, Traits()).bones if b.name == "mc3") for s in range(20)]
     assert 0.02 < np.std([t.head for t in widths if t]) / 15 < 0.08
+
+
+def test_healthy_joint_spaces_are_as_wide_as_published() -> None:
+    # MCP 1.5-1.8 mm, PIP about 1.0 mm; in the middle of the joint, between the bones' surfaces
+    widths: dict[str, list[float]] = {"mcp": [], "pip": []}
+    for seed in range(12):
+        made = build_hand(Traits(), {}, np.random.default_rng(seed), np.random.default_rng(seed))
+        for strip in made.strips:
+            name = LANDMARKS[Limb.HAND][strip.label - 1].name
+            if name[:3] in widths and name[-1] in "2345":
+                half = len(strip.polygon) // 2
+                low, high = strip.polygon[:half], strip.polygon[half:][::-1]
+                widths[name[:3]].append(float(np.linalg.norm(low - high, axis=1)[half // 2]))
+    assert 1.4 < np.mean(widths["mcp"]) < 1.8
+    assert 0.9 < np.mean(widths["pip"]) < 1.5
