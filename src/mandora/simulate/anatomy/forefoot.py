@@ -132,7 +132,7 @@ def _phalanx(n: int, rng: np.random.Generator) -> Form:
         for _ in range(2)
     )  # fmt: skip
     plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(0.7, 1.5))
-    shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n > 1 else (u(0.6, 1.1), u(0.0, 0.2))
+    shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n else (u(0.6, 1.1), u(0.0, 0.2))
     return Form(
         inner, outer, (u(0.8, 1.4), u(0.8, 1.2)), grain=u(0.3, 1.0), blotches=u(0.06, 0.24),
         plates=(plates, 1.0), shell=(shell, u(0.45, 0.9), u(0.7, 1.1)), wedge=(wedge, 0.0),
