@@ -62,11 +62,14 @@ tables: $(DEV)/.package ## renew the tables of the documentation that come from 
 # CALIBRATION names a labelled data set of real films of hands and feet that trained nothing, and
 # OTHER a folder of real films of other body parts. They set the thresholds of the localisers, which
 # keep their defaults otherwise: by simulated films, which fit better, real ones would be refused.
+# SURE names labelled data sets of real films that trained nothing, as with inflicted damage; intervals
+# are measured on simulated patients and on these.
 # BUNDLE holds more options of `mandora bundle make`, such as version and licence.
 RUN ?= build/run
 HEALTHY ?=
 CALIBRATION ?=
 OTHER ?=
+SURE ?=
 BUNDLE ?=
 bundle: $(DEV)/.package ## train a model like the packaged one from scratch into build/run and build/bundle
 	$(DEV)/bin/mandora train locate --limb foot --out $(RUN)
@@ -80,7 +83,7 @@ bundle: $(DEV)/.package ## train a model like the packaged one from scratch into
 		--only thresholds $(if $(OTHER),--other $(OTHER)) --out $(RUN)/without-intervals)
 	$(DEV)/bin/mandora bundle calibrate \
 		$(RUN)/$(if $(CALIBRATION),without-intervals,uncalibrated) $(RUN)/held-out \
-		--only intervals --out build/bundle
+		$(foreach set,$(SURE),--also $(set)) --only intervals --out build/bundle
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py

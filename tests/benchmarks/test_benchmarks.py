@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb
+from mandora.core.settings import SimulateSettings
 from mandora.datasets.layouts import open_dataset
+from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,3 +228,13 @@ def test_slanting_limbs(run: Run, folder: Path) -> None:
 def test_slanting_simulated_limbs(run: Run) -> None:
     out = run("slanting_limbs", "simulated", "--films", 1, ANGLES=(30,))
     assert [line.split()[0] for line in out.splitlines()[3:5]] == ["hand", "foot"]
+
+
+def test_intervals(run: Run, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    simulate_cohort(SimulateSettings(patients=2, seed=5, pixels_per_mm=2), cohort)
+    out = run("intervals", cohort, "--splits", 1, "--level", 0.5).splitlines()
+    assert out[0] == "level 0.5, mean of 1 splits"
+    rows = [line.split() for line in out[2:]]
+    overall = next(row for row in rows if row[1:4] == ["all", "targets", "all"])
+    assert (overall[0], float(overall[-2])) == ("cohort", 1)  # of one patient nothing is known

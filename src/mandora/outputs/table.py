@@ -21,8 +21,8 @@ JOINT_COLUMNS: tuple[str, ...] = (
     "patient", "film", "side", "site", "kind", "x", "y", "score", "grade", "low", "high", "status",
     "reason",
 )  # fmt: skip
-"""Columns of ``joints.csv``: x and y in px of the film, 1 decimal; score, and both ends of its
-interval, with 4 decimals."""
+"""Columns of ``joints.csv``: x and y in px of the film, 1 decimal; score with 4 decimals; both ends
+of its interval are grades."""
 
 
 class TableWriter:
@@ -130,8 +130,8 @@ def _joint_row(patient: str, score: JointScore) -> list[str]:
         _number(score.y, 1),
         _number(score.score, 4),
         "" if score.grade is None else str(score.grade),
-        _number(score.low, 4),
-        _number(score.high, 4),
+        _number(score.low, 0),
+        _number(score.high, 0),
         score.status.value,
         score.reason.value if score.reason else "",
     ]

@@ -98,6 +98,7 @@ class Pipeline:
             bundle=manifest.name, bundle_version=manifest.version, bundle_sha256=bundle.sha256,
             preset=manifest.preset, trained_on=manifest.training_data, software=_software(),
             interval_level=intervals.level if intervals else None,
+            interval_data=intervals.measured_on if intervals else None,
         )  # fmt: skip
         start = time.monotonic()
         stages = Stages.load(manifest.contract, paths, threads)

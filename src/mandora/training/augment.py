@@ -160,7 +160,8 @@ def _without_a_side(
     film = stored.film
     edges = [film.x0, film.y0, film.x1, film.y1]
     edges[axis if low_side else axis + 2] = cut
-    return Box(*edges) if edges[0] < edges[2] and edges[1] < edges[3] else None
+    x0, y0, x1, y1 = edges
+    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def _common(box: Box, other: Box) -> Box | None:
