@@ -14,6 +14,7 @@ GROSS_ERROR = 0.7  # limb sizes; a landmark this far from where the others put i
 TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the template, in limb sizes
 
 BEYOND_SHARE = 0.15  # what a landmark beyond the film counts in the fit; one on the film counts 1
+AT_THE_BORDER = 0.05  # limb sizes; of a joint nearer to the border only a half is on the film
 IN_PLACE = 0.25  # a landmark beyond the border that is found so well lies on the film after all
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
@@ -204,9 +205,9 @@ def checked(
 ) -> Checked:
     """Which landmarks are plausible, which lie beyond the film, and how well they fit a limb.
 
-    A landmark lies beyond the film if its peak does, if the others put it clearly beyond the film,
-    all the more if its peak is low, or if it has no peak and the others put it near the border. The
-    further it is from the others, the less certain is where they put it.
+    A landmark lies beyond the film if its peak does or lies at the border, if the others put it
+    clearly beyond the film, all the more if its peak is low, or if it has no peak and the others
+    put it near the border. The further it is from them, the less certain is where they put it.
 
     Args:
         template: (N, 2) in limb sizes.
@@ -231,7 +232,8 @@ def checked(
     fit = goodness(template, landmarks, heights, matrix, film)
     outside = ~sure & (beyond_film(template, matrix, film) > -_uncertain(template, sure))
     outside |= (heights >= threshold) & (film.beyond(landmarks) > 0)
-    return Checked(sure, outside, fit)
+    outside |= sure & (film.beyond(landmarks) > -AT_THE_BORDER * np.hypot(*matrix[:, 0]))
+    return Checked(sure & ~outside, outside, fit)
 
 
 def _uncertain(template: Points, sure: NDArray[np.bool_]) -> Floats:
