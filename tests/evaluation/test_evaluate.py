@@ -86,6 +86,33 @@ def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path
     np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
 
 
+def test_what_people_saw_is_beside_the_scores(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path
+) -> None:
+    whole = open_dataset(cohort)
+    seen = {"LH": {"mcp2": "damaged", "lunate": "normal", "ulna": "unclear"}, "LF": {}}
+    films = tuple(
+        replace(film, impressions=seen[film.slot.code], erosive=film.slot.limb is Limb.HAND)
+        for film in whole.films
+        if film.slot.code in seen
+    )
+    dataset = replace(whole, films=films, persons={"SIM0001": "anna", "SIM0002": "anna"})
+    evaluate(open_bundle(tiny_bundle), dataset, tmp_path / "page", 1, lambda *_: None, print)
+    made = json.loads((tmp_path / "page" / "metrics.json").read_text(encoding="utf-8"))
+    rows = [r for r in made["impressions"] if r["joints"] == "marked" and r["stage"] == "patch"]
+    by_site = {(r["damage"], r["site"]): r for r in rows}
+    assert set(by_site) == {
+        (damage, site) for damage, sites in (("narrowing", ("all", "mcp2")),
+                                             ("erosion", ("all", "mcp2", "lunate")))
+        for site in sites
+    }  # fmt: skip
+    every = by_site["erosion", "all"]
+    assert (every["normal"], every["damaged"], every["patients"]) == (PATIENTS, PATIENTS, 2)
+    films_row = made["erosive"][0]
+    assert (films_row["films without"], films_row["films with erosion"]) == (PATIENTS, PATIENTS)
+    assert films_row["patients"] == 2
+
+
 def test_a_film_that_fails_costs_that_film_and_says_why(
     tiny_bundle: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
