@@ -52,14 +52,13 @@ from mandora.metrics import FAMILY_TITLES, GROUPS, Floats
 from mandora.metrics.bootstrap import Interval, Resampling, intervals
 from mandora.metrics.localisation import group_columns, limb_distances
 from mandora.model.bundle import default_bundle, open_bundle
-from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.training.mixed import InflictedFilms
 
 RESAMPLES = Resampling(resamples=1000)
 COHORTS = {"wide": (909, True), "plain": (911, False)}
 COHORT_PATIENTS = 40
-ADULT_COPIES = 4  # with damage, of each film of an adult
+ADULT_COPIES = 2  # with damage, of each film of an adult
 
 
 # ── the blocks ────────────────────────────────────────────────────────────────────────────
@@ -310,7 +309,7 @@ def main() -> None:
     bundle = open_bundle(args.bundle or default_bundle())
     than = json.loads(args.than.read_text(encoding="utf-8"))["rows"] if args.than else []
     trial = Trial(
-        Pipeline.from_bundle(bundle), args.folder, sorted(args.part), args.work, args.workers,
+        bundle.folder, args.folder, sorted(args.part), args.work, args.workers,
         {(r["block"], r["what"]): r["value"] for r in than if r["value"] is not None},
     )  # fmt: skip
     model = f"{bundle.manifest.name} {bundle.manifest.version}, sha256 {bundle.sha256[:12]}"

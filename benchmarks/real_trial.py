@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 from real_films import Part
 from real_films_data_set import KnownLimb, add_places, known_limbs, write_data_set
 
+from mandora.core.parallel.workers import map_items
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.layouts import open_dataset
 from mandora.evaluation.assess import Assessed, assess
+from mandora.model.bundle import open_bundle
 from mandora.scoring.pipeline import Pipeline
 
 
@@ -20,15 +25,15 @@ class Trial:
     """A model on the films of a folder.
 
     Attributes:
-        pipeline: the model.
+        bundle: folder of the model.
         folder: of the real films.
         parts: of its films.
         work: folder for data sets.
-        workers: processes that make them.
+        workers: processes.
         than: rows of another model, by block and words.
     """
 
-    pipeline: Pipeline
+    bundle: Path
     folder: Path
     parts: Sequence[Part]
     work: Path
@@ -61,5 +66,24 @@ class Trial:
         return open_dataset(place)
 
     def assessed(self, dataset: Dataset) -> Assessed:
-        """The model on a data set."""
-        return assess(self.pipeline, dataset, warn=print)
+        """The model on a data set, some patients in each process."""
+        count = min(self.workers, len(dataset.patients))
+        parts = [dataset.of_patients(frozenset(dataset.patients[i::count])) for i in range(count)]
+        made = list(map_items(partial(assessed_part, self.bundle), parts, count))
+        return Assessed(
+            tuple(film for part in made for film in part.films),
+            {key: np.concatenate([p.landmarks[key] for p in made]) for key in made[0].landmarks},
+            {key: np.concatenate([p.scores[key] for p in made]) for key in made[0].scores},
+            sum((Counter(part.reasons) for part in made), Counter()),
+        )
+
+
+def assessed_part(bundle: Path, dataset: Dataset) -> Assessed:
+    """The model on a part of a data set."""
+    return assess(_pipeline(bundle), dataset, warn=print)
+
+
+@cache
+def _pipeline(bundle: Path) -> Pipeline:
+    """The model, loaded once in each process."""
+    return Pipeline.from_bundle(open_bundle(bundle), threads=1)
