@@ -48,7 +48,7 @@ from mandora.datasets.layouts import open_dataset
 from mandora.evaluation.assess import Assessed
 from mandora.evaluation.impressions import ALL, Seen, columns_at, mean_of, seen
 from mandora.evaluation.localisation import LIMB_CUT
-from mandora.metrics import FAMILY_TITLES, GROUPS, Floats
+from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, grade
 from mandora.metrics.bootstrap import Interval, Resampling, intervals
 from mandora.metrics.localisation import group_columns, limb_distances
 from mandora.model.bundle import default_bundle, open_bundle
@@ -58,6 +58,7 @@ from mandora.training.mixed import InflictedFilms
 RESAMPLES = Resampling(resamples=1000)
 COHORTS = {"wide": (909, True), "plain": (911, False)}
 COHORT_PATIENTS = 40
+GRADE_OF_A_THIRD = 2  # a joint space that is closed by a third has this narrowing
 ADULT_COPIES = 2  # with damage, of each film of an adult
 
 
@@ -202,12 +203,17 @@ def _agreement(
     yield row(
         "inflicted", f"{whose}, {damage}, r", *(r(t, columns) for t in tables), limit, "found"
     )
-    for step in range(int(np.nanmax(official[:, columns])) + 1):
+    grades = grade(official)
+    for step in range(int(np.nanmax(grades[:, columns])) + 1):
         means = [
-            mean_of(np.where(official == step, scores[t], np.nan)[:, columns], scores["person"])
+            mean_of(np.where(grades == step, scores[t], np.nan)[:, columns], scores["person"])
             for t in tables
         ]
-        yield row("inflicted", f"{whose}, {damage}, mean of grade {step}", *means, "", "found")
+        third = judged and damage is Damage.NARROWING and step == GRADE_OF_A_THIRD
+        yield row(
+            "inflicted", f"{whose}, {damage}, mean of grade {step}", *means,
+            ">= 0.70" if third else "", "found",
+        )  # fmt: skip
     for site in FAMILIES[limb, damage]:
         of = columns_at(limb, damage, None, site.name)
         if np.nan_to_num(official[:, of]).any():
