@@ -47,7 +47,7 @@ def severity_step(grade: int, maximum: int) -> int:
 
 
 def draw_overlay(
-    pixels: NDArray[np.float32],
+    pixels: NDArray[np.float32] | Image.Image,
     scores: Sequence[JointScore],
     masks: Mapping[str, PatchEvidence],
     title: str = "",
@@ -55,7 +55,7 @@ def draw_overlay(
     """Draw one film with what was seen and scored on it.
 
     Args:
-        pixels: (H, W) float32, 0..1, bright bone: the film.
+        pixels: (H, W) float32, 0..1, bright bone: the film, or :func:`film_image` of it.
         scores: the film's joint scores, with positions in px of the film. Scores without a
             value are listed below the film with their reason.
         masks: evidence by landmark name, in px of the film. A joint without evidence gets its box
