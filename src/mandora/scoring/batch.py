@@ -78,7 +78,10 @@ def score_films(
             f"no film in {first_few(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF"
         )
     pipeline = Pipeline.from_bundle(bundle, threads)
-    worker = _Worker(pipeline, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", _first_ids(found))
+    created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    # patients side by side keep all threads busy, films do so where there is one patient
+    films_at_once = 1 if len(found.studies) > 1 else pipeline.films_at_once
+    worker = _Worker(pipeline, created, _first_ids(found), films_at_once)
     with ResultWriter(out, columns) as writer:
         run = _Run(writer, warn)
         run.note_unplaced(found)
@@ -135,6 +138,7 @@ class _Worker:
     pipeline: Pipeline
     created: str
     first_ids: Mapping[str, str]
+    films_at_once: int
 
     def work(self, study: StudyFiles) -> _Worked:
         same = self.first_ids[study.study.casefold()]
@@ -142,7 +146,9 @@ class _Worker:
             return _Worked(study, same_id=same)
         start, result = time.monotonic(), None
         try:
-            scored = self.pipeline.score(study.study, study.films, rejected_films(study))
+            scored = self.pipeline.score(
+                study.study, study.films, rejected_films(study), self.films_at_once
+            )
             result = scored.result
             pictures = draw_pictures(result, scored.radiographs, scored.evidence, self.created)
         except Exception as error:  # the other patients are still scored

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from threading import BoundedSemaphore
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +77,6 @@ class Pipeline:
     def __init__(self, stages: Stages, model: ModelInfo) -> None:
         self._stages = stages
         self._model = model
-        # of all studies that are scored at once: more films at a time would only take memory
-        self._turn = BoundedSemaphore(stages.films_at_once)
 
     @staticmethod
     def from_bundle(bundle: Bundle, threads: int = 2) -> Pipeline:
@@ -121,6 +118,7 @@ class Pipeline:
         study: str,
         films: Mapping[Slot, AnyPath],
         rejected: Mapping[Slot, Rejected] | None = None,
+        films_at_once: int | None = None,
     ) -> ScoredStudy:
         """Score one patient; may be called in several threads at once.
 
@@ -130,6 +128,7 @@ class Pipeline:
             study: the study id, as the user gave it.
             films: up to four films.
             rejected: films that are known to be unusable; they come before ``films``.
+            films_at_once: films that are worked on side by side; all threads are used if not given.
 
         Returns:
             A result with all 86 scores, each with a value or a reason. The films of a study
@@ -146,10 +145,9 @@ class Pipeline:
             film = given[slot]
             if isinstance(film, Rejected):
                 return failed_film(names[slot], slot, film.reason, film.detail)
-            with self._turn:
-                return score_film(self._stages, slot, film, names[slot])
+            return score_film(self._stages, slot, film, names[slot])
 
-        found = map_threads(examined, names, self.films_at_once)
+        found = map_threads(examined, names, films_at_once or self.films_at_once)
         parts = dict(zip(names, found, strict=True))
         patch = np.full(len(TARGETS), np.nan)
         for part in parts.values():
