@@ -71,7 +71,7 @@ def draw_overlay(
     film = film_image(pixels)
     sheet = _Sheet.of(film.size, missing_lines(scores))
     canvas = Image.new("RGB", sheet.size, _GROUND)
-    film = film.resize(sheet.film_size, Image.Resampling.LANCZOS)
+    film = film.resize(sheet.film_size, Image.Resampling.BICUBIC)
     canvas.paste(_tinted(film, masks.values(), sheet), sheet.origin)
     joints = _joints(scores, masks, sheet)
     layer = Image.new("RGBA", sheet.size, (0, 0, 0, 0))
