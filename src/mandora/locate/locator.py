@@ -27,7 +27,7 @@ SMALLER_FILMS = 0.5, 0.28  # share of the network's input that a film of a part 
 
 _LONG_SIDE_PX = 1024  # larger films are made smaller: it spares time, and no network sees more
 _PEAKS = 4  # per heat map
-_BATCH = 16  # fields of view at a time; more only cost memory
+_BATCH = 4  # fields of view at a time; more only cost memory
 _MOST_ALONE = 6  # candidates that get a field of view of their own
 _MOST_TURN_DEG, _MOST_LOG2_SIZE = 12.0, 0.3  # beyond these it gets a second one
 _SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in limb sizes
