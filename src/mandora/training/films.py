@@ -159,6 +159,18 @@ class SimulatedFilms:
             pixels = _like_a_copy(pixels, resolution, rng)
         return TrainingFilm(pixels, film.landmarks, scores, grades, film.spaces, film.erosions)
 
+    def _of_other_limb(self, index: int) -> TrainingFilm:
+        """A film on which no landmark of this limb is to be found."""
+        other = Limb.FOOT if self.limb is Limb.HAND else Limb.HAND
+        patient = draw_patient(self.seed, index, severity=0.75, immature_share=0.3)
+        film = simulate_film(
+            patient, Slot(Side.LEFT, other), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
+        )
+        count = len(LANDMARKS[self.limb])
+        unknown = np.full((count, len(Damage)), np.nan, np.float32)
+        nowhere, all_of_them = np.full((count, 2), np.nan), tuple(range(count))
+        return TrainingFilm(film.bright, nowhere, unknown, unknown, None, None, outside=all_of_them)
+
 
 def _like_a_copy(
     pixels: NDArray[np.float32], pixels_per_mm: float, rng: np.random.Generator
@@ -174,18 +186,6 @@ def _like_a_copy(
     share = min(float(np.exp(rng.uniform(low, high))) / pixels_per_mm, 1.0)
     copy = small_copy(pixels, share, quality=int(rng.integers(80, 98)))
     return resize(copy, (pixels.shape[0], pixels.shape[1]), Image.Resampling.BILINEAR)
-
-    def _of_other_limb(self, index: int) -> TrainingFilm:
-        """A film on which no landmark of this limb is to be found."""
-        other = Limb.FOOT if self.limb is Limb.HAND else Limb.HAND
-        patient = draw_patient(self.seed, index, severity=0.75, immature_share=0.3)
-        film = simulate_film(
-            patient, Slot(Side.LEFT, other), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
-        )
-        count = len(LANDMARKS[self.limb])
-        unknown = np.full((count, len(Damage)), np.nan, np.float32)
-        nowhere, all_of_them = np.full((count, 2), np.nan), tuple(range(count))
-        return TrainingFilm(film.bright, nowhere, unknown, unknown, None, None, outside=all_of_them)
 
 
 @dataclass(frozen=True, eq=False)
