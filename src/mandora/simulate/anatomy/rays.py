@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -31,6 +31,7 @@ from mandora.simulate.anatomy.skeleton import (
     label_of,
 )
 
+RIDGE = 0.8  # of a base, relative to the groove before it
 LUXATION_OVERLAP = 0.5  # of the joint's width
 FOCAL_MIDDLE = 0.44  # loss in the middle of a joint, relative to that of the half that loses space
 FUSED_OVERLAP_MM = 1.2
@@ -81,6 +82,9 @@ def build_ray(
 ) -> RayParts:
     """Build the bones of a ray, with joints narrowed, displaced and eroded by their states."""
     n = len(ray.bones)
+    # the ridge of a base fits the groove of the head before it: an MCP joint has neither
+    fitted = (replace(d, ridge=RIDGE * p.notch) for p, d in pairwise(ray.tubes))
+    ray = replace(ray, tubes=[ray.tubes[0], *fitted])
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
     bends = [float(b @ across(a)) for a, b in pairwise(directions)]
