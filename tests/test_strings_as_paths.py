@@ -183,7 +183,7 @@ def test_settings_and_bundles_take_strings(tiny_bundle: Path, tmp_path: Path) ->
     assert copied.folder == tmp_path / "copy"
     assert copied.manifest.files == bundle.manifest.files
     sure = IntervalContract(level=0.9, edges=(), joints={}, totals={}, patients=9)
-    made = with_calibration(bundle, str(tmp_path / "sure"), intervals=(sure, "nine patients"))
+    made = with_calibration(bundle, str(tmp_path / "sure"), intervals=sure)
     assert made.folder == tmp_path / "sure"
     assert made.manifest.contract.intervals == sure
 

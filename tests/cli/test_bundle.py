@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
+from mandora.model.bundle import BUNDLE_SCHEMA
 
 
 def mandora(*words: object) -> Result:
@@ -48,7 +49,9 @@ def test_an_earlier_bundle_is_migrated(tiny_bundle: Path, tmp_path: Path) -> Non
     folder = shutil.copytree(tiny_bundle, tmp_path / "earlier")
     manifest = folder / "manifest.json"
     today = manifest.read_text()
-    manifest.write_text(today.replace('"schema_version": "1.4"', '"schema_version": "1.3"'))
+    manifest.write_text(
+        today.replace(f'"schema_version": "{BUNDLE_SCHEMA}"', '"schema_version": "1.3"')
+    )
     earlier = manifest.read_text()
     assert earlier != today
     assert mandora("bundle", "verify", folder).exit_code == 0

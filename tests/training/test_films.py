@@ -102,6 +102,22 @@ def assert_same_film(one: TrainingFilm, other: TrainingFilm) -> None:
     np.testing.assert_array_equal(one.erosions, other.erosions)
 
 
+@pytest.mark.parametrize("limb", list(Limb))
+def test_a_few_coarse_films_show_the_other_kind_of_limb_alone(
+    limb: Limb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(films_module, "OTHER_SHARE", 1.0)
+    strange = SimulatedFilms(limb, 1, 5, fine=False).film(0)
+    assert strange.outside == tuple(range(len(LANDMARKS[limb])))
+    assert np.isnan(strange.landmarks).all()
+    assert np.isnan(strange.scores).all()
+    assert strange.pixels.std() > 0.02
+    monkeypatch.setattr(films_module, "OTHER_SHARE", 0.0)
+    usual = SimulatedFilms(limb, 1, 5, fine=False).film(0)
+    assert usual.outside == ()
+    assert np.isfinite(usual.landmarks).all()
+
+
 def test_simulated_films_can_be_made_again_whatever_their_number() -> None:
     first = SimulatedFilms(Limb.FOOT, 2, 5, fine=False).film(1)
     assert_same_film(SimulatedFilms(Limb.FOOT, 9, 5, fine=False).film(1), first)

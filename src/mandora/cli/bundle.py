@@ -147,6 +147,10 @@ def bundle_calibrate(
         list[Path] | None,
         typer.Option(help="Films, or folders of films, that show neither hand nor foot."),
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="More data sets for the intervals, which hold their share on each."),
+    ] = None,
     level: Annotated[
         float, typer.Option(min=0.5, max=0.99, help="Share of true scores within the intervals.")
     ] = 0.9,
@@ -154,8 +158,8 @@ def bundle_calibrate(
 ) -> None:
     """Measure a bundle's thresholds and intervals on films that neither trained nor test it.
 
-    Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: how far its
-    scores are from the labels.
+    Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: which grades
+    a joint of that score may have.
     """
     from mandora.datasets.film_files import FoundFilms, find_films
     from mandora.datasets.layouts import open_dataset
@@ -168,25 +172,31 @@ def bundle_calibrate(
     limits = load("evaluation.thresholds", "explain")
     assess = load("evaluation.assess", "explain").assess
     check_unused(out)  # before the long work
-    model, data = open_model(bundle), open_dataset(dataset)
-    name, thresholds, intervals = data.root.resolve().name, None, None
+    model, data_sets = open_model(bundle), [open_dataset(path) for path in (dataset, *(also or ()))]
+    thresholds, intervals = None, None
     with Progress(show=True) as progress:
         report = progress.step, progress.warn
         if only is not Calibrated.INTERVALS:
             others = find_films(other) if other else FoundFilms((), ())
             for problem in others.problems:
                 progress.warn(problem_line(problem))
-            pictures = limits.Pictures(name, data, [film.path for film in others.films])
+            name = data_sets[0].root.resolve().name
+            pictures = limits.Pictures(name, data_sets[0], [film.path for film in others.films])
             thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
             if not thresholds and only is Calibrated.THRESHOLDS:
                 fail("no thresholds were set, no bundle was written")
         if only is not Calibrated.THRESHOLDS:
             contract = model.manifest.contract.with_thresholds(thresholds or {})
             pipeline = Pipeline.from_bundle(model.with_contract(contract), threads)
-            scores = assess(pipeline, data, *report).scores
+            measured = []
+            for data in data_sets:
+                scores = assess(pipeline, data, *report).scores
+                found = scores["predicted_blend"], scores["official"]
+                measured.append(conformal.Labelled(data.root.resolve().name, *found))
             try:
-                found = conformal.calibrate(scores["predicted_blend"], scores["official"], level)
-                intervals = found, name
+                intervals = conformal.calibrate(measured, level)
+                for line in conformal.not_measured(intervals):
+                    progress.warn(line)
             except InputError as error:
                 if not thresholds:
                     raise

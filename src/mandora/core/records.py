@@ -134,8 +134,10 @@ class JointScore(Record):
     tree_score: float | None = Field(None, description="from all joints of the patient")
     score: float | None = Field(None, description="the blend of the two")
     grade: int | None = None
-    low: float | None = Field(None, description="lower end of the interval, if the model has one")
-    high: float | None = Field(None, description="upper end")
+    low: float | None = Field(
+        None, description="lowest grade of the interval, a whole number, if the model has one"
+    )
+    high: float | None = Field(None, description="highest grade of the interval")
     status: Status
     reason: Reason | None = None
 
@@ -176,6 +178,9 @@ class ModelInfo(Record):
     trained_on: str = Field("", description="what the model was trained on, in words")
     interval_level: float | None = Field(
         None, description="share of true scores within the intervals, if it was measured"
+    )
+    interval_data: str | None = Field(
+        None, description="the patients on whom the intervals were measured, in words"
     )
     software: dict[str, str] = Field(description="versions of the packages that computed")
 

@@ -26,7 +26,7 @@ from mandora.model.contract import IntervalContract
 from mandora.scoring.pipeline import Pipeline
 
 METRICS_FILE = "metrics.json"
-INTERVAL_HEADS = ["targets", "truth", "joints", "held", "mean width"]
+INTERVAL_HEADS = ["targets", "truth", "joints", "held", "low", "high", "mean size"]
 
 
 def evaluate(
@@ -147,9 +147,9 @@ def _intervals(assessed: Assessed, spread: IntervalContract | None, labelled: bo
     rows = coverage(spread, assessed.scores["predicted_blend"], assessed.scores["official"])
     text = (
         f"The model's intervals shall hold {100 * spread.level:g} % of the truths; they were "
-        f"measured on {spread.patients} other patients. They are right for a family as a whole, "
-        "not for each severity: who is severely ill is rare, and regression to the mean costs most "
-        "there."
+        f"measured on {spread.measured_on}. `held` is the share of true grades within, with a 95 % "
+        "interval over patients, `damage` means grade 1 or more, and `mean size` is the number of "
+        "grades in an interval; of totals, the points that it spans."
     )
     table = TableView("Truths within the intervals", INTERVAL_HEADS, rows, "intervals.csv")
     return Section("intervals", title, text, tables=(table,))

@@ -24,7 +24,7 @@ def with_calibration(
     bundle: Bundle,
     folder: AnyPath,
     thresholds: Mapping[Limb, LimbThresholds] | None = None,
-    intervals: tuple[IntervalContract, str] | None = None,
+    intervals: IntervalContract | None = None,
 ) -> Bundle:
     """Write a bundle anew with other thresholds or intervals, or both.
 
@@ -32,8 +32,7 @@ def with_calibration(
         bundle: the model; its networks and trees stay as they are.
         folder: for the new bundle; must not exist or be empty.
         thresholds: of the limbs that were measured; None: none was.
-        intervals: how sure its scores are, and in words the patients, who trained nothing, that
-            this was measured on; None: not measured.
+        intervals: how sure its scores are; None: not measured.
 
     Raises:
         BundleError: if the folder is taken.
@@ -44,19 +43,19 @@ def with_calibration(
     if thresholds:
         card = with_section(card, THRESHOLDS_HEAD, "\n".join(threshold_section(contract)))
     if intervals:
-        contract = contract.model_copy(update={"intervals": intervals[0]})
-        card = with_section(card, _INTERVALS_HEAD, _interval_lines(*intervals))
+        contract = contract.model_copy(update={"intervals": intervals})
+        card = with_section(card, _INTERVALS_HEAD, _interval_lines(intervals))
     files: dict[str, bytes | Path] = {name: bundle.path(name) for name in manifest.files}
     files[manifest.card] = card.encode()
     about = manifest.model_dump(include=set(BundleInfo.model_fields))
     return write_bundle(folder, BundleInfo(**{**about, "contract": contract}), files)
 
 
-def _interval_lines(intervals: IntervalContract, measured_on: str) -> str:
+def _interval_lines(intervals: IntervalContract) -> str:
     return (
-        f"Intervals hold {100 * intervals.level:g} % of the labels of patients like those that "
-        f"they were measured on: {measured_on}, {intervals.patients} patients who trained "
-        "nothing. Of others they need not."
+        f"Intervals hold {100 * intervals.level:g} % of the labels, of healthy joints and of "
+        f"damaged ones, of patients like those that they were measured on: "
+        f"{intervals.measured_on}, who trained nothing. Of others they need not."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -168,24 +169,43 @@ class Spread(Record):
         return max(min(low, score), 0.0), min(max(high, score), maximum)
 
 
+class GradeRange(Record):
+    """The scores that joints of one grade have, at the stated level; others speak against it."""
+
+    low: float = Field(ge=0, description="least score, SvH points")
+    high: float = Field(ge=0, description="greatest")
+    patients: int = Field(
+        ge=0, description="with such joints, or with those of grades taken together; 0: not known"
+    )
+
+
 class IntervalContract(Record):
     """How sure scores are, measured on patients who trained nothing.
 
-    Split conformal prediction, by family of targets and by how high the score is (Vovk,
-    Gammerman & Shafer 2005, Algorithmic Learning in a Random World, section 4.5).
+    For joints, sets of neighbouring whole grades: all that the score does not speak against, and
+    the nearest one, see :mod:`mandora.metrics.conformal`. Bundles before schema 1.5 state spreads
+    of errors by how high the score is instead (``edges`` and ``joints``).
     """
 
     level: float = Field(gt=0, lt=1, description="share of the truths that lie within")
+    grades: dict[str, tuple[GradeRange, ...]] = Field(
+        default_factory=dict,
+        description="by `hand narrowing` and so on: one for each grade, 0 first",
+    )
     edges: tuple[float, ...] = Field(
-        description="of the bands of scores, as shares of the maximum, rising"
+        (), description="of the bands of scores, as shares of the maximum, rising"
     )
     joints: dict[str, tuple[Spread, ...]] = Field(
-        description="by `hand narrowing` and so on: one for each band, the lowest first"
+        default_factory=dict,
+        description="by `hand narrowing` and so on: one for each band, the lowest first",
     )
     totals: dict[str, Spread] = Field(
         description="by RA2's name, for each unit of `total_scale`; none of too few patients"
     )
     patients: int = Field(ge=1, description="that this was measured on")
+    data_sets: dict[str, int] = Field(
+        default_factory=dict, description="patients by the name of the data set; empty: not stated"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -194,15 +214,35 @@ class IntervalContract(Record):
         short = [name for name, s in self.joints.items() if len(s) != len(self.edges) + 1]
         if short:
             raise InputError(f"{short[0]} needs {len(self.edges) + 1} spreads")
+        for name, ranges in self.grades.items():
+            ends = [(r.low, r.high) for r in ranges]
+            if any(a > c or b > d for (a, b), (c, d) in pairwise(ends)):
+                raise InputError(f"{name}: the ranges of grades do not rise with the grade")
         return self
 
-    def of_joint(self, target: Target, score: float) -> tuple[float, float] | None:
-        """Lower and upper end, SvH points; None if the family was not measured."""
-        spreads = self.joints.get(f"{target.limb} {target.damage}")
+    @property
+    def measured_on(self) -> str:
+        """The patients in words."""
+        if not self.data_sets:
+            return f"{self.patients} patients"
+        return " and ".join(f"{name} ({count} patients)" for name, count in self.data_sets.items())
+
+    def of_joint(self, target: Target, score: float) -> tuple[int, int] | None:
+        """The lowest and the highest grade of the set; None if the family was not measured.
+
+        The grade that is nearest to the score is always in it.
+        """
+        family, nearest = f"{target.limb} {target.damage}", math.floor(score + 0.5)
+        if family in self.grades:
+            ranges = enumerate(self.grades[family])
+            grades = [nearest, *(g for g, r in ranges if r.low <= score <= r.high)]
+            return min(grades), max(grades)
+        spreads = self.joints.get(family)
         if spreads is None:
             return None
         band = sum(score / target.maximum >= edge for edge in self.edges)
-        return spreads[band].around(score, target.maximum)
+        low, high = spreads[band].around(score, target.maximum)
+        return min(math.ceil(low), nearest), max(math.floor(high), nearest)
 
     def of_total(
         self, name: str, value: float, maximum: float, seen: float = 1.0

@@ -241,8 +241,15 @@ def _score_words(score: JointScore, landmark: str) -> str:
     what = score.kind.value if score.site == landmark else f"{score.site} {score.kind}"
     if score.score is None:
         return f"{what}: –"
-    interval = "" if score.low is None else f" ({score.low:.1f}–{score.high:.1f})"
+    interval = "" if score.low is None else _interval_words(score.low, score.high)
     return f"{what} {score.score:.2f}{interval}, grade {score.grade} of {score.maximum}"
+
+
+def _interval_words(low: float, high: float | None) -> str:
+    """(0–2) for a set of grades, (1) for a single one."""
+    if high is None or low == high:
+        return f" ({low:g})"
+    return f" ({low:g}–{high:g})"
 
 
 def _overlay_uri(image: Image.Image) -> str:

@@ -35,6 +35,7 @@ EVEN_SHARE = 0.12  # of fine films: targets with any grade, whatever the joints 
 # resolution: some archives and data sets keep films of 0.6 mm/px
 COPIED_SHARE, COPY_PIXELS_PER_MM = 0.3, (1.6, 4.0)
 PAIR_SHARE = 0.15  # of coarse films: those that also show the other hand or foot
+OTHER_SHARE = 0.04  # of coarse films: those that show the other kind of limb, and none that counts
 # Share of coarse films of feet whose shape deviates more from the mean than in the cohort from
 # which shapes are drawn, and the largest deviation: hospitals see more severe hallux valgus.
 ODD_SHARE, MOST_ODD = 0.5, 2.2
@@ -103,7 +104,8 @@ class SimulatedFilms:
         count: patients, one film of each.
         seed: of the patients.
         fine: high resolution for patches; otherwise coarse films for the localiser, some of
-            which also show the other hand or foot.
+            which also show the other hand or foot, and a few a limb of the other kind, on which
+            all landmarks lie outside.
     """
 
     limb: Limb
@@ -128,6 +130,9 @@ class SimulatedFilms:
     def film(self, index: int) -> TrainingFilm:
         """Simulate a film."""
         slot = Slot(Side.LEFT, self.limb)
+        chance = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, 2])
+        if not self.fine and chance.random() < OTHER_SHARE:
+            return self._of_other_limb(index)
         rng = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, self.fine])
         if self.fine:
             # from healthy to severe, so that all grades are frequent, the mild ones not least
@@ -153,6 +158,18 @@ class SimulatedFilms:
         if self.fine and rng.random() < COPIED_SHARE:
             pixels = _like_a_copy(pixels, resolution, rng)
         return TrainingFilm(pixels, film.landmarks, scores, grades, film.spaces, film.erosions)
+
+    def _of_other_limb(self, index: int) -> TrainingFilm:
+        """A film on which no landmark of this limb is to be found."""
+        other = Limb.FOOT if self.limb is Limb.HAND else Limb.HAND
+        patient = draw_patient(self.seed, index, severity=0.75, immature_share=0.3)
+        film = simulate_film(
+            patient, Slot(Side.LEFT, other), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
+        )
+        count = len(LANDMARKS[self.limb])
+        unknown = np.full((count, len(Damage)), np.nan, np.float32)
+        nowhere, all_of_them = np.full((count, 2), np.nan), tuple(range(count))
+        return TrainingFilm(film.bright, nowhere, unknown, unknown, None, None, outside=all_of_them)
 
 
 def _like_a_copy(

@@ -195,7 +195,7 @@ def wrist_erosions(
             name = names[erosion.anchor % len(names)]
             size = _END_MM.get(name, 13.5) * width
             if name == "radius":  # it starts at a joint surface, and spreads along it
-                erosion = _spread(erosion)
+                erosion = spread_along_surface(erosion)
             usual = bare_area(name, erosion.anchor // len(names), bones[name].outline, place)
             at, inward = _margin(bones[name], usual, erosion, size)
             label = label_of(Limb.HAND, "radcar" if site == "nav" else site)
@@ -205,7 +205,7 @@ def wrist_erosions(
     return erosions
 
 
-def _spread(erosion: Erosion) -> Erosion:
+def spread_along_surface(erosion: Erosion) -> Erosion:
     """The same erosion, as long along the bone's surface as it was deep, and shallower."""
     if erosion.collapse:
         return replace(erosion, reach=0.6 * erosion.reach)
