@@ -37,10 +37,11 @@ LEFT_BY_PACKAGES = re.compile(
 
 LIGHT = {
     "score", "locate", "challenge", "simulate", "describe", "check", "bundle show", "bundle verify",
-    "bundle migrate", "evaluate", "bundle calibrate",
+    "bundle list", "bundle migrate", "evaluate", "bundle calibrate",
 }  # fmt: skip
 HEAVY = {
-    "train locate", "train damage", "train symmetry", "bundle make", "bench inference",
+    "train locate", "train damage", "train symmetry", "bundle make", "bundle compact",
+    "bench inference",
     "bench training", "reproduce",
 }  # fmt: skip
 
@@ -185,6 +186,7 @@ def test_light_commands_do_not_either(
         ["simulate", "--patients", 2, "--out", cohort],
         ["describe", cohort],
         ["check", cohort],
+        ["bundle", "list"],
         ["bundle", "show"],
         ["bundle", "verify"],
         ["bundle", "migrate", out / "bundle"],
@@ -224,7 +226,8 @@ def test_training_and_its_bundle_do_not_either(
     shutil.copytree(small_films, films)
     seen = watch(
         train("symmetry"),
-        ["bundle", "make", run, "--out", out / "bundle"],
+        ["bundle", "make", run, "--out", out / "bundle", "--no-compact"],
+        ["bundle", "compact", out / "bundle", "--out", out / "compact"],
         ["bench", "inference", films, "--no-published", "--patients", 2, "--threads", 1],
     )
     assert_private(seen, out, own)

@@ -210,3 +210,19 @@ def test_training_experiments(run: Run, tmp_path: Path, stage: str) -> None:
     out = run("training_experiments", stage, tmp_path, "narrow", **few,
               DAMAGE_EPOCHS=1, LOCATE_EPOCHS=1)  # fmt: skip
     assert re.search(r"^\| narrow \| \d\.\d\d M \|", out, re.M)
+
+
+def test_slanting_limbs(run: Run, folder: Path) -> None:
+    out = run(
+        "slanting_limbs", folder, "--part", "development", "--part", "train", "--films", 1,
+        "--along", "limb", ANGLES=(30,),
+    )  # fmt: skip
+    assert out.startswith("patches along the limb\n")
+    rows = [line.split() for line in out.splitlines() if line.lstrip().startswith("hand")]
+    assert [row[:3] for row in rows] == [["hand", "30", "1"]]
+    assert out.splitlines()[-1].startswith("cutting the patches of a patient: ")
+
+
+def test_slanting_simulated_limbs(run: Run) -> None:
+    out = run("slanting_limbs", "simulated", "--films", 1, ANGLES=(30,))
+    assert [line.split()[0] for line in out.splitlines()[3:5]] == ["hand", "foot"]

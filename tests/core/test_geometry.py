@@ -13,6 +13,7 @@ from mandora.core.geometry import (
     box_to_grid,
     fit_similarity,
     limb_size,
+    limb_slant,
     mirror_x,
 )
 
@@ -223,3 +224,103 @@ def test_a_limb_of_which_too_little_is_known_has_no_size(known: int) -> None:
         limb_size(landmarks, FOOT)
     with pytest.raises(ValueError, match="6 of 6 landmarks are known, at least 2 at different"):
         limb_size(np.full((6, 2), 7.0), FOOT)
+
+
+# ── turned boxes ─────────────────────────────────────────────────────────────────────────
+
+
+def turned(xy: np.ndarray, degrees: float) -> np.ndarray:
+    """Turned clockwise on the image."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return xy @ np.array([[cos, sin], [-sin, cos]])
+
+
+@given(degrees=st.floats(-180, 180), half=st.floats(1, 500))
+def test_a_turned_box_keeps_its_sides_and_its_centre(degrees: float, half: float) -> None:
+    box = Box.around((30, -12), half, turn_deg=degrees)
+    corners = box.corners
+    np.testing.assert_allclose(corners.mean(axis=0), (30, -12), atol=1e-6)
+    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    np.testing.assert_allclose(sides, 2 * half, rtol=1e-6)
+    expected = turned(np.array([[-half, -half]]), degrees) + np.array([30, -12])
+    np.testing.assert_allclose(corners[:1], expected, atol=1e-6 * half + 1e-6)
+    bounds = box.bounds
+    assert (bounds.turn_deg, bounds.frame) == (0, "film")
+    np.testing.assert_allclose((bounds.x0, bounds.y0), corners.min(axis=0), atol=1e-9)
+    np.testing.assert_allclose((bounds.x1, bounds.y1), corners.max(axis=0), atol=1e-9)
+
+
+def test_a_turned_box_knows_what_lies_in_it() -> None:
+    box = Box.around((0, 0), 10, turn_deg=45)
+    points = [(0, 13.9), (9.5, 9.5), (0, 0), (-7, 7), (np.nan, 0)]
+    assert box.holds(points).tolist() == [True, False, True, True, False]
+    assert Box.around((0, 0), 10).holds(points).tolist() == [False, True, True, True, False]
+
+
+def test_a_grid_over_a_turned_box_is_turned_with_it() -> None:
+    to_grid = box_to_grid(Box.around((50, 60), 8, turn_deg=90), (16, 16), "patch")
+    # clockwise: what is right of the centre was above it
+    np.testing.assert_allclose(to_grid([(50, 60), (55, 60)]), [(7.5, 7.5), (7.5, 2.5)], atol=1e-9)
+
+
+def test_a_box_turned_by_nothing_that_is_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="number of degrees"):
+        Box(0, 0, 1, 1, turn_deg=float("nan"))
+
+
+# ── slant ────────────────────────────────────────────────────────────────────────────────
+
+HAND = np.array(
+    [[1.0, -0.5], [0.4, -1.3], [-0.06, -1.36], [-0.47, -1.17], [0.34, -0.62], [-0.04, -0.63],
+     [-0.34, -0.5], [0.23, 0.52], [-0.13, 0.81], [0.05, 0.94], [-0.35, 0.98]]
+)  # fmt: skip
+WRIST = range(7, 11)
+
+
+@given(degrees=st.floats(-179, 179), size=st.floats(1, 900), mirrored=st.booleans())
+def test_the_slant_of_a_limb_is_the_turn_of_its_template(
+    degrees: float, size: float, mirrored: bool
+) -> None:
+    shape = HAND * [-1 if mirrored else 1, 1]
+    xy = turned(shape, degrees) * size + (300, 200)
+    assert limb_slant(xy, HAND, mirrored=mirrored) == pytest.approx(degrees, abs=1e-6)
+    flipped = xy * [-1, 1]  # the film in the mirror
+    assert limb_slant(flipped, HAND, mirrored=not mirrored) == pytest.approx(-degrees, abs=1e-6)
+
+
+def test_the_slant_follows_from_what_is_known() -> None:
+    xy = turned(HAND, 170) * 80
+    for known in (range(11), WRIST, range(4), (0, 8), (9, 10)):
+        part = np.full_like(xy, np.nan)
+        part[list(known)] = xy[list(known)]
+        assert limb_slant(part, HAND) == pytest.approx(170)
+    for few in ((), (3,)):
+        part = np.full_like(xy, np.nan)
+        part[list(few)] = xy[list(few)]
+        with pytest.raises(ValueError, match=r"at least 2 at different places .* limb slants"):
+            limb_slant(part, HAND)
+    with pytest.raises(ValueError, match="at least 2 at different places"):
+        limb_slant(np.zeros_like(xy), HAND)
+
+
+def test_a_crooked_finger_or_a_wrong_landmark_hardly_changes_the_slant() -> None:
+    xy = turned(HAND, 30) * 80
+    crooked = xy.copy()
+    crooked[1] = xy[4] + turned(xy[1] - xy[4], 60)
+    wrong = xy.copy()
+    wrong[8] += (120, -150)
+    for changed in (crooked, wrong):
+        assert limb_slant(changed, HAND) == pytest.approx(30, abs=2)
+        matrix = fit_similarity(HAND, changed)
+        by_squares = np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))
+        assert abs(limb_slant(changed, HAND) - 30) < abs(by_squares - 30)
+
+
+def test_errors_of_places_on_a_part_of_the_limb_turn_it_by_a_few_degrees() -> None:
+    rng = np.random.default_rng(0)
+    for known, most in ((range(11), 1.5), (WRIST, 5)):
+        found = [
+            limb_slant((HAND + rng.normal(0, 0.025, HAND.shape))[known] * 80, HAND[known])
+            for _ in range(200)
+        ]
+        assert np.std(found) < most

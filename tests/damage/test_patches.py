@@ -7,7 +7,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb
 from mandora.core.geometry import Box, limb_size, mirror_x
 from mandora.core.settings import TrainDamageSettings, preset
 from mandora.core.specs import PatchSpec
-from mandora.damage.patches import cut_patches, window_box
+from mandora.damage.patches import Windows, cut_patches, window_box
 from mandora.images.channels import FilmStatistics, patch_channels
 
 FOOT = np.array([[0.5, -0.6], [0.5, -0.1], [0.2, -0.15], [0.0, -0.05], [-0.25, 0.05], [-0.45, 0.3]])
@@ -26,15 +26,19 @@ def film(height: int = 240, width: int = 180) -> np.ndarray:
 
 
 def test_a_window_follows_the_limb_and_the_great_toe_has_a_larger_one() -> None:
-    small = window_box(ALIKE, Limb.FOOT, 3, (50, 60), 40 * 0.2)
-    large = window_box(ALIKE, Limb.FOOT, 3, (50, 60), 80 * 0.2)
+    small = window_box(ALIKE, Limb.FOOT, 3, (50, 60), Windows(40 * 0.2))
+    large = window_box(ALIKE, Limb.FOOT, 3, (50, 60), Windows(80 * 0.2))
     assert small.centre == (50, 60)
     assert (small.width, small.height) == pytest.approx((16, 16))
     assert large.width == pytest.approx(2 * small.width)
-    assert window_box(ALIKE, Limb.FOOT, MTP1, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.5)
-    assert window_box(ALIKE, Limb.FOOT, IP, (50, 60), 40 * 0.2).width == pytest.approx(16 * 1.4)
+    assert window_box(ALIKE, Limb.FOOT, MTP1, (50, 60), Windows(40 * 0.2)).width == pytest.approx(
+        16 * 1.5
+    )
+    assert window_box(ALIKE, Limb.FOOT, IP, (50, 60), Windows(40 * 0.2)).width == pytest.approx(
+        16 * 1.4
+    )
     hand = {
-        window_box(ALIKE, Limb.HAND, i, (0, 0), 40 * 0.2).width
+        window_box(ALIKE, Limb.HAND, i, (0, 0), Windows(40 * 0.2)).width
         for i in range(len(LANDMARKS[Limb.HAND]))
     }
     assert len(hand) == 1
@@ -44,13 +48,16 @@ def test_a_window_is_enlarged_at_points_of_the_hand_that_are_named() -> None:
     enlarged = {"radius": 1.6, "ip": 2.0}
     spec = PatchSpec(enlarged=enlarged)
     widths = {
-        limb: [window_box(spec, limb, i, (5, 7), 8).width for i, _ in enumerate(LANDMARKS[limb])]
+        limb: [
+            window_box(spec, limb, i, (5, 7), Windows(8)).width
+            for i, _ in enumerate(LANDMARKS[limb])
+        ]
         for limb in Limb
     }
     for i, place in enumerate(LANDMARKS[Limb.HAND]):
         assert widths[Limb.HAND][i] == pytest.approx(16 * enlarged.get(place.name, 1.0))
     assert widths[Limb.FOOT][IP] == pytest.approx(16 * 1.4), "the toe's joint is another"
-    assert window_box(spec, Limb.HAND, 13, (5, 7), 8).centre == (5, 7)
+    assert window_box(spec, Limb.HAND, 13, (5, 7), Windows(8)).centre == (5, 7)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +70,9 @@ def test_the_default_windows_hold_the_bones_that_are_scored_in_them(
     """Where erosions of radius and ulna begin, and the navicular's middle, from their landmarks."""
     spec = PatchSpec()
     landmark = LANDMARK_INDEX[Limb.HAND][site]
-    box = window_box(spec, Limb.HAND, landmark, (0, 0), spec.half_window)
+    box = window_box(spec, Limb.HAND, landmark, (0, 0), Windows(spec.half_window))
     assert max(map(abs, toward)) < share * box.width / 2
-    published = window_box(ALIKE, Limb.HAND, landmark, (0, 0), spec.half_window)
+    published = window_box(ALIKE, Limb.HAND, landmark, (0, 0), Windows(spec.half_window))
     assert max(map(abs, toward)) > 0.7 * published.width / 2, "why it is enlarged"
 
 
@@ -78,7 +85,8 @@ def test_a_joint_looks_the_same_on_a_larger_sheet() -> None:
     for pixels, shift in ((one, [0, 0]), (sheet, [200, 100])):
         unit = limb_size(landmarks + shift, FOOT)
         boxes = {
-            i: window_box(ALIKE, Limb.FOOT, i, landmarks[i] + shift, unit * 0.2) for i in range(6)
+            i: window_box(ALIKE, Limb.FOOT, i, landmarks[i] + shift, Windows(unit * 0.2))
+            for i in range(6)
         }
         seen.append(cut_patches(ALIKE, pixels, Limb.FOOT, boxes, mirrored=False))
     for alone, among in zip(*seen, strict=True):
@@ -92,7 +100,7 @@ def test_a_joint_looks_the_same_on_a_finer_film() -> None:
     seen = []
     for pixels, places in ((coarse, landmarks), (fine, landmarks * 2 + 0.5)):
         unit = limb_size(places, FOOT)
-        box = window_box(ALIKE, Limb.FOOT, MTP1, places[MTP1], unit * 0.3)
+        box = window_box(ALIKE, Limb.FOOT, MTP1, places[MTP1], Windows(unit * 0.3))
         seen.append(cut_patches(ALIKE, pixels, Limb.FOOT, {MTP1: box}, mirrored=False)[0].pixels)
     assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.99
 
@@ -150,17 +158,19 @@ def test_the_published_window_follows_the_film() -> None:
 
 def test_the_published_window_is_enlarged_for_the_great_toe() -> None:
     half = PAPER.half_px((4096, 4096))
-    widths = [window_box(ALIKE, Limb.FOOT, i, (900, 900), half).width for i in range(6)]
+    widths = [window_box(ALIKE, Limb.FOOT, i, (900, 900), Windows(half)).width for i in range(6)]
     assert widths[IP] == pytest.approx(384 * 1.4)
     assert widths[MTP1] == pytest.approx(384 * 1.5)
     assert widths[2:] == [384] * 4
-    assert window_box(ALIKE, Limb.HAND, 0, (5, 7), half).centre == (5, 7), "not moved onto the film"
+    assert window_box(ALIKE, Limb.HAND, 0, (5, 7), Windows(half)).centre == (5, 7), (
+        "not moved onto the film"
+    )
 
 
 def test_the_usual_window_follows_the_limb() -> None:
     spec = PatchSpec(half_window=0.2)
     assert spec.half_px((4096, 4096), 40) == spec.half_px((500, 900), 40) == pytest.approx(8)
-    assert window_box(ALIKE, Limb.FOOT, MTP1, (50, 60), 8).width == pytest.approx(24)
+    assert window_box(ALIKE, Limb.FOOT, MTP1, (50, 60), Windows(8)).width == pytest.approx(24)
     with pytest.raises(ValueError, match="needs the size of the limb"):
         spec.half_px((4096, 4096))
 

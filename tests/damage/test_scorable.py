@@ -10,8 +10,8 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, LIMB_SIZE_ENDS, Limb
 from mandora.core.geometry import Box
 from mandora.core.records import Reason
 from mandora.core.specs import PatchLimits, PatchSpec
-from mandora.damage.patches import cut_patches, window_box
-from mandora.damage.scorable import edge_width, unscorable
+from mandora.damage.patches import Windows, cut_patches, window_box
+from mandora.damage.scorable import edge_widths, unscorable
 from mandora.model.contract import DEFAULT_LIMITS
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
@@ -34,9 +34,10 @@ def a_limb(
     film = simulate_film(draw_patient(seed, 0), Slot(Side.LEFT, limb), pixels_per_mm=ppmm)
     ends = [film.landmarks[LANDMARK_INDEX[limb][name]] for name in LIMB_SIZE_ENDS[limb]]
     unit = float(np.linalg.norm(ends[0] - ends[1]))
-    half = SPEC.half_window * unit
+    windows = Windows(SPEC.half_window * unit)
     boxes = {
-        i: window_box(SPEC, limb, i, film.landmarks[i], half) for i in range(len(LANDMARKS[limb]))
+        i: window_box(SPEC, limb, i, film.landmarks[i], windows)
+        for i in range(len(LANDMARKS[limb]))
     }
     return film.bright, boxes, unit
 
@@ -106,5 +107,5 @@ def test_the_limits_are_those_of_the_model() -> None:
 def test_edges_are_as_wide_as_they_were_drawn() -> None:
     ramp = np.clip((np.arange(100) - 40) / 20, 0, 1)
     look = np.tile(ramp, (100, 1)).astype(np.float32)
-    assert edge_width(look) == pytest.approx(0.2, abs=0.01)
-    assert edge_width(np.zeros((50, 50), np.float32)) == 0
+    assert edge_widths(look[None])[0] == pytest.approx(0.2, abs=0.01)
+    assert edge_widths(np.zeros((1, 50, 50), np.float32)).tolist() == [0]

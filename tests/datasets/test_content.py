@@ -70,6 +70,7 @@ def test_it_changes_with_whatever_is_known(tmp_path: Path) -> None:
         "patient": one_film(data, patient="P9"),
         "slot": one_film(data, slot=Slot(Side.RIGHT, Limb.HAND)),
         "points": one_film(data, landmarks=film.landmarks + 1),
+        "outside": one_film(data, outside=(3,)),
         "no joint spaces": one_film(data, spaces=None),
         "erosion": one_film(data, erosions=(Outline("mcp2", SQUARE + 1),)),
         "site": one_film(data, erosions=(Outline("mcp3", SQUARE),)),
@@ -87,6 +88,9 @@ def test_it_changes_with_whatever_is_known(tmp_path: Path) -> None:
         "no reader": replace(data, readers={"anna": data.readers["anna"]}),
         "weight": replace(data, weights={"anna": 0.6}),
         "layout": replace(data, layout="ra2"),
+        "erosive": one_film(data, erosive=False),
+        "impressions": one_film(data, impressions={"mcp2": "normal"}),
+        "person": replace(data, persons={"P1": "anna"}),
     }
     digests = {"as it is": content_digest(data)}
     digests |= {what: content_digest(other) for what, other in others.items()}

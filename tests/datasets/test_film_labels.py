@@ -108,9 +108,11 @@ def test_joints_as_mandora_locate_writes_them(tmp_path: Path, write_table: Write
     labels = labels_of(tmp_path, "P1-LH.png", "P1-RF.png")
     labels.add_joints(
         write_table(
-            tmp_path / "joints.csv", "film,limb,side,site,x,y,confidence",
-            "P1-LH.png,hand,L,mcp2,100.25,50.75,0.9871", "P1-LH.png,hand,L,mcp3,,,0.0512",
-            "P1-RF.png,foot,R,mtp1,7,8,0.5",
+            tmp_path / "joints.csv", "film,limb,side,site,x,y,confidence,reason",
+            "P1-LH.png,hand,L,mcp2,100.25,50.75,0.9871,",
+            "P1-LH.png,hand,L,mcp3,,,0.0512,not_found",
+            "P1-LH.png,hand,L,pip3,,,0.0112,outside_film",
+            "P1-RF.png,foot,R,mtp1,7,8,0.5,",
         )
     )  # fmt: skip
     assert codes(labels) == []
@@ -119,7 +121,21 @@ def test_joints_as_mandora_locate_writes_them(tmp_path: Path, write_table: Write
     assert np.isfinite(hand.landmarks).all(axis=1).sum() == 1, (
         "a joint that was not found is missing"
     )
+    assert hand.outside == (LANDMARK_INDEX[Limb.HAND]["pip3"],)
     assert foot.landmarks[LANDMARK_INDEX[Limb.FOOT]["mtp1"]].tolist() == [7, 8]
+    assert foot.outside == ()
+
+
+def test_a_joint_that_another_file_places_is_not_outside(
+    tmp_path: Path, write_table: WriteTable
+) -> None:
+    labels = labels_of(tmp_path, "P1-LH.png")
+    found = write_table(tmp_path / "a.csv", f"{JOINTS},reason", "P1-LH.png,mcp2,,,outside_film")
+    labels.add_joints(found)
+    assert labels.labelled()[0].outside == (MCP2,)
+    labels.add_joints(write_table(tmp_path / "b.csv", JOINTS, "P1-LH.png,mcp2,5,6"))
+    (film,) = labels.labelled()
+    assert (film.outside, film.landmarks[MCP2].tolist()) == ((), [5, 6])
 
 
 def test_sites_may_be_called_by_limb_or_film(tmp_path: Path, write_table: WriteTable) -> None:

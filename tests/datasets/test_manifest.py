@@ -221,3 +221,44 @@ def test_labels_that_are_not_there(
         ("labels-missing", None), ("labels-missing", None), ("labels-unreadable", None),
     ]  # fmt: skip
     assert faults(head, "P1,a.png,LH,x,a.png,,", "P1,a.png,LH,y,b.png,,") == [("labels-differ", 3)]
+
+
+# --- what people saw ------------------------------------------------------------------------
+
+
+def test_a_films_label_and_whose_it_is(read: Callable[..., Dataset]) -> None:
+    dataset = read(
+        "patient,person,film,slot,erosive", "P1,anna,a.png,LH,1", "P2,anna,b.png,LH,0",
+        "P3,,sub/c.png,LH,",
+    )  # fmt: skip
+    assert [film.erosive for film in dataset.films] == [True, False, None]
+    assert dataset.persons == {"P1": "anna", "P2": "anna"}
+    assert dataset.of_patients(frozenset({"P1"})).persons == dataset.persons
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (["P1,anna,a.png,LH,,yes"], [("erosive-unknown", 2)]),
+        (["P1,anna,a.png,LH,,1", "P1,anna,a.png,LH,bo,0"], [("labels-differ", 3)]),
+        (["P1,anna,a.png,LH,,", "P1,ben,b.png,RH,,"], [("person-differs", 3)]),
+    ],
+)
+def test_films_labels_and_persons_that_contradict(
+    faults: Callable[..., list[tuple[str, int | None]]],
+    rows: list[str],
+    expected: list[tuple[str, int | None]],
+) -> None:
+    assert faults("patient,person,film,slot,reader,erosive", *rows) == expected
+
+
+def test_impressions_lie_beside_the_manifest(
+    read: Callable[..., Dataset], films: Path, write_table: WriteTable
+) -> None:
+    write_table(films / "impressions.csv", "film,side,site,impression",
+                "a,L,mcp2,normal", "a,R,mcp2,damaged", "b.png,,ip,Unclear")  # fmt: skip
+    dataset = read("patient,film,slot", "P1,a.png,LH", "P1,a.png,RH", "P2,b.png,LF")
+    assert [dict(film.impressions) for film in dataset.films] == [
+        {"mcp2": "normal"}, {"mcp2": "damaged"}, {"ip": "unclear"},
+    ]  # fmt: skip
+    assert not dataset.official, "impressions are no scores"

@@ -51,21 +51,27 @@ def mandora(*words: object) -> Result:
 def test_dice_is_measured_on_the_patch() -> None:
     spaces = np.zeros((40, 60), np.uint8)
     spaces[10:14, 20:30] = 7
-    box = Box(18, 8, 34, 24)  # 16 px: one px of the mask for one of the film
+    box = Box(17.5, 7.5, 33.5, 23.5)  # 16 px: one px of the mask for one of the film
     mask = np.zeros((16, 16), np.float32)
     mask[2:6, 2:12] = 1
     assert space_dice(PatchEvidence("mcp2", box, mask), spaces, 7) == 1
+    # turned by a quarter, clockwise: what is at the top of the patch lies on the right
+    turned = Box(16.5, 3.5, 32.5, 19.5, turn_deg=90)
+    seen = PatchEvidence("mcp2", turned, np.rot90(spaces[4:20, 17:33] > 0))
+    assert space_dice(seen, spaces, 7) == 1
     half = mask.copy()
     half[2:4] = 0
     assert space_dice(PatchEvidence("mcp2", box, half), spaces, 7) == pytest.approx(2 * 20 / 60)
-    assert np.isnan(space_dice(PatchEvidence("mcp2", Box(0, 24, 16, 40), mask), spaces, 7))
+    assert np.isnan(space_dice(PatchEvidence("mcp2", Box(-0.5, 23.5, 15.5, 39.5), mask), spaces, 7))
     # the mask shows a neighbour's joint space as well; alone that is not the joint's own
     spaces[20:22, 20:30] = 8
     assert space_dice(PatchEvidence("mcp2", box, mask), spaces, 7) == pytest.approx(80 / 100)
     assert np.isnan(space_dice(PatchEvidence("mcp2", box, mask), spaces, 9))
     # a patch that reaches beyond the film has nothing there
     spaces[:] = 7
-    beyond = space_dice(PatchEvidence("mcp2", Box(-8, 0, 8, 16), np.ones((16, 16))), spaces, 7)
+    beyond = space_dice(
+        PatchEvidence("mcp2", Box(-8.5, -0.5, 7.5, 15.5), np.ones((16, 16))), spaces, 7
+    )
     assert beyond == pytest.approx(2 * 128 / (128 + 256))
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
 
 from mandora.core.geometry import Box
 from mandora.images.channels import (
@@ -119,15 +121,60 @@ def test_a_box_is_the_middle_of_a_larger_one(zoom: float) -> None:
     np.testing.assert_allclose(small, large[4:-4, 4:-4], atol=1e-5)
 
 
+def smooth(height: int, width: int) -> np.ndarray:
+    film = ndimage.gaussian_filter(noise(height, width), 4)
+    return ((film - film.min()) / np.ptp(film)).astype(np.float32)
+
+
+@pytest.mark.parametrize("zoom", [0.3, 1.0, 1.6, 2.7, 3.4])
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_box_turned_by_quarters_shows_the_film_turned_back(zoom: float, quarters: int) -> None:
+    film = smooth(250, 250)
+    straight = sample_box(film, Box.around((121.3, 127.8), 15 * zoom), 30, 0.0)
+    # hardly turned at all: not the way of a straight box
+    turned = Box.around((121.3, 127.8), 15 * zoom, turn_deg=90 * quarters + 1e-9)
+    cut = sample_box(film, turned, 30, 0.0)
+    np.testing.assert_allclose(cut, np.rot90(straight, quarters), atol=0.03)
+
+
+@pytest.mark.parametrize("zoom", [0.3, 1.0, 2.7, 3.4])
+def test_a_turned_box_shows_what_a_straight_one_shows_on_the_turned_film(zoom: float) -> None:
+    film = smooth(301, 301)
+    back = np.asarray(Image.fromarray(film).rotate(30, Image.Resampling.BICUBIC))
+    cut = sample_box(film, Box.around((150, 150), 15 * zoom, turn_deg=30), 30, 0.0)
+    straight = sample_box(back, Box.around((150, 150), 15 * zoom), 30, 0.0)
+    np.testing.assert_allclose(cut, straight, atol=0.03)
+
+
+@pytest.mark.parametrize("zoom", [0.3, 1.0, 2.7, 3.4])
+def test_a_turned_box_is_the_middle_of_a_larger_one(zoom: float) -> None:
+    film = noise(300, 300)
+    small = sample_box(film, Box.around((151.3, 147.8), 12 * zoom, turn_deg=20), 24, 0.0)
+    large = sample_box(film, Box.around((151.3, 147.8), 16 * zoom, turn_deg=20), 32, 0.0)
+    np.testing.assert_allclose(small, large[4:-4, 4:-4], atol=1e-5)
+
+
+def test_a_turned_box_averages_and_is_filled_beyond_the_film() -> None:
+    stripes = np.tile(np.array([0.0, 1.0], np.float32), (64, 32))
+    inside = sample_box(stripes, Box.around((31.5, 31.5), 20, turn_deg=45), 5, 0.0)
+    np.testing.assert_allclose(inside, 0.5, atol=0.12)
+    film = np.ones((20, 20), np.float32)
+    cut = sample_box(film, Box.around((-0.5, 9.5), 5, turn_deg=45), 10, 0.25)
+    # the film begins on the diagonal from top left to bottom right
+    rows, columns = np.mgrid[:10, :10]
+    assert (cut[columns < rows - 1] == 0.25).all()
+    assert (cut[columns > rows + 1] == 1).all()
+
+
 @given(
     x0=st.floats(-80, 80), y0=st.floats(-80, 80), side=st.floats(0.6, 90),
-    size=st.integers(1, 40),
+    size=st.integers(1, 40), turn=st.sampled_from([0.0, 17.0, -133.0]),
 )  # fmt: skip
 def test_any_box_gives_a_square_of_grey_values_of_the_film(
-    x0: float, y0: float, side: float, size: int
+    x0: float, y0: float, side: float, size: int, turn: float
 ) -> None:
     film = noise(40, 30)
-    cut = sample_box(film, Box(x0, y0, x0 + side, y0 + side), size, 0.5)
+    cut = sample_box(film, Box(x0, y0, x0 + side, y0 + side, turn_deg=turn), size, 0.5)
     assert cut.shape == (size, size)
     assert cut.dtype == np.float32
     assert film.min() - 1e-5 <= cut.min() <= cut.max() <= film.max() + 1e-5
@@ -159,6 +206,12 @@ def test_the_aspect_is_kept_and_the_film_lies_in_the_middle() -> None:
     assert np.ptp(square[:, :24]) == 0
     assert np.ptp(square[:, 76:]) == 0
     assert np.ptp(square[:, 26:74]) > 0
+
+
+def test_a_film_is_standardised_by_its_own_greys_however_narrow_it_is() -> None:
+    narrow, _ = whole_film(noise(200, 48), 100, mirror=False)
+    assert narrow[:, 38:62].mean() == pytest.approx(0, abs=1e-4)
+    assert narrow[:, 38:62].std() == pytest.approx(1, abs=1e-3)
 
 
 def test_the_mirrored_view_is_the_flipped_view() -> None:

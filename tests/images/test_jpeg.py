@@ -135,3 +135,25 @@ def test_no_sound_real_film_is_refused(films: Path) -> None:
     assert len(paths) == 518
     for path in paths:
         read_radiograph(path)
+
+
+COLOURED = np.random.default_rng(2).integers(0, 255, (60, 80, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("L", {}), ("L", {"progressive": True}), ("RGB", {}), ("RGB", {"subsampling": 0}),
+        ("RGB", {"subsampling": 2, "progressive": True}), ("CMYK", {}),
+    ],
+)  # fmt: skip
+def test_a_film_is_read_as_pillow_decodes_it(tmp_path: Path, mode: str, options: dict) -> None:
+    large = Image.fromarray(COLOURED).resize((320, 240), Image.Resampling.BICUBIC).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large.save(tmp_path / "P1-LH.jpg", quality=90, exif=exif, **options)
+    with Image.open(tmp_path / "P1-LH.jpg") as image:
+        wanted = np.asarray(image.convert("L").transpose(Image.Transpose.ROTATE_270))
+    film = read_radiograph(tmp_path / "P1-LH.jpg")
+    np.testing.assert_array_equal(film.pixels, wanted.astype(np.float32) / np.float32(255))
+    assert film.remarks == ("turned as its EXIF orientation says",)

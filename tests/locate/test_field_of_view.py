@@ -85,6 +85,21 @@ def test_an_inverted_look_is_the_negative() -> None:
     )
 
 
+def test_a_smaller_film_lies_in_the_middle_of_background_and_keeps_its_greys() -> None:
+    pixels = film(200, 200)
+    usual, smaller = (
+        whole_fields((0, 0, 200, 200), SIZE, [Orientation()], share)[0] for share in (1.0, 0.5)
+    )
+    seen = smaller.sample(pixels, SIZE)
+    assert smaller.to_film.scale == pytest.approx(2 * usual.to_film.scale)
+    assert np.ptp(seen[:15]) == np.ptp(seen[:, 50:]) == 0
+    middle = seen[16:48, 16:48]
+    assert middle.mean() == pytest.approx(0, abs=1e-5), "background does not count"
+    assert middle.std() == pytest.approx(1, abs=1e-4)
+    coarse = usual.sample(pixels, SIZE).reshape(32, 2, 32, 2).mean(axis=(1, 3))
+    assert np.abs(middle - coarse)[1:-1, 1:-1].mean() < 0.1
+
+
 def test_halves_and_corners_reach_every_side_of_the_film() -> None:
     made = parts(300, 200)
     assert len(set(made)) == len(made) == 8

@@ -37,6 +37,7 @@ class Shown:
     heights: np.ndarray | float = 0.9
     angle: float = 0.0  # degrees that it is turned beyond its orientation
     smallest_px: float = 0.0  # side of the film that may be seen at once
+    largest: float = np.inf  # share of the view that a limb size may take
 
 
 def shown(
@@ -87,6 +88,11 @@ class KnownNetwork:
         if not upright or inverted != limb.orientation.inverted:
             return UNSEEN
         if limb.smallest_px and to_film.scale * SIZE > limb.smallest_px:
+            return UNSEEN
+        unit = np.linalg.norm(limb.landmarks[0] - limb.landmarks[1]) / np.linalg.norm(
+            SHAPES[Limb.HAND][0] - SHAPES[Limb.HAND][1]
+        )
+        if unit / to_film.scale > limb.largest * SIZE:
             return UNSEEN
         mirrored = np.linalg.det(to_film.matrix[:, :2]) < 0
         return 1.0 if mirrored == limb.orientation.mirrored else self.wrong
@@ -301,6 +307,26 @@ def test_a_point_beyond_the_edge_of_the_film_has_no_position(make: Make) -> None
     assert {r for r, out in zip(found.reasons, beyond, strict=True) if out} == {Reason.OUTSIDE_FILM}
     assert np.isnan(found.landmarks[beyond]).all()
     assert np.isfinite(found.landmarks[~beyond]).all()
+
+
+@pytest.mark.parametrize("orientation", [Orientation(), Orientation(turns=2, mirrored=True)])
+def test_a_part_of_a_limb_that_fills_the_film_is_found_and_the_rest_is_outside(
+    make: Make, orientation: Orientation
+) -> None:
+    # a film of 120 x 120 px of a hand of 100 px: seen whole it is far too large for the network
+    hand = shown(Limb.HAND, unit=100, centre=(60, -20 + 160 * (orientation.turns // 2)),
+                 orientation=orientation)  # fmt: skip
+    inside = ((hand.landmarks > 0) & (hand.landmarks < 119)).all(axis=1)
+    assert 5 <= inside.sum() <= 12
+    hand.largest = 0.6
+    found = make(Limb.HAND, hand).locate(film(120, 120), orientation.side)
+    assert found.orientation == orientation
+    np.testing.assert_allclose(found.landmarks[inside], hand.landmarks[inside], atol=4)
+    assert np.isnan(found.landmarks[~inside]).all()
+    assert {r for r, seen in zip(found.reasons, inside, strict=True) if not seen} == {
+        Reason.OUTSIDE_FILM
+    }
+    assert found.fit > 0.6
 
 
 def test_a_faint_point_is_not_found(make: Make) -> None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mandora.core.geometry import Affine
 from mandora.locate.decode import Peaks
-from mandora.locate.shape import fit_shapes, plausible
+from mandora.locate.shape import BEYOND_SHARE, FilmArea, checked, fit_shapes
 
 HAND = np.random.default_rng(3).uniform(-1, 1, (21, 2)) * [0.9, 1.2]
 COUNT = 4
@@ -73,11 +74,64 @@ def test_what_is_faint_or_astray_does_not_hold() -> None:
     landmarks, heights = laid(60, 5, 128, 128), np.full(21, 0.9)
     landmarks[4] += (60, 0)
     heights[9] = 0.2
-    sure, fit = plausible(HAND, landmarks, heights, 0.25)
-    assert np.flatnonzero(~sure).tolist() == [4, 9]
-    assert fit == pytest.approx((19 * 0.9 + 0.2) / 21, rel=0.01)
+    found = checked(HAND, landmarks, heights, 0.25, film())
+    assert np.flatnonzero(~found.sure).tolist() == [4, 9]
+    assert not found.outside.any()
+    assert found.fit == pytest.approx((19 * 0.9 + 0.2) / 21, rel=0.01)
 
 
 def test_one_sure_point_is_no_limb() -> None:
     heights = np.where(np.arange(21) == 0, 0.9, 0.1)
-    assert plausible(HAND, laid(60, 5, 128, 128), heights, 0.25)[1] == 0
+    assert checked(HAND, laid(60, 5, 128, 128), heights, 0.25, film()).fit == 0
+
+
+# ── parts of limbs ───────────────────────────────────────────────────────────────────────
+
+
+def film(height: float = 256, top: float = 0.0) -> FilmArea:
+    """Of 256 px width, whose first row lies ``top`` px below that of the view."""
+    to_film = Affine(np.array([[1.0, 0, 0], [0, 1, -top]]), "network", "film")
+    return FilmArea(to_film, 256, height)
+
+
+def test_how_far_a_point_lies_beyond_a_turned_and_smaller_film() -> None:
+    # the film is half as large, and turned by a quarter: x of the film is y of the view
+    to_film = Affine(np.array([[0.0, 0.5, 0], [-0.5, 0, 100]]), "network", "film")
+    area = FilmArea(to_film, 60, 100)
+    points = np.array([[100.0, 50], [100, 129], [-11, 50], [211, 20]])
+    np.testing.assert_allclose(area.beyond(points), [-51, 10, 12, 10], atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [40.0, 60.0])
+def test_the_part_that_is_on_the_film_fits_well(size: float) -> None:
+    limb = laid(size, 5, 128, 128)
+    shown = limb[:, 1] > 140
+    assert 6 <= shown.sum() <= 14
+    tall = np.where(shown, 0.9, 0.02)
+    seen = Peaks(limb[:, None], tall[:, None])
+    (part,) = fit_shapes(HAND, seen, LOWEST, 1, film(256, 141))
+    count = shown.sum()
+    assert part.fit == pytest.approx(0.9 * count / (count + BEYOND_SHARE * (21 - count)), abs=0.02)
+    (whole,) = fit_shapes(HAND, seen, LOWEST, 1, film())
+    assert whole.fit == pytest.approx(0.9 * count / 21, abs=0.02), "the rest should be on the film"
+
+
+def test_what_the_others_put_beyond_the_film_is_outside_and_the_rest_is_not_found() -> None:
+    limb = laid(60, 5, 128, 128)
+    shown = limb[:, 1] > 120
+    heights = np.where(shown, 0.9, 0.05)
+    lost = int(np.flatnonzero(shown)[limb[shown, 1].argmax()])  # far from the border
+    heights[lost] = 0.1
+    rng = np.random.default_rng(0)
+    landmarks = np.where(shown[:, None], limb, rng.uniform(130, 250, (21, 2)))
+    found = checked(HAND, landmarks, heights, 0.25, film(256, 119))
+    np.testing.assert_array_equal(found.outside, ~shown)
+    assert np.flatnonzero(~found.sure & ~found.outside).tolist() == [lost]
+    assert found.fit > 0.7
+
+
+def test_a_peak_beyond_the_film_is_outside_whatever_its_height() -> None:
+    limb = laid(60, 5, 128, 128)
+    found = checked(HAND, limb, np.full(21, 0.9), 0.25, film(256, 119))
+    np.testing.assert_array_equal(found.outside, limb[:, 1] < 118.5)
+    np.testing.assert_array_equal(found.sure, limb[:, 1] >= 118.5)

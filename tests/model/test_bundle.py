@@ -242,7 +242,7 @@ def as_before_1_4(manifest: dict[str, Any]) -> None:
     """State a contract as schema 1.3 did."""
     manifest["schema_version"] = "1.3"
     locate, damage = manifest["contract"]["locate"], manifest["contract"]["damage"]
-    del locate["thresholds"], damage["limits"]
+    del locate["thresholds"], damage["limits"], damage["along"]
     locate["design"] = {"all-landmarks": "all-points", "one-landmark": "one-point"}[
         locate["design"]
     ]
@@ -271,7 +271,9 @@ def test_bundles_of_the_first_schema_are_read(folder):
     made = info().contract
     # all windows of a hand were alike, and a limb was measured by two of its points
     half_window = round(made.damage.half_window / 0.999, 4)
-    alike = made.damage.model_copy(update={"enlarged": {}, "half_window": half_window})
+    alike = made.damage.model_copy(
+        update={"enlarged": {}, "half_window": half_window, "along": "film"}
+    )
     assert bundle.manifest.contract == made.model_copy(update={"damage": alike})
 
 

@@ -1,4 +1,4 @@
-"""The packaged model against the truth: floors that no model passes by chance, or by silence."""
+"""The packaged models against the truth: floors that no model passes by chance, or by silence."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from mandora.cli.main import app
-from mandora.core.anatomy import FAMILIES, SLOTS, TARGET_INDEX, TARGETS
+from mandora.core.anatomy import FAMILIES, SLOTS, TARGET_INDEX, TARGETS, Slot
 from mandora.images.radiograph import Radiograph
 from mandora.metrics.joints import by_family
-from mandora.model.bundle import Bundle, default_bundle, open_bundle, verify_bundle
+from mandora.model.bundle import Bundle, open_bundle, verify_bundle
+from mandora.model.packaged import packaged_bundles
 from mandora.scoring import EXAMPLE, example_films, example_truth
 from mandora.scoring.pipeline import Pipeline
-from mandora.simulate.cohort.patients import draw_patient, simulate_film
+from mandora.simulate.cohort.patients import Patient, draw_patient, simulate_film
+from mandora.simulate.xray.render import SimulatedFilm
 
 Floats = NDArray[np.float64]
 
@@ -69,9 +71,17 @@ class Outcome:
 EVERY_SCORE = {f"{kind} of {family}" for kind in ("r", "RMSE") for family in FLOORS}
 
 
+BUNDLES = packaged_bundles()
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return open_bundle(default_bundle())
+def bundle(name: str) -> Bundle:
+    return open_bundle(BUNDLES[name])
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +90,21 @@ def pipeline(bundle: Bundle) -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-def outcome(pipeline: Pipeline) -> Outcome:
+def patients() -> list[tuple[Patient, dict[Slot, SimulatedFilm]]]:
+    drawn = [draw_patient(SEED, i, severity=SEVERITY) for i in range(PATIENTS)]
+    films = [{s: simulate_film(p, s, pixels_per_mm=PIXELS_PER_MM) for s in SLOTS} for p in drawn]
+    return list(zip(drawn, films, strict=True))
+
+
+@pytest.fixture(scope="module")
+def outcome(
+    pipeline: Pipeline, patients: list[tuple[Patient, dict[Slot, SimulatedFilm]]]
+) -> Outcome:
     patch = np.full((PATIENTS, len(TARGETS)), np.nan)
     truth, away = np.zeros_like(patch), []
-    for i in range(PATIENTS):
-        patient = draw_patient(SEED, i, severity=SEVERITY)
+    for i, (patient, films) in enumerate(patients):
         truth[i] = [patient.grades[t.key] for t in TARGETS]
-        for slot in SLOTS:
-            film = simulate_film(patient, slot, pixels_per_mm=PIXELS_PER_MM)
+        for slot, film in films.items():
             part = pipeline.examine(slot, Radiograph(film.pixels, f"{slot.code}.png", "0" * 64))
             for key, value in part.scores.items():
                 patch[i, TARGET_INDEX[key]] = value
@@ -166,8 +183,9 @@ def test_the_example_is_scored_as_it_is(pipeline: Pipeline) -> None:
     assert np.sqrt(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2)) < 0.7 < pairs[:, 1].std() / 1.5
 
 
-def test_the_example_is_shown_beside_its_truth(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["score", "--example", "--out", str(tmp_path / "out")])
+def test_the_example_is_shown_beside_its_truth(name: str, tmp_path: Path) -> None:
+    words = ["score", "--example", "--out", str(tmp_path / "out"), "--bundle", name]
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     row, true = (
         [cell.strip() for cell in line.split("│")[1:-1]]
@@ -182,8 +200,22 @@ def test_the_example_is_shown_beside_its_truth(tmp_path: Path) -> None:
         assert f"({truth[f'{side}H-mcp1:{kind}']:g})" in line
 
 
-def test_the_packaged_bundle_is_sound(bundle: Bundle) -> None:
-    assert verify_bundle(default_bundle()) == []
-    done = CliRunner().invoke(app, ["bundle", "verify", str(default_bundle())])
+def test_the_packaged_bundle_is_sound(name: str, bundle: Bundle) -> None:
+    assert verify_bundle(bundle.folder) == []
+    done = CliRunner().invoke(app, ["bundle", "verify", name])
     assert done.exit_code == 0, done.output
     assert bundle.manifest.card in bundle.manifest.files
+
+
+def test_all_packaged_models_are_small_and_told_apart() -> None:
+    bundles = [open_bundle(folder) for folder in BUNDLES.values()]
+    size = sum(p.stat().st_size for folder in BUNDLES.values() for p in folder.iterdir())
+    assert size < 15e6
+    assert len({bundle.manifest.name for bundle in bundles}) == len(bundles)
+    assert next(iter(BUNDLES)) == "default"
+
+
+def test_the_open_model_may_be_used_by_anybody() -> None:
+    if "open" not in BUNDLES:
+        pytest.skip("this package has no model `open`")
+    assert open_bundle(BUNDLES["open"]).manifest.licence.spdx == "Apache-2.0"

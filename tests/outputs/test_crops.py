@@ -16,6 +16,17 @@ def test_crop_shows_the_pixels_of_its_box() -> None:
     assert crop.min() == 255
 
 
+def test_crop_of_a_turned_box_is_upright() -> None:
+    film = np.zeros((40, 40), dtype=np.float32)
+    film[15:25, 22:30] = 1.0  # right of the centre
+    crop = np.asarray(cut(film_image(film), Box.around((19.5, 19.5), 16, turn_deg=90), 32))
+    assert crop[6:14, 11:21].min() > 250  # clockwise by 90 degrees: the top lies on the right
+    assert max(crop[16:].max(), crop[:4].max()) < 5
+    beyond = np.asarray(cut(film_image(film + 1), Box.around((0, 20), 8, turn_deg=45), 16))
+    assert beyond[8, 0] == beyond[15, 0] == 0
+    assert beyond[8, 15] == 255
+
+
 def test_crop_at_the_edge_is_black_outside_the_film() -> None:
     crop = np.asarray(
         cut(film_image(np.ones((20, 20), np.float32)), Box(-10.5, -0.5, 9.5, 19.5), 40)

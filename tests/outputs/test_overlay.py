@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from mandora.core.anatomy import FAMILIES, Damage, Limb
+from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.overlay import LONG_SIDE_PX, draw_overlay, missing_lines, severity_step
 
 
@@ -48,6 +51,21 @@ def test_mask_lies_on_its_joint(patient) -> None:
     left, top = (image.width - 320 * scale) / 2, rows.min()
     assert columns.mean() == pytest.approx(left + 40.5 * scale, abs=3)
     assert rows.max() - top == pytest.approx(6 * scale, abs=6)
+
+
+def test_the_mask_of_a_turned_patch_is_turned_with_it(patient) -> None:
+    pixels, _, evidence = _on(patient, "LF")
+    flat = evidence["mtp3"]  # a bar from left to right
+    box = replace(flat.box, turn_deg=60.0)
+    image = draw_overlay(pixels, [], {"mtp3": PatchEvidence("mtp3", box, flat.mask)})
+    rows, columns = np.nonzero(_redness(image)[:1150])
+    scale = 1150 / 480
+    left, top = (image.width - 320 * scale) / 2, 51  # of the film
+    middle = np.array([columns.mean() - left, rows.mean() - top]) / scale - 0.5
+    np.testing.assert_allclose(middle, box.centre, atol=1)
+    x, y = columns - columns.mean(), rows - rows.mean()
+    slope = np.degrees(0.5 * np.arctan2(2 * (x * y).mean(), (x**2).mean() - (y**2).mean()))
+    assert slope == pytest.approx(60, abs=4)
 
 
 def test_severe_box_is_thicker_so_that_colour_is_not_all(patient) -> None:

@@ -12,8 +12,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb, Side, Slot
+from mandora.core.anatomy import (
+    LANDMARK_INDEX,
+    LANDMARKS,
+    SLOTS,
+    TARGETS,
+    JointGroup,
+    Limb,
+    Side,
+    Slot,
+)
 from mandora.core.errors import InputError, UntrainedLimb
+from mandora.core.geometry import box_to_grid
 from mandora.core.records import ModelInfo, Reason, Status, StudyResult
 from mandora.core.settings import SymmetrySettings
 from mandora.core.specs import FilmSpec, PatchSpec
@@ -247,10 +257,24 @@ def test_a_lost_point_costs_the_scores_that_are_read_there() -> None:
 def test_scores_that_were_not_found_say_why(films: dict[Slot, Path]) -> None:
     hand = FakeLocator(Limb.HAND, lost={"radcar": Reason.OUTSIDE_FILM})
     result = pipeline(hand).score("P1", {LH: films[LH]}).result
-    failed = {s.target: s.reason for s in result.scores if s.status is Status.FAILED}
-    assert failed == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
+    lost = {s.target: s.reason for s in result.scores if s.reason and s.film}
+    assert lost == dict.fromkeys(("LH-nav:erosion", "LH-radcar:narrowing"), Reason.OUTSIDE_FILM)
     (place,) = [p for p in result.locations if p.x is None]
     assert (place.site, place.reason) == ("radcar", Reason.OUTSIDE_FILM)
+
+
+def test_a_part_of_a_limb_is_scored_and_the_rest_is_missing(films: dict[Slot, Path]) -> None:
+    fingers = [p.name for p in LANDMARKS[Limb.HAND] if p.group is JointGroup.FINGER]
+    hand = FakeLocator(Limb.HAND, lost=dict.fromkeys(fingers, Reason.OUTSIDE_FILM))
+    result = pipeline(hand).score("P1", {LH: films[LH]}).result
+    assert result.complete, "nothing failed"
+    assert result.films[0].status is Status.SCORED
+    assert "part of the hand: 10 of 21 joints" in result.films[0].remarks[0]
+    on_film = [s for s in result.scores if s.film]
+    assert {s.status for s in on_film if s.site in fingers} == {Status.MISSING}
+    assert {s.reason for s in on_film if s.site in fingers} == {Reason.OUTSIDE_FILM}
+    assert {s.status for s in on_film if s.site not in fingers} == {Status.SCORED}
+    assert all(t.value is None and t.reason is Reason.TOO_FEW_JOINTS for t in result.totals)
 
 
 def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
@@ -279,7 +303,7 @@ def test_points_that_are_no_limb_are_refused(locator: FakeLocator, films: dict[S
     assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}
     record = scored.result.films[0]
     assert (record.status, record.reason) == (Status.FAILED, Reason.NOT_FOUND)
-    assert "shows the left hand, not from the side" in str(record.detail)
+    assert "shows the left hand or a part of it, not from the side" in str(record.detail)
     hands = [p for p in scored.result.locations if p.limb is Limb.HAND]
     assert {(p.x, p.reason) for p in hands} == {(None, Reason.NOT_FOUND)}
     assert scored.evidence["P1-LH.png"] == {}
@@ -404,7 +428,7 @@ def test_points_that_are_known_are_not_looked_for(orientation: Orientation) -> N
 
 def test_patches_are_cut_as_the_scorer_wants_them() -> None:
     limb, whole = WatchingScorer(), WatchingScorer()
-    by_film = PatchSpec(patch_px=48, channels=7, window="film", enlarged={})
+    by_film = PatchSpec(patch_px=48, channels=7, window="film", along="film", enlarged={})
     plain = pipeline(scorer=limb).examine(LF, film())
     wide = pipeline(scorer=whole, spec=by_film).examine(LF, film())
     assert {p.shape for p in limb.patches.values()} == {(32, 32)}
@@ -417,10 +441,41 @@ def test_patches_are_cut_as_the_scorer_wants_them() -> None:
         assert larger == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("orientation", orientations(), ids=str)
+@pytest.mark.parametrize("degrees", [-40, 25])
+def test_patches_are_cut_along_a_limb_that_slants(orientation: Orientation, degrees: int) -> None:
+    found = FakeLocator(Limb.HAND, orientation=orientation)
+    grey = np.random.default_rng(0).random((SIZE_PX, SIZE_PX)).astype(np.float32)
+    radiograph = Radiograph(grey, "a.png", "0" * 64)
+    straight = pipeline(found).examine(LH, radiograph)
+    assert straight.found is not None
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    centre = (SIZE_PX - 1) / 2
+    slanting = (straight.found.landmarks - centre) @ [[cos, sin], [-sin, cos]] + centre
+    along_limb, along_film = WatchingScorer(), WatchingScorer()
+    part = pipeline(scorer=along_limb).examine(LH, radiograph, slanting, orientation)
+    by_film = SPEC.model_copy(update={"along": "film"})
+    other = pipeline(scorer=along_film, spec=by_film).examine(LH, radiograph, slanting, orientation)
+    index = LANDMARK_INDEX[Limb.HAND]
+    for name, evidence in part.evidence.items():
+        assert evidence.box.turn_deg == pytest.approx(degrees)
+        assert other.evidence[name].box.turn_deg == 0
+        # the mask is on the side of the little finger, on the film as it was given
+        to_film = box_to_grid(evidence.box, (16, 16), "mask").inverse
+        rows, columns = np.nonzero(evidence.mask)
+        middle = to_film((columns.mean(), rows.mean()))[0] - evidence.box.centre
+        across = slanting[index["mcp5"]] - slanting[index["mcp2"]]
+        assert middle @ across > 0.9 * np.linalg.norm(middle) * np.linalg.norm(across)
+    assert any(
+        np.abs(along_limb.patches[i] - along_film.patches[i]).max() > 0.1
+        for i in along_limb.patches
+    )
+
+
 def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
     landmarks = np.full((len(LANDMARKS[Limb.FOOT]), 2), np.nan)
     landmarks[2] = 100.0, 120.0
-    by_film = PatchSpec(patch_px=32, window="film", enlarged={})
+    by_film = PatchSpec(patch_px=32, window="film", along="film", enlarged={})
     part = pipeline(spec=by_film).examine(LF, film(), landmarks)
     assert list(part.evidence) == ["mtp2"]
     with pytest.raises(ValueError, match="1 of 6 landmarks are known"):
@@ -489,6 +544,9 @@ def test_a_limb_has_a_size_that_fits_the_film() -> None:
     assert shown(hand, 150, 200), "the longer side counts"
     assert not shown(hand, 40, 40)
     assert not shown(hand, 2000, 100)
+    part = replace(hand, reasons=(*hand.reasons[:20], Reason.OUTSIDE_FILM))
+    assert shown(part, 40, 40), "a part of a limb may fill the film"
+    assert not shown(part, 2000, 100)
     assert not shown(replace(hand, fit=0.1), 200, 150)
     assert not shown(replace(hand, landmarks=np.full((21, 2), 100.0)), 200, 150), "at one place"
 

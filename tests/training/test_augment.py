@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from mandora.core.geometry import Box
 from mandora.core.settings import (
     FilmChangeSettings,
     PatchChangeSettings,
@@ -24,11 +25,13 @@ from torch import Tensor
 from mandora.training.augment import (
     Change,
     Key,
+    StoredFilm,
     as_batch,
     draw_film_change,
     draw_patch_change,
     expose,
     move,
+    px_shown,
     smaller,
     smaller_px,
     standardise_batch,
@@ -40,9 +43,14 @@ STILL = {"share": 0.0, "gamma": 0.0, "noise": 0.0, "blur_share": 0.0}
 Draws = Callable[[Key], Change]
 
 
+WHOLE = Box(-0.5, -0.5, SIZE - 0.5, SIZE - 0.5)
+
+
 def film_change(key: Key, lowest_px: float = 0.0, **changed: object) -> Change:
-    settings = FilmChangeSettings.model_validate(changed)
-    return draw_film_change(key, settings, SIZE, lowest_px)
+    """Of a film that fills its picture, with one landmark, so that it stays whole."""
+    settings = FilmChangeSettings.model_validate({"part_share": 0.0, **changed})
+    stored = StoredFilm(SIZE, WHOLE, np.array([[7.0, lowest_px]]))
+    return draw_film_change(key, settings, stored)
 
 
 def patch_change(key: Key, **changed: object) -> Change:
@@ -168,7 +176,9 @@ def test_published_patches_are_shifted_and_mirrored_and_nothing_else(film_scale:
 
 def test_published_films_are_cut_and_brightened_and_nothing_else() -> None:
     settings = preset("paper", TrainLocateSettings).changes
-    changes = drawn(lambda key: draw_film_change(key, settings, 1024, 100), 400)
+    stored = StoredFilm(1024, Box(-0.5, -0.5, 1023.5, 1023.5), np.array([[7.0, 100.0]]), 200.0)
+    changes = drawn(lambda key: draw_film_change(key, settings, stored), 400)
+    assert {change.shown for change in changes} == {(-0.5, -0.5, 1023.5, 1023.5)}
     for change in changes:
         np.testing.assert_array_equal(change.matrix[0], [1, 0, 0])
         assert change.matrix[1, 0] == 0
@@ -213,6 +223,68 @@ def test_a_film_is_never_cut_nearer_to_the_lowest_point_than_a_hundredth() -> No
         assert cut(beyond).matrix[1] == pytest.approx([0, 1, 0])
 
 
+# ── parts ────────────────────────────────────────────────────────────────────────────────
+
+FILM = Box(15.5, -0.5, 79.5, 95.5)  # in a picture of 96 px, with background on both sides
+LIMB = np.array([[x, y] for x in (25.0, 40.0, 55.0, 70.0) for y in (12.0, 40.0, 60.0, 85.0)])
+PARTS = {"part_share": 1.0, "part_half": (0.5, 1.2), "part_scale": (0.7, 1.6)}
+
+
+def part_of(key: Key, landmarks: np.ndarray = LIMB, limb_px: float | None = 20.0) -> Change:
+    settings = FilmChangeSettings.model_validate(PARTS)
+    return draw_film_change(key, settings, StoredFilm(SIZE, FILM, landmarks, limb_px))
+
+
+def test_a_part_lacks_some_of_the_landmarks_and_shows_others() -> None:
+    changes = drawn(part_of, 300)
+    stored = StoredFilm(SIZE, FILM, LIMB)
+    shown = [stored.inside(Box(*c.shown)) for c in changes if c.shown is not None]
+    counts = np.array([inside.sum() for inside in shown])
+    assert len(counts) == 300
+    assert counts.min() >= 3
+    assert (counts < len(LIMB)).mean() > 0.95, "where no part was drawn the film stays whole"
+    assert len(set(counts)) >= 5, "few landmarks are left, or many"
+    assert np.array(shown).mean(axis=0).min() > 0.2, "each landmark is often shown"
+    edges = np.array([c.shown for c in changes])
+    assert (edges[:, 0] >= 15.5).all(), "a part lies on the film"
+    assert (edges[:, 2] <= 79.5).all()
+    one_side = (edges == [15.5, -0.5, 79.5, 95.5]).sum(axis=1) == 3
+    assert 0.3 < one_side.mean() < 0.6, "some lack one side of the film only"
+
+
+def test_parts_are_shown_larger_and_often_in_the_middle() -> None:
+    changes = drawn(part_of, 300)
+    scales = np.array([np.sqrt(np.linalg.det(c.matrix[:, :2])) for c in changes])
+    assert 0.7 <= scales.min() < 0.75
+    assert 1.55 < scales.max() <= 1.6
+    middles = np.array([c(np.array([Box(*c.shown).centre]))[0] for c in changes if c.shown])
+    off = np.abs(middles - (SIZE - 1) / 2).max(axis=1)
+    assert 0.4 < (off <= 0.08 * SIZE + 1e-3).mean() < 0.8
+
+
+def test_a_film_of_few_known_landmarks_stays_whole() -> None:
+    for landmarks, size in ((LIMB[:3], 20.0), (LIMB, None)):
+        change = part_of((1, 0, 0), landmarks, size)
+        assert change.shown == (15.5, -0.5, 79.5, 95.5)
+
+
+def test_what_is_not_shown_becomes_background_and_does_not_count() -> None:
+    picture = torch.rand(1, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    picture[..., 60:] = 50.0  # bright metal that the part does not show
+    change = film_change((1, 0, 0), **STILL)._replace(shown=(9.5, 19.5, 39.5, 59.5))
+    batch = as_batch([change])
+    shown = px_shown(batch, SIZE)
+    assert shown[0, 0].nonzero().min(0).values.tolist() == [20, 10]
+    assert shown[0, 0].nonzero().max(0).values.tolist() == [59, 39]
+    seen = standardise_batch(move(picture, batch, SIZE), shown)[0, 0]
+    part = seen[20:60, 10:40]
+    assert part.mean() == pytest.approx(0, abs=1e-5)
+    assert part.std(correction=0) == pytest.approx(1, abs=1e-4)
+    beyond = seen[~shown[0, 0]]
+    assert len(set(beyond.tolist())) == 1
+    assert (part < beyond[0]).float().mean() == pytest.approx(0.05, abs=0.02)
+
+
 # ── landmarks follow the pixels ─────────────────────────────────────────────────────────────
 
 
@@ -238,7 +310,7 @@ def centres(pictures: Tensor) -> np.ndarray:
     [
         pytest.param(film_change, SIZE, id="film"),
         pytest.param(
-            lambda key: film_change(key, 70, share=0.0, keep_height=(0.7, 0.9)), SIZE, id="cut"
+            lambda key: film_change(key, 70, **STILL, keep_height=(0.7, 0.9)), SIZE, id="cut"
         ),
         pytest.param(patch_change, STORED, id="patch"),
         pytest.param(lambda key: patch_change(key, mirror_share=1.0), STORED, id="mirrored"),
@@ -343,7 +415,7 @@ def test_a_batch_holds_the_numbers_of_its_items() -> None:
     changes = drawn(film_change, 3)
     batch: Batch = as_batch(changes)
     assert {k: tuple(v.shape) for k, v in batch.items()} == {
-        "matrix": (3, 2, 3), "exposure": (3, 4), "noise_seed": (3,)
+        "matrix": (3, 2, 3), "exposure": (3, 4), "noise_seed": (3,), "shown": (3, 4)
     }  # fmt: skip
     assert batch["noise_seed"].tolist() == [c.seed for c in changes]
     np.testing.assert_allclose(batch["matrix"][1], changes[1].matrix, rtol=1e-6)

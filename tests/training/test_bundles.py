@@ -19,9 +19,10 @@ from mandora.core.settings import (
     TrainSymmetrySettings,
     preset,
 )
-from mandora.model.bundle import Licence, open_bundle
+from mandora.model.bundle import Bundle, Licence, open_bundle
 from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, model_files
-from mandora.training.bundles import contract_of, make_bundle
+from mandora.training.bundles import contract_of
+from mandora.training.bundles import make_bundle as make
 from mandora.training.runs import DATA_FILE, RESULT_FILE
 
 LOCATE = TrainLocateSettings(network=LocateSettings(input_px=64, found_threshold=0.4))
@@ -48,6 +49,11 @@ def finished(
     for name in model_files(contract_of(run)):
         (run / name).write_bytes(name.encode())
     return run
+
+
+def make_bundle(run: Path, out: Path, name: str, version: str, *licence: Licence) -> Bundle:
+    """A bundle of files that are no networks, as they are."""
+    return make(run, out, name, version, *licence, compact=False)
 
 
 def test_the_contract_states_what_the_stages_were_trained_with(tmp_path: Path) -> None:

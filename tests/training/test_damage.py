@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Damage, JointGroup, Limb
 from mandora.core.geometry import Box
@@ -48,7 +50,9 @@ IP, MTP1, MTP2, MTP3, MTP4, MTP5 = range(TOES)
 NAN = np.nan
 
 # half a window of the whole film is 16 px on a film of 256 × 256 px
-BY_FILM = DamageSettings(patch_px=PATCH, window="film", half_window_px=256, widths=(6, 8, 12))
+BY_FILM = DamageSettings(
+    patch_px=PATCH, window="film", half_window_px=256, along="film", widths=(6, 8, 12)
+)
 BY_LIMB = BY_FILM.model_copy(update={"window": "limb", "half_window": 0.2})
 STILL = PatchChangeSettings(share=0, gamma=0, noise=0, blur_share=0)
 UNMOVED = PatchChangeSettings(share=0, turn_deg=0, shift=0, scale=(1, 1), gamma=0, noise=0,
@@ -245,8 +249,39 @@ def test_windows_follow_the_size_of_the_limb(
         np.testing.assert_allclose(made["pixels"][MTP3], window * 255, atol=0.6)
 
 
+def test_patches_of_a_slanting_limb_are_those_of_an_upright_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patches, "PLACE_ERROR", dict.fromkeys(JointGroup, 0.0))
+    monkeypatch.setattr(patches, "SIZE_ERROR", 0.0)
+    settings = BY_LIMB.model_copy(update={"along": "limb"})
+    landmarks = limb_template(FOOT) * 60 + (127.5, 127.5)
+    wave = ndimage.gaussian_filter(np.random.default_rng(3).random((256, 256)), 4)
+    wave = ((wave - wave.min()) / np.ptp(wave)).astype(np.float32)
+    made = []
+    for degrees in (0, 35):
+        pixels = np.asarray(Image.fromarray(wave).rotate(-degrees, Image.Resampling.BICUBIC))
+        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        places = (landmarks - 127.5) @ [[cos, sin], [-sin, cos]] + 127.5
+        space = (pixels > 0.6).astype(np.uint8)
+        film = training_film(dict(enumerate(map(tuple, places))), pixels.clip(0, 1), space, space)
+        made.append(patches_of(film, tmp_path / str(degrees), settings))
+    for i in range(TOES):
+        upright, slanting = (m["pixels"][i].astype(float) for m in made)
+        assert np.abs(upright - slanting).max() < 0.05 * 255
+        masks = [m["masks"][i] > 127 for m in made]
+        assert (masks[0] != masks[1]).mean() < 0.04
+
+
 @pytest.mark.parametrize(
-    "changed", [{"window": "limb"}, {"half_window_px": 200.0}, {"channels": 7}, {"mask": "erosion"}]
+    "changed",
+    [
+        {"window": "limb"},
+        {"half_window_px": 200.0},
+        {"along": "limb"},
+        {"channels": 7},
+        {"mask": "erosion"},
+    ],
 )
 def test_other_settings_make_other_patches(tmp_path: Path, changed: dict[str, object]) -> None:
     spaces = np.ones((256, 256), np.uint8)

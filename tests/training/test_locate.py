@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ SQUARE = LocateSettings(
     input_px=SIZE, keep_aspect=False, heat_map_stride=1, target="square", square_half_px=64,
     landmark_weight=0, decode="component", found_threshold=0.5,
 )  # fmt: skip
-STILL = FilmChangeSettings(share=0, gamma=0, noise=0, blur_share=0)
+STILL = FilmChangeSettings(share=0, part_share=0, gamma=0, noise=0, blur_share=0)
 
 
 @dataclass
@@ -76,6 +76,7 @@ def prepared(
     film_hw: tuple[float, float] = (SIZE, SIZE),
     refused: Mapping[int, str] | None = None,
     channels: int = 1,
+    outside: Sequence[Sequence[bool]] | None = None,
 ) -> Prepared:
     """Films of noise that hold their own index in the first px."""
     rng = np.random.default_rng(0)
@@ -85,6 +86,7 @@ def prepared(
     arrays = {
         "film": films,
         "landmarks": np.array(landmarks, np.float32),
+        "outside": np.zeros((count, TOES), bool) if outside is None else np.array(outside),
         "film_hw": np.tile(np.array(film_hw, np.float32), (count, 1)),
     }
     return Prepared(arrays, refused or {})
@@ -125,13 +127,15 @@ def test_films_are_prepared_at_the_size_of_the_input(tmp_path: Path) -> None:
     assert {k: (v.shape, str(v.dtype)) for k, v in arrays.items()} == {
         "film": ((2, 1, 64, 64), "float16"),
         "landmarks": ((2, 6, 2), "float32"),
+        "outside": ((2, 6), "bool"),
         "film_hw": ((2, 2), "float32"),
     }
     # half as large, with 32 px beside it: x → (x + 0.5 + 32) / 2 - 0.5
     expected = everywhere((31.5, 31.5), (15.75, -0.25), (47.25, 63.25))
     np.testing.assert_allclose(arrays["landmarks"][0], expected, atol=1e-5)
     assert arrays["film_hw"][0].tolist() == [128, 64]
-    assert arrays["film"][0].astype(np.float64).std() == pytest.approx(1, abs=0.01)
+    film = arrays["film"][0, 0].astype(np.float64)
+    assert film[:, 16:48].std() == pytest.approx(1, abs=0.01), "by what is on the film"
     assert arrays["film"][0, 0, :, :15].std() == 0, "beside the film"
     assert made.refused == {1: "foot 1: is damaged"}
 
@@ -195,7 +199,7 @@ def test_without_marks_there_is_nothing_to_train_or_to_measure_on(landmark: int 
 
 def test_heat_maps_lie_at_the_changed_points() -> None:
     # twice as large about the middle: x → 2 x - 31.5; the last landmark leaves the view
-    double = FilmChangeSettings(share=1, turn_deg=0, shift=0, scale=(2, 2))
+    double = FilmChangeSettings(share=1, part_share=0, turn_deg=0, shift=0, scale=(2, 2))
     train = prepared([[(31.5, 31.5), (25, 40), (20, 18), (44, 36.25), NAN, (10, 30)]])
     batch = task(train, changes=double).batch(draws(0))
     target = batch["target"][0].numpy()
@@ -208,6 +212,33 @@ def test_heat_maps_lie_at_the_changed_points() -> None:
     assert target[1].sum() == pytest.approx(2 * np.pi * 1.6**2, rel=0.01)
     assert (target[4] == -1).all(), "not marked is not absent"
     assert not target[5].any(), "out of view is absent"
+
+
+def test_what_lies_beyond_the_film_is_absent_and_not_unknown(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((128, 64), dtype=np.float32)
+    # the second lies beside the film, where the square has background; nobody knows of the third
+    # and the fourth more than that the latter lies beyond the film
+    film = training_film(pixels, [(31.5, 63.5), (80, 60), NAN, NAN, (4, 4), (60, 120)])
+    films = FakeFilms([replace(film, outside=(3,))])
+    train = prepare_films(films, SMALL, tmp_path, 1, lambda *_: None)
+    assert train.arrays["outside"][0].tolist() == [False, True, False, True, False, False]
+    target = task(train).batch(draws(0))["target"][0]
+    assert [bool((heat > 0.8).any()) for heat in target] == [True, False, False, False, True, True]
+    assert not target[[1, 3]].any()
+    assert (target[2] == -1).all()
+
+
+def test_a_part_of_a_film_draws_no_peaks_for_what_it_does_not_show() -> None:
+    items = task(prepared([ALL]), changes=FilmChangeSettings(part_share=1, part_half=(0.5, 0.9)))
+    absent = 0
+    for place in range(40):
+        batch = items.batch([Draw(0, (1, 0, place))])
+        x0, y0, x1, y1 = batch["shown"][0].tolist()
+        for (x, y), heat in zip(ALL, batch["target"][0], strict=True):
+            if not (x0 <= x < x1 and y0 <= y < y1):
+                assert not heat.any()
+                absent += 1
+    assert 20 < absent < 140
 
 
 def test_films_of_early_epochs_are_smaller_and_so_are_their_heat_maps() -> None:
@@ -231,7 +262,7 @@ def test_films_of_early_epochs_are_smaller_and_so_are_their_heat_maps() -> None:
 
 
 def test_each_film_has_its_own_change() -> None:
-    changes = FilmChangeSettings(share=1, turn_deg=20, scale=(0.9, 1.1))
+    changes = FilmChangeSettings(share=1, part_share=0, turn_deg=20, scale=(0.9, 1.1))
     train = prepared([ALL, ALL])
     items = task(train, changes=changes)
     batch = items.batch(draws(1, 0, 1))

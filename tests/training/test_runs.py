@@ -18,6 +18,7 @@ from mandora.training.runs import (
     RESULT_FILE,
     Run,
     changed_settings,
+    copies_of,
     further_data,
     kept_weights,
     note_real_films,
@@ -96,13 +97,14 @@ def test_changes_are_named_with_their_tables() -> None:
 
 
 def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
-    shown = replace(a_run(tmp_path), real=dataset(tmp_path))
+    shown = replace(a_run(tmp_path), real=(dataset(tmp_path),))
     note_real_films(shown, "damage")
     note_real_films(shown, "damage")
     note_real_films(shown, "locate-hand")
     note_real_films(a_run(tmp_path), "locate-foot")  # this stage saw simulated films only
     assert [about["films"] for about in further_data(tmp_path)] == [2]
-    for other in (a_run(tmp_path), replace(shown, real=dataset(tmp_path, 3))):
+    more = replace(shown, real=(*shown.real, dataset(tmp_path, 3)))
+    for other in (a_run(tmp_path), replace(shown, real=(dataset(tmp_path, 3),)), more):
         with pytest.raises(ValueError, match=r"damage-real\.json.* started with other real films"):
             note_real_films(other, "damage")
     (tmp_path / "locate-foot").mkdir()
@@ -112,8 +114,25 @@ def test_a_stage_goes_on_with_the_same_real_films_only(tmp_path: Path) -> None:
         note_real_films(replace(shown, dataset=dataset(tmp_path)), "damage")
 
 
+def test_each_data_set_of_real_films_has_its_copies(tmp_path: Path) -> None:
+    run = replace(a_run(tmp_path), real=(dataset(tmp_path), dataset(tmp_path, 3)))
+    assert copies_of(8, run) == (8, 8)
+    assert copies_of((8, 40), run) == (8, 40)
+    assert copies_of((8, 40), a_run(tmp_path)) == ()
+    with pytest.raises(ValueError, match="real_copies has 3 numbers for 2 data sets of --real"):
+        copies_of((8, 40, 3), run)
+    note_real_films(run, "damage")
+    assert [about["films"] for about in further_data(tmp_path)] == [2, 3]
+
+
+def test_real_films_that_an_earlier_version_noted_count_as_seen(tmp_path: Path) -> None:
+    note = json.dumps({"layout": "manifest", "films": 7})
+    (tmp_path / "damage-real.json").write_text(note, encoding="utf-8")
+    assert further_data(tmp_path) == [json.loads(note)]
+
+
 def test_a_stage_goes_on_with_the_same_first_weights_only(tmp_path: Path) -> None:
-    earlier = replace(a_run(tmp_path / "earlier"), real=dataset(tmp_path))
+    earlier = replace(a_run(tmp_path / "earlier"), real=(dataset(tmp_path),))
     start_stage(earlier, "damage", FAST)
     note_real_films(earlier, "damage")
     now = replace(a_run(tmp_path / "now"), start=earlier.folder)

@@ -125,3 +125,14 @@ def test_a_run_keeps_its_split(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=r"splits\.json is of other patients or another"):
             run_split(tmp_path / "run", patients, settings)
+
+
+def test_ids_of_one_person_have_one_use(tmp_path: Path) -> None:
+    names = [f"P{i}-{visit}" for i in range(30) for visit in range(1 + i % 3)]
+    persons = {name: name.partition("-")[0] for name in names}
+    split = run_split(tmp_path, names, SplitSettings(), persons)
+    parts = [{persons[p] for p in part} for part in
+             (split.networks, split.held, split.trees, split.test)]  # fmt: skip
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 30
+    used = (*split.networks, *split.held, *split.trees, *split.test)
+    assert sorted(used) == sorted(names)

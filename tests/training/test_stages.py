@@ -153,23 +153,29 @@ def test_real_films_are_shown_beside_simulated_ones(
     tmp_path: Path, cache: Path, cohort: Path
 ) -> None:
     run, lines = a_run(tmp_path / "run", cache)
-    run = replace(run, real=open_dataset(cohort))
-    run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), run)
+    every = open_dataset(cohort)
+    one = every.of_patients(frozenset(every.patients[:1]))
+    bare = [replace(film, landmarks=np.full_like(film.landmarks, np.nan)) for film in one.films]
+    unmarked = [replace(film, patient="X") for film in bare]
+    run = replace(run, real=(every, replace(one, films=(*one.films, *unmarked))))
+    run_damage(FAST_DAMAGE.model_copy(update={"real_copies": (2, 5)}), run)
     run_locate(Limb.FOOT, FAST_LOCATE.model_copy(update={"real_copies": 3}), run)
     told = [line.partition(",")[0] for line in lines if "items to train on" in line]
     pairs = 2 * PATIENTS  # both sides
     assert told == [
         f"{limb}: {count} items to train on"
         for limb, count in (
-            ("hand", 2 + 2 * pairs),
-            ("foot", 2 + 2 * pairs),
-            ("foot", 8 + 3 * pairs),
+            ("hand", 2 + 2 * pairs + 5 * 2),
+            ("foot", 2 + 2 * pairs + 5 * 2),
+            ("foot", 8 + 3 * pairs + 3 * 2),
         )
     ]
     assert (run.folder / "damage-real.json").exists()
     assert (run.folder / "locate-foot-real.json").exists()
     with pytest.raises(ValueError, match="started with other real films"):
-        run_damage(FAST_DAMAGE.model_copy(update={"real_copies": 2}), a_run(run.folder, cache)[0])
+        run_damage(
+            FAST_DAMAGE.model_copy(update={"real_copies": (2, 5)}), a_run(run.folder, cache)[0]
+        )
 
 
 @pytest.mark.usefixtures("quick_export")

@@ -87,7 +87,7 @@ def bench_inference(
     as_json: JsonOption = False,
 ) -> None:
     """Scoring speed by stage, and memory: a model compared with the published design."""
-    from mandora.model.bundle import default_bundle
+    from mandora.model.packaged import named_bundle
     from mandora.scoring.speed import Published, measure_scoring, to_json
 
     untrained = load("training.untrained", "train") if published else None
@@ -102,7 +102,7 @@ def bench_inference(
         for count in threads or (1, 2):
             for networks in (None, paper) if paper else (None,):
                 some = given[:1] if networks else given
-                run = measure_scoring(bundle or default_bundle(), some, count, networks)
+                run = measure_scoring(named_bundle(bundle), some, count, networks)
                 runs.append(run)
                 if not as_json:
                     write_line(_scoring_line(run))

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 MAX_THREADS = 256
 
 BundleOption = Annotated[
-    Path | None, typer.Option(help="Folder of a model bundle; the packaged model if not given.")
+    str | None,
+    typer.Option(
+        help="Model: `default`, `open` or the folder of a bundle (a folder `open`: ./open); "
+        "`default` if not given.",
+        metavar="MODEL",
+    ),
 ]
-ModelArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle, or `default`.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(help="Model: `default`, `open` or the folder of a bundle.", metavar="MODEL"),
+]
 DatasetArgument = Annotated[
     Path, typer.Argument(help="Labelled data set whose patients the model has not seen.")
 ]
@@ -36,15 +44,11 @@ ReaderOption = Annotated[
 ]
 
 
-DEFAULT = Path("default")
-"""What names the packaged model."""
+def open_model(word: str | None) -> Bundle:
+    """The bundle that a word names; the packaged default for None."""
+    from mandora.model.packaged import open_named
 
-
-def open_model(path: Path | None) -> Bundle:
-    """The bundle in a folder; the packaged one for None and for ``default``."""
-    from mandora.model.bundle import default_bundle, open_bundle
-
-    return open_bundle(default_bundle() if path in (None, DEFAULT) else path)
+    return open_named(word)
 
 
 def reader_weights(reader: list[str] | None) -> Mapping[str, float]:

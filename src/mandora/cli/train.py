@@ -27,8 +27,10 @@ DataOption = Annotated[
     Path | None, typer.Option(help="Labelled data set; films are simulated if not given.")
 ]
 RealOption = Annotated[
-    Path | None,
-    typer.Option(help="Data set of real films to train on besides simulated ones."),
+    list[Path] | None,
+    typer.Option(
+        help="Data set of real films to train on besides simulated ones; may be repeated."
+    ),
 ]
 StartOption = Annotated[
     Path | None,
@@ -145,7 +147,7 @@ def _run(
     data: Path | None,
     reader: list[str] | None,
     cache: Path | None,
-    real: Path | None = None,
+    real: list[Path] | None = None,
     start: Path | None = None,
 ) -> Iterator[Any]:
     """The training run of a command."""
@@ -156,7 +158,8 @@ def _run(
         from mandora.datasets.layouts import open_dataset
 
         weights = reader_weights(reader)
-        dataset, shown = (path and open_dataset(path, weights) for path in (data, real))
+        dataset = data and open_dataset(data, weights)
+        shown = tuple(open_dataset(path, weights) for path in real or ())
         yield runs.Run(
             out, cache or out / "cache", dataset, progress.report, progress.step,
             real=shown, start=start,

@@ -33,25 +33,40 @@ def as_points(xy: ArrayLike) -> Points:
 
 @dataclass(frozen=True)
 class Box:
-    """An axis-parallel rectangle in px of one frame; may reach beyond the image."""
+    """A rectangle in px of one frame, which may be turned; may reach beyond the image.
+
+    Attributes:
+        x0: left edge, before the turn.
+        y0: top edge, likewise.
+        x1: right edge.
+        y1: bottom edge.
+        frame: name of the frame.
+        turn_deg: by how much it is turned about its centre, degrees, clockwise on the image (from
+            x towards y).
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
     frame: str = "film"
+    turn_deg: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.x0 < self.x1 and self.y0 < self.y1):
             raise ValueError(
                 f"a box needs x0 < x1 and y0 < y1, got {(self.x0, self.y0, self.x1, self.y1)}"
             )
+        if not np.isfinite(self.turn_deg):
+            raise ValueError(f"a box is turned by a number of degrees, got {self.turn_deg}")
 
     @staticmethod
-    def around(centre_xy: ArrayLike, half: float, frame: str = "film") -> Box:
-        """The square with that centre and half side, px."""
+    def around(
+        centre_xy: ArrayLike, half: float, frame: str = "film", turn_deg: float = 0.0
+    ) -> Box:
+        """The square with that centre and half side, px, turned about its centre."""
         x, y = as_points(centre_xy)[0]
-        return Box(x - half, y - half, x + half, y + half, frame)
+        return Box(x - half, y - half, x + half, y + half, frame, turn_deg)
 
     @property
     def width(self) -> float:
@@ -67,6 +82,25 @@ class Box:
     def centre(self) -> tuple[float, float]:
         """Centre (x, y)."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    @property
+    def corners(self) -> Points:
+        """(4, 2) px: top left, top right, bottom right and bottom left before the turn."""
+        to_box = box_to_grid(self, (1, 1), "box")
+        return to_box.inverse([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
+
+    @property
+    def bounds(self) -> Box:
+        """The smallest box around it that is not turned."""
+        if not self.turn_deg:
+            return self
+        (x0, y0), (x1, y1) = self.corners.min(axis=0), self.corners.max(axis=0)
+        return Box(float(x0), float(y0), float(x1), float(y1), self.frame)
+
+    def holds(self, xy: ArrayLike) -> NDArray[np.bool_]:
+        """(N,) which of (N, 2) points lie in it or on its edge; NaN do not."""
+        within = np.abs(box_to_grid(self, (1, 1), "box")(xy)) <= 0.5
+        return np.asarray(within.all(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +168,12 @@ def box_to_grid(box: Box, size_wh: tuple[int, int], target: str) -> Affine:
     width, height = size_wh
     sx, sy = width / box.width, height / box.height
     # box edges map to the grid's outer edges, which lie half a pixel outside the centres
-    matrix = [[sx, 0.0, -box.x0 * sx - 0.5], [0.0, sy, -box.y0 * sy - 0.5]]
-    return Affine(np.array(matrix), box.frame, target)
+    straight = np.array([[sx, 0.0, -box.x0 * sx - 0.5], [0.0, sy, -box.y0 * sy - 0.5]])
+    if box.turn_deg:
+        cos, sin = np.cos(np.radians(box.turn_deg)), np.sin(np.radians(box.turn_deg))
+        back, centre = np.array([[cos, sin], [-sin, cos]]), np.array(box.centre)
+        straight = straight @ _square(np.column_stack([back, centre - back @ centre]))
+    return Affine(straight, box.frame, target)
 
 
 def mirror_x(width: float, frame: str) -> Affine:
@@ -163,7 +201,7 @@ def limb_size(landmarks_xy: ArrayLike, template_xy: ArrayLike) -> float:
         ValueError: if fewer than two different landmarks are known.
     """
     landmarks, template = as_points(landmarks_xy), as_points(template_xy)
-    known = np.isfinite(landmarks).all(axis=1)
+    known = np.asarray(np.isfinite(landmarks).all(axis=1))
     first, second = np.triu_indices(int(known.sum()), 1)
 
     def distances(xy: Points) -> NDArray[np.float64]:
@@ -173,11 +211,57 @@ def limb_size(landmarks_xy: ArrayLike, template_xy: ArrayLike) -> float:
     ratios = distances(landmarks)[expected > 0] / expected[expected > 0]
     size = float(np.median(ratios)) if len(ratios) else 0.0
     if not size > 0:
-        raise InputError(
-            f"{int(known.sum())} of {len(landmarks)} landmarks are known, at least 2 at "
-            "different places are needed to know the size of the limb"
-        )
+        raise InputError(_too_few(known, "the size of the limb"))
     return size
+
+
+def limb_slant(landmarks_xy: ArrayLike, template_xy: ArrayLike, *, mirrored: bool = False) -> float:
+    """By how much a limb is turned against its template, degrees, clockwise on the image.
+
+    For each pair of landmarks it is the angle between their direction and their direction in the
+    template; then the median over pairs, weighted by their distance in the template, since a long
+    pair feels an error of place less. Patches are cut along it. One crooked finger, or one wrong
+    landmark, affects its own pairs only.
+
+    Args:
+        landmarks_xy: (N, 2) px of any frame; NaN where unknown, two must be known.
+        template_xy: (N, 2) template of a left limb that is seen upright.
+        mirrored: the limb looks like a right one in this frame.
+
+    Returns:
+        -180 to 180; 0 for a limb that is upright, as its template.
+
+    Raises:
+        ValueError: if fewer than two different landmarks are known.
+    """
+    landmarks = as_points(landmarks_xy)
+    template = as_points(template_xy) * [-1.0 if mirrored else 1.0, 1.0]
+    known = np.asarray(np.isfinite(landmarks).all(axis=1))
+    first, second = np.triu_indices(int(known.sum()), 1)
+
+    def directions(xy: Points) -> NDArray[np.complex128]:
+        across = xy[known][second] - xy[known][first]
+        return np.asarray(across[:, 0] + 1j * across[:, 1])
+
+    expected, seen = directions(template), directions(landmarks)
+    weights = np.abs(expected) * (np.abs(seen) > 0)
+    turns = seen * expected.conj()
+    if not (weights > 0).any():
+        raise InputError(_too_few(known, "how the limb slants"))
+    # angles have no order: they are counted from the mean direction
+    units = turns / np.maximum(np.abs(turns), np.finfo(float).tiny)
+    mean = float(np.angle(np.sum(weights * units)))
+    angles = np.angle(units * np.exp(-1j * mean))
+    order = np.argsort(angles)
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return float(np.degrees(np.angle(np.exp(1j * (mean + angles[order[half]])))))
+
+
+def _too_few(known: NDArray[np.bool_], what: str) -> str:
+    return (
+        f"{int(known.sum())} of {len(known)} landmarks are known, at least 2 at "
+        f"different places are needed to know {what}"
+    )
 
 
 def fit_similarity(

@@ -39,6 +39,11 @@ class Network:
             raise InputError(f"{path} cannot be run as a network: {error}") from error
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, in the file's order."""
+        return tuple(given.name for given in self._session.get_inputs())
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in the file's order."""
         return tuple(output.name for output in self._session.get_outputs())

@@ -18,7 +18,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.inputs import read_bytes
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 RESEARCH_NOTICE = (
     "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 )
@@ -67,7 +67,7 @@ class Status(StrEnum):
     """The outcome of one joint score, or of a film."""
 
     SCORED = "scored"
-    MISSING = "missing"  # no film was given
+    MISSING = "missing"  # no film was given, or the joint is not on it
     FAILED = "failed"  # a film was given and could not be scored
 
 
@@ -127,6 +127,9 @@ class JointScore(Record):
     x: float | None = Field(None, description="centre of the patch, px of the film")
     y: float | None = None
     half_px: float | None = Field(None, description="half side of the patch, px of the film")
+    turn_deg: float | None = Field(
+        None, description="turn of the patch about its centre, degrees, clockwise on the film"
+    )
     patch_score: float | None = Field(None, description="from this joint's patch alone")
     tree_score: float | None = Field(None, description="from all joints of the patient")
     score: float | None = Field(None, description="the blend of the two")

@@ -112,6 +112,11 @@ class PatchSpec(Record):
     half_window_px: float = Field(
         192.0, gt=0, description="`film`: half side of a patch on a film of 4096 × 4096 px"
     )
+    along: Literal["limb", "film"] = Field(
+        "limb",
+        description="patches are cut along the `limb`, so that one which slants looks like one "
+        "which does not, or along the borders of the `film`",
+    )
     enlarged: Enlarged = Field(
         ENLARGED,
         description="landmarks of the hand whose patch is larger, and the factor; without any all "

@@ -17,10 +17,11 @@ class PatchEvidence:
 
     Attributes:
         landmark: name of the localisation landmark, see :class:`mandora.core.anatomy.Landmark`.
-        box: the patch, px of the film; may reach beyond the film.
+        box: the patch, px of the film; may be turned, and reach beyond the film.
         mask: (S, S) float32, rows then columns, probability 0..1 that a pixel belongs to the
-            joint space. It is stretched over ``box``, edge to edge, and oriented like the
-            film (not mirrored), whatever orientation the network worked in.
+            joint space. It is stretched over ``box``, edge to edge, before the box is turned; so
+            it is oriented like the film (not mirrored) but for that turn, whatever orientation
+            the network worked in.
 
     Raises:
         ValueError: if the box is not in film px, or the mask is no square of finite

@@ -5,8 +5,9 @@ large whether one hand or two lie on the film: half side = ``half_window`` × th
 :func:`~mandora.core.geometry.limb_size`, about as long as MCP2 to MCP5 or MTP1 to MTP5. The
 published window follows the film: half side = 192 px on a film of 4096 × 4096 px. Either is
 enlarged for the great toe as in the paper; the default's also where a bone of the wrist is larger
-than the window, so that erosions at its edges are seen. A window that reaches beyond the film is
-padded, never shifted or stretched.
+than the window, so that erosions at its edges are seen. The default window is turned as the limb
+is, :func:`~mandora.core.geometry.limb_slant`; the published one is not. A window that reaches
+beyond the film is padded, never shifted or stretched.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mandora.core.anatomy import LANDMARKS, Limb
-from mandora.core.geometry import Box
+from mandora.core.geometry import Box, Points, limb_size, limb_slant
 from mandora.core.specs import PatchSpec
 from mandora.images.channels import (
     FilmStatistics,
@@ -36,7 +37,7 @@ class Patch:
     Attributes:
         limb: hand or foot.
         landmark: index of the landmark in ``anatomy.LANDMARKS[limb]``.
-        box: px of the film; may reach beyond it.
+        box: px of the upright film; may be turned, and reach beyond it.
         pixels: what the network sees, as on a left limb: (S, S) float32 standardised, or
             (7, S, S) float32, see :mod:`mandora.images.channels`.
         mirrored: the pixels are flipped against the film.
@@ -51,8 +52,46 @@ class Patch:
     grey: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Windows:
+    """What the windows of one limb have in common.
+
+    Attributes:
+        half_px: half side before any enlargement, px of the film.
+        turn_deg: by how much they are turned, degrees, clockwise on the film.
+    """
+
+    half_px: float
+    turn_deg: float = 0.0
+
+
+def windows_of(
+    spec: PatchSpec,
+    film_hw: tuple[int, int],
+    landmarks: Points,
+    template: Points,
+    *,
+    mirrored: bool,
+) -> Windows:
+    """The windows of one limb.
+
+    Args:
+        spec: of the patches.
+        film_hw: height and width of the film, px.
+        landmarks: (N, 2) px of the film, upright; NaN where unknown.
+        template: (N, 2) template of a left limb.
+        mirrored: the limb looks like a right one.
+
+    Raises:
+        ValueError: if windows follow the limb and fewer than two different landmarks are known.
+    """
+    size = limb_size(landmarks, template) if spec.window == "limb" else None
+    slant = limb_slant(landmarks, template, mirrored=mirrored) if spec.along == "limb" else 0.0
+    return Windows(spec.half_px(film_hw, size), slant)
+
+
 def window_box(
-    spec: PatchSpec, limb: Limb, landmark: int, centre: ArrayLike, half_px: float
+    spec: PatchSpec, limb: Limb, landmark: int, centre: ArrayLike, windows: Windows
 ) -> Box:
     """The window of one landmark, px of the film.
 
@@ -61,10 +100,10 @@ def window_box(
         limb: hand or foot.
         landmark: index in ``anatomy.LANDMARKS[limb]``.
         centre: (x, y) px of the film.
-        half_px: half side before any enlargement, see :meth:`PatchSpec.half_px`.
+        windows: of the limb.
     """
     larger = LANDMARKS[limb][landmark].enlargement * spec.enlargement(limb, landmark)
-    return Box.around(centre, half_px * larger)
+    return Box.around(centre, windows.half_px * larger, turn_deg=windows.turn_deg)
 
 
 def cut_patches(

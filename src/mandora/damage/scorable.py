@@ -46,24 +46,27 @@ def unscorable(patches: Sequence[Patch], spec: PatchSpec, limits: PatchLimits) -
         }
         if len(greys) >= MIN_JOINTS:
             found |= _metal(greys, limits)
-    for patch in patches:
+    if not patches:
+        return found
+    widths = edge_widths(np.stack([patch.grey for patch in patches]))
+    for patch, width in zip(patches, widths, strict=True):
         larger = spec.enlargement(patch.limb, patch.landmark)  # blur is not enlarged
         coarse = patch.box.width < larger * limits.least_window_px
-        if coarse or larger * edge_width(patch.grey) > limits.widest_edge:
+        if coarse or larger * width > limits.widest_edge:
             found.setdefault(patch.landmark, Reason.BLURRED)
     return found
 
 
-def edge_width(grey: Grey) -> float:
-    """Share of a window's side over which its steepest edges rise; large on blurred films.
+def edge_widths(greys: Grey) -> NDArray[np.float64]:
+    """Share of each window's side over which its steepest edges rise; large on blurred films.
 
     Args:
-        grey: (S, S) float32, grey values.
+        greys: (N, S, S) float32, grey values.
     """
-    low, high = np.percentile(grey[::2, ::2], (1, 99))
-    slope = np.gradient(grey)
-    steepest = float(np.sqrt(np.percentile(slope[0] ** 2 + slope[1] ** 2, 99.5)))
-    return float((high - low) / max(steepest, 1e-6) / len(grey))
+    low, high = np.percentile(greys[:, ::2, ::2], (1, 99), axis=(1, 2))
+    down, across = np.gradient(greys, axis=(1, 2))
+    steepest = np.sqrt(np.percentile(down**2 + across**2, 99.5, axis=(1, 2)))
+    return np.asarray((high - low) / np.maximum(steepest, 1e-6) / greys.shape[1], np.float64)
 
 
 def _metal(greys: Mapping[int, Grey], limits: PatchLimits) -> dict[int, Reason]:

@@ -18,9 +18,9 @@ def content_digest(
     """Changes with anything that is known of films and patients.
 
     That is, of each film or picture of a joint: its bytes, name, patient and slot, its landmarks,
-    joint spaces and erosions, whether they are drawn or in files; of their patients: the official
-    label, and the scores and the weight of each reader. Where the files lie does not count; one
-    that is not there counts as such.
+    joint spaces and erosions, whether they are drawn or in files, and what people saw; of their
+    patients: the official label, and the scores and the weight of each reader. Where the files
+    lie does not count; one that is not there counts as such.
 
     Args:
         dataset: opened.
@@ -39,6 +39,7 @@ def content_digest(
     unknown = unknown_scores()
     for patient in dict.fromkeys(item.patient for item in chosen):
         scores = [patient, dataset.official.get(patient, unknown).tolist()]
+        scores += [dataset.persons[patient]] if patient in dataset.persons else []
         for name in sorted(dataset.readers):
             given = dataset.readers[name].get(patient, unknown).tolist()
             scores.append([name, dataset.weights.get(name, 1.0), given])
@@ -48,7 +49,9 @@ def content_digest(
 
 def _of_film(film: DatasetFilm) -> list[object]:
     drawn = [_of_labels(film.spaces), _of_labels(film.erosions)]
-    return ["film", film.landmarks.tolist(), film.label_size, *drawn]
+    known = [film.landmarks.tolist(), film.outside, film.label_size]
+    looks = [film.erosive, dict(sorted(film.impressions.items()))]
+    return ["film", *known, *looks, *drawn]
 
 
 def _of_roi(roi: DatasetRoi) -> list[object]:

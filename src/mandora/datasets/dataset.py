@@ -39,6 +39,11 @@ class DatasetFilm:
         erosions: outlines of erosions, likewise.
         label_size: (width, height), px, of the film that polygons and joints were marked on,
             if their files say so.
+        outside: indices of landmarks that are said to lie beyond the film, without a place. One
+            with a place beyond the film is marked there.
+        erosive: an expert's label of the whole film: any erosion; None if unknown.
+        impressions: what people saw at sites, by their names: ``normal``, ``damaged`` or
+            ``unclear``.
     """
 
     patient: str
@@ -48,6 +53,9 @@ class DatasetFilm:
     spaces: Labels = None
     erosions: Labels = None
     label_size: tuple[int, int] | None = None
+    outside: tuple[int, ...] = ()
+    erosive: bool | None = None
+    impressions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -121,6 +129,8 @@ class Dataset:
         official: the label that validation uses, by patient.
         readers: each reader's scores by patient; empty if only the official label is known.
         weights: weight of each reader in the label that training uses.
+        persons: whose films a patient's are, by the patient's id: a person may have several ids,
+            one for each visit. Whoever is not named has one id.
     """
 
     root: Path
@@ -130,6 +140,7 @@ class Dataset:
     official: Mapping[str, Scores]
     readers: Mapping[str, Mapping[str, Scores]] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    persons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -167,16 +178,17 @@ class Dataset:
             raise InputError(f"{self.root} has no reader {reader!r}; its readers are {known}")
         return replace(self, official=self.readers[reader])
 
+    def marked(self) -> Dataset:
+        """The part of the data set whose films have a marked joint, and its pictures of joints."""
+        known = (film for film in self.films if np.isfinite(film.landmarks).all(axis=1).any())
+        return replace(self, films=tuple(known))
+
     def of_patients(self, patients: frozenset[str]) -> Dataset:
         """The part of the data set that belongs to these patients."""
-        return Dataset(
-            self.root,
-            self.layout,
-            tuple(film for film in self.films if film.patient in patients),
-            tuple(roi for roi in self.rois if roi.patient in patients),
-            self.official,
-            self.readers,
-            self.weights,
+        return replace(
+            self,
+            films=tuple(film for film in self.films if film.patient in patients),
+            rois=tuple(roi for roi in self.rois if roi.patient in patients),
         )
 
 

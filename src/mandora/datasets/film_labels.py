@@ -17,6 +17,7 @@ from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Points
 from mandora.core.inputs import is_regular, listed
+from mandora.core.records import Reason
 from mandora.datasets.dataset import DatasetFilm
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.labelled_film import LabelledFilm
@@ -38,6 +39,7 @@ def no_landmarks(limb: Limb) -> Points:
 @dataclass
 class _Labels:
     landmarks: Points
+    outside: set[int] = field(default_factory=set)  # said to lie beyond the film
     origin: dict[int, Path] = field(default_factory=dict)  # which file marked a landmark
     maps: dict[str, Path] = field(default_factory=dict)  # "spaces" or "erosions"
     outlines: dict[str, list[Outline]] = field(default_factory=dict)
@@ -93,11 +95,12 @@ class FilmLabels:
         return next(iter(found)) if len(found) == 1 else None
 
     def add_joints(self, path: Path, quiet: bool = False) -> None:
-        """Add a table ``film,site,x,y``, with or without ``limb`` and ``side``.
+        """Add a table ``film,site,x,y``, with or without ``limb``, ``side`` and ``reason``.
 
         Args:
             path: px of the film, pixel centres at whole numbers; a row with blank x and y is a
-                joint that is not marked.
+                joint that is not marked; with the reason ``outside_film`` one that lies beyond
+                the film.
             quiet: say nothing of films that are not in the data set.
         """
         table = read_table(path, self._report, JOINT_COLUMNS)
@@ -110,7 +113,7 @@ class FilmLabels:
                 unknown.setdefault(row["film"], row.line)
                 continue
             slot = self.films[film].slot
-            if (fault := _wrong_limb(row, slot)) is not None:
+            if (fault := wrong_limb(row, slot)) is not None:
                 self._report.error("limb-differs", path, fault, row.line)
                 continue
             landmark = _landmark_index(row["site"], slot)
@@ -128,12 +131,14 @@ class FilmLabels:
             place = self._xy_of(path, row)
             if place is not None:
                 self._mark(film, landmark, place, path)
+            elif row["reason"] == Reason.OUTSIDE_FILM:
+                self._labels[film].outside.add(landmark)
         for site, line in other_sites.items():
             fault = f"{site!r} is no joint that is looked for, and is not used"
             self._report.warning("site-unknown", path, fault, line)
         self._report_differences()
         if unknown and not quiet:
-            self._report_unknown(path, unknown)
+            self.report_unknown(path, unknown)
 
     def _xy_of(self, path: Path, row: Row) -> tuple[float, float] | None:
         if not row["x"] and not row["y"]:
@@ -203,7 +208,7 @@ class FilmLabels:
                 self._add_labelled(path, item, at, kind)
         self._report_differences()
         if unknown:
-            self._report_unknown(path, unknown)
+            self.report_unknown(path, unknown)
 
     def _read(self, path: Path) -> list[LabelledFilm] | None:
         if path not in self._files:
@@ -255,7 +260,7 @@ class FilmLabels:
             else:
                 self.add_file(path, kind, film)
         if unknown and not quiet:
-            self._report_unknown(folder, unknown)
+            self.report_unknown(folder, unknown)
 
     def set_map(self, film: int, kind: str, path: Path) -> None:
         """Say that a film's spaces or erosions are in a label map."""
@@ -264,7 +269,13 @@ class FilmLabels:
         else:
             self._labels[film].maps.setdefault(kind, path)
 
-    def _report_unknown(self, path: Path, names: Mapping[str, int | None]) -> None:
+    def report_unknown(self, path: Path, names: Mapping[str, int | None]) -> None:
+        """Say which films of a file the data set does not have.
+
+        Args:
+            path: the file.
+            names: of films, with the row of each.
+        """
         shown = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         fault = (
             f"{len(names)} of its films are not, or not once, in the data set: {shown}; "
@@ -278,6 +289,7 @@ class FilmLabels:
             replace(
                 film,
                 landmarks=labels.landmarks,
+                outside=tuple(sorted(labels.outside - set(labels.origin))),
                 spaces=labels.maps.get("spaces") or _tuple(labels.outlines.get("spaces")),
                 erosions=labels.maps.get("erosions") or _tuple(labels.outlines.get("erosions")),
                 label_size=labels.size,
@@ -303,7 +315,8 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def _wrong_limb(row: Row, slot: Slot) -> str | None:
+def wrong_limb(row: Row, slot: Slot) -> str | None:
+    """What is wrong with a row's columns ``limb`` and ``side`` for that film; None if nothing."""
     limb, side = row["limb"].lower(), row["side"].upper()[:1]
     if limb and limb != slot.limb.value:
         return f"limb {row['limb']!r}, but {row['film']} is the film of a {slot.limb}; correct one"

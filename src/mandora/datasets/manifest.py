@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mandora.core.anatomy import (
@@ -30,6 +30,7 @@ from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.film_labels import FilmLabels, no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.folder import TRAINING_CSV
+from mandora.datasets.impressions import IMPRESSIONS_CSV, read_impressions
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import OFFICIAL, Scores, score_of, unknown_scores, with_weights
 from mandora.datasets.study_ids import study_id_fault
@@ -46,11 +47,21 @@ SCORE_COLUMNS: tuple[str, ...] = tuple(
 )
 """Columns of scores: a target's key without the film that it is read from."""
 
-_FILM_COLUMNS = ("patient", "film", "slot", "limb", "side", "spaces", "erosions", "joints")
-COLUMNS = (*_FILM_COLUMNS, "reader", "weight", *SCORE_COLUMNS)
+_FILM_COLUMNS = ("patient", "person", "film", "slot", "limb", "side")
+COLUMNS = (
+    *_FILM_COLUMNS,
+    "spaces",
+    "erosions",
+    "joints",
+    "erosive",
+    "reader",
+    "weight",
+    *SCORE_COLUMNS,
+)
 """All columns that a manifest may have; ``patient`` and ``film`` must be there."""
 
-_LABEL_COLUMNS = ("spaces", "erosions", "joints")
+_EROSIVE = {"0": False, "1": True}
+_LABEL_COLUMNS = ("spaces", "erosions", "joints", "erosive")
 
 
 @dataclass
@@ -68,6 +79,7 @@ class _Content:
     scores: dict[str, dict[str, Scores]] = field(default_factory=dict)  # reader → patient
     lines: dict[tuple[str, str, Slot], int] = field(default_factory=dict)
     weights: dict[str, tuple[float, int]] = field(default_factory=dict)
+    persons: dict[str, tuple[str, int]] = field(default_factory=dict)  # by patient, with the row
 
 
 def is_manifest(path: Path) -> bool:
@@ -105,12 +117,15 @@ def read_manifest(
         _add_row(path, row, content, report)
     labels = FilmLabels(
         (
-            DatasetFilm(patient, slot, path.parent / item.film, no_landmarks(slot.limb))
+            DatasetFilm(
+                patient, slot, path.parent / item.film, no_landmarks(slot.limb),
+                erosive=_EROSIVE.get(item.labels.get("erosive", "")),
+            )
             for (patient, slot), item in content.films.items()
             if item.film
         ),
         report,
-    )
+    )  # fmt: skip
     if not labels.films:
         report.error("no-films", path, "no row names a film that can be used")
     _add_labels(path, content, labels, report)
@@ -118,7 +133,17 @@ def read_manifest(
     own = {reader: weight for reader, (weight, _) in content.weights.items()}
     official = content.scores.get(OFFICIAL) or _mean_of(readers, own, path)
     everyone, weighed = with_weights(official, readers, weights, report, own)
-    return Dataset(path, "manifest", labels.labelled(), (), official, everyone, weighed)
+    persons = {patient: person for patient, (person, _) in content.persons.items()}
+    films = _with_impressions(path.parent / IMPRESSIONS_CSV, labels, report)
+    return Dataset(path, "manifest", films, (), official, everyone, weighed, persons)
+
+
+def _with_impressions(path: Path, labels: FilmLabels, report: Report) -> tuple[DatasetFilm, ...]:
+    films = labels.labelled()
+    if not path.is_file():
+        return films
+    seen = read_impressions(path, labels, report)
+    return tuple(replace(film, impressions=seen.get(i, {})) for i, film in enumerate(films))
 
 
 def _mean_of(
@@ -150,6 +175,7 @@ def _add_row(path: Path, row: Row, content: _Content, report: Report) -> None:
         return
     content.lines[reader, patient, slot] = row.line
     _add_film(path, row, (patient, slot), content, report)
+    _add_person(path, row, content, report)
     _add_weight(path, row, reader, content, report)
     if scores:
         values = content.scores.setdefault(reader, {}).setdefault(patient, unknown_scores())
@@ -204,10 +230,22 @@ def _add_film(
         if not (path.parent / row["film"]).is_file():
             fault = f"film {row['film']}: there is no such file; correct the path"
             report.error("film-missing", path, fault, row.line)
+    if row["erosive"] not in ("", *_EROSIVE):
+        fault = f"erosive {row['erosive']!r}: write 1 for any erosion on the film, 0 for none"
+        report.error("erosive-unknown", path, fault, row.line)
     for column in _LABEL_COLUMNS:
         if row[column] and known.labels.setdefault(column, row[column]) != row[column]:
             fault = f"{column} {row[column]} is not that of the film's other rows; keep one"
             report.error("labels-differ", path, fault, row.line)
+
+
+def _add_person(path: Path, row: Row, content: _Content, report: Report) -> None:
+    if not row["person"]:
+        return
+    known, line = content.persons.setdefault(row["patient"], (row["person"], row.line))
+    if known != row["person"]:
+        fault = f"{row['patient']} is person {known} in row {line}, here {row['person']}; keep one"
+        report.error("person-differs", path, fault, row.line)
 
 
 def _add_weight(path: Path, row: Row, reader: str, content: _Content, report: Report) -> None:

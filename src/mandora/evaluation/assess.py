@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS
+from mandora.core.anatomy import (
+    LANDMARK_INDEX,
+    LANDMARKS,
+    SLOTS,
+    TARGET_INDEX,
+    TARGETS,
+    Slot,
+    targets_of,
+)
 from mandora.core.errors import InputError
-from mandora.core.geometry import limb_size
+from mandora.core.geometry import Points, box_to_grid, limb_size
 from mandora.core.records import REASON_TEXT, Reason
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
+from mandora.datasets.impressions import Impression
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.template import limb_template
@@ -41,8 +50,10 @@ class Assessed:
             (:func:`~mandora.core.geometry.limb_size`) by the marks on the film and beyond it; NaN
             with fewer than two. ``dice`` (F, P) is the overlap of the joint space with the marked
             one, 0..1; NaN where none is marked in the patch, or there is no patch.
-        scores: ``patient``, ``fold`` (N,), ``official`` (N, 86) labels, and for the frames
-            ``true`` and ``predicted`` (joints where they are marked, and where they were found)
+        scores: ``patient``, ``person`` (whose id the patient's is), ``fold`` (N,), ``official``
+            (N, 86) labels, ``impression`` (N, 86) 0 normal and 1 damaged, ``erosive`` (N, 4) 0 or
+            1 by film in the order of ``anatomy.SLOTS``, NaN unknown; and for the frames ``true``
+            and ``predicted`` (joints where they are marked, and where they were found)
             ``<frame>_patch``, ``<frame>_tree`` and ``<frame>_blend`` (N, 86).
         reasons: why joints were not scored where they were looked for, with their number.
     """
@@ -88,6 +99,8 @@ def assess(
                     patch[frame][TARGET_INDEX[key]] = value
             reasons.update(one.at_found.reasons.values())
         tables.setdefault("official", []).append(dataset.official.get(name, unknown))
+        tables.setdefault("impression", []).append(_impressions(films))
+        tables.setdefault("erosive", []).append(_erosive(films))
         for frame, scores in patch.items():
             tree = pipeline.expected(scores)
             made = {"patch": scores, "tree": tree, "blend": pipeline.blended(scores, tree)}
@@ -95,11 +108,33 @@ def assess(
                 tables.setdefault(f"{frame}_{stage}", []).append(row)
         progress(done, len(of_patient))
     landmarks = {key: np.stack([one.landmarks[key] for one in seen]) for key in seen[0].landmarks}
-    who = {"patient": np.array(list(of_patient)), "fold": np.full(len(of_patient), "all")}
+    persons = [dataset.persons.get(name, name) for name in of_patient]
+    who = {"patient": np.array(list(of_patient)), "person": np.array(persons),
+           "fold": np.full(len(of_patient), "all")}  # fmt: skip
     return Assessed(
         tuple(film for films in of_patient.values() for film in films), landmarks,
         {**who, **{key: np.array(rows) for key, rows in tables.items()}}, reasons,
     )  # fmt: skip
+
+
+def _impressions(films: Sequence[DatasetFilm]) -> Floats:
+    """(86,) what was seen at the sites of a patient: 0 normal, 1 damaged, NaN unknown."""
+    worth: dict[str, float] = {Impression.NORMAL: 0.0, Impression.DAMAGED: 1.0}
+    made = np.full(len(TARGETS), np.nan)
+    for film in films:
+        for target in targets_of(film.slot):
+            seen = film.impressions.get(target.site.name, "")
+            made[TARGET_INDEX[target.key]] = worth.get(seen, np.nan)
+    return made
+
+
+def _erosive(films: Sequence[DatasetFilm]) -> Floats:
+    """(4,) the label of each film of a patient, in the order of ``anatomy.SLOTS``."""
+    made = np.full(len(SLOTS), np.nan)
+    for film in films:
+        if film.erosive is not None:
+            made[SLOTS.index(film.slot)] = film.erosive
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +162,8 @@ def _assess_film(
         true[off_film], beyond = np.nan, int(off_film.sum())
         at_found = pipeline.examine(slot, radiograph)
         overlap = _dice(film, radiograph, at_found.evidence, warn)
-        at_true = _at_marks(pipeline, film, radiograph)
+        on_film = true[: len(LANDMARKS[slot.limb])]
+        at_true = _at_marks(pipeline, slot, radiograph, on_film)
     except Exception as error:  # one film must not cost the others theirs
         reason, detail = why_failed(error, name)
         warn(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
@@ -153,11 +189,13 @@ def _beyond_film(landmarks: Floats, size: Floats) -> NDArray[np.bool_]:
     return marked & ~on_film
 
 
-def _at_marks(pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph) -> FilmResult | None:
-    if not np.isfinite(film.landmarks).all(axis=1).any():
+def _at_marks(
+    pipeline: Pipeline, slot: Slot, radiograph: Radiograph, landmarks: Points
+) -> FilmResult | None:
+    if not np.isfinite(landmarks).all(axis=1).any():
         return None
     try:
-        return pipeline.examine(film.slot, radiograph, film.landmarks)
+        return pipeline.examine(slot, radiograph, landmarks)
     except InputError:  # too few joints are marked to tell how the limb lies
         return None
 
@@ -205,12 +243,13 @@ def space_dice(seen: PatchEvidence, spaces: NDArray[np.uint8], own: int) -> floa
         holds no part of its own joint's space.
     """
     side = len(seen.mask)
-    steps = (np.arange(side) + 0.5) / side
-    x = np.rint(seen.box.x0 + steps * seen.box.width - 0.5).astype(int)
-    y = np.rint(seen.box.y0 + steps * seen.box.height - 0.5).astype(int)
+    rows, columns = np.mgrid[:side, :side]
+    to_film = box_to_grid(seen.box, (side, side), "mask").inverse
+    x, y = np.rint(to_film(np.column_stack([columns.ravel(), rows.ravel()]))).astype(int).T
     height, width = spaces.shape
-    on_film = np.outer((y >= 0) & (y < height), (x >= 0) & (x < width))
-    truth = spaces[np.ix_(y.clip(0, height - 1), x.clip(0, width - 1))] * on_film
+    on_film = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    truth = spaces[y.clip(0, height - 1), x.clip(0, width - 1)] * on_film
+    truth = truth.reshape(side, side)
     if not (truth == own).any():
         return float("nan")
     mask, space = seen.mask >= MASK_THRESHOLD, truth > 0

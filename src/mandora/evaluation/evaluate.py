@@ -14,6 +14,7 @@ from mandora.core.files import write_atomically
 from mandora.core.records import REASON_TEXT
 from mandora.datasets.dataset import Dataset
 from mandora.evaluation.assess import Assessed, assess
+from mandora.evaluation.impressions import erosive_films, impressions
 from mandora.evaluation.localisation import localisation, worst_films
 from mandora.evaluation.page import Section, TableView, write_page
 from mandora.evaluation.scores import by_grade, healthy, measures, totals
@@ -105,6 +106,10 @@ def _sections(assessed: Assessed, spread: IntervalContract | None, out: Path) ->
         yield healthy(assessed.scores)
     else:
         yield Section("scores", "Scores", "No joint of the data set has a score.")
+    if np.isfinite(assessed.scores["impression"]).any():
+        yield impressions(assessed.scores)
+    if np.isfinite(assessed.scores["erosive"]).any():
+        yield erosive_films(assessed.scores)
     yield _spaces(assessed)
     yield _intervals(assessed, spread, labelled)
     yield _not_scored(assessed)

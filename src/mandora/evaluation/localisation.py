@@ -76,7 +76,9 @@ def localisation(assessed: Assessed, out: Path) -> Section:
 
 
 def _shares_within(assessed: Assessed) -> Iterator[list[Any]]:
-    landmarks, patients = assessed.landmarks, np.array([film.patient for film in assessed.films])
+    landmarks, names = assessed.landmarks, assessed.scores["patient"].tolist()
+    person_of = dict(zip(names, assessed.scores["person"].tolist(), strict=True))
+    patients = np.array([person_of[film.patient] for film in assessed.films])
     of_film, of_limb = film_distances(landmarks), limb_distances(landmarks)
     for limb in Limb:
         who = patients[landmarks["limb"] == limb.value]

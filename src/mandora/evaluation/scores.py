@@ -1,6 +1,7 @@
 """Sections on scores: measures of agreement, severity, totals, grades and healthy joints.
 
 All take the columns of :attr:`mandora.evaluation.assess.Assessed.scores`: ``patient`` (N,) names,
+``person`` (N,) whose these are, if a person may have several,
 ``official`` (N, 86) labels, and for the frames ``true`` and ``predicted`` (joints where they are
 marked, and where they were found) ``<frame>_patch`` and ``<frame>_blend`` (N, 86) SvH points.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mandora.core.totals import ra2_totals
 from mandora.evaluation.figures.agreement import bland_altman, severity_bars
@@ -33,6 +35,11 @@ def estimate(interval: Interval) -> Estimate:
     return Estimate(interval.number.value, interval.low, interval.high)
 
 
+def persons(scores: Arrays) -> NDArray[Any]:
+    """(N,) whose each row is: rows of a person are drawn together."""
+    return scores.get("person", scores["patient"])
+
+
 def measures(scores: Arrays, folder: Path, whose: str = "all patients") -> Section:
     """Every measure of agreement by family, at true and at found joints, and by severity."""
     rows: list[list[Any]] = []
@@ -42,7 +49,7 @@ def measures(scores: Arrays, folder: Path, whose: str = "all patients") -> Secti
             for code, (ours, official) in by_families(*tables):
                 row: list[Any] = [frame, stage, FAMILY_TITLES[code]]
                 fast = [name for name in METRICS if name not in SLOW]
-                found = intervals(ours, official, fast, RESAMPLES, scores["patient"])
+                found = intervals(ours, official, fast, RESAMPLES, persons(scores))
                 rows += [[*row, name, *interval_cells(one)] for name, one in found.items()]
                 rest = measure(ours, official, SLOW)
                 rows += [[*row, name, number, None, None] for name, number in rest.items()]
@@ -73,7 +80,7 @@ def _by_severity(scores: Arrays, folder: Path) -> tuple[TableView, FigureView]:
         stage: [
             intervals(
                 table, np.where(band_of == i, official, np.nan), IN_BARS, RESAMPLES,
-                scores["patient"],
+                persons(scores),
             )
             for i in range(len(BANDS))
         ]
@@ -142,14 +149,18 @@ def by_grade(scores: Arrays) -> Section:
 def healthy(scores: Arrays) -> Section:
     """What is the score of joints without damage?"""
     rows: list[list[Any]] = []
+    who = persons(scores)
     for stage, words, found, official in _at_found_joints(scores):
         ours = np.where(official == 0, found, np.nan)
-        known = ours[np.isfinite(ours)]
-        zero = np.where(np.isfinite(ours), 0.0, np.nan)
-        mean = intervals(ours, zero, ("bias",), RESAMPLES)["bias"]
-        high = float((grade(known) >= 2).mean()) if known.size else None
-        rows.append([stage, words, known.size, *interval_cells(mean), high])
-    heads = ["stage", "targets", "joints", "mean score", "low", "high", "share of grade 2 or more"]
+        known = np.isfinite(ours)
+        high = np.where(known, (grade(ours) >= 2).astype(float), np.nan)
+        row: list[Any] = [stage, words, int(known.sum())]
+        for values in (ours, high):
+            mean = intervals(values, np.where(known, 0.0, np.nan), ("bias",), RESAMPLES, who)
+            row += interval_cells(mean["bias"])
+        rows.append(row)
+    heads = ["stage", "targets", "joints", "mean score", "low", "high", "share of grade 2 or more",
+             "share, low", "share, high"]  # fmt: skip
     return Section(
         "healthy", "Joints without damage",
         "What the model says of joints whose label is 0, at joints that were found. Intervals are "

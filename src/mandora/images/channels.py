@@ -35,15 +35,23 @@ from mandora.core.errors import InputError
 from mandora.core.geometry import Affine, Box, box_to_grid, mirror_x
 
 
-def standardise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def standardise(
+    pixels: NDArray[np.float32], counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Grey values with mean 0 and s.d. 1 over the whole array, clipped to ±4.
 
     A flat array becomes all zeros instead of dividing by nothing.
+
+    Args:
+        pixels: of any shape.
+        counted: likewise; mean and s.d. are those of these px alone, as of those on the film. None,
+            or no px: of all.
     """
-    spread = float(pixels.std())
+    known = pixels if counted is None or not counted.any() else pixels[counted]
+    spread = float(known.std())
     if spread < 1e-6:
         return np.zeros_like(pixels)
-    out = (pixels - np.float32(pixels.mean())) / np.float32(spread)
+    out = (pixels - np.float32(known.mean())) / np.float32(spread)
     return np.clip(out, -4.0, 4.0, out=out)
 
 
@@ -54,39 +62,100 @@ def sample_box(
 
     Args:
         pixels: (H, W) float32.
-        box: px of the film; may reach beyond it.
+        box: px of the film; may be turned, and reach beyond the film.
         size_px: side of the result.
         fill: value for what lies beyond the film.
 
     Returns:
         (size_px, size_px) float32.
     """
-    height, width = pixels.shape
-    # Pillow counts from the outer edge of the first pixel, geometry from its centre
-    x0, y0, x1, y1 = box.x0 + 0.5, box.y0 + 0.5, box.x1 + 0.5, box.y1 + 0.5
-    left, top = int(np.floor(x0)), int(np.floor(y0))
-    right, bottom = int(np.ceil(x1)), int(np.ceil(y1))
-    # the filter sees the film around the box, so that its outermost px are those of a larger box
-    reach = int(np.ceil(max(box.width / size_px, box.height / size_px, 1.0)))
-    left, top = max(left - reach, min(left, 0)), max(top - reach, min(top, 0))
-    right, bottom = min(right + reach, max(right, width)), min(bottom + reach, max(bottom, height))
-    # an end below 0 would count from the far edge
-    rows = slice(max(top, 0), max(min(bottom, height), 0))
-    cols = slice(max(left, 0), max(min(right, width), 0))
-    inside = pixels[rows, cols]
-    if inside.size == 0:
+    scale = max(box.width, box.height) / size_px
+    # px of fine films are averaged in blocks before a box is turned: less work
+    block = max(int(scale / 1.5), 1) if box.turn_deg else 1
+    part, (left, top) = _part(pixels, box, size_px, fill, block)
+    if part is None:
         return np.full((size_px, size_px), fill, np.float32)
-    part = inside
-    if left < 0 or top < 0 or right > width or bottom > height:
-        part = np.full((bottom - top, right - left), fill, np.float32)
-        y, x = max(-top, 0), max(-left, 0)
-        part[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
     image = Image.fromarray(np.ascontiguousarray(part))
+    if box.turn_deg:
+        to_image = pillow_affine(box, size_px, (left, top)) / block
+        return _sample_turned(image.reduce(block), to_image, size_px, scale / block, fill)
+    # Pillow counts from the outer edge of the first pixel, geometry from its centre
+    x0, y0, x1, y1 = (v + 0.5 for v in (box.x0, box.y0, box.x1, box.y1))
     resized = image.resize(
         (size_px, size_px), Image.Resampling.BILINEAR,
         box=(x0 - left, y0 - top, x1 - left, y1 - top),
     )  # fmt: skip
     return np.asarray(resized, dtype=np.float32)
+
+
+def _part(
+    pixels: NDArray[np.float32], box: Box, size_px: int, fill: float, block: int
+) -> tuple[NDArray[np.float32] | None, tuple[int, int]]:
+    """The px of a film that a box is made of, padded, and column and row of the first of them.
+
+    None where the box lies beside the film. Column and row are multiples of ``block``.
+    """
+    height, width = pixels.shape
+    bounds = box.bounds
+    left, top = int(np.floor(bounds.x0 + 0.5)), int(np.floor(bounds.y0 + 0.5))
+    right, bottom = int(np.ceil(bounds.x1 + 0.5)), int(np.ceil(bounds.y1 + 0.5))
+    # the filter sees the film around the box, so that its outermost px are those of a larger box
+    reach = int(np.ceil(max(box.width / size_px, box.height / size_px, 1.0)))
+    left, top = max(left - reach, min(left, 0)), max(top - reach, min(top, 0))
+    left, top = left - left % block, top - top % block
+    right, bottom = min(right + reach, max(right, width)), min(bottom + reach, max(bottom, height))
+    # an end below 0 would count from the far edge
+    rows = slice(max(top, 0), max(min(bottom, height), 0))
+    cols = slice(max(left, 0), max(min(right, width), 0))
+    part = pixels[rows, cols]
+    if part.size == 0:
+        return None, (left, top)
+    if left < 0 or top < 0 or right > width or bottom > height:
+        inside = part
+        part = np.full((bottom - top, right - left), fill, np.float32)
+        y, x = max(-top, 0), max(-left, 0)
+        part[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    return part, (left, top)
+
+
+def _sample_turned(
+    image: Image.Image, to_image: NDArray[np.float64], size_px: int, scale: float, fill: float
+) -> NDArray[np.float32]:
+    """A turned box: each of its px is the mean of samples, at most 1.25 px of the image apart.
+
+    Args:
+        image: the part of the film around the box.
+        to_image: (2, 3) from the box as a square of ``size_px`` to the image, see
+            :func:`pillow_affine`.
+        size_px: side of the result.
+        scale: px of the image in a px of the result, along its side.
+        fill: value beyond the image.
+    """
+    # a whole number of samples, so that a px does not depend on how many are beside it
+    samples = max(int(np.ceil(scale / 1.25)), 1)
+    to_image = to_image @ np.diag([1 / samples, 1 / samples, 1])
+    turned = image.transform(
+        (size_px * samples, size_px * samples), Image.Transform.AFFINE, tuple(to_image.ravel()),
+        resample=Image.Resampling.BILINEAR, fillcolor=fill,
+    )  # fmt: skip
+    return np.asarray(turned.reduce(samples), dtype=np.float32)
+
+
+def pillow_affine(box: Box, side_px: int, origin: tuple[int, int] = (0, 0)) -> NDArray[np.float64]:
+    """What ``Image.transform`` takes to cut a box out of a picture, a turned one as well.
+
+    Args:
+        box: px of a film.
+        side_px: side of the square that it becomes.
+        origin: column and row of the picture's first px on the film.
+
+    Returns:
+        (2, 3), from that square to the picture, counted from the outer edge of the first px of
+        each, as Pillow does.
+    """
+    matrix = box_to_grid(box, (side_px, side_px), "grid").inverse.matrix.copy()
+    matrix[:, 2] += 0.5 - matrix[:, :2].sum(axis=1) / 2 - origin
+    return matrix
 
 
 def background(pixels: NDArray[np.float32]) -> float:
@@ -97,7 +166,7 @@ def background(pixels: NDArray[np.float32]) -> float:
 def whole_film(
     pixels: NDArray[np.float32], size_px: int, *, mirror: bool
 ) -> tuple[NDArray[np.float32], Affine]:
-    """The whole film in a square, its aspect kept, standardised.
+    """The whole film in a square, its aspect kept, standardised by the film's own grey values.
 
     Args:
         pixels: (H, W) float32, 0..1.
@@ -110,8 +179,28 @@ def whole_film(
     height, width = pixels.shape
     side = float(max(height, width))
     box = Box.around(((width - 1) / 2, (height - 1) / 2), side / 2)
-    square = standardise(sample_box(pixels, box, size_px, background(pixels)))
-    return _for_network(square, box, mirror)
+    square = sample_box(pixels, box, size_px, background(pixels))
+    on_film = px_on_film(
+        box_to_grid(box, (size_px, size_px), "network").inverse, (height, width), size_px
+    )
+    return _for_network(standardise(square, on_film), box, mirror)
+
+
+def px_on_film(to_film: Affine, film_hw: tuple[int, int], size_px: int) -> NDArray[np.bool_] | None:
+    """(size_px, size_px) which px of a square have their centre on the film; None: all.
+
+    Args:
+        to_film: from px of the square to px of the film.
+        film_hw: height and width of the film, px.
+        size_px: side of the square.
+    """
+    height, width = film_hw
+    a, b = to_film.matrix[:, :2], to_film.matrix[:, 2]
+    along = np.arange(size_px, dtype=np.float64)
+    x = a[0, 0] * along + a[0, 1] * along[:, None] + b[0]
+    y = a[1, 0] * along + a[1, 1] * along[:, None] + b[1]
+    on_film = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    return None if on_film.all() else on_film
 
 
 def _for_network(

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 
 from mandora.images.radiograph import DAMAGED, UnreadableFilm
 
@@ -100,17 +102,23 @@ def parse(data: bytes) -> JpegStream:
     return JpegStream(*frame, scans, b"".join([*parts, _END]))
 
 
-def check_whole(stream: JpegStream) -> None:
-    """Decode a stream of 8 bits and refuse it for any warning of the decoder.
+def decoded(stream: JpegStream) -> NDArray[np.uint8] | None:
+    """Decode a stream of 8 bits, and refuse it for any warning of the decoder.
 
-    Its size must have been checked before. Other kinds (12 bit, lossless) are not checked.
+    Its size must have been checked before.
+
+    Returns:
+        (H, W) grey or (H, W, 3) RGB; None for other kinds (12 bit, lossless, four colours), which
+        are not checked, or only checked.
 
     Raises:
         UnreadableFilm: if it is damaged.
     """
     if stream.bits != 8 or stream.components not in _COLOURS:
-        return
+        return None
     try:
-        simplejpeg.decode_jpeg(stream.data, _COLOURS[stream.components])
+        values = simplejpeg.decode_jpeg(stream.data, _COLOURS[stream.components])
     except ValueError:
         raise UnreadableFilm(DAMAGED) from None
+    # Pillow knows what programs mean by four colours
+    return None if stream.components == 4 else values[:, :, 0] if values.shape[2] == 1 else values

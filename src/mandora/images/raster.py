@@ -72,13 +72,13 @@ class Format(NamedTuple):
         is_quick: whether such a file is decoded in a bounded time, however it is made; raises
             :class:`UnreadableFilm` for a file of more parts than any film has.
         open: takes the file and the least side, px; refuses a size that no film has and damage,
-            and opens the file without decoding it.
+            and opens the file, without decoding it if that is not needed to find damage.
     """
 
     name: str
     matches: Callable[[bytes], bool]
     is_quick: Callable[[bytes], bool]
-    open: Callable[[bytes, int], ImageFile.ImageFile]
+    open: Callable[[bytes, int], Image.Image]
 
 
 def is_quick(data: bytes) -> bool:
@@ -127,7 +127,7 @@ def read_stored(data: bytes, as_grey: bool) -> Stored:
     return Stored(image.mode, np.asarray(image if as_stored else image.convert("L")))
 
 
-def _opened(data: bytes, least_px: int) -> ImageFile.ImageFile:
+def _opened(data: bytes, least_px: int) -> Image.Image:
     """A picture of one frame and a possible size, in which no damage was found."""
     found = next((one for one in FORMATS if one.matches(data)), None)
     if found is None:
@@ -140,7 +140,7 @@ def _opened(data: bytes, least_px: int) -> ImageFile.ImageFile:
     return image
 
 
-def _turn(image: ImageFile.ImageFile, remarks: list[str]) -> Image.Transpose | None:
+def _turn(image: Image.Image, remarks: list[str]) -> Image.Transpose | None:
     # not ImageOps.exif_transpose: it also writes EXIF data, and fails where they are broken
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
@@ -202,11 +202,16 @@ def _is_quick_jpeg(data: bytes) -> bool:
     return stream.width * stream.height * stream.scans <= _QUICK_PX
 
 
-def _open_jpeg(data: bytes, least_px: int) -> ImageFile.ImageFile:
+def _open_jpeg(data: bytes, least_px: int) -> Image.Image:
     stream = jpeg.parse(data)
     check_size(stream.width, stream.height, least_px)
-    jpeg.check_whole(stream)
-    return JpegImagePlugin.JpegImageFile(io.BytesIO(stream.data))
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(stream.data))
+    values = jpeg.decoded(stream)
+    if values is None:
+        return image
+    picture = Image.fromarray(values)
+    picture.info = image.info  # its EXIF data
+    return picture
 
 
 def _open_tiff(data: bytes, least_px: int) -> ImageFile.ImageFile:

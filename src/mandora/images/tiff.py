@@ -86,7 +86,7 @@ def _check_jpeg(part: bytes, tables: bytes, most_px: int) -> None:
     stream = jpeg.parse(part[:2] + tables[2:-2] + part[2:])
     if stream.width * stream.height > 2 * most_px + (1 << 20):  # tiles reach over the border
         raise UnreadableFilm(DAMAGED)
-    jpeg.check_whole(stream)
+    jpeg.decoded(stream)
 
 
 def _part_bytes(

@@ -57,22 +57,29 @@ def find_peaks(maps: NDArray[np.float32], stride: int, count: int) -> Peaks:
         count: K, peaks per map.
     """
     n, height, width = maps.shape
-    # beyond the border the heat goes on as at the border
-    logs = np.log(np.maximum(np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge"), _FLOOR))
-    rest, every = maps.copy(), np.arange(n)
-    rows, columns = np.arange(height)[None, :, None], np.arange(width)[None, None, :]
+    every = np.arange(n)
+    around = np.arange(-_APART_PX, _APART_PX + 1)
+    dy, dx = (
+        g[around**2 + around[:, None] ** 2 <= _APART_PX**2] for g in np.meshgrid(around, around)
+    )
+    # a margin without heat, so that no square around a peak leaves the array
+    rest = np.pad(maps, ((0, 0), (_APART_PX, _APART_PX), (_APART_PX, _APART_PX)))
     places, heights = np.empty((n, count, 2)), np.empty((n, count))
     for k in range(count):
-        peak = rest.reshape(n, -1).argmax(axis=1)
-        py, px = np.divmod(peak, width)
-        row = [logs[every, py + 1, px + i].astype(np.float64) for i in range(3)]
-        column = [logs[every, py + i, px + 1].astype(np.float64) for i in range(3)]
+        y, x = np.divmod(rest.reshape(n, -1).argmax(axis=1), rest.shape[2])
+        heights[:, k] = rest[every, y, x]
+        rest[every[:, None], y[:, None] + dy, x[:, None] + dx] = 0
+        # a map without heat has its peak in a corner
+        py, px = np.maximum(y - _APART_PX, 0), np.maximum(x - _APART_PX, 0)
+        # beyond the border the heat goes on as at the border
+        row = [_log(maps[every, py, np.clip(px + i, 0, width - 1)]) for i in (-1, 0, 1)]
+        column = [_log(maps[every, np.clip(py + i, 0, height - 1), px]) for i in (-1, 0, 1)]
         places[:, k] = np.column_stack([px + _summit(*row), py + _summit(*column)])
-        heights[:, k] = rest[every, py, px]
-        if k + 1 < count:
-            near = (rows - py[:, None, None]) ** 2 + (columns - px[:, None, None]) ** 2
-            rest[near <= _APART_PX**2] = 0
     return Peaks((places + 0.5) * stride - 0.5, np.clip(heights, 0, 1))
+
+
+def _log(heat: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.log(np.maximum(heat, np.float32(_FLOOR))).astype(np.float64)
 
 
 def _summit(

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mandora.core.geometry import Affine, Box, Points, box_to_grid, mirror_x
-from mandora.images.channels import sample_box, standardise
+from mandora.images.channels import px_on_film, sample_box, standardise
 from mandora.locate.orientation import Orientation, Pixels
 
 _HALF = 0.55  # share of a film's side that is taken for half of it: nobody halves a film exactly
@@ -43,7 +43,7 @@ class FieldOfView:
             size_px: side of the network's input.
 
         Returns:
-            (size_px, size_px) float32, standardised.
+            (size_px, size_px) float32, standardised by what lies on the film, or on the part.
         """
         x0, y0, x1, y1 = self.part or (0, 0, pixels.shape[1], pixels.shape[0])
         shown = pixels[y0:y1, x0:x1]
@@ -60,7 +60,8 @@ class FieldOfView:
         to_part = Affine(np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]), "film", "part")
         to_square = box_to_grid(box, (side, side), "square") @ to_part @ self.to_film
         seen = _turned(square, to_square, size_px, fill)
-        return standardise(1 - seen if self.inverted else seen)
+        on_film = px_on_film(to_part @ self.to_film, shown.shape, size_px)
+        return standardise(1 - seen if self.inverted else seen, on_film)
 
 
 def _turned(square: Pixels, to_square: Affine, size_px: int, fill: float) -> Pixels:
@@ -73,17 +74,20 @@ def _turned(square: Pixels, to_square: Affine, size_px: int, fill: float) -> Pix
     return np.asarray(image, np.float32)
 
 
-def whole_fields(part: Part, size_px: int, tried: Sequence[Orientation]) -> list[FieldOfView]:
+def whole_fields(
+    part: Part, size_px: int, tried: Sequence[Orientation], share: float = 1.0
+) -> list[FieldOfView]:
     """All of a film, or a part of it, with its aspect kept, in some orientations.
 
     Args:
         part: as in :class:`FieldOfView`; of a whole film (0, 0, width, height).
         size_px: side of the network's input.
         tried: one field of view for each.
+        share: of the square that the longer side fills; the rest is background.
     """
     x0, y0, x1, y1 = part
     centre = (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
-    box = Box.around(centre, max(x1 - x0, y1 - y0) / 2)
+    box = Box.around(centre, max(x1 - x0, y1 - y0) / 2 / share)
     to_square = box_to_grid(box, (size_px, size_px), "square")
     fields = []
     for orientation in tried:

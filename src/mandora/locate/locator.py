@@ -18,11 +18,12 @@ from mandora.core.inference import Network
 from mandora.core.records import Reason
 from mandora.core.specs import FilmSpec, LimbThresholds
 from mandora.locate.decode import find_peaks
-from mandora.locate.field_of_view import FieldOfView, limb_field, parts, whole_fields
+from mandora.locate.field_of_view import FieldOfView, Part, limb_field, parts, whole_fields
 from mandora.locate.orientation import Orientation, Pixels, orientation_of, orientations
-from mandora.locate.shape import ShapeFit, fit_shapes, plausible
+from mandora.locate.shape import Checked, FilmArea, ShapeFit, checked, fit_shapes
 
 MOST_LIMBS = 2  # on one film
+SMALLER_FILMS = 0.5, 0.28  # share of the network's input that a film of a part of a limb fills
 
 _LONG_SIDE_PX = 1024  # larger films are made smaller: it spares time, and no network sees more
 _PEAKS = 4  # per heat map
@@ -217,9 +218,19 @@ class Locator:
         inverted = orientations(inverted=True)
         whole = (0, 0, width, height)
         yield whole_fields(whole, self._spec.input_px, upright)
+        yield self._smaller_fields(whole, upright)
         yield whole_fields(whole, self._spec.input_px, others + inverted)
+        yield self._smaller_fields(whole, others + inverted)
         for tried in (upright, others, inverted):
             yield self._fields_of_parts(shape, tried)
+
+    def _smaller_fields(self, whole: Part, tried: Sequence[Orientation]) -> list[FieldOfView]:
+        """The whole film, so small that a part of a limb is as large as in a film of all of it."""
+        return [
+            field
+            for share in SMALLER_FILMS
+            for field in whole_fields(whole, self._spec.input_px, tried, share)
+        ]
 
     def _fields_of_parts(
         self, shape: tuple[int, ...], tried: Sequence[Orientation]
@@ -243,32 +254,43 @@ class Locator:
             (maps,) = self._network(film=np.stack(seen)[:, None])
             for field, heat_maps in zip(batch, maps, strict=True):
                 peaks = find_peaks(heat_maps, stride, _PEAKS)
-                for shape in fit_shapes(self.template, peaks, lowest, most):
+                height, width = pixels.shape
+                area = FilmArea(field.to_film, width, height)
+                for shape in fit_shapes(self.template, peaks, lowest, most, area):
                     to_network = Affine(shape.matrix, "template", "network")
                     found.append(_Candidate(field.to_film @ to_network, field, shape))
         return found
 
     def _found(self, limb: _Candidate, to_small: Affine, shape: tuple[int, ...]) -> FoundLandmarks:
         """Drop what is too faint, outside the film or grossly out of place."""
+        to_given = to_small.inverse @ limb.field.to_film
         height, width = shape[:2]
-        landmarks, heights = limb.shape.landmarks, limb.shape.heights
-        sure, fit = plausible(self.template, landmarks, heights, self._spec.found_threshold)
-        on_film = to_small.inverse(limb.field.to_film(landmarks))
-        inside: NDArray[np.bool_] = np.all(
-            (on_film >= -0.5) & (on_film < [width - 0.5, height - 0.5]), axis=1
+        found = checked(
+            self.template, limb.shape.landmarks, limb.shape.heights, self._spec.found_threshold,
+            FilmArea(to_given, width, height),
+        )  # fmt: skip
+        return FoundLandmarks(
+            self.limb,
+            limb.orientation,
+            np.where(found.sure[:, None], to_given(limb.shape.landmarks), np.nan),
+            limb.shape.heights,
+            reasons_of(found),
+            found.fit,
         )
-        reasons = tuple(
-            None if ok and within else (Reason.OUTSIDE_FILM if ok else Reason.NOT_FOUND)
-            for ok, within in zip(sure, inside, strict=True)
-        )
-        kept = np.where((sure & inside)[:, None], on_film, np.nan)
-        return FoundLandmarks(self.limb, limb.orientation, kept, heights, reasons, fit)
 
     def _nothing(self) -> FoundLandmarks:
         count = len(self.template)
         nowhere = np.full((count, 2), np.nan)
         reasons = (Reason.NOT_FOUND,) * count
         return FoundLandmarks(self.limb, Orientation(), nowhere, np.zeros(count), reasons, 0.0)
+
+
+def reasons_of(found: Checked) -> tuple[Reason | None, ...]:
+    """Why each landmark has no position; None where it has one."""
+    return tuple(
+        None if sure else (Reason.OUTSIDE_FILM if outside else Reason.NOT_FOUND)
+        for sure, outside in zip(found.sure, found.outside, strict=True)
+    )
 
 
 def _apart(candidates: Sequence[_Candidate], *, sides_too: bool = False) -> list[_Candidate]:
@@ -283,13 +305,13 @@ def _apart(candidates: Sequence[_Candidate], *, sides_too: bool = False) -> list
 
 
 def _reduced(pixels: Pixels) -> tuple[Pixels, Affine]:
-    """The film at no more than ``_LONG_SIDE_PX``, and the map to it."""
+    """The film at no more than ``_LONG_SIDE_PX``, by means of squares of px, and the map to it."""
     height, width = pixels.shape
-    share = min(1.0, _LONG_SIDE_PX / max(height, width))
-    size = max(1, round(width * share)), max(1, round(height * share))
-    box = Box(-0.5, -0.5, width - 0.5, height - 0.5, "given")
+    side = -(-max(height, width) // _LONG_SIDE_PX)  # of a square
+    size = -(-width // side), -(-height // side)
+    box = Box(-0.5, -0.5, size[0] * side - 0.5, size[1] * side - 0.5, "given")
     to_small = box_to_grid(box, size, "film")
-    if share == 1.0:
+    if side == 1:
         return pixels, to_small
-    small = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(small, np.float32), to_small
+    # four times as fast as resize, which weighs each px
+    return np.asarray(Image.fromarray(pixels).reduce(side), np.float32), to_small

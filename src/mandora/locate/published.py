@@ -17,14 +17,13 @@ from mandora.core.anatomy import LANDMARKS, Limb, Side
 from mandora.core.errors import InputError
 from mandora.core.geometry import Affine, Points, mirror_x
 from mandora.core.inference import Network
-from mandora.core.records import Reason
 from mandora.core.specs import FilmSpec
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.consensus import consensus
 from mandora.locate.decode import read_heat_maps
-from mandora.locate.locator import FoundLandmarks
+from mandora.locate.locator import FoundLandmarks, reasons_of
 from mandora.locate.orientation import Orientation
-from mandora.locate.shape import plausible
+from mandora.locate.shape import FilmArea, checked
 
 _NO_HEAT = 1e-6  # a landmark that was not found has none, whatever the threshold
 
@@ -162,13 +161,17 @@ class PublishedLocator:
             confidence[i] = heights[i, kept].mean() if kept.any() else heights[i].max()
         placed = np.isfinite(landmarks).all(axis=1)
         heat = np.where(placed, np.maximum(confidence, _NO_HEAT), 0.0)
-        sure, fit = plausible(self.template, np.nan_to_num(landmarks), heat, _NO_HEAT)
+        upright = Affine(np.eye(2, 3), "film", "film")
+        found = checked(
+            self.template, np.nan_to_num(landmarks), heat, _NO_HEAT,
+            FilmArea(upright, width, height),
+        )  # fmt: skip
         on_film = flip(landmarks) if side is Side.RIGHT else landmarks
         return FoundLandmarks(
             self.limb,
             Orientation(mirrored=side is Side.RIGHT),
-            np.where(sure[:, None], on_film, np.nan),
+            np.where(found.sure[:, None], on_film, np.nan),
             confidence,
-            tuple(None if ok else Reason.NOT_FOUND for ok in sure),
-            fit,
+            reasons_of(found),
+            found.fit,
         )

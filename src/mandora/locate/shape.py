@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.geometry import Points, fit_similarity
+from mandora.core.geometry import Affine, Points, fit_similarity
 from mandora.locate.decode import Peaks
 
 GROSS_ERROR = 0.7  # limb sizes; a landmark this far from where the others put it is wrong
 TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the template, in limb sizes
+
+BEYOND_SHARE = 0.15  # what a landmark beyond the film counts in the fit; one on the film counts 1
+IN_PLACE = 0.25  # a landmark beyond the border that is found so well lies on the film after all
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
 _APART = 0.4  # limb sizes; landmarks of the template that are nearer say little of the limb's turn
@@ -24,6 +27,32 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class FilmArea:
+    """The film, as seen in some frame.
+
+    Attributes:
+        to_film: from px of that frame to px of the film; turns, mirrors and scales only.
+        width: of the film, px.
+        height: of the film, px.
+    """
+
+    to_film: Affine
+    width: float
+    height: float
+
+    def beyond(self, points: Points) -> Floats:
+        """(N,) how far points lie beyond the border of the film; negative on the film.
+
+        Args:
+            points: (N, 2) px of the frame, and so is the result.
+        """
+        on_film = self.to_film(points)
+        last = np.array([self.width, self.height]) - 0.5
+        away = np.maximum(-0.5 - on_film, on_film - last).max(axis=1)
+        return np.asarray(away / self.to_film.scale, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
 class ShapeFit:
     """A limb that was put together from peaks.
 
@@ -31,7 +60,7 @@ class ShapeFit:
         landmarks: (N, 2) float64, the peak that was chosen for each landmark, px of the network.
         heights: (N,) float64, 0..1, the heights of these peaks.
         matrix: (2, 3) float64, the similarity that lays the template on the landmarks.
-        fit: 0..1, mean height of the peaks, each weighted by how well it is in place.
+        fit: 0..1, see :func:`goodness`.
     """
 
     landmarks: Points
@@ -40,7 +69,9 @@ class ShapeFit:
     fit: float
 
 
-def fit_shapes(template: Points, peaks: Peaks, lowest_peak: float, most: int = 1) -> list[ShapeFit]:
+def fit_shapes(
+    template: Points, peaks: Peaks, lowest_peak: float, most: int = 1, film: FilmArea | None = None
+) -> list[ShapeFit]:
     """Limbs that the peaks agree on, the best first.
 
     Every pair of peaks of different landmarks says where the whole limb would lie; the pair that
@@ -52,6 +83,7 @@ def fit_shapes(template: Points, peaks: Peaks, lowest_peak: float, most: int = 1
         peaks: of the N heat maps.
         lowest_peak: lower ones are noise.
         most: limbs that are looked for.
+        film: where the film lies; None: all of the limb is on it.
     """
     shape = _complex(template)
     places = _complex(peaks.places)
@@ -73,7 +105,7 @@ def fit_shapes(template: Points, peaks: Peaks, lowest_peak: float, most: int = 1
             if abs(zoom) < _SMALLEST_PX:
                 return found
         landmarks, kept = peaks.places[every, chosen], peaks.heights[every, chosen]
-        fit = goodness(kept, distances(matrix, template, landmarks))
+        fit = goodness(template, landmarks, kept, matrix, film)
         found.append(ShapeFit(landmarks, kept, matrix, fit))
         used = np.abs(places[:, :, None] - _complex(landmarks)[None, None, :]).min(axis=2)
         heights = np.where(used < 0.5 * _APART * abs(zoom), 0.0, heights)
@@ -117,30 +149,82 @@ def distances(matrix: Floats, template: Points, landmarks: Points) -> Floats:
     return np.asarray(np.linalg.norm(landmarks - expected, axis=1) / size, np.float64)
 
 
-def goodness(heights: Floats, away: Floats) -> float:
-    """Mean height of the peaks, each weighted by how well it is in place, 0..1."""
-    return float((heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)).mean())
+def goodness(
+    template: Points, landmarks: Points, heights: Floats, matrix: Floats, film: FilmArea | None
+) -> float:
+    """Mean height of the peaks, each weighted by how well it is in place, 0..1.
+
+    A landmark that the fitted template puts beyond the film cannot have a peak and counts
+    ``BEYOND_SHARE`` only, so that a part of a limb can fit well, and all of one fits better.
+
+    Args:
+        template: (N, 2) in limb sizes.
+        landmarks: (N, 2) px.
+        heights: (N,) of their peaks, 0..1.
+        matrix: (2, 3) similarity from the template to the landmarks.
+        film: where the film lies; None: all of the limb is on it.
+    """
+    away = distances(matrix, template, landmarks)
+    evidence = heights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)
+    if film is None:
+        return float(evidence.mean())
+    evidence[film.beyond(landmarks) > 0] = 0.0
+    outside = (beyond_film(template, matrix, film) > 0) & (evidence < IN_PLACE)
+    return float(evidence.sum() / np.where(outside, BEYOND_SHARE, 1.0).sum())
 
 
-def plausible(
-    template: Points, landmarks: Points, heights: Floats, threshold: float
-) -> tuple[NDArray[np.bool_], float]:
-    """Which landmarks are plausible, and how well they fit a limb.
+def beyond_film(template: Points, matrix: Floats, film: FilmArea) -> Floats:
+    """(N,) limb sizes by which a fitted template puts each landmark beyond the film.
+
+    Negative on the film. ``matrix``: (2, 3) from the template to px of the film area's frame.
+    """
+    size = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
+    return film.beyond(template @ matrix[:, :2].T + matrix[:, 2]) / size
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What is believed of the landmarks of a limb.
+
+    Attributes:
+        sure: (N,) bool, those that are neither too faint, nor beyond the film, nor grossly out of
+            place.
+        outside: (N,) bool, those that lie beyond the film; never sure.
+        fit: 0..1, see :func:`goodness`.
+    """
+
+    sure: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    fit: float
+
+
+def checked(
+    template: Points, landmarks: Points, heights: Floats, threshold: float, film: FilmArea
+) -> Checked:
+    """Which landmarks are plausible, which lie beyond the film, and how well they fit a limb.
+
+    A landmark lies beyond the film if its peak does, or if it has none and the others put it there
+    or near the border: the further from the others, the less certain is its place.
 
     Args:
         template: (N, 2) in limb sizes.
         landmarks: (N, 2) px, finite.
         heights: (N,) of their peaks, 0..1.
-        threshold: a landmark with a lower peak is not.
-
-    Returns:
-        (N,) the landmarks that are neither too faint nor grossly out of place, and the fit, 0..1.
+        threshold: a landmark with a lower peak is not plausible.
+        film: where the film lies.
     """
-    sure = without_gross_errors(template, landmarks, heights, heights >= threshold)
+    high = heights >= threshold
+    sure = without_gross_errors(template, landmarks, heights, high)
     if sure.sum() < 2:
-        return sure, 0.0
+        return Checked(sure, np.zeros_like(sure), 0.0)
     matrix = fit_similarity(template[sure], landmarks[sure], heights[sure])
-    return sure, goodness(heights, distances(matrix, template, landmarks))
+    fit = goodness(template, landmarks, heights, matrix, film)
+    off_film = film.beyond(landmarks) > 0
+    steps = np.linalg.norm(template[:, None] - template[None, sure], axis=2).min(axis=1)
+    uncertain = TYPICAL_SPREAD * (1 + steps)
+    outside = beyond_film(template, matrix, film) > -uncertain
+    outside = np.where(sure, off_film, outside)
+    return Checked(sure & ~off_film, outside, fit)
 
 
 def without_gross_errors(

@@ -27,12 +27,15 @@ from mandora.core.records import Record
 from mandora.model.contract import DAMAGE_FILE, LOCATE_FILES, SYMMETRY_FILE, Contract, model_files
 from mandora.model.earlier import as_current, is_earlier
 
-BUNDLE_SCHEMA = "1.4"  # earlier ones: mandora.model.earlier
+BUNDLE_SCHEMA = "1.5"  # earlier ones: mandora.model.earlier
 MANIFEST = "manifest.json"
 CARD = "card.md"
 THRESHOLDS_HEAD = "## Thresholds"  # of a section of the card
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
 """The files of a bundle of the default design, besides its manifest."""
+
+PACKAGED = ("default", "open")
+"""Names of the bundles that may come with the package, see :mod:`mandora.model.packaged`."""
 
 _REMEDY = "copy the bundle again from where you got it"
 _MAX_MANIFEST = 1 << 20  # bytes
@@ -208,19 +211,31 @@ def migrate_bundle(path: AnyPath) -> Bundle:
     return open_bundle(path)
 
 
-def default_bundle() -> Path:
-    """The folder of the bundle that comes with the package.
+def packaged_bundle(name: str) -> Path:
+    """The folder of a bundle that comes with the package.
+
+    Args:
+        name: one of :data:`PACKAGED`.
 
     Raises:
         BundleError: if this installation has none.
     """
-    folder = resources.files("mandora.model").joinpath("default")
+    folder = resources.files("mandora.model").joinpath(name)
     if not isinstance(folder, Path) or not (folder / MANIFEST).is_file():
         raise BundleError(
             f"this installation has no model bundle in {folder}; install mandora from a wheel, "
             "or name the folder of a bundle"
         )
     return folder
+
+
+def default_bundle() -> Path:
+    """The folder of the model that is used if none is named.
+
+    Raises:
+        BundleError: if this installation has none.
+    """
+    return packaged_bundle(PACKAGED[0])
 
 
 def describe(bundle: Bundle) -> str:

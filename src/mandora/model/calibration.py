@@ -42,10 +42,10 @@ def with_calibration(
     contract = manifest.contract.with_thresholds(thresholds or {})
     card = bundle.path(manifest.card).read_text(encoding="utf-8")
     if thresholds:
-        card = _with_section(card, THRESHOLDS_HEAD, "\n".join(threshold_section(contract)))
+        card = with_section(card, THRESHOLDS_HEAD, "\n".join(threshold_section(contract)))
     if intervals:
         contract = contract.model_copy(update={"intervals": intervals[0]})
-        card = _with_section(card, _INTERVALS_HEAD, _interval_lines(*intervals))
+        card = with_section(card, _INTERVALS_HEAD, _interval_lines(*intervals))
     files: dict[str, bytes | Path] = {name: bundle.path(name) for name in manifest.files}
     files[manifest.card] = card.encode()
     about = manifest.model_dump(include=set(BundleInfo.model_fields))
@@ -60,7 +60,7 @@ def _interval_lines(intervals: IntervalContract, measured_on: str) -> str:
     )
 
 
-def _with_section(card: str, head: str, text: str) -> str:
+def with_section(card: str, head: str, text: str) -> str:
     """A card whose section of that head, the last if there is none, holds the text."""
     before, found, after = card.partition(f"{head}\n")
     rest = after.partition("\n## ")[2] if found else ""

@@ -7,7 +7,8 @@ from typing import Any
 from mandora.model.contract import DEFAULT_LIMITS, DEFAULT_THRESHOLDS
 
 # What a schema that did not know a field was used with. 1.1 states the design; 1.2 larger windows;
-# 1.3 the range of the patch's own channels and what is a corner; 1.4 thresholds and limits.
+# 1.3 the range of the patch's own channels and what is a corner; 1.4 thresholds and limits;
+# 1.5 along what patches are cut.
 _UNSTATED: dict[str, dict[str, Any]] = {
     "locate": {
         "design": "all-landmarks", "keep_aspect": True, "decode": "peak", "corner": 0.05,
@@ -19,6 +20,7 @@ _UNSTATED: dict[str, dict[str, Any]] = {
     },
     "damage": {
         "design": "all-joints", "window": "limb", "half_window_px": 192.0, "enlarged": {},
+        "along": "film",
         "patch_range": 1.0, "mask": "space", "limits": DEFAULT_LIMITS.model_dump(mode="json"),
     },
 }  # fmt: skip
@@ -32,7 +34,7 @@ _SIZE_PER_ENDS = 0.999
 
 def is_earlier(schema: str) -> bool:
     """Whether a schema of this major version is one that this module can bring up to date."""
-    return schema in (*_BY_ENDS, "1.3")
+    return schema in (*_BY_ENDS, "1.3", "1.4")
 
 
 def as_current(manifest: dict[str, Any], schema: str) -> dict[str, Any]:

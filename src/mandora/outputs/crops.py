@@ -11,6 +11,7 @@ from PIL import Image
 from mandora.core.errors import InputError
 from mandora.core.geometry import Box
 from mandora.damage.evidence import PatchEvidence
+from mandora.images.channels import pillow_affine
 
 MASK_RGB = (255, 48, 48)
 MASK_ALPHA = 0.5
@@ -79,9 +80,16 @@ def cut(film: Image.Image, box: Box, size_px: int) -> Image.Image:
 
     Args:
         film: grey.
-        box: px of the film, where (0, 0) is the centre of the first pixel.
+        box: px of the film, where (0, 0) is the centre of the first pixel; may be turned.
         size_px: side of the result.
     """
+    if box.turn_deg:  # beyond the film it is black
+        side = max(int(np.ceil(box.width)), size_px)
+        turned = film.transform(
+            (side, side), Image.Transform.AFFINE, tuple(pillow_affine(box, side).ravel()),
+            resample=Image.Resampling.BICUBIC,
+        )  # fmt: skip
+        return turned.resize((size_px, size_px), Image.Resampling.BICUBIC)
     # Pillow counts from the corner of the first pixel, not from its centre
     x0, y0, x1, y1 = (v + 0.5 for v in (box.x0, box.y0, box.x1, box.y1))
     left, top = int(np.floor(x0)), int(np.floor(y0))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mandora.core.anatomy import LANDMARKS, Damage, JointGroup, Landmark, target
+from mandora.core.geometry import Box
 from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, JointScore
 from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.crops import MASK_RGB, film_image, tint
@@ -130,13 +131,19 @@ class _Sheet:
         y0, y1 = ((y + 0.5) * k + top for y in (y0, y1))
         return Rect(x0, y0, x1, y1)
 
+    def corners(self, box: Box) -> tuple[tuple[float, float], ...]:
+        """The four corners of a box of the film on the picture."""
+        places = (box.corners + 0.5) * self.scale + self.origin
+        return tuple((float(x), float(y)) for x, y in places)
+
 
 @dataclass(frozen=True)
 class _Joint:
-    """What is drawn at one landmark. ``box`` is in px of the picture."""
+    """What is drawn at one landmark, px of the picture: the patch, and a box that holds it."""
 
     landmark: Landmark
     box: Rect
+    corners: tuple[tuple[float, float], ...]
     scores: tuple[JointScore, ...]
 
     @property
@@ -176,13 +183,13 @@ def _joints(
         found = by_landmark[landmark]
         if landmark.name in masks:
             box = masks[landmark.name].box
-            rect = sheet.rect(box.x0, box.y0, box.x1, box.y1)
         elif (x := found[0].x) is not None and (y := found[0].y) is not None:
-            half = found[0].half_px or 0.0
-            rect = sheet.rect(x - half, y - half, x + half, y + half)
+            box = Box.around((x, y), found[0].half_px or 0.5, turn_deg=found[0].turn_deg or 0.0)
         else:
             continue
-        joints.append(_Joint(landmark, rect, tuple(found)))
+        around = box.bounds
+        rect = sheet.rect(around.x0, around.y0, around.x1, around.y1)
+        joints.append(_Joint(landmark, rect, sheet.corners(box), tuple(found)))
     return joints
 
 
@@ -190,10 +197,15 @@ def _tinted(film: Image.Image, evidence: Iterable[PatchEvidence], sheet: _Sheet)
     whole = np.zeros((film.height, film.width), dtype=np.float32)
     left, top = sheet.origin
     for patch in evidence:
-        box = sheet.rect(patch.box.x0, patch.box.y0, patch.box.x1, patch.box.y1)
+        around = patch.box.bounds
+        box = sheet.rect(around.x0, around.y0, around.x1, around.y1)
         x0, y0 = round(box.x0) - left, round(box.y0) - top
+        side = max(1, round(patch.box.width * sheet.scale))
+        drawn = Image.fromarray(patch.mask).resize((side, side), Image.Resampling.BILINEAR)
+        if patch.box.turn_deg:  # Pillow turns the other way
+            drawn = drawn.rotate(-patch.box.turn_deg, Image.Resampling.BILINEAR, expand=True)
         size = max(1, round(box.x1 - box.x0)), max(1, round(box.y1 - box.y0))
-        mask = np.asarray(Image.fromarray(patch.mask).resize(size, Image.Resampling.BILINEAR))
+        mask = np.asarray(drawn.resize(size, Image.Resampling.BILINEAR))
         cut_x, cut_y = max(0, -x0), max(0, -y0)
         view = whole[max(0, y0) : max(0, y0 + size[1]), max(0, x0) : max(0, x0 + size[0])]
         part = mask[cut_y : cut_y + view.shape[0], cut_x : cut_x + view.shape[1]]
@@ -204,14 +216,12 @@ def _tinted(film: Image.Image, evidence: Iterable[PatchEvidence], sheet: _Sheet)
 def _draw_boxes(draw: ImageDraw.ImageDraw, joints: Sequence[_Joint]) -> None:
     # calm boxes first, so that severe ones lie on top
     for joint in sorted(joints, key=lambda j: j.step):
-        box, colour = joint.box, _STEPS[joint.step][1]
-        corners = (box.x0, box.y0, box.x1, box.y1)
+        colour, corners = _STEPS[joint.step][1], joint.corners
         if joint.in_wrist:  # a dozen boxes overlap here
-            draw.rectangle(corners, outline=(*colour, 150 + 25 * joint.step), width=1)
+            draw.polygon(corners, outline=(*colour, 150 + 25 * joint.step), width=1)
         else:
-            outer = (box.x0 - 1, box.y0 - 1, box.x1 + 1, box.y1 + 1)
-            draw.rectangle(outer, outline=(*_GROUND, 150), width=4 + joint.step)
-            draw.rectangle(corners, outline=(*colour, 255), width=2 + joint.step // 2)
+            draw.polygon(corners, outline=(*_GROUND, 150), width=5 + joint.step)
+            draw.polygon(corners, outline=(*colour, 255), width=2 + joint.step // 2)
 
 
 def _label_digits(

@@ -41,10 +41,12 @@ def _joint_score(
     seen = part.evidence.get(target.site.landmark_name)
     if seen is not None:
         x, y = seen.box.centre
-        about |= {"x": x, "y": y, "half_px": seen.box.width / 2}
+        about |= {"x": x, "y": y, "half_px": seen.box.width / 2, "turn_deg": seen.box.turn_deg}
     if not np.isfinite(final):
         reason = part.reasons.get(target.site.landmark_name, Reason.STAGE_FAILED)
-        return JointScore.model_validate({**about, "status": Status.FAILED, "reason": reason})
+        # what is not on the film is not there to be scored, as on a film of a wrist
+        status = Status.MISSING if reason is Reason.OUTSIDE_FILM else Status.FAILED
+        return JointScore.model_validate({**about, "status": status, "reason": reason})
     score = float(np.clip(final, 0, target.maximum))
     low, high = (intervals and intervals.of_joint(target, score)) or (None, None)
     return JointScore.model_validate(

@@ -24,7 +24,9 @@ from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
 from mandora.scoring.summary import Progress, Warn, first_few, problem_line
 
-LANDMARK_COLUMNS: tuple[str, ...] = ("film", "limb", "side", "site", "x", "y", "confidence")
+LANDMARK_COLUMNS: tuple[str, ...] = (
+    "film", "limb", "side", "site", "x", "y", "confidence", "reason",
+)  # fmt: skip
 """Columns of :func:`locate_films`: x and y in px of the film."""
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ def locate_films(
     """Find the landmarks of many films and write them to a CSV file, film by film.
 
     The columns are :data:`LANDMARK_COLUMNS`; ``film`` is the file's name, or its path where two
-    films have the same name. A landmark that was not found has no x and y.
+    films have the same name. A landmark that was not found has no x and y, and a reason.
 
     Args:
         films: films, each of one hand or foot, and folders that are searched two levels
@@ -121,5 +123,6 @@ def _landmark_rows(name: str, side: Side, found: FoundLandmarks) -> str:
     for index in range(len(found.landmarks)):
         landmark = location(name, found.limb, side, index, found)
         x, y = ("" if v is None else f"{v:.2f}" for v in (landmark.x, landmark.y))
-        rows.append([name, found.limb, side, landmark.site, x, y, f"{found.confidence[index]:.4f}"])
+        confidence, reason = f"{found.confidence[index]:.4f}", landmark.reason or ""
+        rows.append([name, found.limb, side, landmark.site, x, y, confidence, reason])
     return csv_text(rows)

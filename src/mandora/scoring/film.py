@@ -20,7 +20,7 @@ from mandora.core.geometry import Points, limb_size
 from mandora.core.records import FilmRecord, Reason
 from mandora.core.specs import PatchSpec
 from mandora.damage.evidence import PatchEvidence
-from mandora.damage.patches import Patch, cut_patches, window_box
+from mandora.damage.patches import Patch, Windows, cut_patches, window_box, windows_of
 from mandora.damage.scorable import unscorable
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -31,7 +31,8 @@ from mandora.scoring.failures import why_failed
 from mandora.scoring.film_record import failed_record, not_found_record, scored_record
 
 MIN_FOUND = 4  # fewer landmarks fit together by chance
-ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks below which they are taken for accidents
+ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks on the film; fewer are taken for accidents
+MOST_OF_A_PART = 2.5  # greatest size of a limb / longer side of a film that shows a part of it
 
 _LOG = logging.getLogger(__name__)
 
@@ -124,14 +125,14 @@ def examine(
     reasons = {name: r for name, r in zip(names, found.reasons, strict=True) if r}
     if len(reasons) == len(names):
         return FilmResult(not_found_record(slot, film), film, found, reasons=reasons)
-    damage, half_px = stages.contract.damage, _half_px(stages, film, found)
-    patches = _patches(damage, film, found, half_px)
+    damage, windows = stages.contract.damage, _windows(stages, film, found)
+    patches = _patches(damage, film, found, windows)
     not_scored = unscorable(patches, damage, damage.limits)
     reasons |= {names[i]: reason for i, reason in not_scored.items()}
     evidence, scores = {}, {}
     for patch, seen in zip(patches, stages.scorer.score(patches), strict=True):
         name, centre = names[patch.landmark], found.landmarks[patch.landmark]
-        box = window_box(damage, slot.limb, patch.landmark, centre, half_px)
+        box = window_box(damage, slot.limb, patch.landmark, centre, windows)
         evidence[name] = PatchEvidence(name, box, found.orientation.as_given(seen.mask))
         if patch.landmark in not_scored:
             continue  # it is shown, but not scored
@@ -198,7 +199,8 @@ def shows_limb(stages: Stages, found: FoundLandmarks, shape: tuple[int, int]) ->
     """
     thresholds = stages.contract.locate.thresholds[found.limb]
     placed = np.isfinite(found.landmarks).all(axis=1) & (found.confidence > 0)
-    enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * len(found.landmarks))
+    outside = found.reasons.count(Reason.OUTSIDE_FILM)
+    enough = max(MIN_FOUND, ENOUGH_FOR_LIMB * (len(found.landmarks) - outside))
     if placed.sum() < enough or found.fit < thresholds.least_fit:
         return False
     try:
@@ -206,7 +208,8 @@ def shows_limb(stages: Stages, found: FoundLandmarks, shape: tuple[int, int]) ->
     except ValueError:  # all at one place
         return False
     least, most = thresholds.size_range
-    return least <= size / max(shape) <= most
+    # of a limb that is not all on the film, one part may fill it
+    return least <= size / max(shape) <= (MOST_OF_A_PART if outside else most)
 
 
 def _of_unknown_limb(stages: Stages, film: Radiograph, side: Side | None) -> FoundLandmarks:
@@ -252,22 +255,22 @@ def _known(
 # ── cut ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _half_px(stages: Stages, film: Radiograph, found: FoundLandmarks) -> float:
-    """Half side of the patches, px of the film, before any enlargement."""
-    damage = stages.contract.damage
-    if damage.window == "film":
-        return damage.half_px(film.shape)
-    template = _locator(stages, found.limb).template
-    return damage.half_px(film.shape, limb_size(found.landmarks, template))
+def _windows(stages: Stages, film: Radiograph, found: FoundLandmarks) -> Windows:
+    """The windows on the upright film; a quarter turn leaves squares and their turn as they are."""
+    lies = found.orientation
+    return windows_of(
+        stages.contract.damage, film.shape, lies.to_upright(film.shape)(found.landmarks),
+        _locator(stages, found.limb).template, mirrored=lies.mirrored,
+    )  # fmt: skip
 
 
 def _patches(
-    spec: PatchSpec, film: Radiograph, found: FoundLandmarks, half_px: float
+    spec: PatchSpec, film: Radiograph, found: FoundLandmarks, windows: Windows
 ) -> list[Patch]:
     """The patches of all landmarks with a position, cut from the upright film."""
     lies = found.orientation
     boxes = {
-        i: window_box(spec, found.limb, i, xy, half_px)
+        i: window_box(spec, found.limb, i, xy, windows)
         for i, xy in enumerate(lies.to_upright(film.shape)(found.landmarks))
         if np.isfinite(xy).all()
     }

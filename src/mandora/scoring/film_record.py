@@ -29,16 +29,22 @@ def not_found_record(slot: Slot, film: Radiograph) -> FilmRecord:
     What contradicts its name is not remarked upon: a film that shows nothing contradicts nothing.
     """
     detail = (
-        f"no {slot.limb} was found on the film; check that it shows the {slot.title}, not from "
-        "the side, with all its fingers or toes"
+        f"no {slot.limb} was found on the film; check that it shows the {slot.title} or a part "
+        "of it, not from the side"
     )
     outcome = {"status": Status.FAILED, "reason": Reason.NOT_FOUND, "detail": detail}
     return _record(slot, film).model_copy(update=outcome)
 
 
 def scored_record(slot: Slot, film: Radiograph, found: FoundLandmarks) -> FilmRecord:
-    """A film that was scored, with remarks on what contradicts that it is what it is given as."""
-    return _record(slot, film, tuple(_contradictions(slot, film, found)))
+    """A film that was scored, with remarks on what it lacks and on what contradicts its name."""
+    outside = found.reasons.count(Reason.OUTSIDE_FILM)
+    lacking = [
+        f"the film shows a part of the {slot.limb}: {outside} of {len(found.reasons)} joints that "
+        "are looked for lie outside it and have no score"
+    ]
+    remarks = lacking * (outside > 0) + _contradictions(slot, film, found)
+    return _record(slot, film, tuple(remarks))
 
 
 def _record(slot: Slot, film: Radiograph, remarks: tuple[str, ...] = ()) -> FilmRecord:

@@ -30,6 +30,7 @@ from mandora.model.bundle import (
     threshold_section,
     write_bundle,
 )
+from mandora.model.calibration import with_section
 from mandora.model.contract import (
     SYMMETRY_FILE,
     Contract,
@@ -38,6 +39,7 @@ from mandora.model.contract import (
     SymmetryContract,
     model_files,
 )
+from mandora.training.compact import STORAGE_HEAD, compact_networks
 from mandora.training.runs import DATA_FILE, RESULT_FILE, SIMULATED, changed_settings, further_data
 
 PACKAGES = ("torch", "kornia", "onnx", "scikit-learn", "numpy", "scipy", "pillow")
@@ -111,8 +113,9 @@ def _settings_of(
 
 
 def make_bundle(
-    run: Path, out: Path, name: str, version_: str, licence: Licence | None = None
-) -> Bundle:
+    run: Path, out: Path, name: str, version_: str, licence: Licence | None = None,
+    compact: bool | None = None,
+) -> Bundle:  # fmt: skip
     """Turn a finished run into a bundle.
 
     Args:
@@ -121,6 +124,8 @@ def make_bundle(
         name: of the model.
         version_: of the model.
         licence: of the weights; by default that which follows from the terms of the films.
+        compact: round the weights, see :mod:`mandora.training.compact`; by default not those of
+            the published design.
 
     Raises:
         ValueError: if a stage is missing, or the folder exists already.
@@ -140,9 +145,12 @@ def make_bundle(
         software={"mandora": __version__, **{p: version(p) for p in PACKAGES}},
         training_data=_in_words(seen),
     )  # fmt: skip
-    files: dict[str, bytes | Path] = {n: run / n for n in names}
-    files[CARD] = "\n".join([*_card(run, info, data, changed), ""]).encode()
-    return write_bundle(out, info, files)
+    paths, card = {n: run / n for n in names}, "\n".join([*_card(run, info, data, changed), ""])
+    networks: dict[str, bytes] = {}
+    if contract.damage.design == "all-joints" if compact is None else compact:
+        networks, lines = compact_networks(contract, paths)
+        card = with_section(card, STORAGE_HEAD, "\n".join(lines))
+    return write_bundle(out, info, {**paths, **networks, CARD: card.encode()})
 
 
 def _preset_of(run: Path) -> tuple[str, list[str]]:

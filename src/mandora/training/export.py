@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from mandora.core.anatomy import LANDMARK_INDEX, LIMB_SIZE_ENDS, SITES, Limb, Side, Site, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import temporary_path, write_atomically
-from mandora.core.geometry import limb_size
 from mandora.core.inference import Arrays, Network
 from mandora.core.settings import DamageSettings, LocateSettings
-from mandora.damage.patches import Patch, cut_patches, window_box
+from mandora.core.specs import FilmSpec, PatchSpec
+from mandora.damage.patches import Patch, cut_patches, window_box, windows_of
 from mandora.damage.scorer import network_input, network_landmark
 from mandora.locate.published import film_as_seen
 from mandora.locate.template import limb_template
@@ -78,7 +78,7 @@ def export_locator(
     batches: dict[str, Arrays] = {
         f"{n} random films": {"film": _random((n, *shape))} for n in _BATCHES
     }
-    batches["simulated films"] = {"film": _simulated_films(settings)}
+    batches["simulated films"] = {"film": simulated_films(settings)}
     if films is not None:
         batches["the given films"] = {"film": np.asarray(films, np.float32)}
     return _export(network, batches, ["heat_maps"], path)
@@ -114,7 +114,7 @@ def export_damage(
     for n in _BATCHES:
         batches[f"{n} random patches"] = {"patches": _random((n, *shape)),
                                           "points": np.arange(n, dtype=np.int64) * 11}  # fmt: skip
-    batches["simulated patches"] = _simulated_patches(settings)
+    batches["simulated patches"] = simulated_patches(settings)
     if patches is not None:
         if settings.design == "all-joints" and landmarks is None:
             raise InputError("a network of all joints is told the landmarks; give those of patches")
@@ -306,24 +306,23 @@ def _simulated(limb: Limb) -> SimulatedFilm:
     return simulate_film(draw_patient(0, 0, severity=1.0), Slot(Side.LEFT, limb), pixels_per_mm=2)
 
 
-def _simulated_films(settings: LocateSettings) -> NDArray[np.float32]:
+def simulated_films(spec: FilmSpec) -> NDArray[np.float32]:
     """(2, C, S, S) float32: a hand and a foot as the network sees whole films."""
-    return np.stack(
-        [film_as_seen(settings, _simulated(limb).pixels, mirror=False)[0] for limb in Limb]
-    )
+    return np.stack([film_as_seen(spec, _simulated(limb).pixels, mirror=False)[0] for limb in Limb])
 
 
-def _simulated_patches(settings: DamageSettings) -> Arrays:
+def simulated_patches(spec: PatchSpec) -> Arrays:
     """Two patches of a hand and two of a foot, and the numbers of their landmarks."""
     patches: list[Patch] = []
     for limb in Limb:
         film = _simulated(limb)
-        limb_size_px = limb_size(film.landmarks, limb_template(limb))
-        half_px = settings.half_px(film.pixels.shape, limb_size_px)
+        windows = windows_of(
+            spec, film.pixels.shape, film.landmarks, limb_template(limb), mirrored=False
+        )
         boxes = {
-            i: window_box(settings, limb, i, film.landmarks[i], half_px)
+            i: window_box(spec, limb, i, film.landmarks[i], windows)
             for i in (LANDMARK_INDEX[limb][name] for name in LIMB_SIZE_ENDS[limb])
         }
-        patches += cut_patches(settings, film.pixels, limb, boxes, mirrored=False)
+        patches += cut_patches(spec, film.pixels, limb, boxes, mirrored=False)
     landmarks = [network_landmark(patch.limb, patch.landmark) for patch in patches]
     return {"patches": network_input(patches), "points": np.array(landmarks, np.int64)}

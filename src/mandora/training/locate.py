@@ -13,16 +13,20 @@ from torch import Tensor, nn
 
 from mandora.core.anatomy import LANDMARKS
 from mandora.core.errors import InputError
+from mandora.core.geometry import Box, limb_size
 from mandora.core.settings import FilmChangeSettings, LocateSettings
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.decode import read_heat_maps
 from mandora.locate.targets import heat_maps, squares
+from mandora.locate.template import limb_template
 from mandora.training.augment import (
     Change,
+    StoredFilm,
     as_batch,
     draw_film_change,
     expose,
     move,
+    px_shown,
     smaller,
     smaller_px,
     standardise_batch,
@@ -46,12 +50,14 @@ def prepare_films(
 
     Returns:
         ``film`` (n, C, S, S) float16, ``landmarks`` (n, N, 2) float32 px of the input,
-        ``film_hw`` (n, 2) float32 px of the film.
+        ``outside`` (n, N) bool, landmarks that are known to lie beyond the film, ``film_hw``
+        (n, 2) float32 px of the film.
     """
     size, channels = settings.input_px, settings.channels
     shapes: Shapes = {
         "film": ((channels, size, size), "float16"),
         "landmarks": ((len(LANDMARKS[films.limb]), 2), "float32"),
+        "outside": ((len(LANDMARKS[films.limb]),), "bool"),
         "film_hw": ((2,), "float32"),
     }
     key = f"locate {films.key} {size} {channels} {settings.keep_aspect}"
@@ -65,10 +71,16 @@ def _one(films: Films, settings: LocateSettings, index: int) -> Arrays:
         seen, to_network = whole_film(film.pixels, settings.input_px, mirror=False)
     else:
         seen, to_network = stretched_film(film.pixels, settings.input_px, mirror=False)
-    stack = published_film_channels(seen) if settings.channels == 3 else standardise(seen)[None]
+        seen = seen if settings.channels == 3 else standardise(seen)
+    stack = published_film_channels(seen) if settings.channels == 3 else seen[None]
+    height, width = film.pixels.shape
+    x, y = film.landmarks.T
+    outside = (x < -0.5) | (x >= width - 0.5) | (y < -0.5) | (y >= height - 0.5)
+    outside[list(film.outside)] = True
     return {
         "film": stack.astype(np.float16),
         "landmarks": to_network(film.landmarks).astype(np.float32),
+        "outside": outside,
         "film_hw": np.array(film.pixels.shape, np.float32),
     }
 
@@ -127,12 +139,10 @@ class LocateTask:
         side = smaller_px(size, step) if draws[0].small else size
         changes, targets = [], []
         for item, key, _ in draws:
-            landmarks = np.asarray(self._train["landmarks"][item, self._columns])
-            known = landmarks[np.isfinite(landmarks).all(axis=1), 1]
-            lowest = float(known.max()) if len(known) else 0.0
-            change = draw_film_change(key, self._changes, size, lowest)
-            changes.append(smaller(change, side / size))
-            targets.append(self._target(changes[-1], landmarks, self._train["film_hw"][item], side))
+            stored = self._stored(item)
+            change = smaller(draw_film_change(key, self._changes, stored), side / size)
+            changes.append(change)
+            targets.append(self._target(change, stored, item, side))
         films = np.stack([self._train["film"][draw.item] for draw in draws])
         return {
             "film": torch.from_numpy(films).float(),
@@ -141,17 +151,29 @@ class LocateTask:
             "side": torch.full((len(draws),), side),
         }
 
+    def _stored(self, item: int) -> StoredFilm:
+        """What is known of a film before it is changed."""
+        settings, landmarks = self._settings, np.asarray(self._train["landmarks"][item])
+        size = settings.input_px
+        half = np.full(2, size / 2)
+        if settings.keep_aspect:
+            width_height = np.asarray(self._train["film_hw"][item])[::-1]
+            half = half * width_height / width_height.max()
+        (x0, y0), (x1, y1) = (size - 1) / 2 - half, (size - 1) / 2 + half
+        try:
+            limb_px = limb_size(landmarks, limb_template(self._films.limb))
+        except InputError:  # fewer than two are known
+            limb_px = None
+        return StoredFilm(size, Box(x0, y0, x1, y1), landmarks[self._columns], limb_px)
+
     def _target(
-        self,
-        change: Change,
-        landmarks: NDArray[np.float32],
-        film_hw: NDArray[np.float32],
-        side_px: int,
+        self, change: Change, stored: StoredFilm, item: int, side_px: int
     ) -> NDArray[np.float32]:
-        settings, landmarks = self._settings, change(landmarks)
+        """(N, s, s): what the network should draw; empty for what is not shown, -1 unknown."""
+        settings, landmarks = self._settings, change(stored.landmarks)
         if settings.target == "square":
             # drawn on the whole film, and stretched with the part that is left
-            enlarged = side_px / settings.input_px
+            film_hw, enlarged = self._train["film_hw"][item], side_px / settings.input_px
             stretch = change.matrix[0, 0] / enlarged, change.matrix[1, 1] / enlarged
             half_px = settings.square_half_px
             if settings.keep_aspect:  # the film is padded, and squares stay squares
@@ -162,15 +184,20 @@ class LocateTask:
         maps = heat_maps(
             landmarks.astype(np.float64), side_px, settings.heat_map_stride, settings.sigma_px
         )
-        maps[~np.isfinite(landmarks).all(axis=1)] = -1  # unknown, not absent
+        shown = stored.inside(Box(*change.shown) if change.shown else stored.film)
+        known = np.isfinite(landmarks).all(axis=1)
+        outside = np.asarray(self._train["outside"][item, self._columns])
+        maps[outside | (known & ~shown)] = 0
+        maps[~known & ~outside] = -1  # unknown, not absent
         return maps
 
     def loss(self, network: nn.Module, batch: Batch, mean: Mean) -> Tensor:
         """Cross-entropy of the heat maps."""
         with torch.autocast(batch["film"].device.type, enabled=False):
-            films = move(batch["film"], batch, int(batch["side"][0]))
+            side = int(batch["side"][0])
+            films = move(batch["film"], batch, side)
             if self._settings.channels == 1:
-                films = standardise_batch(expose(films, batch))
+                films = standardise_batch(expose(films, batch), px_shown(batch, side))
             else:
                 films = films * batch["exposure"][:, 3, None, None, None]
         logits = network(films.contiguous(memory_format=torch.channels_last)).float()
@@ -191,6 +218,7 @@ class LocateTask:
                 truth = self._held["landmarks"][row, self._columns]
                 found, _ = read_heat_maps(settings, maps)
                 inside = ((truth > 0) & (truth < settings.input_px)).all(axis=1)
+                inside &= ~self._held["outside"][row, self._columns]
                 errors.append(np.linalg.norm(found - truth, axis=1)[inside] / settings.input_px)
         distance = np.nan_to_num(np.concatenate(errors), nan=np.inf)
         within = {f"within_{cut:.2f}": float((distance < cut).mean()) for cut in (0.01, 0.02)}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Damage, JointGroup, Limb
-from mandora.core.geometry import Box, limb_size
+from mandora.core.geometry import Box
 from mandora.core.settings import DamageSettings, PatchChangeSettings
 from mandora.core.specs import PatchSpec
-from mandora.damage.patches import window_box
+from mandora.damage.patches import window_box, windows_of
 from mandora.damage.scorer import site_at
 from mandora.images.channels import FilmStatistics, background, sample_box
 from mandora.locate.template import limb_template
@@ -115,10 +116,9 @@ def _all_eroded(film: TrainingFilm, limb: Limb, landmark: int, box: Box) -> bool
     known = film.erosions_known
     if known is None:
         return True
+    held = box.holds(film.landmarks)
     inside = [
-        i
-        for i, (x, y) in enumerate(film.landmarks)
-        if site_at(limb, Damage.EROSION, i) and box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1
+        i for i in range(len(held)) if held[i] and site_at(limb, Damage.EROSION, i) is not None
     ]
     return bool(known[[landmark, *inside]].all())
 
@@ -133,16 +133,19 @@ def _windows(
     height, width = film.pixels.shape
     boxes = dict(film.boxes)
     others = [i for i in range(len(film.landmarks)) if i not in boxes]
-    by_limb = settings.window == "limb"
     marked = [i for i in others if np.isfinite(film.landmarks[i]).all()]
-    size_px = limb_size(film.landmarks, limb_template(limb)) if by_limb and marked else None
-    half = settings.half_px((height, width), size_px) if marked else 0.0
+    if not marked:
+        return boxes
+    windows = windows_of(
+        settings, (height, width), film.landmarks, limb_template(limb), mirrored=False
+    )
     for i in marked:
-        centre, scale = film.landmarks[i], 1.0
-        if size_px is not None:
-            error = PLACE_ERROR[LANDMARKS[limb][i].group]
-            centre = centre + rng.normal(0, error * size_px, 2)
-            scale += float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
+        centre, window = film.landmarks[i], windows
+        if settings.window == "limb":
+            error = PLACE_ERROR[LANDMARKS[limb][i].group] / settings.half_window
+            centre = centre + rng.normal(0, error * windows.half_px, 2)
+            scale = 1 + float(rng.uniform(-SIZE_ERROR, SIZE_ERROR))
+            window = replace(windows, half_px=windows.half_px * scale)
         if 0 <= centre[0] < width and 0 <= centre[1] < height:
-            boxes[i] = window_box(settings, limb, i, centre, half * scale)
+            boxes[i] = window_box(settings, limb, i, centre, window)
     return boxes

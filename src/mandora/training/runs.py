@@ -40,7 +40,7 @@ class Run:
         report: called with lines for people.
         progress: called with (done, count).
         fold: use of the patients in an experiment; None: the run divides them itself.
-        real: labelled films to train on in addition to simulated ones.
+        real: data sets of real films to train on in addition to simulated ones.
         start: folder of a finished run that gives the first weights; None: random weights.
     """
 
@@ -50,7 +50,7 @@ class Run:
     report: Callable[[str], None]
     progress: Callable[[int, int], None]
     fold: Split | None = None
-    real: Dataset | None = None
+    real: tuple[Dataset, ...] = ()
     start: Path | None = None
 
     def split(self, settings: SplitSettings) -> Split | None:
@@ -59,7 +59,7 @@ class Run:
             return with_held(self.fold, settings)
         if self.dataset is None:
             return None
-        return run_split(self.folder, self.dataset.patients, settings)
+        return run_split(self.folder, self.dataset.patients, settings, self.dataset.persons)
 
     def check_choice(self, settings: SplitSettings, loop: LoopSettings) -> None:
         """Call :func:`mandora.training.splits.check_choice` before anything is written.
@@ -71,7 +71,7 @@ class Run:
             drawn = (
                 with_held(self.fold, settings)
                 if self.fold is not None
-                else split_patients(self.dataset.patients, settings)
+                else split_patients(self.dataset.patients, settings, self.dataset.persons)
             )
             check_choice(drawn, loop)
 
@@ -125,12 +125,12 @@ def note_real_films(run: Run, stage: str) -> None:
     Raises:
         ValueError: if the stage was started with other ones.
     """
-    if run.real is not None and run.dataset is not None:
+    if run.real and run.dataset is not None:
         raise InputError(
             "real films can be added to simulated ones only: give a labelled data set with "
             "--data, or one with --real, not both"
         )
-    about = None if run.real is None else about_data(run.real)
+    about = {"data": [about_data(dataset) for dataset in run.real]} if run.real else None
     _note(run, stage, REAL_SUFFIX, about, "other real films")
 
 
@@ -149,6 +149,26 @@ def note_start_weights(run: Run, stage: str) -> None:
         trained = json.loads((run.start / DATA_FILE).read_text(encoding="utf-8"))
         about = {"name": run.start.resolve().name, "data": [trained, *further_data(run.start)]}
     _note(run, stage, START_SUFFIX, about, "other weights")
+
+
+def copies_of(copies: int | tuple[int, ...], run: Run) -> tuple[int, ...]:
+    """How often each data set of real films is shown.
+
+    Args:
+        copies: of all of them, or of each.
+        run: names the data sets.
+
+    Raises:
+        ValueError: if there are as many numbers as neither.
+    """
+    if isinstance(copies, int):
+        return (copies,) * len(run.real)
+    if run.real and len(copies) != len(run.real):
+        raise InputError(
+            f"real_copies has {len(copies)} numbers for {len(run.real)} data sets of --real; give "
+            "one number, or one for each of them"
+        )
+    return copies[: len(run.real)]
 
 
 def _note(run: Run, stage: str, suffix: str, about: dict[str, Any] | None, what: str) -> None:
@@ -184,7 +204,7 @@ def further_data(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted([*folder.glob(f"*{REAL_SUFFIX}"), *folder.glob(f"*{START_SUFFIX}")]):
         about = json.loads(path.read_text(encoding="utf-8"))
-        found += about["data"] if path.name.endswith(START_SUFFIX) else [about]
+        found += about.get("data", [about])  # up to 0.6.0 real films were of one data set
     return [about for i, about in enumerate(found) if about not in found[:i]]
 
 

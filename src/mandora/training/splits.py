@@ -7,9 +7,10 @@ A run divides the patients once, when its first stage starts, and keeps the resu
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mandora.core.files import write_atomically
 from mandora.core.settings import LoopSettings, SplitSettings
 
 SPLITS_FILE = "splits.json"
+_ALL_OTHERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -43,29 +45,39 @@ class Split:
         return self.held or self.trees
 
 
-def split_patients(patients: Sequence[str], settings: SplitSettings) -> Split:
-    """Divide the patients at random.
+def split_patients(
+    patients: Sequence[str], settings: SplitSettings, persons: Mapping[str, str] = _ALL_OTHERS
+) -> Split:
+    """Divide the patients at random; all patients' ids of one person have one use.
 
     The result depends on the names and the seed, not on the order of the names.
 
     Args:
         patients: all patients of a data set, each once.
         settings: shares and seed.
+        persons: by patient, whose id it is; a patient who is not named is a person.
 
     Raises:
         ValueError: if there are too few for one in each part.
     """
-    shuffled = [str(p) for p in np.random.default_rng(settings.seed).permutation(sorted(patients))]
+    ids: dict[str, list[str]] = {}
+    for patient in sorted(patients):
+        ids.setdefault(persons.get(patient, patient), []).append(patient)
+    shuffled = [str(p) for p in np.random.default_rng(settings.seed).permutation(sorted(ids))]
     networks = round(settings.networks * len(shuffled))
     trees = networks + round(settings.trees * len(shuffled))
     held = round(settings.held * networks)
     if settings.held and networks > 1:
         held = max(held, 1)
+
+    def of(persons: Sequence[str]) -> tuple[str, ...]:
+        return tuple(patient for person in persons for patient in ids[person])
+
     split = Split(
-        networks=tuple(shuffled[held:networks]),
-        held=tuple(shuffled[:held]),
-        trees=tuple(shuffled[networks:trees]),
-        test=tuple(shuffled[trees:]),
+        networks=of(shuffled[held:networks]),
+        held=of(shuffled[:held]),
+        trees=of(shuffled[networks:trees]),
+        test=of(shuffled[trees:]),
     )
     lacking = [name for name in ("networks", "trees", "test") if not getattr(split, name)]
     if lacking:
@@ -122,14 +134,19 @@ def check_choice(split: Split, loop: LoopSettings) -> None:
         )
 
 
-def run_split(run: Path, patients: Sequence[str], settings: SplitSettings) -> Split:
-    """The split of a run: that with which it was started, or a new one.
+def run_split(
+    run: Path,
+    patients: Sequence[str],
+    settings: SplitSettings,
+    persons: Mapping[str, str] = _ALL_OTHERS,
+) -> Split:
+    """The split of a run: that with which it was started, or a new one; see :func:`split_patients`.
 
     Raises:
         ValueError: if the run was started with other patients or other shares.
     """
     path = run / SPLITS_FILE
-    split = split_patients(patients, settings)
+    split = split_patients(patients, settings, persons)
     about = {"settings": settings.model_dump(), "patients": asdict(split)}
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:

@@ -39,6 +39,7 @@ from mandora.training.processes import Processes, join
 from mandora.training.runs import (
     RESULT_FILE,
     Run,
+    copies_of,
     kept_weights,
     note_real_films,
     note_start_weights,
@@ -92,13 +93,14 @@ def run_locate(
     locate_contract(network)  # refuses what could not be used for scoring
     processes = join(loop.device)
     run.check_choice(settings.split, loop)
+    real_copies = copies_of(settings.real_copies, run)
     _start(run, f"locate-{limb}", settings, processes)
     sources = _sources(
         limb, settings.films, MIN_HELD_FILMS, settings.split, loop.seed, run, fine=False
     )
-    if run.real is not None:
-        real = LabelledFilms(run.real, limb, run.cache, rois=False)
-        sources = _with_real_films(sources, (real,) * settings.real_copies)
+    for dataset, copies in zip(run.real, real_copies, strict=True):
+        real = LabelledFilms(dataset.marked(), limb, run.cache, rois=False)
+        sources = _with_real_films(sources, (real,) * copies)
     if not len(sources.train) or not len(sources.held):
         raise InputError(
             f"the data set has no whole film of a {limb} to train and to measure on; "
@@ -149,6 +151,7 @@ def run_damage(
         raise InputError("one network scores all joints; --family needs design 'family'")
     processes = join(loop.device)
     run.check_choice(settings.split, loop)
+    real_copies = copies_of(settings.real_copies, run)
     _start(run, "damage", settings, processes)
     wanted: Sequence[Family | None] = families or (list(FAMILIES) if one_family else [None])
     limbs = {family[0] for family in wanted if family} or set(Limb)
@@ -158,11 +161,9 @@ def run_damage(
         sources = _sources(
             limb, settings.patients, MIN_HELD_PATIENTS, settings.split, loop.seed, run, fine=True
         )
-        if run.real is not None:
-            real = LabelledFilms(run.real, limb, run.cache)
-            sources = _with_real_films(
-                sources, (InflictedFilms(real, settings.real_copies, loop.seed),)
-            )
+        for dataset, copies in zip(run.real, real_copies, strict=True):
+            real = LabelledFilms(dataset.marked(), limb, run.cache)
+            sources = _with_real_films(sources, (InflictedFilms(real, copies, loop.seed),))
         if not len(sources.train) or not len(sources.held):
             continue  # for example RAM-H1200, which has hands only
         films[limb] = sources.train

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from mandora.core.errors import InputError
 from mandora.core.settings.base import LoopSettings, Settings
@@ -44,12 +44,17 @@ def _check_small(design: str, loop: LoopSettings) -> None:
         )
 
 
+Copies = PositiveInt | tuple[PositiveInt, ...]
+
+
 class TrainLocateSettings(Settings):
     """Training of the localisers."""
 
     films: int = Field(3500, ge=8, description="simulated films of each limb, without a data set")
-    real_copies: int = Field(
-        10, ge=1, description="how often an epoch shows each real film (`--real`)"
+    real_copies: Copies = Field(
+        10,
+        description="how often an epoch shows each real film (`--real`): one number, or one for "
+        "each data set in the order of `--real`",
     )
     network: LocateSettings = Field(LocateSettings(), description="table `[network]`")
     changes: FilmChangeSettings = Field(FilmChangeSettings(), description="table `[changes]`")
@@ -71,11 +76,12 @@ class TrainDamageSettings(Settings):
     patients: int = Field(
         800, ge=2, description="simulated patients, one hand and foot of each, without a data set"
     )
-    real_copies: int = Field(
-        8, ge=1,
-        description="how often an epoch shows each real film (`--real`): once as it is, the other "
-        "times with damage put into healthy joints",
-    )  # fmt: skip
+    real_copies: Copies = Field(
+        8,
+        description="how often an epoch shows each real film (`--real`), once as it is, the other "
+        "times with damage put into healthy joints: one number, or one for each data set in the "
+        "order of `--real`",
+    )
     oversample: bool = Field(
         False,
         description="show as many patches with damage as without, by the official score: random "

@@ -43,6 +43,17 @@ class FilmChangeSettings(Settings):
     turn_deg: float = Field(30.0, ge=0, le=180, description="turns up to this, both ways")
     shift: float = Field(0.08, ge=0, le=0.5, description="shifts up to this share of the side")
     scale: tuple[float, float] = Field((0.7, 1.25), description="least and greatest enlargement")
+    part_share: float = Field(
+        0.38, ge=0, le=1,
+        description="share of films of which only a part is shown, as a wrist or a few digits; it "
+        "lacks some of the landmarks that are on the film",
+    )  # fmt: skip
+    part_half: tuple[float, float] = Field(
+        (0.4, 1.3), description="least and greatest half side of such a part, limb sizes"
+    )
+    part_scale: tuple[float, float] = Field(
+        (0.7, 1.6), description="least and greatest enlargement of such a part"
+    )
     keep_height: tuple[float, float] | None = Field(
         None, description="share of the film's height that is left after its bottom is cut"
     )
@@ -60,8 +71,8 @@ class FilmChangeSettings(Settings):
 
     @model_validator(mode="after")
     def _cut_or_moved(self) -> Self:
-        if self.keep_height is not None and self.share > 0:
-            raise InputError("films are cut (keep_height) or moved (share), not both")
+        if self.keep_height is not None and max(self.share, self.part_share) > 0:
+            raise InputError("films are cut (keep_height) or moved (share, part_share), not both")
         return self
 
 

@@ -42,7 +42,7 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
             "decode": "component", "found_threshold": ABOVE_BLACK, "corner": 0.01,
         },
         "changes": {
-            "share": 0.0, "turn_deg": 0.0, "shift": 0.0, "scale": (1.0, 1.0),
+            "share": 0.0, "turn_deg": 0.0, "shift": 0.0, "scale": (1.0, 1.0), "part_share": 0.0,
             "keep_height": (0.85, 0.95), "keep_below": 0.01, "gamma": 0.0, "noise": 0.0,
             "blur_share": 0.0, "intensity": (0.9, 1.15),
         },
@@ -57,7 +57,7 @@ _PAPER: dict[type[Settings], dict[str, Any]] = {
         "oversample": True,
         "network": {
             "design": "family", "patch_px": 384, "window": "film", "half_window_px": 192.0,
-            "enlarged": {}, "channels": 7, "patch_range": 255.0,
+            "along": "film", "enlarged": {}, "channels": 7, "patch_range": 255.0,
             "widths": (21, 31, 46, 69, 103), "bottleneck": True, "mask_weight": 1.0,
             "dice_weight": 0.0, "score_weight": 1.0,
         },

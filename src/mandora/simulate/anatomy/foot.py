@@ -10,7 +10,7 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.simulate.anatomy.forefoot import draw_forms, draw_tubes
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import (
     Array,
@@ -36,10 +36,11 @@ from mandora.simulate.anatomy.tarsus import (
     tarsal_bones,
     tarsal_gaps,
 )
+from mandora.simulate.anatomy.variants import bone_spots, calcified_arteries, with_old_fracture
 
 SIZE_MM = 72.0  # |MTP1-MTP5| of an average adult
 
-_SPACE_MM = {1: 2.2, 2: 2.1, 3: 2.0, 4: 1.9, 5: 1.8}
+_SPACE_MM = {1: 2.3, 2: 2.1, 3: 2.0, 4: 1.9, 5: 1.8}
 # Bases of the metatarsals of an average foot in units of |MTP1-MTP5|: x towards the great toe, y
 # towards the heel, height above the heads. They rise towards the heel.
 _BASES = {
@@ -54,6 +55,8 @@ _LEAN = {2: -0.09, 3: -0.12, 4: -0.10, 5: 0.02}  # of the lesser toes towards th
 _SOLE = (((0.0, 0.62), 0.60), ((0.01, 1.2), 0.57), ((0.04, 1.6), 0.50), ((0.0, 2.10), 0.47))
 _CLAW_SHARE = 0.25  # of feet whose toes are bent
 _TWO_PHALANGES = 0.4  # share of fifth toes whose outer two phalanges are one
+_TWO_PARTS = (0.05, 0.15)  # share of sesamoids that have two parts: the outer, the inner one
+_MORE_SESAMOIDS = {"ip": 0.12, "mtp2": 0.05, "mtp5": 0.12}  # share of feet with another one there
 _ROUND = (0.8, 0.0, -0.8)  # corners of a round end, rad from its middle
 _TOE_DENSITY = 0.32  # relative to compact bone; displays lift the thin toes towards the forefoot
 
@@ -72,6 +75,7 @@ class _Forefoot:
         drift: lean of all lesser toes towards the great toe, rad.
         pitch: of the metatarsals: their heads lie lower than their bases, rad.
         spongy: density of the spongy bone in their heads, relative to the usual one.
+        congruence: see :class:`.rays.Ray`.
     """
 
     marks: Mapping[str, Array]
@@ -83,6 +87,7 @@ class _Forefoot:
     drift: float
     pitch: float
     spongy: float
+    congruence: float
 
 
 def build_foot(
@@ -101,24 +106,27 @@ def build_foot(
     soft_tissue, webs = _sole(pose, traits), []
     for n in range(1, 6):
         ray = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
-        forms = draw_forms(n, traits, states.get(f"mtp{n}", HEALTHY), fore.spongy, film_rng)
-        ray = replace(ray, forms=forms)
+        forms = draw_forms(n, states, traits, fore.spongy, film_rng)
+        ray = replace(ray, forms=forms, congruence=fore.congruence)
         parts = build_ray(Limb.FOOT, ray, states, traits, film_rng)
-        rods, toe = _toe_soft_tissue(ray.nodes, n, traits)
-        bones += [*parts.bones, toe]
+        rods, pulp = _toe_soft_tissue(ray.nodes, n, traits)
+        bones += [*parts.bones, *pulp]
         strips += parts.strips
         erosions += parts.erosions
         soft_tissue += rods
-        webs.append(rods[-1].start)
+        webs.append(rods[1].end)
     soft_tissue += _webs(webs, traits)
     bones += _sesamoids(fore, film_rng)
     bones += tarsal_bones(pose, traits, film_rng)
     bones.append(leg_soft_tissue(pose, traits))
+    bones, spots = with_old_fracture(bones, film_rng)
+    spots += bone_spots(bones, film_rng)
+    arteries = calcified_arteries(_arteries(fore), traits, film_rng)
     landmarks = np.array([fore.marks[p.name] for p in LANDMARKS[Limb.FOOT]])
     gaps = tarsal_gaps(pose, traits, film_rng)
     return Skeleton(
         Limb.FOOT, landmarks, pose.scale, tuple(bones), gaps, tuple(strips), tuple(erosions),
-        tuple(soft_tissue),
+        tuple(soft_tissue), tuple(spots), tuple(arteries),
     )  # fmt: skip
 
 
@@ -133,7 +141,8 @@ def _forefoot(
     width = traits.size * traits.robust
     return _Forefoot(
         marks, bases, pose, width, traits, claw, float(rng.normal(0, 0.06)),
-        float(np.clip(rng.normal(0.2, 0.1), 0.0, 0.45)), float(rng.uniform(0.35, 0.8)),
+        float(np.clip(rng.normal(0.13, 0.09), -0.05, 0.4)), float(rng.uniform(0.4, 1.05)),
+        float(rng.uniform(0.4, 1.0)),
     )  # fmt: skip
 
 
@@ -143,7 +152,7 @@ def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
     return Ray(
         ("mt1", "pp1", "dp1"), np.array([fore.bases[1], mtp, ip, tip]),
         draw_tubes(1, fore.width, rng),
-        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.5 * fore.width],
+        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.7 * fore.width],
         rng.normal([0.8 * fore.pitch, -0.12, 0.08], [0.06, 0.08, 0.12]).tolist(),
         _BASE_SLOPE[1] + rng.normal(0, 0.06),
     )  # fmt: skip
@@ -153,7 +162,7 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
     """A metatarsal and a straight or bent toe: bent phalanges look shorter from above."""
     marks, pose, width = fore.marks, fore.pose, fore.width
     bent = float(np.clip(fore.claw + rng.normal(0.06 * (n - 1), 0.18), 0, 1))
-    rise = float(np.clip(rng.normal(0.20, 0.12) + 0.42 * bent, 0, 0.8))
+    rise = float(np.clip(rng.normal(0.14, 0.10) + 0.42 * bent, 0, 0.8))
     fall = float(np.clip(rng.normal(0.20, 0.15) + 0.75 * bent, 0, 0.95))
     end = float(np.clip(rng.normal(0.20, 0.20) + 0.60 * bent, -0.2, 0.95))
     # a great toe in valgus turns its neighbours as well
@@ -170,12 +179,16 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
         draw_tubes(n, width, rng),
         (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
         [_SPACE_MM[n] * width, 0.9 * width, (-1.0 if fused else 0.7) * width],
-        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end], _BASE_SLOPE[n] + rng.normal(0, 0.08),
+        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end],
+        _BASE_SLOPE[n] + rng.normal(0, 0.08),
     )  # fmt: skip
 
 
 def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
-    """Two bones under the head of the first metatarsal, which hallux valgus does not move."""
+    """Two bones under the head of the first metatarsal, which hallux valgus does not move.
+
+    Some have two parts; small ones lie under other heads and under the great toe's last joint.
+    """
     mtp, width = fore.marks["mtp1"], fore.width
     up, toe = unit(mtp - fore.bases[1]), unit(fore.marks["ip"] - mtp)
     valgus = float(np.arcsin(np.clip(up[1] * toe[0] - up[0] * toe[1], -1, 1)))
@@ -184,10 +197,44 @@ def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
     for k, offset in enumerate((-5.4, 4.8)):
         centre = mtp - up * (9.5 + rng.normal(0, 1.3)) * width
         centre = centre + across(up) * (offset - left_behind) * width
-        size = (8.0 * width * rng.normal(1, 0.1), 11.0 * width * rng.normal(1, 0.1))
-        outline = blob_outline(centre, size, rng.normal(0, 0.25), power=rng.uniform(1.9, 2.5), n=20)
-        bones.append(Bone(f"sesamoid{k}", outline, rng.uniform(2.0, 3.2) * width, (0.4,) * 3))
+        wide, long = 8.0 * rng.normal(1, 0.1), 11.0 * rng.normal(1, 0.1)
+        turned, thick = float(rng.normal(0, 0.25)), float(rng.uniform(2.0, 3.2))
+        if rng.random() < _TWO_PARTS[k]:
+            share = float(rng.uniform(0.35, 0.65))
+            second = centre + up * 0.52 * long * share * width
+            centre = centre - up * (0.5 - 0.5 * share + 0.05) * long * width
+            size = (0.95 * wide, (0.92 - share) * long)
+            bones.append(_sesamoid(f"sesamoid{k}-part", second, size, turned, thick, width))
+            long *= share
+        bones.append(_sesamoid(f"sesamoid{k}", centre, (wide, long), turned, thick, width))
+    for name, share in _MORE_SESAMOIDS.items():
+        if rng.random() < share:
+            n = int(name[-1]) if name != "ip" else 1
+            at, back = fore.marks[name], unit(fore.marks[f"mtp{n}"] - fore.bases[n])
+            centre = at - back * rng.uniform(1.0, 6.0 if name != "ip" else 2.5) * width
+            centre = centre + across(back) * rng.normal(0, 2.5) * width
+            size = (float(rng.uniform(2.5, 5.0)), float(rng.uniform(3.0, 6.0)))
+            bones.append(_sesamoid(f"sesamoid-{name}", centre, size, 0.0, 1.4, width))
     return bones
+
+
+def _sesamoid(
+    name: str, centre: Array, size: tuple[float, float], turned: float, thick: float, width: float
+) -> Bone:  # fmt: skip
+    """A round bone; sizes are mm at a width of 1."""
+    outline = blob_outline(centre, (size[0] * width, size[1] * width), turned, power=2.2, n=20)
+    whole = name in ("sesamoid0", "sesamoid1")
+    return Bone(name, outline, thick * width, (0.4,) * 3, anatomical=whole)
+
+
+def _arteries(fore: _Forefoot) -> list[Array]:
+    """Courses of arteries between metatarsals, (N, 2) mm each."""
+    courses = []
+    for n in (1, 2, 4):
+        start = 0.5 * (fore.bases[n] + fore.bases[n + 1])
+        end = 0.5 * (fore.marks[f"mtp{n}"] + fore.marks[f"mtp{n + 1}"])
+        courses.append(np.array([start, end]))
+    return courses
 
 
 def _sole(pose: FootPose, traits: Traits) -> list[Rod]:
@@ -200,25 +247,28 @@ def _sole(pose: FootPose, traits: Traits) -> list[Rod]:
     return [*rods, Rod(pose.leg((0.0, 1.95)), pose.leg((0.0, 4.4)), (0.47 * r, 0.46 * r))]
 
 
-def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], Bone]:
-    """Soft tissue of one ray: the rods of its pad up to the web, and the body of the toe.
+def _toe_soft_tissue(nodes: Array, n: int, traits: Traits) -> tuple[list[Rod], list[Bone]]:
+    """Soft tissue of one ray: its pad and its toe, and the pulp of a lesser toe.
 
-    Toes lie over each other and over the pad: their thicknesses are added, those of rods are not.
+    Bent toes lie over the pad and over each other: the thickness of a pulp is added, those of rods
+    are not.
     """
     k = traits.size * (0.5 + 0.5 * traits.soft_tissue)
     ball = 15.0 if n == 1 else 11.5
     up = unit(nodes[-1] - nodes[-2])
     web = nodes[1] + (0.45 if n == 1 else 0.35) * (nodes[2] - nodes[1])
     tip = nodes[-1] + up * (5.0 if n == 1 else 4.0) * k
+    radii = [13.0, 12.5] if n == 1 else [7.8, 7.8, 7.2]
+    toe = [web, *nodes[2:-1], tip - up * radii[-1] * k]
     rods = [
         Rod(nodes[0], nodes[1], (18.0 * k, ball * k)),
         Rod(nodes[1], web, (ball * k, 0.72 * ball * k)),
-        Rod(web, tip, (0.0, 0.0)),  # without thickness, only for the extent of the foot
+        *(Rod(a, b, (r * k, r * k)) for (a, b), r in zip(pairwise(toe), radii, strict=True)),
     ]
-    radii = np.array([14.0, 14.5] if n == 1 else [7.6, 8.3, 7.6]) * k * (0.9 if n == 5 else 1.0)
-    start = nodes[1] + (1.0 if n == 1 else 0.85) * (nodes[2] - nodes[1])
-    outline = _sausage(np.array([start, *nodes[3:-1], tip - up * radii[-1]]), radii)
-    return rods, soft_body(f"toe{n}", outline, (12.0 if n == 1 else 9.0) * k, _TOE_DENSITY)
+    if n == 1:
+        return rods, []
+    outline = _sausage(np.array([nodes[3], tip - up * radii[-1] * k]), np.full(2, radii[-1] * k))
+    return rods, [soft_body(f"toe{n}", outline, 4.0 * k, _TOE_DENSITY)]
 
 
 def _webs(roots: Sequence[Array], traits: Traits) -> list[Rod]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
+from mandora.simulate.anatomy.fingers import draw_forms, draw_tubes
 from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.osteoarthritis import draw_wear
 from mandora.simulate.anatomy.rays import Ray, build_ray
-from mandora.simulate.anatomy.shapes import Array, Tube, across, blob_outline, turn, unit
+from mandora.simulate.anatomy.shapes import Array, across, blob_outline, turn, unit
 from mandora.simulate.anatomy.skeleton import (
     Bone,
+    Calcification,
     PlacedErosion,
     Rod,
     Skeleton,
@@ -20,50 +24,42 @@ from mandora.simulate.anatomy.skeleton import (
     Traits,
     draw_landmarks,
 )
+from mandora.simulate.anatomy.variants import (
+    bone_spots,
+    calcified_arteries,
+    calcified_cartilage,
+    with_old_fracture,
+)
 from mandora.simulate.anatomy.wrist import (
-    BASES,
-    WristForm,
     wrist_bones,
     wrist_erosions,
     wrist_gaps,
+    wrist_sclerosis,
+)
+from mandora.simulate.anatomy.wrist_form import (
+    BASES,
+    WristForm,
+    WristMap,
     wrist_landmarks,
     wrist_map,
 )
 
 SIZE_MM = 60.0  # |MCP2-MCP5| of an average adult
-_MC_DEPTH, _PP_DEPTH, _DP_DEPTH = (0.85, 0.95, 1.0), (0.78, 0.80, 0.75), (0.70, 0.75, 0.6)
-_METACARPAL = {
-    1: Tube(15, 10.5, 14.5, cup=1.0, dome=4.6, rim=2.2, depth=_MC_DEPTH),
-    2: Tube(14.0, 9.0, 15.5, cup=3.4, dome=6.2, rim=2.2, depth=_MC_DEPTH),
-    3: Tube(13.0, 9.0, 15.5, cup=0.8, dome=6.2, rim=2.2, depth=_MC_DEPTH),
-    4: Tube(11.4, 7.6, 13.8, cup=0.5, dome=5.6, rim=2.2, depth=_MC_DEPTH),
-    5: Tube(11.8, 7.8, 13.2, cup=0.2, dome=5.4, rim=2.2, depth=_MC_DEPTH),
-}
-_PROXIMAL = {
-    1: Tube(14.8, 9.2, 12.6, cup=2.4, dome=2.2, notch=0.5, rim=0.9, depth=_PP_DEPTH),
-    2: Tube(15.8, 9.6, 12.6, cup=3.0, dome=2.4, notch=0.7, rim=0.9, depth=_PP_DEPTH),
-    3: Tube(16.0, 10.0, 13.0, cup=3.0, dome=2.4, notch=0.7, rim=0.9, depth=_PP_DEPTH),
-    4: Tube(14.8, 9.2, 12.2, cup=2.8, dome=2.4, notch=0.7, rim=0.9, depth=_PP_DEPTH),
-    5: Tube(13.2, 7.8, 10.2, cup=2.6, dome=2.2, notch=0.5, rim=0.9, depth=_PP_DEPTH),
-}
-_MIDDLE = {
-    2: Tube(13.4, 8.0, 10.6, cup=1.8, dome=1.9, notch=0.5, rim=0.8, depth=_PP_DEPTH),
-    3: Tube(13.8, 8.4, 11.0, cup=1.8, dome=1.9, notch=0.5, rim=0.8, depth=_PP_DEPTH),
-    4: Tube(13.0, 7.8, 10.4, cup=1.8, dome=1.9, notch=0.5, rim=0.8, depth=_PP_DEPTH),
-    5: Tube(11.0, 6.4, 8.9, cup=1.6, dome=1.7, notch=0.4, rim=0.7, depth=_PP_DEPTH),
-}
-_DISTAL = {
-    1: Tube(13.5, 6.8, 9.0, cup=1.6, dome=3.0, rim=0.6, depth=_DP_DEPTH),
-    2: Tube(10.8, 4.8, 7.4, cup=1.3, dome=2.6, rim=0.6, depth=_DP_DEPTH),
-    3: Tube(11.2, 5.0, 7.8, cup=1.3, dome=2.6, rim=0.6, depth=_DP_DEPTH),
-    4: Tube(10.6, 4.8, 7.4, cup=1.3, dome=2.6, rim=0.6, depth=_DP_DEPTH),
-    5: Tube(9.2, 4.2, 6.6, cup=1.1, dome=2.3, rim=0.6, depth=_DP_DEPTH),
-}
 _BASE_SLOPE = {1: 0.0, 2: 0.10, 3: -0.22, 4: 0.05, 5: 0.35}  # of the metacarpals' bases
 _MIDDLE_LENGTH = {2: 0.59, 3: 0.66, 4: 0.655, 5: 0.60}  # of the proximal phalanx
 _DISTAL_LENGTH = {2: 0.43, 3: 0.44, 4: 0.46, 5: 0.51}
 _THUMB_DISTAL = 0.70
-_SPACE_MM = {"mcp": 1.6, "pip": 1.05, "ip": 1.1, "dip": 0.8}
+# Joint spaces of an average adult at the age of 50. At 65 (mostly women) MCP joints have 1.40 mm,
+# DIP joints 0.70, all finger joints 0.98 (Kwok et al., Osteoarthritis Cartilage 2011;19:1349).
+_SPACE_MM = {"mcp": 1.55, "pip": 1.03, "ip": 1.1, "dip": 0.78}
+# Courses of arteries, in the wrist's units: radial, ulnar, between metacarpals.
+_ARTERIES = (
+    ((0.27, 3.0), (0.30, 2.0), (0.36, 1.55), (0.30, 1.30), (0.33, 0.95)),
+    ((-0.25, 3.0), (-0.30, 2.0), (-0.24, 1.30), (-0.15, 0.75)),
+    ((0.12, 0.95), (0.17, 0.40)), ((-0.08, 0.95), (-0.09, 0.40)), ((-0.22, 1.0), (-0.33, 0.45)),
+)  # fmt: skip
+_DISC = ((-0.16, 1.51), (-0.25, 1.505), (-0.34, 1.51))  # between ulna and carpus
+_SPACE_SPREAD = 0.07  # of the joints of one patient
 
 
 def build_hand(
@@ -86,35 +82,87 @@ def build_hand(
     marks = {name: (xy - marks["mcp3"]) * scale for name, xy in marks.items()}
     place = wrist_map(marks, scale, WristForm.draw(patient_rng, film_rng))
     width = traits.size * traits.robust
+    wear = draw_wear(traits.osteoarthritis, states, patient_rng, film_rng)
+    states = {**states, **wear.states}
+    build = _Build(width, traits, wear.degree, patient_rng)
+    squeezed = film_rng.normal(1.0, 0.03)  # the bases of the palm turned a little
     bones: list[Bone] = []
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
     soft_tissue: list[Rod] = []
     for n in range(1, 6):
-        ray = _ray(n, marks, place(BASES[n]), width, film_rng)
+        base = place(np.array(BASES[n]) * [squeezed, 1.0] + film_rng.normal(0, 0.006, 2))
+        ray = _ray(n, marks, base, build, film_rng)
         parts = build_ray(Limb.HAND, ray, states, traits, film_rng)
         bones += parts.bones
         strips += parts.strips
         erosions += parts.erosions
         soft_tissue += _finger_soft_tissue(ray.nodes, n, traits, place((-0.02, 1.35)))
     soft_tissue += _webs(marks, place((0.12, 0.95)), traits)
-    bones += wrist_bones(place, scale, states, traits, film_rng)
+    bones += wrist_bones(place, scale, states, traits, wear.degree, film_rng)
     if not traits.immature or traits.closing > 0.5:  # they ossify late
         bones += _sesamoids(place(BASES[1]), marks["mcp1"], width, film_rng)
     erosions += wrist_erosions({b.name: b for b in bones}, states, width, place)
-    r = 0.43 * SIZE_MM * traits.size * (0.6 + 0.4 * traits.soft_tissue)
-    soft_tissue.append(Rod(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
-    soft_tissue.append(Rod(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
+    soft_tissue += _forearm(place, traits)
+    own = np.random.default_rng(film_rng.integers(2**32))
+    spots = wrist_sclerosis(place, scale, wear.degree, own)
+    bones, others = with_old_fracture(bones, film_rng)
+    spots += [*others, *bone_spots(bones, film_rng)]
     known = {**wrist_landmarks(place), **marks}
     landmarks = np.array([known[p.name] for p in LANDMARKS[Limb.HAND]])
     return Skeleton(
         Limb.HAND, landmarks, scale, tuple(bones), wrist_gaps(states, traits, film_rng),
-        tuple(strips), tuple(erosions), tuple(soft_tissue),
+        tuple(strips), tuple(erosions), tuple(soft_tissue), tuple(spots),
+        _calcifications(place, traits, film_rng),
     )  # fmt: skip
 
 
+def _forearm(place: WristMap, traits: Traits) -> list[Rod]:
+    """Soft tissue of the wrist and the forearm."""
+    r = 0.43 * SIZE_MM * traits.size * (0.6 + 0.4 * traits.soft_tissue)
+    upper, lower = ((-0.05, 1.40), (-0.07, 2.0)), ((-0.07, 2.0), (-0.05, 3.9))
+    return [
+        Rod(place(upper[0]), place(upper[1]), (r * 1.06, r * 1.02)),
+        Rod(place(lower[0]), place(lower[1]), (r * 1.02, r * 1.3)),
+    ]
+
+
+def _calcifications(
+    place: WristMap, traits: Traits, rng: np.random.Generator
+) -> tuple[Calcification, ...]:
+    """Calcium in arteries of the palm and the forearm, and in the disc beside the ulna."""
+    courses = [np.array([place(xy) for xy in course]) for course in _ARTERIES]
+    disc = np.array([place(place.form.of_bone("ulna", xy)) for xy in _DISC])
+    arteries = calcified_arteries(courses, traits, rng)
+    return (*arteries, *calcified_cartilage([disc], traits, rng))
+
+
+@dataclass(frozen=True, eq=False)
+class _Build:
+    """What the rays of one hand share.
+
+    Attributes:
+        width: breadth of bones relative to the average.
+        traits: of the patient.
+        wear: degree of osteoarthritis by joint, 0..1.
+        patient_rng: for what both hands share.
+    """
+
+    width: float
+    traits: Traits
+    wear: Mapping[str, float]
+    patient_rng: np.random.Generator
+
+    def spaces(self, kinds: Sequence[str]) -> list[float]:
+        """Width of each healthy joint space, mm, before the patient's ``Traits.space``."""
+        own = np.clip(self.patient_rng.normal(1, _SPACE_SPREAD, len(kinds)), 0.75, 1.25)
+        finger = [1.0 if kind == "mcp" else self.traits.finger_space for kind in kinds]
+        usual = np.array([_SPACE_MM[kind] for kind in kinds]) * self.traits.size
+        return list((usual * own * finger).tolist())
+
+
 def _ray(
-    n: int, marks: Mapping[str, Array], base: Array, width: float, rng: np.random.Generator
+    n: int, marks: Mapping[str, Array], base: Array, build: _Build, rng: np.random.Generator
 ) -> Ray:
     """The ray of one finger; joints beyond the landmarks are extrapolated."""
 
@@ -122,26 +170,29 @@ def _ray(
         return np.asarray(turn(rng.normal(0, spread)) @ direction)
 
     mcp = marks[f"mcp{n}"]
+    bones: Sequence[str]
+    joints: Sequence[str]
+    kinds: Sequence[str]
     if n == 1:
+        bones, joints, kinds = ("mc1", "pp1", "dp1"), ("mcp1", "ip"), ("mcp", "ip")
         ip = marks["ip"]
-        tip = ip + bent(ip - mcp, 0.12) * _THUMB_DISTAL * rng.normal(1, 0.04)
-        return Ray(
-            ("mc1", "pp1", "dp1"), np.array([base, mcp, ip, tip]),
-            [t.scaled(width) for t in (_METACARPAL[1], _PROXIMAL[1], _DISTAL[1])],
-            ("mcp1", "ip"), [_SPACE_MM["mcp"] * width, _SPACE_MM["ip"] * width],
-            rng.normal([0.15, 0.1, 0.1], [0.15, 0.15, 0.2]).tolist(), _BASE_SLOPE[1],
-        )  # fmt: skip
-    pip = marks[f"pip{n}"]
-    dip = pip + bent(pip - mcp, 0.06) * _MIDDLE_LENGTH[n] * rng.normal(1, 0.03)
-    length = float(np.linalg.norm(pip - mcp)) * _DISTAL_LENGTH[n] * rng.normal(1, 0.04)
-    tip = dip + bent(unit(dip - pip), 0.05) * length
+        nodes = [base, mcp, ip, ip + bent(ip - mcp, 0.12) * _THUMB_DISTAL * rng.normal(1, 0.04)]
+        pitches, slope = rng.normal([0.15, 0.1, 0.1], [0.15, 0.15, 0.2]), _BASE_SLOPE[1]
+    else:
+        bones = tuple(f"{bone}{n}" for bone in ("mc", "pp", "mp", "dp"))
+        joints, kinds = (f"mcp{n}", f"pip{n}", f"dip{n}"), ("mcp", "pip", "dip")
+        pip = marks[f"pip{n}"]
+        dip = pip + bent(pip - mcp, 0.06) * _MIDDLE_LENGTH[n] * rng.normal(1, 0.03)
+        length = float(np.linalg.norm(pip - mcp)) * _DISTAL_LENGTH[n] * rng.normal(1, 0.04)
+        nodes = [base, mcp, pip, dip, dip + bent(unit(dip - pip), 0.05) * length]
+        spread = [0.06, 0.08, 0.08, 0.08]
+        pitches = np.cumsum(rng.normal([-0.05, 0.02, 0.06, 0.05], spread))
+        slope = _BASE_SLOPE[n] + rng.normal(0, 0.06)
+    at_base = build.wear.get("mc1", 0.0) if n == 1 else 0.0
     return Ray(
-        (f"mc{n}", f"pp{n}", f"mp{n}", f"dp{n}"), np.array([base, mcp, pip, dip, tip]),
-        [t.scaled(width) for t in (_METACARPAL[n], _PROXIMAL[n], _MIDDLE[n], _DISTAL[n])],
-        (f"mcp{n}", f"pip{n}", f"dip{n}"),
-        [_SPACE_MM[k] * width for k in ("mcp", "pip", "dip")],
-        np.cumsum(rng.normal([-0.05, 0.02, 0.06, 0.05], [0.06, 0.08, 0.08, 0.08])).tolist(),
-        _BASE_SLOPE[n] + rng.normal(0, 0.06),
+        bones, np.array(nodes), draw_tubes(n, build.width, joints, build.wear, build.patient_rng),
+        joints, build.spaces(kinds), pitches.tolist(), slope,
+        draw_forms(joints, build.wear, at_base, rng),
     )  # fmt: skip
 
 

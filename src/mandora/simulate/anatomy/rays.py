@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from mandora.simulate.anatomy.skeleton import (
     label_of,
 )
 
+RIDGE = 0.8  # of a base, relative to the groove before it
 LUXATION_OVERLAP = 0.5  # of the joint's width
 FOCAL_MIDDLE = 0.44  # loss in the middle of a joint, relative to that of the half that loses space
 FUSED_OVERLAP_MM = 1.2
@@ -51,6 +53,8 @@ class Ray:
         slope: of the first bone's base; positive where its side towards the thumb lies further
             out.
         forms: contour and inner structure of each bone; none: all are smooth.
+        congruence: how far the bases' surfaces turn back to the heads before them where the ray
+            bends, 0: at right angles to their bones, 1: both surfaces are parallel.
     """
 
     bones: Sequence[str]
@@ -61,6 +65,7 @@ class Ray:
     pitches: Sequence[float]
     slope: float = 0.0
     forms: Sequence[Form] = ()
+    congruence: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +82,14 @@ def build_ray(
 ) -> RayParts:
     """Build the bones of a ray, with joints narrowed, displaced and eroded by their states."""
     n = len(ray.bones)
+    # the ridge of a base fits the groove of the head before it: an MCP joint has neither
+    fitted = (replace(d, ridge=RIDGE * p.notch) for p, d in pairwise(ray.tubes))
+    ray = replace(ray, tubes=[ray.tubes[0], *fitted])
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
-    tilts, skews = [ray.slope, *[0.0] * (n - 1)], rng.normal(0.0, 0.12, n).tolist()
+    bends = [float(b @ across(a)) for a, b in pairwise(directions)]
+    tilts = [ray.slope, *(ray.congruence * bend for bend in bends)]
+    skews = rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
@@ -94,7 +104,7 @@ def build_ray(
         width = min(proximal.head, distal.base)
         if state.focal:
             tilt = (1 - FOCAL_MIDDLE) / 0.4 * lost / distal.base
-            tilts[j + 1] = tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
+            tilts[j + 1] += tilt * (1 if state.loss * 1000 % 2 < 1 else -1)
         if state.fused:
             # there are no joint surfaces, and struts run from bone to bone
             gap, endplates[j][1], endplates[j + 1][0] = -FUSED_OVERLAP_MM, 0.15, 0.15
@@ -195,6 +205,9 @@ def _erosions(
         if not erosion.collapse:
             side = across(directions[j]) * (1.0 if erosion.anchor < 2 else -1.0)
             lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
+            if ray.forms and erosion.along >= 0:  # at thin sides, little bone would be lost
+                head = erosion.anchor % 2 == 0
+                lateral -= 0.2 * ray.forms[j if head else j + 1].wedge[head]
             if erosion.along < 0:  # on the joint surface
                 corner = float(surface(np.array([lateral]))[0])
             place = (

@@ -26,7 +26,8 @@ class Tube:
     head: float
     cup: float = 0.8  # how far the rims of the base embrace the head before it
     dome: float = 3.0  # how far the head bulges
-    notch: float = 0.0  # depth of the groove between two condyles
+    notch: float = 0.0  # depth of the groove between the head's two condyles
+    ridge: float = 0.0  # height of the base's ridge, which fits the groove of the head before it
     rim: float = 1.0  # how far the rims before and behind the head embrace it
     depth: tuple[float, float, float] = (0.75, 0.85, 0.8)  # thickness / width at the three places
     neck: float = 0.0  # from the tip to the neck, in head widths; 0: the shaft widens evenly
@@ -76,7 +77,7 @@ class Form:
         grain: strength of the trabeculae's texture, relative to the usual one.
         blotches: strength of coarse differences in density, relative.
         plates: thickness of the joint surfaces at the base and at the head, relative to the usual.
-        shell: thickness of the compact bone at the sides of base and head, relative to the usual.
+        shell: thickness of the compact bone at base, shaft and head, relative to the usual.
         wedge: how much thinner, along the beam, the sides of base and head are than an ellipse's.
         cyst: place behind the head's tip in head widths, place across in halves of its width, and
             radius in mm, of a hole inside the head; None without.
@@ -90,7 +91,7 @@ class Form:
     grain: float = 1.0
     blotches: float = 0.0
     plates: tuple[float, float] = (1.0, 1.0)
-    shell: tuple[float, float] = (1.0, 1.0)
+    shell: tuple[float, float, float] = (1.0, 1.0, 1.0)
     wedge: tuple[float, float] = (0.0, 0.0)
     cyst: tuple[float, float, float] | None = None
 
@@ -206,8 +207,8 @@ def base_profile(tube: Tube, share: AnyFloat, tilt: float = 0.0) -> AnyFloat:
     """
     v = np.clip(share, -1.1, 1.1)
     corner = np.clip((np.abs(v) - 0.55) / 0.45, 0, 1) ** 2.2
-    ridge = tube.notch * np.exp(-((v / 0.3) ** 2))  # fits the groove of the head before it
-    socket = -tube.cup * v**2 + 0.20 * tube.base * corner - 0.8 * ridge
+    ridge = tube.ridge * np.exp(-((v / 0.3) ** 2))
+    socket = -tube.cup * v**2 + 0.20 * tube.base * corner - ridge
     surface: AnyFloat = socket + tilt * v * tube.base / 2
     return surface
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
+from scipy.special import expit
 
 from mandora.core.anatomy import Limb, Side
 from mandora.simulate.anatomy.shapes import Array, turn
-from mandora.simulate.anatomy.skeleton import Bone, PlacedErosion, Skeleton
+from mandora.simulate.anatomy.skeleton import Bone, Calcification, PlacedErosion, Skeleton, Spot
 from mandora.simulate.fields import Field
 from mandora.simulate.xray.distances import Grid, resample, signed_distance
 from mandora.simulate.xray.erosions import bone_left, eroded
@@ -103,7 +104,7 @@ class Projector:
         dense, spongy = np.zeros(self._shape, np.float32), np.zeros(self._shape, np.float32)
         weave = self._trabeculae(rng)
         for bone in self.skeleton.bones:
-            found = self._tubular(bone, rng) if bone.tube else self._short(bone, weave)
+            found = self._tubular(bone, rng) if bone.tube else self._short(bone, weave, rng)
             if found is None:
                 continue
             compact, inner, rows, cols = found
@@ -111,8 +112,13 @@ class Projector:
                 if erosion.bone == bone.name:
                     left = self._left_by(erosion, compact + inner > 0.3, rows, cols)
                     compact, inner = compact * left, inner * left
+            for spot in self.skeleton.spots:
+                if spot.bone == bone.name:
+                    self._change(spot, (compact, inner), rows, cols)
             dense[rows, cols] += compact
             spongy[rows, cols] += inner
+        for calcification in self.skeleton.calcifications:
+            self._calcify(calcification, dense, rng)
         return dense, spongy
 
     def _tubular(self, bone: Bone, rng: np.random.Generator) -> Projection | None:
@@ -125,7 +131,7 @@ class Projector:
         shadow = cast_shadow(bone.tube, length, bone.tube_state, step, rng)
         return place_shadow(shadow, base, (head - base) / length, self._ppmm, self._shape)
 
-    def _short(self, bone: Bone, weave: Field) -> Projection | None:
+    def _short(self, bone: Bone, weave: Field, rng: np.random.Generator) -> Projection | None:
         """A short bone's shadow on the film."""
         slant = self._turn @ np.array(bone.slant or (0.0, 0.0))
         window = self._window(self._outlines[bone.name], 1.0 + float(np.abs(slant).max()))
@@ -166,7 +172,10 @@ class Projector:
                 for middle, over in zip((whole, core), zip(*layers, strict=True), strict=True)
             )
         light = light * (1 - bone.porosity)
-        return (whole - core) * light, core * light * weave[rows, cols], rows, cols
+        woven = weave[rows, cols]
+        if bone.axis is not None:
+            woven = woven * self._struts((rows.stop - rows.start, cols.stop - cols.start), rng)
+        return (whole - core) * light, core * light * woven, rows, cols
 
     def _frame(self, axis: Array, rows: slice, cols: slice) -> tuple[Field, Field]:
         """Place along a bone's axis (0 proximal end, 1 distal end), and across it, mm."""
@@ -190,6 +199,48 @@ class Projector:
             self.eroded[rows, cols][(inside > 0) & bone] = erosion.label
         return bone_left(erosion, inside)
 
+    def _change(
+        self, spot: Spot, parts: tuple[Field, Field], rows: slice, cols: slice
+    ) -> None:  # fmt: skip
+        """Make a bone denser or less dense at a spot; both fields change."""
+        (cx, cy), reach = self.to_mm(spot.centre[None])[0], 1.4 * max(spot.half) + 1.0
+        x, y = self._x[cols], self._y[rows]
+        j0, j1 = np.searchsorted(x, [cx - reach, cx + reach])
+        i0, i1 = np.searchsorted(y, [cy - reach, cy + reach])
+        if i1 <= i0 or j1 <= j0:
+            return
+        away = np.stack(np.meshgrid(x[j0:j1] - cx, y[i0:i1] - cy), axis=-1)
+        own = away @ self._turn @ turn(spot.angle)  # along the spot's two axes
+        out = (np.hypot(own[..., 0] / spot.half[0], own[..., 1] / spot.half[1]) - 1) * min(
+            spot.half
+        )
+        factor = (
+            1 + spot.change * expit(-out / 0.2) + spot.rim * np.exp(-(((out - 0.3) / 0.3) ** 2))
+        )
+        for part in parts:
+            part[i0:i1, j0:j1] *= factor.astype(np.float32)
+
+    def _calcify(self, what: Calcification, dense: Field, rng: np.random.Generator) -> None:
+        """Add the walls of a calcified artery to ``dense``."""
+        course = self.to_mm(what.course)
+        along = np.gradient(course, axis=0)
+        side = along[:, ::-1] * [-1, 1] / np.hypot(*along.T)[:, None]
+        image = Image.new("L", self._shape[::-1], 0)
+        canvas, thick = ImageDraw.Draw(image), max(1, round(0.35 * self._ppmm))
+        for wall in (-0.5, 0.5) if what.width else (0.0,):
+            line = (course + wall * what.width * side) * self._ppmm - 0.5
+            kept = np.repeat(rng.random(len(line) // 4 + 1) > what.broken, 4)
+            for a, b, seen in zip(line, line[1:], kept[1:], strict=False):
+                if seen:
+                    canvas.line([tuple(a), tuple(b)], fill=255, width=thick)
+        box = image.getbbox()
+        if box is None:
+            return
+        x0, y0, x1, y1 = box
+        dense[y0:y1, x0:x1] += np.asarray(image.crop(box), np.float32) * np.float32(
+            what.thickness / 255
+        )
+
     def _trabeculae(self, rng: np.random.Generator) -> Field:
         """(H, W) float32, texture of spongy bone, mean 1."""
         noise = rng.standard_normal(self._shape, dtype=np.float32)
@@ -201,8 +252,16 @@ class Projector:
         size = np.array([self._x[-1], self._y[-1]])
         grid = Grid.around(np.array([[0.0, 0.0], size]), BLOTCH_MM, BLOTCH_MM)
         blotches = rng.standard_normal(grid.shape, dtype=np.float32)
-        weave += np.float32(0.14) * resample(blotches, grid, self._x, self._y)
+        weave += np.float32(0.11) * resample(blotches, grid, self._x, self._y)
         return np.asarray(np.clip(1 + weave, 0.2, 1.8), dtype=np.float32)
+
+    def _struts(self, shape: tuple[int, int], rng: np.random.Generator) -> Field:
+        """``shape`` float32, texture along a limb that lies upright, as in the forearm; mean 1."""
+        noise = rng.standard_normal(shape, dtype=np.float32)
+        long, wide = 1.6 * self._ppmm, max(0.16 * self._ppmm, 0.4)
+        struts = ndimage.gaussian_filter(noise, (long, wide), truncate=2.0)
+        struts *= np.float32(0.07 / max(float(struts.std()), 1e-6))
+        return np.asarray(np.maximum(1 + struts, 0.5), dtype=np.float32)
 
     def project_soft_tissue(self) -> Field:
         """Path through soft tissue, (H, W) float32, mm."""
@@ -226,7 +285,7 @@ class Projector:
         inner = np.maximum(ndimage.gaussian_filter(to_skin, 1.0), -best)
         outer = np.where(body & (best > 0), to_skin, -best)
         depth = resample((1 - deep) * outer + deep * inner, grid, self._x, self._y)
-        thickest = 17.0 if self.skeleton.limb is Limb.HAND else 22.0
+        thickest = 17.0 if self.skeleton.limb is Limb.HAND else 16.0
         return 0.85 * _chord(depth, np.float32(thickest))
 
     def spaces(self) -> NDArray[np.uint8]:

@@ -76,8 +76,7 @@ def cast_shadow(
     half = half_width(tube, form.outer, length, u)
     if form.inner != form.outer:
         half = np.where(across > 0, half_width(tube, form.inner, length, u), half)
-    cortex = tube_state.cortex
-    shell = _shell((cortex[0] * form.shell[0], cortex[1], cortex[2] * form.shell[1]), t)
+    shell = _shell(tube_state.cortex, form.shell, t)
     thickness = _chord(across, half, half_depth, form, t)
     inner_half, inner_depth = (np.maximum(size - shell, 0.2) for size in (half, half_depth))
     core = _chord(across, inner_half, inner_depth, form, t)
@@ -104,11 +103,14 @@ def cast_shadow(
     )
 
 
-def _shell(cortex: tuple[float, float, float], t: Field) -> Field:
+def _shell(
+    cortex: tuple[float, float, float], relative: tuple[float, float, float], t: Field
+) -> Field:
     """Compact bone is thick in the shaft and thin towards the joints."""
+    base, shaft, head = (a * b for a, b in zip(cortex, relative, strict=True))
     middle = np.clip(np.minimum(t, 1 - t) / 0.30, 0, 1) ** 1.4
-    end = np.where(t < 0.5, cortex[0], cortex[2])
-    return np.asarray(end + (cortex[1] - end) * middle, np.float32)
+    end = np.where(t < 0.5, base, head)
+    return np.asarray(end + (shaft - end) * middle, np.float32)
 
 
 def _chord(across: Field, half_width: Field, half_depth: Field, form: Form, t: Field) -> Field:
@@ -186,7 +188,7 @@ def _trabeculae(
     if form.blotches:
         few = (max(rows // 4, 1), max(columns // 4, 1))
         coarse = ndimage.gaussian_filter(
-            rng.standard_normal(few, dtype=np.float32), (2.6 / (4 * step), 0.7 / (4 * step))
+            rng.standard_normal(few, dtype=np.float32), (1.9 / (4 * step), 0.55 / (4 * step))
         )
         coarse /= max(float(coarse.std()), 1e-6)
         both += (form.blotches / 0.16) * resize(coarse, (rows, columns), Image.Resampling.BILINEAR)
@@ -210,13 +212,12 @@ def _pitted(tube: Tube, form: Form, length: float, u: Field, across: Field) -> F
     behind, off = (length - u) / tube.head, across / (0.5 * tube.head)
     for side, lost in zip((1.0, -1.0), form.pits, strict=True):
         if lost:
-            left -= lost * np.exp(
-                -(((behind - 0.58) / 0.15) ** 2) - ((side * off - 0.72) / 0.22) ** 2
-            )
+            along, aside = (behind - 0.58) / 0.15, (side * off - 0.72) / 0.22
+            left -= lost * np.exp(-(along**2) - aside**2)
     if form.cyst is not None:
         place, beside, radius = form.cyst
         away = np.hypot((behind - place) * tube.head, across - beside * 0.5 * tube.head)
-        left *= 1 - 0.45 * np.clip((radius - away) / 0.5, 0, 1)
+        left *= 1 - 0.35 * np.clip((radius - away) / 0.6, 0, 1)
         left *= 1 + 0.25 * np.exp(-(((away - radius - 0.3) / 0.35) ** 2))
     return left
 
