@@ -22,7 +22,7 @@ changed joints: such pictures must not leave the machine.
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -192,21 +192,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--part", choices=get_args(Part), default="development")
     parser.add_argument("--bundle", type=Path, help="a model other than the packaged one")
-    parser.add_argument("--films", type=int, help="measure only so many")
+    parser.add_argument("--films", type=int, help="measure only so many of each set and limb")
     parser.add_argument("--montage", type=Path)
     args = parser.parse_args()
     pipeline = Pipeline.from_bundle(open_bundle(args.bundle or default_bundle()))
     looked_at, parts = healthy_joints(args.folder), parts_of(args.folder)
     found: dict[tuple[str, float], list[float]] = defaultdict(list)
     shown: list[np.ndarray] = []
-    count = 0
+    counts: Counter[tuple[str, Limb]] = Counter()
     for film in (f for f in real_films(args.folder) if parts[f.name] == args.part):
         adult = film.set_name == "unifesp"
         if len(film.limbs) != 1 or (adult and not looked_at.get(film.name)):
             continue
-        if args.films and count >= args.films:
-            break
-        count += 1
+        if args.films and counts[film.set_name, film.limb] >= args.films:
+            continue
+        counts[film.set_name, film.limb] += 1
         pixels, at = read_radiograph(film.file).pixels, landmarks_of(film.limbs[0][0], film.limb)
         joints = {
             name: joint
@@ -215,7 +215,9 @@ def main() -> None:
         }
         measure(pipeline, film, (pixels, at), joints, found)
         if args.montage and joints and len(shown) < 24:
-            shown.append(row_of_pictures(pixels, list(joints.values())[count % len(joints)]))
+            shown.append(
+                row_of_pictures(pixels, list(joints.values())[counts.total() % len(joints)])
+            )
     show(found)
     if args.montage:
         Image.fromarray(np.vstack(shown)).save(args.montage)

@@ -472,7 +472,10 @@ def test_grade_5_in_one_is_the_collapse_of_the_bones_end(
     pixels, landmarks = healthy[code]
     collapses = 0
     for seed in range(12):
-        result = inflict(pixels, landmarks, site, erosion=5, seed=seed)
+        try:
+            result = inflict(pixels, landmarks, site, erosion=5, seed=seed)
+        except ValueError:  # many small ones of which one is not seen
+            continue
         if len(result.state.erosions) > 1:
             continue
         collapses += 1

@@ -37,7 +37,7 @@ from mandora.simulate.anatomy.wrist import spread_along_surface
 LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
 SEEN = 0.10  # least darkening by an erosion, as a share of the range of grey around the site
 THROUGH_FOREARM = 0.85  # depth of an erosion there, as a share of that of a short bone
-SEEN_AREA = 0.5  # least area of the film that an erosion changes, as a share of its own
+SEEN_AREA = 0.5  # share of its area over which it has to; over less it has to be darker
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,8 +230,9 @@ def _carved(
             after, gone = carve(film, region, margin, erosion, rng)
             area = gone.sum() / expected_area(erosion, margin.width)
             darker = float((film - after)[gone].mean()) / scale if gone.any() else 0.0
-            most = max(most, darker * min(area / SEEN_AREA, 1.0))
-            if darker >= SEEN and area >= SEEN_AREA:
+            seen = darker * min(area / SEEN_AREA, 1.0)
+            most = max(most, seen)
+            if seen >= SEEN:
                 film, eroded = after, eroded | gone
                 break
         else:
