@@ -58,6 +58,7 @@ from mandora.training.mixed import InflictedFilms
 RESAMPLES = Resampling(resamples=1000)
 COHORTS = {"wide": (909, True), "plain": (911, False)}
 COHORT_PATIENTS = 40
+LIMBS = {Limb.HAND: "hands", Limb.FOOT: "feet"}
 GRADE_OF_A_THIRD = 2  # a joint space that is closed by a third has this narrowing
 ADULT_COPIES = 2  # with damage, of each film of an adult
 
@@ -181,7 +182,7 @@ def inflicted(trial: Trial) -> Iterator[Row]:
         scores = trial.assessed(open_dataset(out)).scores
         judged = whose == "adolescents"
         for limb, damage in FAMILIES:
-            yield from _agreement(f"{limb}s of {whose}", limb, damage, scores, judged)
+            yield from _agreement(f"{LIMBS[limb]} of {whose}", limb, damage, scores, judged)
 
 
 def _agreement(
@@ -200,9 +201,9 @@ def _agreement(
         return intervals(*pair, ("r",), resampling, scores["person"])["r"]
 
     tables = ("true_patch", "predicted_blend")
-    yield row(
-        "inflicted", f"{whose}, {damage}, r", *(r(t, columns) for t in tables), limit, "found"
-    )
+    joints = "found" if judged else "marked"  # nobody has marked those of adolescents
+    both = (r(t, columns) for t in tables)
+    yield row("inflicted", f"{whose}, {damage}, r", *both, limit, joints)
     grades = grade(official)
     for step in range(int(np.nanmax(grades[:, columns])) + 1):
         means = [
@@ -212,14 +213,14 @@ def _agreement(
         third = judged and damage is Damage.NARROWING and step == GRADE_OF_A_THIRD
         yield row(
             "inflicted", f"{whose}, {damage}, mean of grade {step}", *means,
-            ">= 0.70" if third else "", "found",
+            ">= 0.70" if third else "", joints,
         )  # fmt: skip
     for site in FAMILIES[limb, damage]:
         of = columns_at(limb, damage, None, site.name)
         if np.nan_to_num(official[:, of]).any():
             values = [r(t, of, fast=True) for t in tables]
             target = ">= 0.70" if judged else ""
-            yield row("inflicted", f"{whose}, {damage}, r of {site.name}", *values, target, "found")
+            yield row("inflicted", f"{whose}, {damage}, r of {site.name}", *values, target, joints)
 
 
 def simulated(trial: Trial) -> Iterator[Row]:
@@ -259,9 +260,8 @@ def _dice(made: Assessed) -> Iterator[Row]:
             if columns:
                 dice = made.landmarks["dice"][of_limb][:, columns]
                 one = mean_of(dice, persons[of_limb])
-                yield row(
-                    "simulated", f"plain, Dice of {group}s", one, target=f">= {limits[group]}"
-                )
+                target = f">= {limits[group]}"
+                yield found_row("simulated", f"plain, Dice of {group}s", one, target)
 
 
 def located(trial: Trial) -> Iterator[Row]:
