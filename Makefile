@@ -58,32 +58,60 @@ docs: $(DEV)/.package ## build the documentation; warnings are errors
 tables: $(DEV)/.package ## renew the tables of the documentation that come from the code
 	$(DEV)/bin/python docs/tables.py docs/*.md
 
-# HEALTHY names a data set of real films of healthy hands, which the networks are shown as well;
+# WHICH names one of two models. `default` learns from simulated films and from all real ones of the
+# folder FILMS (benchmarks/real_films.py describes it); `open` from simulated films and from the
+# wrists of RAM-W600 in that folder, which are CC BY 4.0. Without FILMS there are no real films, and
+# both are the same. COPIES says how often each data set of real films is shown to the localisers
+# and to the damage network. PART of the films trains; the others are left for measuring.
 # CALIBRATION names a labelled data set of real films of hands and feet that trained nothing, and
 # OTHER a folder of real films of other body parts. They set the thresholds of the localisers, which
 # keep their defaults otherwise: by simulated films, which fit better, real ones would be refused.
 # SURE names labelled data sets of real films that trained nothing, as with inflicted damage; intervals
 # are measured on simulated patients and on these.
-# BUNDLE holds more options of `mandora bundle make`, such as version and licence.
-RUN ?= build/run
-HEALTHY ?=
+# BUNDLE holds more options of `mandora bundle make`, such as the version.
+WHICH ?= default
+FILMS ?=
+PART ?= train
+RUN ?= build/run-$(WHICH)
+MADE ?= build/bundle-$(WHICH)
 CALIBRATION ?=
 OTHER ?=
 SURE ?=
 BUNDLE ?=
-bundle: $(DEV)/.package ## train a model like the packaged one from scratch into build/run and build/bundle
-	$(DEV)/bin/mandora train locate --limb foot --out $(RUN)
-	$(DEV)/bin/mandora train locate --limb hand --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
-	$(DEV)/bin/mandora train damage --out $(RUN) $(if $(HEALTHY),--real $(HEALTHY))
+REAL_default := healthy adults
+REAL_open := ram-w600
+SETS_healthy := rsna dha --healthy --locate
+SETS_adults := unifesp ram
+SETS_ram-w600 := ram
+LOCATE_COPIES_default := 10, 20
+LOCATE_COPIES_open := 20
+DAMAGE_COPIES_default := 8, 40
+DAMAGE_COPIES_open := 40
+LICENCE_default := --licence LicenseRef-research-only --licence-note "trained on simulated films and on \
+	films of hands, feet and wrists, some of which are given out for research and not for commerce: so \
+	are the weights"
+LICENCE_open := --name mandora-open --licence Apache-2.0 --licence-note "trained on simulated films and on \
+	wrists of RAM-W600, which is CC BY 4.0: name that data set wherever the weights go"
+REAL = $(if $(FILMS),$(REAL_$(WHICH)))
+SHOWN = $(foreach name,$(REAL),--real $(RUN)/real/$(name))
+bundle: $(DEV)/.package ## train the packaged model, or WHICH=open, from scratch into build/
+	$(if $(REAL_$(WHICH)),,$(error WHICH is default or open))
+	mkdir -p $(RUN)/real
+	$(foreach name,$(REAL),$(DEV)/bin/python benchmarks/real_films_data_set.py $(FILMS) \
+		$(SETS_$(name)) --part $(PART) --out $(RUN)/real/$(name) && ) true
+	echo 'real_copies = [$(LOCATE_COPIES_$(WHICH))]' > $(RUN)/real/locate.toml
+	echo 'real_copies = [$(DAMAGE_COPIES_$(WHICH))]' > $(RUN)/real/damage.toml
+	$(DEV)/bin/mandora train locate --out $(RUN) --settings $(RUN)/real/locate.toml $(SHOWN)
+	$(DEV)/bin/mandora train damage --out $(RUN) --settings $(RUN)/real/damage.toml $(SHOWN)
 	$(DEV)/bin/mandora train symmetry --out $(RUN)
-	rm -rf $(RUN)/uncalibrated $(RUN)/without-intervals build/bundle
-	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/uncalibrated $(BUNDLE)
+	rm -rf $(RUN)/uncalibrated $(RUN)/without-intervals $(MADE)
+	$(DEV)/bin/mandora bundle make $(RUN) --out $(RUN)/uncalibrated $(if $(FILMS),$(LICENCE_$(WHICH))) $(BUNDLE)
 	$(DEV)/bin/mandora simulate --patients 80 --seed 808 --wide --workers 2 --force --out $(RUN)/held-out
 	$(if $(CALIBRATION),$(DEV)/bin/mandora bundle calibrate $(RUN)/uncalibrated $(CALIBRATION) \
 		--only thresholds $(if $(OTHER),--other $(OTHER)) --out $(RUN)/without-intervals)
 	$(DEV)/bin/mandora bundle calibrate \
 		$(RUN)/$(if $(CALIBRATION),without-intervals,uncalibrated) $(RUN)/held-out \
-		$(foreach set,$(SURE),--also $(set)) --only intervals --out build/bundle
+		$(foreach set,$(SURE),--also $(set)) --only intervals --out $(MADE)
 
 bench: $(CORE)/.package ## time and peak memory of scoring one patient
 	$(CORE)/bin/python benchmarks/score_example.py

@@ -26,9 +26,8 @@ from PIL import Image
 from real_films import Part, landmarks_of, parts_of, read_rows
 
 from mandora.core.anatomy import LANDMARKS, Damage, Limb, Side, Slot, targets_of
-from mandora.core.geometry import limb_size
 from mandora.core.specs import PatchSpec
-from mandora.damage.patches import window_box
+from mandora.damage.patches import window_box, windows_of
 from mandora.images.channels import background, sample_box
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
@@ -154,8 +153,8 @@ def patches(cases: list[Case], mark: str) -> list[np.ndarray]:
         upright = lies.upright(case.film.pixels)
         places = lies.to_upright(case.film.shape)(case.landmarks)
         index = [m.name for m in LANDMARKS[limb]].index(mark)
-        half = spec.half_px(case.film.shape, limb_size(case.landmarks, template))
-        box = window_box(spec, limb, index, places[index], half)
+        windows = windows_of(spec, upright.shape, places, template, mirrored=lies.mirrored)
+        box = window_box(spec, limb, index, places[index], windows)
         grey = sample_box(upright, box, spec.patch_px, background(upright))
         low, high = np.percentile(grey, [1, 99.5])
         grey = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)

@@ -1,9 +1,10 @@
 """How damage that is inflicted on films looks in numbers.
 
-    python benchmarks/inflict.py FOLDER [SET]
+    python benchmarks/inflict.py FOLDER [SET] [--part train] [--limb foot]
 
-FOLDER is described in ``real_films.py``; SET names some of its films (``dha`` if not given). Each
-site of each hand or foot is damaged by every grade. Printed for each group of joints, medians:
+FOLDER is described in ``real_films.py``; SET names some of its films (``dha`` if not given), or
+``wrists``, the wrists without fingers. Each site whose landmark is known is damaged by every grade.
+Printed for each group of joints, medians:
 
 * narrowing: the joint space that is left, as a share of the healthy one, by grade; ``falls``: the
   share of joints in which it falls from grade 0 to 2, 3 and 4 (grade 1 narrows only one half);
@@ -11,21 +12,23 @@ site of each hand or foot is damaged by every grade. Printed for each group of j
   whose side is a tenth of the limb size, by grade;
 * fine: strength of texture finer than 1 px where the film has changed, after over before;
 * seam: grey gradient along the border of what has changed, after over before;
-* the longest time of a call, and how many sites were refused.
+* milliseconds of processor time of a call, and how many calls were refused, and why.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
-from real_films import landmarks_of, real_films
+from real_films import Part, landmarks_of, parts_of, read_rows, real_films
 from scipy import ndimage
 
-from mandora.core.anatomy import FAMILIES, Damage, Site
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb, Site
 from mandora.images.read import read_radiograph
 from mandora.inflict.inflicted import Inflicted, inflict
 from mandora.inflict.sites import LimbLandmarks
@@ -84,23 +87,24 @@ class Tally:
 
     def __init__(self) -> None:
         self.values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        self.refused: list[str] = []
-        self.sites = 0
+        self.refused: Counter[str] = Counter()
+        self.calls = 0
 
     def measure(self, pixels: np.ndarray, landmarks: np.ndarray, site: Site) -> None:
         """Damage one site by every grade."""
-        self.sites += 1
         results = []
-        try:
-            for grade in range(1, site.maximum + 1):
-                start = time.perf_counter()
+        for grade in range(1, site.maximum + 1):
+            self.calls += 1
+            start = time.process_time()
+            try:
                 results.append(
                     inflict(pixels, landmarks, site.name, **{str(site.damage): grade}, seed=grade)
                 )
-                self._note(site, "seconds", time.perf_counter() - start)
-        except ValueError as error:
-            self.refused.append(str(error))
-            return
+            except ValueError as error:
+                why = "no joint line" if "joint line" in str(error) else "not seen"
+                self.refused[f"{site.name} {why}"] += 1
+                continue
+            self._note(site, "ms", 1000 * (time.process_time() - start))
         for result in results:
             fine, seam = texture_and_seam(pixels, result)
             self._note(site, "fine", fine)
@@ -110,7 +114,7 @@ class Tally:
                 size_px = LimbLandmarks.of(landmarks, pixels.shape).size_px
                 part = taken / (0.1 * size_px) ** 2
                 self._note(site, f"grade {result.erosion}", part)
-        if site.damage is Damage.NARROWING:
+        if site.damage is Damage.NARROWING and len(results) == site.maximum:
             healthy, *left = space_widths(pixels, results)
             for result, width in zip(results, left, strict=True):
                 self._note(site, f"grade {result.narrowing}", width / healthy)
@@ -121,29 +125,54 @@ class Tally:
         self.values[site.group, site.damage, name].append(value)
 
     def show(self) -> None:
-        """Print the medians (``falls``: the mean, ``seconds``: the largest)."""
-        how = {"falls": np.mean, "seconds": np.max}
+        """Print the medians (``falls`` and ``ms``: the means)."""
+        how = {"falls": np.mean, "ms": np.mean}
         groups = dict.fromkeys((group, kind) for group, kind, _ in self.values)
         for group, kind in groups:
             named = {n: v for (g, k, n), v in self.values.items() if (g, k) == (group, kind)}
             cells = [f"{n} {how.get(n, np.median)(v):.2f}" for n, v in sorted(named.items())]
             print(f"{group:<7} {kind:<10} {', '.join(cells)}")
-        print(f"refused: {len(self.refused)} of {self.sites} sites")
+        print(f"refused: {self.refused.total()} of {self.calls} calls")
+        for why, count in self.refused.most_common():
+            print(f"  {why}: {count}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("set_name", nargs="?", default="dha", metavar="SET")
+    parser.add_argument("--part", choices=get_args(Part), default="train")
+    parser.add_argument("--limb", type=Limb, choices=list(Limb))
     args = parser.parse_args()
     tally = Tally()
-    for film in real_films(args.folder):
-        for places, _ in film.limbs if film.set_name == args.set_name else ():
-            pixels, landmarks = read_radiograph(film.file).pixels, landmarks_of(places, film.limb)
-            for damage in Damage:
-                for site in FAMILIES[film.limb, damage]:
+    for file, limb, landmarks in limbs(args.folder, args.set_name, args.part):
+        if args.limb not in (None, limb):
+            continue
+        pixels, index = read_radiograph(file).pixels, LANDMARK_INDEX[limb]
+        for damage in Damage:
+            for site in FAMILIES[limb, damage]:
+                needed = ("mna", "capnlun", "radcar") if site.name == "nav" else (site.name,)
+                if np.isfinite([landmarks[index[name]] for name in needed]).all():
                     tally.measure(pixels, landmarks, site)
     tally.show()
+
+
+def limbs(folder: Path, set_name: str, part: Part) -> Iterator[tuple[Path, Limb, np.ndarray]]:
+    """File, limb and landmarks of the limbs of a set that belong to a part."""
+    parts = parts_of(folder)
+    if set_name == "wrists":
+        places: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+        for row in read_rows(folder / "wrists" / "points.csv"):
+            places[row["film"]][row["site"]] = float(row["x"]), float(row["y"])
+        for row in read_rows(folder / "wrists" / "wrists.csv"):
+            if parts[row["film"]] == part:
+                landmarks = landmarks_of(places[row["film"]], Limb.HAND)
+                yield folder / "wrists" / row["file"], Limb.HAND, landmarks
+        return
+    for film in real_films(folder):
+        if film.set_name == set_name and parts[film.name] == part:
+            for of_limb, _ in film.limbs:
+                yield film.file, film.limb, landmarks_of(of_limb, film.limb)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,13 @@ from mandora.images.channels import sample_box
 from mandora.images.read import read_radiograph
 from mandora.simulate.anatomy.joint_state import draw_state
 from mandora.simulate.anatomy.skeleton import Traits
-from mandora.simulate.cohort.patients import BUILD, bare_areas, draw_patient, simulate_film
+from mandora.simulate.cohort.patients import (
+    BUILD,
+    bare_areas,
+    draw_patient,
+    simulate_film,
+    slides,
+)
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.render import render
@@ -85,7 +91,9 @@ def grades_of(limb: Limb, name: str, kind: Damage, seed: int) -> list[Image.Imag
     for grade in range(site.maximum + 1):
         shared, own = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
         grades = (grade, 0) if kind is Damage.NARROWING else (0, grade)
-        state = draw_state(np.random.default_rng([seed, 3]), *grades, limb, bare_areas(name))
+        state = draw_state(
+            np.random.default_rng([seed, 3]), *grades, limb, bare_areas(name), slides=slides(name)
+        )
         skeleton = BUILD[limb](Traits(), {name: state}, shared, own)
         middle = (0.5, 0.6) if limb is Limb.HAND else (0.5, 0.4)
         placement = Placement(1300, 1700, PIXELS_PER_MM, 0.0, middle, Side.LEFT)

@@ -28,22 +28,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 from inflicted_films_data_set import write_inflicted
 from real_films import Part
-from real_films_data_set import (
-    WRISTS,
-    KnownLimb,
-    film_size,
-    known_limbs,
-    places_beyond,
-    write_data_set,
-)
+from real_films_data_set import WRISTS
+from real_trial import Trial
 from target_rows import HEAD, Row, found_row, line, row
 
 from mandora.core.anatomy import FAMILIES, LANDMARKS, Damage, JointGroup, Limb
@@ -51,77 +45,22 @@ from mandora.core.settings import SimulateSettings
 from mandora.core.source import code_digest
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.layouts import open_dataset
-from mandora.evaluation.assess import Assessed, assess
+from mandora.evaluation.assess import Assessed
 from mandora.evaluation.impressions import ALL, Seen, columns_at, mean_of, seen
 from mandora.evaluation.localisation import LIMB_CUT
-from mandora.images.read import read_radiograph
-from mandora.metrics import FAMILY_TITLES, GROUPS, Floats
+from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, grade
 from mandora.metrics.bootstrap import Interval, Resampling, intervals
 from mandora.metrics.localisation import group_columns, limb_distances
 from mandora.model.bundle import default_bundle, open_bundle
-from mandora.scoring.pipeline import Pipeline
 from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.training.mixed import InflictedFilms
 
 RESAMPLES = Resampling(resamples=1000)
 COHORTS = {"wide": (909, True), "plain": (911, False)}
 COHORT_PATIENTS = 40
-ADULT_COPIES = 4  # with damage, of each film of an adult
-
-
-@dataclass
-class Trial:
-    """A model on the films of a folder.
-
-    Attributes:
-        pipeline: the model.
-        folder: of the real films.
-        parts: of its films.
-        work: folder for data sets.
-        workers: processes that make them.
-        than: rows of another model, by block and words.
-    """
-
-    pipeline: Pipeline
-    folder: Path
-    parts: Sequence[Part]
-    work: Path
-    workers: int
-    than: dict[tuple[str, str], float]
-
-    def limbs(self, *sets: str, healthy: bool = False) -> list[KnownLimb]:
-        """The limbs on films of these sets in the parts."""
-        return [
-            limb for part in self.parts
-            for limb in known_limbs(self.folder, sets, part, healthy)
-        ]  # fmt: skip
-
-    def real(self, name: str, limbs: Sequence[KnownLimb]) -> Dataset:
-        """A data set of these limbs, at marked joints."""
-        for limb in limbs:
-            if limb.name.startswith(f"{WRISTS}-"):
-                limb.places |= places_beyond(limb, film_size(limb.file))
-        return open_dataset(write_data_set(limbs, self.work / f"{name}-{'-'.join(self.parts)}"))
-
-    def adolescents(self) -> Dataset:
-        """Healthy hands of adolescents, at the joints that the packaged model found at first."""
-        place = self.work / f"adolescents-{'-'.join(self.parts)}"
-        if not (place / "manifest.csv").exists():
-            limbs = self.limbs("rsna", healthy=True)
-            packaged = Pipeline.from_bundle(open_bundle(default_bundle()))
-            for limb in limbs:
-                found = packaged.locate(read_radiograph(limb.file), limb.limb).landmarks
-                limb.places = {
-                    landmark.name: (float(x), float(y))
-                    for landmark, (x, y) in zip(LANDMARKS[limb.limb], found, strict=True)
-                    if np.isfinite(x)
-                }
-            write_data_set(limbs, place)
-        return open_dataset(place)
-
-    def assessed(self, dataset: Dataset) -> Assessed:
-        """The model on a data set."""
-        return assess(self.pipeline, dataset, warn=print)
+LIMBS = {Limb.HAND: "hands", Limb.FOOT: "feet"}
+GRADE_OF_A_THIRD = 2  # a joint space that is closed by a third has this narrowing
+ADULT_COPIES = 2  # with damage, of each film of an adult
 
 
 # ── the blocks ────────────────────────────────────────────────────────────────────────────
@@ -132,6 +71,8 @@ def looked_at(
 ) -> Iterator[Row]:
     """Adults' joints of one kind that people have looked at."""
     limbs = [one for one in trial.limbs("unifesp") if one.limb is limb and one.impressions]
+    if not limbs:
+        return
     scores = trial.assessed(trial.real(block, limbs)).scores
     for damage in Damage:
         both = _both(scores, columns_at(limb, damage, group, ALL))
@@ -185,7 +126,10 @@ def hands(trial: Trial) -> Iterator[Row]:
 
 def wrists(trial: Trial) -> Iterator[Row]:
     """Rheumatoid wrists: sums of the six bones' erosion, and joints that people have looked at."""
-    scores = trial.assessed(trial.real("wrists", trial.limbs("ram"))).scores
+    limbs = trial.limbs(WRISTS)
+    if not limbs:
+        return
+    scores = trial.assessed(trial.real("wrists", limbs)).scores
     columns = columns_at(Limb.HAND, Damage.EROSION, JointGroup.WRIST, ALL)
     label = np.nanmax(scores["erosive"], axis=1)[:, None]
     made = []
@@ -226,7 +170,7 @@ def adolescents(trial: Trial) -> Iterator[Row]:
 
 def inflicted(trial: Trial) -> Iterator[Row]:
     """Damage of known grade in real films: adolescents' hands, and adults."""
-    adults = [limb for limb in trial.limbs("unifesp", "ram") if limb.scores]
+    adults = [limb for limb in trial.limbs("unifesp", WRISTS) if limb.scores]
     sources: dict[str, tuple[Dataset, int]] = {"adolescents": (trial.adolescents(), 1)}
     if adults:
         sources["adults"] = (trial.real("adults", adults), ADULT_COPIES)
@@ -238,7 +182,7 @@ def inflicted(trial: Trial) -> Iterator[Row]:
         scores = trial.assessed(open_dataset(out)).scores
         judged = whose == "adolescents"
         for limb, damage in FAMILIES:
-            yield from _agreement(f"{limb}s of {whose}", limb, damage, scores, judged)
+            yield from _agreement(f"{LIMBS[limb]} of {whose}", limb, damage, scores, judged)
 
 
 def _agreement(
@@ -257,21 +201,26 @@ def _agreement(
         return intervals(*pair, ("r",), resampling, scores["person"])["r"]
 
     tables = ("true_patch", "predicted_blend")
-    yield row(
-        "inflicted", f"{whose}, {damage}, r", *(r(t, columns) for t in tables), limit, "found"
-    )
-    for step in range(int(np.nanmax(official[:, columns])) + 1):
+    joints = "found" if judged else "marked"  # nobody has marked those of adolescents
+    both = (r(t, columns) for t in tables)
+    yield row("inflicted", f"{whose}, {damage}, r", *both, limit, joints)
+    grades = grade(official)
+    for step in range(int(np.nanmax(grades[:, columns])) + 1):
         means = [
-            mean_of(np.where(official == step, scores[t], np.nan)[:, columns], scores["person"])
+            mean_of(np.where(grades == step, scores[t], np.nan)[:, columns], scores["person"])
             for t in tables
         ]
-        yield row("inflicted", f"{whose}, {damage}, mean of grade {step}", *means, "", "found")
+        third = judged and damage is Damage.NARROWING and step == GRADE_OF_A_THIRD
+        yield row(
+            "inflicted", f"{whose}, {damage}, mean of grade {step}", *means,
+            ">= 0.70" if third else "", joints,
+        )  # fmt: skip
     for site in FAMILIES[limb, damage]:
         of = columns_at(limb, damage, None, site.name)
         if np.nan_to_num(official[:, of]).any():
             values = [r(t, of, fast=True) for t in tables]
             target = ">= 0.70" if judged else ""
-            yield row("inflicted", f"{whose}, {damage}, r of {site.name}", *values, target, "found")
+            yield row("inflicted", f"{whose}, {damage}, r of {site.name}", *values, target, joints)
 
 
 def simulated(trial: Trial) -> Iterator[Row]:
@@ -311,16 +260,15 @@ def _dice(made: Assessed) -> Iterator[Row]:
             if columns:
                 dice = made.landmarks["dice"][of_limb][:, columns]
                 one = mean_of(dice, persons[of_limb])
-                yield row(
-                    "simulated", f"plain, Dice of {group}s", one, target=f">= {limits[group]}"
-                )
+                target = f">= {limits[group]}"
+                yield found_row("simulated", f"plain, Dice of {group}s", one, target)
 
 
 def located(trial: Trial) -> Iterator[Row]:
     """Marked joints that are found within 0.15 limb sizes: films of one limb, and of wrists."""
     every = trial.limbs("unifesp", "rsna", "dha")
     limbs = [limb for limb in every if limb.places and limb.single]
-    wrists = trial.limbs("ram")
+    wrists = trial.limbs(WRISTS)
     for what, chosen, target in (
         ("films of one limb", limbs, ">= 0.99"), ("films of a wrist", wrists, ">= 0.95"),
     ):  # fmt: skip
@@ -367,7 +315,7 @@ def main() -> None:
     bundle = open_bundle(args.bundle or default_bundle())
     than = json.loads(args.than.read_text(encoding="utf-8"))["rows"] if args.than else []
     trial = Trial(
-        Pipeline.from_bundle(bundle), args.folder, sorted(args.part), args.work, args.workers,
+        bundle.folder, args.folder, sorted(args.part), args.work, args.workers,
         {(r["block"], r["what"]): r["value"] for r in than if r["value"] is not None},
     )  # fmt: skip
     model = f"{bundle.manifest.name} {bundle.manifest.version}, sha256 {bundle.sha256[:12]}"

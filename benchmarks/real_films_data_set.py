@@ -1,7 +1,7 @@
 """Real films with known joints as a data set that `mandora train` and `mandora evaluate` read.
 
-    python benchmarks/real_films_data_set.py FOLDER SET… --out DIR [--healthy] [--part train]
-        [--found CSV]
+    python benchmarks/real_films_data_set.py FOLDER SET… --out DIR [--healthy] [--locate]
+        [--part train]
     mandora train damage --real DIR --out RUN
     mandora evaluate default DIR --out PAGE
 
@@ -16,9 +16,9 @@ expert calls not erosive; with ``--healthy`` 0 at all joints of hands of the set
 the data set, too. Of a film of a wrist alone the joints of the fingers are placed where they would
 be, if that is beyond the film: so a localiser learns that they are not there.
 
-Joints that another network has placed are left out; ``--found`` takes a table of ``mandora locate``
-for the joints that nobody has marked. ``--part`` takes one part of the films, see
-``real_films.parts_of``: no patient is in two.
+Joints that another network has placed are left out; with ``--locate`` those of hands and feet that
+nobody has marked are where the packaged model finds them. ``--part`` takes one part of the films,
+see ``real_films.parts_of``: no patient is in two.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from PIL import Image
 from real_films import Part, Places, landmarks_of, parts_of, read_rows
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, SITES, Damage, Limb, Side
 from mandora.core.geometry import fit_similarity, limb_size
+from mandora.images.read import read_radiograph
 from mandora.locate.orientation import orientation_of_landmarks
 from mandora.locate.template import limb_template
+from mandora.model.bundle import default_bundle, open_bundle
+from mandora.scoring.pipeline import Pipeline
 
 WRISTS = "ram"
 HEALTHY_SETS = ("rsna", "dha")
@@ -181,6 +185,27 @@ def places_beyond(limb: KnownLimb, size: tuple[int, int]) -> Places:
     }
 
 
+def add_places(limbs: Collection[KnownLimb], locate: bool = False) -> None:
+    """Add joints of fingers beyond films of wrists and, if asked, joints that nobody has marked.
+
+    Args:
+        limbs: whose places are added to.
+        locate: joints without a place get that where the packaged model finds them.
+    """
+    packaged = Pipeline.from_bundle(open_bundle(default_bundle())) if locate else None
+    for limb in limbs:
+        if limb.name.startswith(f"{WRISTS}-"):
+            with Image.open(limb.file) as film:
+                limb.places |= places_beyond(limb, film.size)
+        elif packaged is not None:
+            found = packaged.locate(read_radiograph(limb.file), limb.limb).landmarks
+            limb.places = {
+                landmark.name: (float(x), float(y))
+                for landmark, (x, y) in zip(LANDMARKS[limb.limb], found, strict=True)
+                if np.isfinite(x)
+            } | limb.places
+
+
 def write_data_set(limbs: Collection[KnownLimb], out: Path) -> Path:
     """Write the manifest, and beside it marked joints and impressions.
 
@@ -223,29 +248,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--healthy", action="store_true")
     parser.add_argument("--part", choices=get_args(Part))
-    parser.add_argument("--found", type=Path)
+    parser.add_argument("--locate", action="store_true")
     args = parser.parse_args()
     limbs = known_limbs(args.folder, args.sets, args.part, args.healthy)
-    found: dict[str, Places] = defaultdict(dict)
-    for row in read_rows(args.found) if args.found else ():
-        if row["x"]:
-            found[Path(row["film"]).stem][row["site"]] = (float(row["x"]), float(row["y"]))
-    for limb in limbs:
-        limb.places = found[limb.name] | limb.places
-        if limb.name.startswith(f"{WRISTS}-"):
-            limb.places |= places_beyond(limb, film_size(limb.file))
+    add_places(limbs, locate=args.locate)
     path = write_data_set(limbs, args.out)
     places = sum(len(limb.places) for limb in limbs)
     labels = sum(len(limb.scores) for limb in limbs)
     print(f"{len(limbs)} films, {places} joints, {labels} labels: {path}")
-
-
-def film_size(path: Path) -> tuple[int, int]:
-    """(width, height), px."""
-    from PIL import Image
-
-    with Image.open(path) as film:
-        return film.size
 
 
 if __name__ == "__main__":

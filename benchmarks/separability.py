@@ -28,16 +28,17 @@ from sklearn.svm import SVR
 
 from mandora.core.anatomy import LANDMARK_INDEX, SITES, SLOTS, Damage, Limb, Side, Slot
 from mandora.core.parallel.workers import map_items
-from mandora.simulate.anatomy.joint_state import JointState, draw_state
-from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film
+from mandora.simulate.anatomy.joint_state import SUBLUXATION, JointState, draw_state
+from mandora.simulate.cohort.patients import bare_areas, draw_patient, simulate_film, slides
 from mandora.simulate.xray.render import SimulatedFilm
 
 SEED = 40_000
 PIXELS_PER_MM = 5.0
 HALF_MM, SIDE = 9.0, 36  # half side of a patch, and its px
 STEP_MM = 2 * HALF_MM / SIDE
-LOSSES = (0.0, 0.12, 0.35, 0.55, 0.8, 1.01)
+LOSSES = (0.0, 0.12, 0.25, 0.5, 0.8, 1.01)
 EROSIONS = (0, 1, 2, 4, 6, 11)
+LITTLE = 0.35  # loss that hardly hides erosions
 HELD_OUT = 3  # every third patient
 WANTED_R = 0.9
 
@@ -54,7 +55,7 @@ class Seen:
         patient: index.
         limb: hand or foot.
         site: name of the place.
-        loss: latent, 0..1.
+        loss: latent, 0..1, mean over the joint.
         in_place: the joint is not dislocated.
         erosion: SvH points.
         patch: (SIDE, SIDE), mean 0 and s.d. 1; up is distal, the thumb is on the right.
@@ -86,7 +87,7 @@ def main() -> int:
     for group, of_group in grouped(narrowing).items():
         measured = [(s.loss, s.gap_mm) for s in of_group if s.in_place and s.erosion == 0]
         means(group, measured, LOSSES, falling=True)
-    erosion = [s for s in any_erosion if s.loss < LOSSES[2]]
+    erosion = [s for s in any_erosion if s.loss < LITTLE]
     print("\narea darker than without erosion in mm², mean by score, little narrowing (n)")
     header(f"{a}-{b - 1}" if b - a > 1 else str(a) for a, b in pairwise(EROSIONS))
     dark = {id(s): area for s, area in zip(erosion, dark_areas(erosion), strict=True)}
@@ -147,7 +148,7 @@ def all_seen(index: int) -> list[Seen]:
             patch = cut(film, slot, _POINT_OF[slot.limb, site])
             found.append(
                 Seen(
-                    index, slot.limb, site, state.loss, state.shift < 0.25,
+                    index, slot.limb, site, state.mean_loss, state.shift < SUBLUXATION,
                     state.erosion_grade(slot.limb), patch, gap_mm(patch),
                 )
             )  # fmt: skip
@@ -160,7 +161,7 @@ def any_state(rng: np.random.Generator, limb: Limb, site: str) -> JointState:
     worst = 10 if limb is Limb.FOOT else 5
     eroded = (limb, site) in places(Damage.EROSION) and rng.random() < 0.5
     erosion = int(rng.integers(1, worst + 1)) if eroded else 0
-    return draw_state(rng, narrowing, erosion, limb, bare_areas(site))
+    return draw_state(rng, narrowing, erosion, limb, bare_areas(site), slides=slides(site))
 
 
 def cut(film: SimulatedFilm, slot: Slot, name: str) -> Array:

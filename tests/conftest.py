@@ -187,8 +187,9 @@ def noise_film() -> Callable[[Path], Path]:
     from PIL import Image
 
     def write(path: Path) -> Path:
-        # a few specks on black: no part of it is brighter than its surroundings
-        specks = np.random.default_rng(1).random((400, 400)) < 0.002
+        # a few specks on black: no part of it is brighter than its surroundings, however small
+        # the film is shown
+        specks = np.random.default_rng(1).random((400, 400)) < 0.0002
         Image.fromarray(np.where(specks, 255, 0).astype(np.uint8)).save(path)
         return path
 

@@ -41,8 +41,7 @@ LIGHT = {
 }  # fmt: skip
 HEAVY = {
     "train locate", "train damage", "train symmetry", "bundle make", "bundle compact",
-    "bench inference",
-    "bench training", "reproduce",
+    "bench inference", "bench score", "bench training", "reproduce",
 }  # fmt: skip
 
 
@@ -229,6 +228,7 @@ def test_training_and_its_bundle_do_not_either(
         ["bundle", "make", run, "--out", out / "bundle", "--no-compact"],
         ["bundle", "compact", out / "bundle", "--out", out / "compact"],
         ["bench", "inference", films, "--no-published", "--patients", 2, "--threads", 1],
+        ["bench", "score", films, "--patients", 2],
     )
     assert_private(seen, out, own)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from mandora.simulate.cohort.folder import simulate_cohort
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED_CODE = {"real_films"}
+SHARED_CODE = {"real_films", "real_trial", "target_rows"}
 PROGRAMS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - SHARED_CODE
 REAL_SETS = {"dha": 1, "rsna": 1, "unifesp": 1}  # how many films of each are tried
 
@@ -54,7 +55,8 @@ def write_table(path: Path, rows: list[dict[str, object]]) -> None:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like that of the real films with the four films of a simulated patient.
 
-    The set ``rsna`` is the left hand alone.
+    The set ``rsna`` is the left hand alone; the wrist of the right hand is a film of its own, with
+    erosion, that of the left hand another, without. People have looked at the feet.
     """
     folder = tmp_path_factory.mktemp("simulated")
     patient = draw_patient(4, 0, severity=-8.0)
@@ -76,7 +78,37 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]  # fmt: skip
     write_table(folder / "films.csv", films)
     write_table(folder / "joints.csv", joints)
+    write_table(folder / "impressions.csv", [
+        {"film": f"P1-{slot}", "limb": "a", "site": site, "impression": seen}
+        for slot in ("LF", "RF")
+        for site, seen in (("mtp1", "normal"), ("mtp2", "unclear"), ("mtp3", "damaged"))
+    ])  # fmt: skip
+    write_wrists(folder, [j for j in joints if str(j["film"]).endswith("H")])
     return folder
+
+
+def write_wrists(folder: Path, joints: list[dict[str, object]]) -> None:
+    """The wrists of two hands as films of their own."""
+    (folder / "wrists").mkdir()
+    films, points = [], []
+    for slot, erosive in (("LH", 0), ("RH", 1)):
+        own = [j for j in joints if j["film"] == f"P1-{slot}"]
+        bottom = max(float(str(j["y"])) for j in own if str(j["site"]).startswith("mcp"))
+        top = round(bottom) + 8
+        with Image.open(folder / f"P1-{slot}.png") as hand:
+            hand.crop((0, top, *hand.size)).save(folder / "wrists" / f"ram-{slot}.png")
+        films.append({"film": f"ram-{slot}", "file": f"ram-{slot}.png", "side": slot[0],
+                      "erosive": erosive, "patient": slot})  # fmt: skip
+        points += [
+            {"film": f"ram-{slot}", "site": j["site"], "x": j["x"], "y": float(str(j["y"])) - top}
+            for j in own
+            if float(str(j["y"])) > top
+        ]
+    write_table(folder / "wrists" / "wrists.csv", films)
+    write_table(folder / "wrists" / "points.csv", points)
+    seen = [{"film": "ram-RH", "site": "ulna", "impression": "damaged"},
+            {"film": "ram-RH", "site": "cmc3", "impression": "normal"}]  # fmt: skip
+    write_table(folder / "wrists" / "impressions.csv", seen)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +172,73 @@ def test_data_sets_of_real_and_of_damaged_films(run: Run, folder: Path, tmp_path
     with (damaged / "manifest.csv").open(newline="", encoding="utf-8") as file:
         grades = [v for row in csv.DictReader(file) for k, v in row.items() if ":" in k]
     assert len(set(grades) - {""}) > 2
+
+
+def test_labels_of_adults(run: Run, simulated: Path, tmp_path: Path) -> None:
+    out = run("real_films_data_set", simulated, "unifesp", "ram", "--out", tmp_path / "adults")
+    assert re.match(r"4 films, ", out)
+    dataset = open_dataset(tmp_path / "adults")
+    films = {film.path.stem: film for film in dataset.films}
+    known = {
+        name: {
+            target.key.partition("-")[2]
+            for target, score in zip(TARGETS, dataset.official[film.patient], strict=True)
+            if score == 0
+        }
+        for name, film in films.items()
+        if film.patient in dataset.official
+    }
+    assert not {key for keys in known.values() for key in keys if "mtp2" in key or "mtp3" in key}
+    assert known["P1-LF"] == {"mtp1:narrowing", "mtp1:erosion"}
+    bones = {f"{b}:erosion" for b in ("mc1", "mul", "nav", "lunate", "radius", "ulna")}
+    assert known["ram-LH"] == bones, "the expert says that it has no erosion"
+    assert known["ram-RH"] == {"cmc3:narrowing"}, "what is called normal on an erosive film"
+    assert (films["ram-LH"].erosive, films["ram-RH"].erosive) == (False, True)
+    assert films["P1-LF"].impressions["mtp3"] == "damaged"
+    assert dataset.persons == {
+        "P1-LF": "unifesp-P1", "P1-RF": "unifesp-P1", "ram-LH": "ram-LH", "ram-RH": "ram-RH",
+    }  # fmt: skip
+    # the fingers are placed beyond the film of the wrist, or not at all
+    with Image.open(films["ram-LH"].path) as film:
+        size = np.array(film.size)
+    fingers = films["ram-LH"].landmarks[:10]
+    placed = fingers[np.isfinite(fingers).all(axis=1)]
+    assert len(placed) > 5
+    assert ((placed < 0) | (placed > size - 1)).any(axis=1).all()
+
+
+def test_real_adults(run: Run, simulated: Path, tmp_path: Path) -> None:
+    def table(*words: object, **constants: object) -> str:
+        return run("real_adults", simulated, "--part", "train", "test", "--work", tmp_path / "work",
+                   "--workers", 1, *words, **constants)  # fmt: skip
+
+    out = table("--only", "feet", "hands", "wrists", "located", "--json", tmp_path / "a.json")
+    assert re.search(
+        r"^feet +erosion, normal +2 +1 +marked +\d\.\d{3} .*<= 0\.25 +(yes|no)$", out, re.M
+    )
+    assert re.search(r"^wrists +AUC of erosive films +2 +2 +marked ", out, re.M)
+    assert re.search(
+        r"^located +films of one limb, within 0\.15 limb sizes +\d+ +\d+ +found ", out, re.M
+    )
+    assert "hands" not in out, "nobody has looked at fingers"
+    rows = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["rows"]
+    judged = [row for row in rows if row["met"]]
+    met = sum(row["met"] == "yes" for row in judged)
+    assert f"{met} of {len(judged)} targets are met" in out
+
+
+@pytest.mark.slow
+def test_real_adults_against_another_model(run: Run, simulated: Path, tmp_path: Path) -> None:
+    before = {"block": "simulated", "what": "plain, hand erosion, r", "value": 0.123}
+    (tmp_path / "before.json").write_text(json.dumps({"rows": [before]}), encoding="utf-8")
+    out = run("real_adults", simulated, "--part", "train", "development", "test", "--work",
+              tmp_path / "work", "--only", "adolescents", "inflicted", "simulated", "--workers", 1,
+              "--than", tmp_path / "before.json", COHORT_PATIENTS=2, ADULT_COPIES=1)  # fmt: skip
+    assert re.search(r"^simulated +plain, hand erosion, r .* >= 0\.123 +(yes|no)$", out, re.M)
+    assert re.search(r"^simulated +plain, Dice of toes .* >= 0\.85 +(yes|no)$", out, re.M)
+    assert re.search(r"^adolescents +erosion, share >= 1\.5 of normal +\d+ +\d+ +found ", out, re.M)
+    assert re.search(r"^inflicted +hands of adolescents, erosion, r of \w+ ", out, re.M)
+    assert re.search(r"^inflicted +feet of adults, narrowing, r ", out, re.M)
 
 
 def test_limb_size(run: Run, folder: Path) -> None:

@@ -405,11 +405,22 @@ def start(code: str, *words: object) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_control_c_keeps_what_is_finished(tiny_bundle: Path, films: Path, tmp_path: Path) -> None:
+def test_the_example_is_scored_alone_or_not_at_all(films: Path, tmp_path: Path) -> None:
+    said = unusable(mandora("score", "--example", films, "--out", tmp_path / "out"))
+    assert str(films) in said.replace("\n", "")
+    assert "--example" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_control_c_keeps_what_is_finished(
+    tiny_bundle: Path, films: Path, tmp_path: Path, threads: int
+) -> None:
     for n in range(2, 31):
         shutil.copy(films / "P1-LF.png", films / f"P{n}-LF.png")
     out = tmp_path / "out"
-    run = start(CALL, "score", films, "--out", out, "--bundle", tiny_bundle, "--threads", 1)
+    words = ["score", films, "--out", out, "--bundle", tiny_bundle, "--threads", threads]
+    run = start(CALL, *words)
     until = time.monotonic() + 60
     while not (out / "reports" / "P1.html").exists() and time.monotonic() < until:
         assert run.poll() is None, run.communicate()

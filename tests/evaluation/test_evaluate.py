@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import LANDMARKS, TARGET_INDEX, Limb, Slot
+from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Slot, target
 from mandora.core.errors import UntrainedLimb
 from mandora.core.geometry import Box
 from mandora.core.records import Reason, read_result
@@ -92,6 +92,34 @@ def test_a_data_set_is_looked_at_from_both_sides(tiny_bundle: Path, cohort: Path
     np.testing.assert_array_equal(made.scores["official"][0], dataset.official["SIM0001"])
 
 
+def test_what_people_saw_is_beside_the_scores(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path
+) -> None:
+    whole = open_dataset(cohort)
+    seen = {"LH": {"mcp2": "damaged", "lunate": "normal", "ulna": "unclear"}, "LF": {}}
+    films = tuple(
+        replace(film, impressions=seen[film.slot.code], erosive=film.slot.limb is Limb.HAND)
+        for film in whole.films
+        if film.slot.code in seen
+    )
+    dataset = replace(whole, films=films, persons={"SIM0001": "anna", "SIM0002": "anna"})
+    evaluate(open_bundle(tiny_bundle), dataset, tmp_path / "page", 1, lambda *_: None, print)
+    made = json.loads((tmp_path / "page" / "metrics.json").read_text(encoding="utf-8"))
+    rows = [r for r in made["impressions"] if r["joints"] == "marked" and r["stage"] == "patch"]
+    by_site = {(r["damage"], r["group"], r["site"]): r for r in rows}
+    assert set(by_site) == {
+        ("narrowing", "all", "all"), ("narrowing", "finger", "all"),
+        ("narrowing", "finger", "mcp2"),
+        ("erosion", "all", "all"), ("erosion", "finger", "all"), ("erosion", "wrist", "all"),
+        ("erosion", "finger", "mcp2"), ("erosion", "wrist", "lunate"),
+    }  # fmt: skip
+    every = by_site["erosion", "all", "all"]
+    assert (every["normal"], every["damaged"], every["patients"]) == (PATIENTS, PATIENTS, 2)
+    films_row = made["erosive"][0]
+    assert (films_row["films without"], films_row["films with erosion"]) == (PATIENTS, PATIENTS)
+    assert films_row["patients"] == 2
+
+
 def test_a_film_that_fails_costs_that_film_and_says_why(
     tiny_bundle: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,10 +188,12 @@ def test_joints_marked_beyond_the_film_are_not_missed(
     assert not np.isnan(error[0, known]).any()
     # how large a film is that cannot be read is not known: all its joints are missed
     assert np.isinf(error[1, [*beyond, *known]]).all()
-    # scores at marked joints are of all marks
+    # all marks tell the limb's size; what lies beyond the film has no score
     scores = pipeline.examine(framed.slot, radiograph, marks).scores
-    targets = [TARGET_INDEX[key] for key in scores]
-    np.testing.assert_array_equal(made.scores["true_patch"][0, targets], list(scores.values()))
+    off = {LANDMARKS[Limb.HAND][i].name for i in (*beyond, 5)}
+    expected = {k: v for k, v in scores.items() if target(k).site.landmark_name not in off}
+    ours = made.scores["true_patch"][0]
+    assert {TARGETS[i].key: ours[i] for i in np.flatnonzero(np.isfinite(ours))} == expected
 
     out = tmp_path / "out"
     page = evaluate(bundle, badly, out, 1, lambda done, count: None, lambda line: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,20 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
-from mandora.core.anatomy import Limb
+from mandora.core.anatomy import LANDMARKS, JointGroup, Limb
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.layouts import open_dataset
 from mandora.evaluation.thresholds import (
     LEAST_FILMS,
     Fits,
+    _part,
     noise_pictures,
     thresholds_from,
 )
 from mandora.images.read import read_radiograph
+from mandora.locate.locator import FoundLandmarks
+from mandora.locate.orientation import Orientation
+from mandora.locate.template import limb_template
 from mandora.model.bundle import open_bundle
 from mandora.model.contract import DEFAULT_THRESHOLDS
 from mandora.scoring.pipeline import Pipeline
@@ -65,6 +70,32 @@ def test_more_than_a_few_others_raise_what_is_clear() -> None:
     others = [*np.linspace(0.1, 0.4, 28), 0.7, 0.75]
     made = thresholds_from(fits(np.linspace(0.6, 0.9, 31), others), HAND)
     assert 0.5 < made.clear_fit <= made.sure_fit
+
+
+def test_parts_lower_what_counts_as_a_limb_and_not_what_is_a_good_view() -> None:
+    whole = fits(np.linspace(0.7, 0.9, 31), np.linspace(0.1, 0.4, 20))
+    made = thresholds_from(replace(whole, parts=np.linspace(0.52, 0.7, 15)), HAND)
+    assert made.least_fit == pytest.approx(0.43)  # a quarter of the way from 0.4 to 0.52
+    assert made.clear_fit == pytest.approx(0.46)
+    assert made.sure_fit == thresholds_from(whole, HAND).sure_fit == pytest.approx(0.72)
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_a_part_lacks_the_fingers_or_the_toes(limb: Limb) -> None:
+    marks, template = LANDMARKS[limb], limb_template(limb)
+    places = template * 100 + (150, 200)
+    found = FoundLandmarks(
+        limb, Orientation(), places, np.ones(len(marks)), (None,) * len(marks), 1.0
+    )
+    rows = np.repeat(np.arange(400, dtype=np.float32)[:, None], 300, axis=1)
+    part = _part(rows, found)
+    first, last = part[0, 0], part[-1, 0]
+    inside = (places[:, 1] > first) & (places[:, 1] < last)
+    lost = {mark.name for mark, seen in zip(marks, inside, strict=True) if not seen}
+    fingers = {mark.name for mark in marks if mark.group is JointGroup.FINGER}
+    assert lost == (fingers if limb is Limb.HAND else {"ip"})
+    with pytest.raises(ValueError, match="its joints are not found"):
+        _part(rows, replace(found, landmarks=np.full_like(places, np.nan)))
 
 
 def test_what_cannot_be_told_apart_sets_nothing() -> None:
@@ -136,7 +167,8 @@ def test_a_bundle_is_given_thresholds_that_separate(
     assert thresholds[Limb.FOOT] == before.manifest.contract.locate.thresholds[Limb.FOOT]
     hand = thresholds[Limb.HAND]
     assert hand.measured_on is not None
-    assert f"10 films of a hand, {OTHERS} of something else and 1 pictures" in hand.measured_on
+    assert "10 films of a hand, " in hand.measured_on
+    assert f"parts of them, {OTHERS} of something else and 1 pictures" in hand.measured_on
     assert hand.measured_on in shown.stdout
     card = made.path("card.md").read_text(encoding="utf-8")
     assert hand.measured_on in card

@@ -135,3 +135,12 @@ def test_a_peak_beyond_the_film_is_outside_whatever_its_height() -> None:
     found = checked(HAND, limb, np.full(21, 0.9), 0.25, film(256, 119))
     np.testing.assert_array_equal(found.outside, limb[:, 1] < 118.5)
     np.testing.assert_array_equal(found.sure, limb[:, 1] >= 118.5)
+
+
+def test_of_a_joint_at_the_border_too_little_is_on_the_film() -> None:
+    limb = laid(60, 5, 128, 128)
+    border = limb[:, 1].min() - 60 * 0.04 + 0.5  # the uppermost lies 0.04 limb sizes below it
+    found = checked(HAND, limb, np.full(21, 0.9), 0.25, film(256, border))
+    assert np.flatnonzero(found.outside).tolist() == [limb[:, 1].argmin()]
+    assert found.fit > 0.89
+    assert not checked(HAND, limb, np.full(21, 0.9), 0.25, film(256, border - 2)).outside.any()

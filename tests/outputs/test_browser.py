@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mandora.outputs.pictures import draw_pictures
 from mandora.outputs.writer import ResultWriter
 
 FLAGS = (
@@ -39,7 +40,9 @@ addEventListener("load", () => {
 def report(patient: Any, tmp_path: Path) -> Path:
     out = tmp_path / "out"
     with ResultWriter(out) as writer:
-        writer.write(patient.result, patient.radiographs, patient.evidence)
+        writer.write(
+            patient.result, draw_pictures(patient.result, patient.radiographs, patient.evidence)
+        )
     return next((out / "reports").glob("*.html"))
 
 

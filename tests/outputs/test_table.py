@@ -139,3 +139,14 @@ def test_row_that_does_not_fit_is_taken_back_whole(new_patient, tmp_path) -> Non
         tables.write(new_patient("B").result)  # there is room again
     assert _patients(tmp_path / "scores.csv") == ["A", "B"]
     assert [r["patient"] for r in _rows(tmp_path / "joints.csv")] == ["A"] * 86 + ["B"] * 86
+
+
+def test_control_characters_in_names_do_nothing(new_patient, tmp_path) -> None:
+    with TableWriter(tmp_path) as tables:
+        tables.write_problem("\x1b]0;evil\x07P1.png", Reason.UNKNOWN_NAME, "P\u202e1")
+        tables.write(new_patient("A", {"LH": "\x1b[31mleft.png"}).result)
+    text = (tmp_path / "joints.csv").read_text(encoding="utf-8")
+    assert "\\x1b]0;evil\\x07P1.png" in text
+    assert "P\\u202e1" in text
+    assert "\\x1b[31mleft.png" in text
+    assert all(c.isprintable() or c == "\n" for c in text)

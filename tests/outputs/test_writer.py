@@ -12,6 +12,7 @@ from PIL import Image
 
 from mandora.core.files import OutputError
 from mandora.core.records import Reason, read_result
+from mandora.outputs.pictures import draw_pictures
 from mandora.outputs.writer import ResultWriter
 
 
@@ -20,7 +21,9 @@ def _files(out: Path) -> set[str]:
 
 
 def _write(writer: ResultWriter, patient) -> tuple[Path, ...]:
-    return writer.write(patient.result, patient.radiographs, patient.evidence)
+    return writer.write(
+        patient.result, draw_pictures(patient.result, patient.radiographs, patient.evidence)
+    )
 
 
 def _scored(out: Path) -> list[str]:
@@ -149,6 +152,7 @@ import resource, sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from mandora.core.files import OutputError
+from mandora.outputs.pictures import draw_pictures
 from mandora.outputs.writer import ResultWriter
 
 spec = spec_from_file_location("made_up", sys.argv[1])
@@ -162,7 +166,7 @@ with ResultWriter(Path(sys.argv[2])) as writer:
         if n == 3:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         try:
-            writer.write(p.result, p.radiographs, p.evidence)
+            writer.write(p.result, draw_pictures(p.result, p.radiographs, p.evidence))
         except OutputError as error:
             print(error)
 """

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -58,25 +59,66 @@ def test_of_one_patient_the_whole_result_is_at_hand(
     assert summary.only == read_result(tmp_path / "out" / "results" / "P1.json")
 
 
-def test_a_patients_films_are_let_go_of_before_the_next_ones_are_read(
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_more_patients_films_are_held_than_there_are_threads(
     bundle: Bundle,
     give: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    threads: int,
 ) -> None:
     held: list[weakref.ref[Any]] = []
     score = Pipeline.score
 
     def watched(self: Pipeline, *args: Any) -> Any:
-        assert [ref() for ref in held] == [None] * len(held)
+        assert sum(ref() is not None for ref in held) < threads
         scored = score(self, *args)
         held.extend(weakref.ref(film) for film in scored.radiographs.values())
         return scored
 
     monkeypatch.setattr(Pipeline, "score", watched)
-    films = give(P1_LF="LF", P2_LF="LF", P3_LF="LF")
-    assert score_films([films], tmp_path / "out", bundle=bundle).problems == ()
-    assert len(held) == 3
+    films = give(P1_LF="LF", P2_LF="LF", P3_LF="LF", P4_LF="LF")
+    done = score_films([films], tmp_path / "out", bundle=bundle, threads=threads)
+    assert done.problems == ()
+    assert len(held) == 4
+
+
+def test_results_and_their_order_do_not_depend_on_the_number_of_threads(
+    bundle: Bundle,
+    give: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    score = Pipeline.score
+
+    def uneven(self: Pipeline, study: str, *args: Any) -> Any:
+        """The first patients take longest, and one fails."""
+        time.sleep({"P1": 0.6, "P3": 0.2}.get(study, 0.0))
+        if study == "P4":
+            raise RuntimeError("tired")
+        return score(self, study, *args)
+
+    monkeypatch.setattr(Pipeline, "score", uneven)
+    films = give(P1_LF="LF", P1_LH="LH", P2_LF="LF", P3_RH="RH", P4_LF="LF", P5_LF="LF", P6_RF="RF")
+    (films / "P3-LF.png").write_bytes(b"no picture")
+    (films / "p5-RF.png").write_bytes(b"an id that differs in capitals only")
+    said: list[list[str]] = []
+    for threads in (1, 2, 3):
+        said.append([])
+        score_films(
+            [films], tmp_path / str(threads), bundle=bundle, threads=threads, warn=said[-1].append
+        )
+    assert len(said[0]) == 3
+    assert said == [said[0]] * 3
+    made = [
+        {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        for out in (tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    ]
+    assert len([p for p in made[0] if p.suffix == ".png"]) == 6
+    for files in made[1:]:
+        assert files.keys() == made[0].keys()
+        # reports state the minute in which they were made
+        assert [p for p, data in files.items() if data != made[0][p] and p.suffix != ".html"] == []
 
 
 def test_an_unforeseen_error_costs_one_patient(

@@ -241,7 +241,7 @@ def test_a_part_lacks_some_of_the_landmarks_and_shows_others() -> None:
     shown = [stored.inside(Box(*c.shown)) for c in changes if c.shown is not None]
     counts = np.array([inside.sum() for inside in shown])
     assert len(counts) == 300
-    assert counts.min() >= 3
+    assert 0.85 < (counts >= 3).mean() < 1, "a few parts lie anywhere"
     assert (counts < len(LIMB)).mean() > 0.95, "where no part was drawn the film stays whole"
     assert len(set(counts)) >= 5, "few landmarks are left, or many"
     assert np.array(shown).mean(axis=0).min() > 0.2, "each landmark is often shown"
@@ -249,7 +249,7 @@ def test_a_part_lacks_some_of_the_landmarks_and_shows_others() -> None:
     assert (edges[:, 0] >= 15.5).all(), "a part lies on the film"
     assert (edges[:, 2] <= 79.5).all()
     one_side = (edges == [15.5, -0.5, 79.5, 95.5]).sum(axis=1) == 3
-    assert 0.3 < one_side.mean() < 0.6, "some lack one side of the film only"
+    assert 0.2 < one_side.mean() < 0.5, "some lack one side of the film only"
 
 
 def test_parts_are_shown_larger_and_often_in_the_middle() -> None:

@@ -302,6 +302,28 @@ def test_a_limb_of_unknown_size_is_refused(tmp_path: Path) -> None:
     assert not made.arrays["usable"].any()
 
 
+def test_a_film_of_a_part_of_a_limb_trains_as_the_whole_limb_would(tmp_path: Path) -> None:
+    landmarks = limb_template(HAND) * 40 + (128, 128)
+    names = [landmark.name for landmark in LANDMARKS[HAND]]
+    wrist = [i for i, known in enumerate(LANDMARKS[HAND]) if known.group is JointGroup.WRIST]
+    whole, part = (
+        patches_of(
+            training_film({i: tuple(landmarks[i]) for i in chosen}, limb=HAND), tmp_path / name,
+            BY_LIMB, limb=HAND,
+        )
+        for name, chosen in (("whole", range(len(names))), ("part", wrist))
+    )  # fmt: skip
+    # fingers that are known to lie beyond the film tell the limb's size, and give no patch
+    beyond = training_film(
+        {i: tuple(landmarks[i]) for i in wrist} | {names.index("pip3"): (-300.0, -300.0)}, limb=HAND
+    )
+    off = patches_of(beyond, tmp_path / "beyond", BY_LIMB, limb=HAND)
+    assert whole["usable"].all()
+    for made in (part, off):
+        assert np.flatnonzero(made["usable"]).tolist() == wrist
+    np.testing.assert_allclose(part["film_scale"][wrist], whole["film_scale"][wrist], rtol=0.13)
+
+
 def test_windows_of_the_limb_err_as_the_localiser_does(tmp_path: Path) -> None:
     # with a bright dot at each joint: where is it on its patch?
     landmarks = limb_template(FOOT) * 80 + (140, 120)  # 80 px a unit; no dot is on another's patch

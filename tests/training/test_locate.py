@@ -241,6 +241,16 @@ def test_a_part_of_a_film_draws_no_peaks_for_what_it_does_not_show() -> None:
     assert 20 < absent < 140
 
 
+def test_a_film_without_such_a_limb_teaches_that_there_is_nothing_to_find() -> None:
+    train = prepared([ALL, everywhere(), everywhere()],
+                     outside=[[False] * TOES, [True] * TOES, [False] * TOES])  # fmt: skip
+    items = task(train, held=prepared([ALL]))
+    assert sorted(items.order((1, 0))) == [0, 1], "of the last one nothing is known"
+    assert not items.batch(draws(1))["target"].any()
+    with pytest.raises(ValueError, match="left to measure on"):
+        task(train, held=prepared([everywhere()], outside=[[True] * TOES]))
+
+
 def test_films_of_early_epochs_are_smaller_and_so_are_their_heat_maps() -> None:
     settings = SMALL.model_copy(update={"input_px": SIZE, "widths": (8, 12)})
     items = task(prepared([ALL, ALL]), settings)

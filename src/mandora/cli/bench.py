@@ -16,6 +16,7 @@ from mandora.core.terminal import write_line
 
 if TYPE_CHECKING:
     from mandora.core.anatomy import Slot
+    from mandora.scoring.batch_speed import BatchSpeed
     from mandora.scoring.speed import ScoringSpeed
     from mandora.training.speed import Speed
 
@@ -109,6 +110,40 @@ def bench_inference(
     write_line(to_json(runs) if as_json else _scoring_ratio(runs))
 
 
+@commands.command("score")
+def bench_score(
+    films: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of patients with four films; two are simulated if not given."),
+    ] = None,
+    patients: Annotated[
+        int, typer.Option(min=1, help="Number in the batch; films are used again.")
+    ] = 12,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=256, help="Threads; 1 and 2 if not given; may be repeated."),
+    ] = None,
+    bundle: BundleOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Speed of `mandora score` over a batch, all files written, and how many cores are busy."""
+    from mandora.model.packaged import named_bundle
+    from mandora.scoring.batch_speed import measure_batch, to_json
+
+    runs = []
+    with TemporaryDirectory() as folder:
+        given = list(islice(cycle(_four_films(films, Path(folder))), patients))
+        if not as_json:
+            write_line(_BATCH_ROW.format(*_BATCH_HEAD))
+        for count in threads or (1, 2):
+            run = measure_batch(named_bundle(bundle), given, count)
+            runs.append(run)
+            if not as_json:
+                write_line(_batch_line(run))
+    if as_json:
+        write_line(to_json(runs))
+
+
 def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
     from mandora.core.anatomy import SLOTS
     from mandora.datasets.film_files import find_studies
@@ -155,6 +190,19 @@ def _scoring_ratio(runs: list[ScoringSpeed]) -> str:
             line += f"; {ratio:.0f} times as fast as the published design"
         lines.append(line)
     return "\n".join(lines)
+
+
+_BATCH_ROW = "{:>7} {:>9} {:>9} {:>8} {:>11} {:>14} {:>8}"
+_BATCH_HEAD = (
+    "threads", "patients", "seconds", "CPU s", "cores busy", "patients/hour", "peak MB"
+)  # fmt: skip
+
+
+def _batch_line(run: BatchSpeed) -> str:
+    return _BATCH_ROW.format(
+        run.threads, run.patients, f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}",
+        f"{run.cores:.2f}", f"{run.patients_per_hour:,.0f}", f"{run.peak_mb:.0f}",
+    )  # fmt: skip
 
 
 _ROW = "{:<6} {:<7} {:>12} {:>14} {:>13} {:>10}  {}"

@@ -56,7 +56,10 @@ def score(
 
     if not inputs and not example:
         fail("name at least one film or folder, or use --example")
-    chosen = [*(inputs or []), *(example_films() if example else [])]
+    if inputs and example:
+        named = ", ".join(map(str, inputs))
+        fail(f"--example scores the packaged patient alone: leave out --example, or {named}")
+    chosen = inputs or example_films()
     model = open_model(bundle)
     try:
         with Progress(show=not as_json) as progress:

@@ -53,14 +53,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     # not tempfile: its files are private to the user, results follow the umask
     temporary = temporary_path(path)
     try:
-        file = temporary.open("xb")  # before the rest: what was there already is not removed
         try:
-            with file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        except BaseException:
+        except FileExistsError:  # it is somebody else's
+            raise
+        except BaseException:  # also Ctrl-C between making the file and the next step
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise

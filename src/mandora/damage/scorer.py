@@ -14,7 +14,7 @@ from mandora.core.anatomy import FAMILIES, LANDMARKS, Damage, Limb, Site
 from mandora.core.inference import Network
 from mandora.damage.patches import Patch
 
-BATCH = 27  # patches per call: one side of a patient; larger batches only cost memory
+BATCH = 7  # patches per call: more take as long each, and more memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,11 @@ from mandora.core.anatomy import (
     SLOTS,
     TARGET_INDEX,
     TARGETS,
-    Slot,
+    target,
     targets_of,
 )
 from mandora.core.errors import InputError
-from mandora.core.geometry import Points, box_to_grid, limb_size
+from mandora.core.geometry import box_to_grid, limb_size
 from mandora.core.records import REASON_TEXT, Reason
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
@@ -94,8 +94,8 @@ def assess(
         for film in films:
             one = _assess_film(pipeline, film, warn)
             seen.append(one)
-            for frame, result in (("true", one.at_true), ("predicted", one.at_found)):
-                for key, value in result.scores.items() if result else ():
+            for frame, known in (("true", one.at_true), ("predicted", one.at_found.scores)):
+                for key, value in known.items():
                     patch[frame][TARGET_INDEX[key]] = value
             reasons.update(one.at_found.reasons.values())
         tables.setdefault("official", []).append(dataset.official.get(name, unknown))
@@ -122,9 +122,9 @@ def _impressions(films: Sequence[DatasetFilm]) -> Floats:
     worth: dict[str, float] = {Impression.NORMAL: 0.0, Impression.DAMAGED: 1.0}
     made = np.full(len(TARGETS), np.nan)
     for film in films:
-        for target in targets_of(film.slot):
-            seen = film.impressions.get(target.site.name, "")
-            made[TARGET_INDEX[target.key]] = worth.get(seen, np.nan)
+        for one in targets_of(film.slot):
+            seen = film.impressions.get(one.site.name, "")
+            made[TARGET_INDEX[one.key]] = worth.get(seen, np.nan)
     return made
 
 
@@ -142,7 +142,7 @@ class _AssessedFilm:
     """One film: a row of each array of :class:`Assessed`, scores at marked and at found joints."""
 
     landmarks: Arrays
-    at_true: FilmResult | None
+    at_true: Mapping[str, float]
     at_found: FilmResult
 
 
@@ -154,7 +154,7 @@ def _assess_film(
     true, found = (np.full((MOST_LANDMARKS, 2), np.nan) for _ in range(2))
     confidence = np.full(MOST_LANDMARKS, np.nan)
     true[: len(LANDMARKS[slot.limb])] = film.landmarks
-    beyond, at_true = 0, None
+    beyond, at_true = 0, dict[str, float]()
     try:
         radiograph = read_radiograph(film.path)
         size[:] = radiograph.shape[::-1]
@@ -162,8 +162,7 @@ def _assess_film(
         true[off_film], beyond = np.nan, int(off_film.sum())
         at_found = pipeline.examine(slot, radiograph)
         overlap = _dice(film, radiograph, at_found.evidence, warn)
-        on_film = true[: len(LANDMARKS[slot.limb])]
-        at_true = _at_marks(pipeline, slot, radiograph, on_film)
+        at_true = _at_marks(pipeline, film, radiograph, off_film)
     except Exception as error:  # one film must not cost the others theirs
         reason, detail = why_failed(error, name)
         warn(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
@@ -190,14 +189,20 @@ def _beyond_film(landmarks: Floats, size: Floats) -> NDArray[np.bool_]:
 
 
 def _at_marks(
-    pipeline: Pipeline, slot: Slot, radiograph: Radiograph, landmarks: Points
-) -> FilmResult | None:
-    if not np.isfinite(landmarks).all(axis=1).any():
-        return None
+    pipeline: Pipeline, film: DatasetFilm, radiograph: Radiograph, off_film: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Scores by target key at the marks that lie on the film; all marks tell the limb's size."""
+    if not np.isfinite(film.landmarks).all(axis=1).any():
+        return {}
     try:
-        return pipeline.examine(slot, radiograph, landmarks)
+        result = pipeline.examine(film.slot, radiograph, film.landmarks)
     except InputError:  # too few joints are marked to tell how the limb lies
-        return None
+        return {}
+    return {
+        key: score
+        for key, score in result.scores.items()
+        if not off_film[LANDMARK_INDEX[film.slot.limb][target(key).site.landmark_name]]
+    }
 
 
 def _limb_size_px(film: DatasetFilm) -> float:

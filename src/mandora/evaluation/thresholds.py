@@ -1,8 +1,9 @@
 """Thresholds of a model's localisers, set from films that neither trained nor test it.
 
 A *fit* says how well what was found on a film makes up a limb, 0..1. For each limb two samples are
-taken: its localiser's fits on films that show such a limb, of the labelled side, and on pictures
-that show none: films of the other limb, films of neither, and noise. Then, for each limb:
+taken: its localiser's fits on films that show such a limb, of the labelled side, every other one
+once more as a part (a wrist, a foot without its toes), and on pictures that show none: films of the
+other limb, films of neither, and noise. Then, for each limb:
 
 - The *gap* is the range between two neighbouring fits, of both samples together, in which a
   threshold errs least: the share of the limbs below it and the share of the rest above it add up to
@@ -12,7 +13,9 @@ that show none: films of the other limb, films of neither, and noise. Then, for 
   sample, and a limb below it is not scored at all.
 - ``clear_fit`` lies in the middle of the gap, and not below the fit that 95 % of what is no limb
   stay below: a film that is wrongly among these must not set it.
-- ``sure_fit`` is the fit that nine tenths of the limbs reach, and not below ``clear_fit``.
+- ``sure_fit`` is the fit that nine tenths of the whole limbs reach, and not below ``clear_fit``.
+
+If the parts cannot be told from the rest, they do not count.
 
 The other thresholds stay as they are. A limb keeps all of them where fewer than ``LEAST_FILMS``
 films show it or show something else, or where the best threshold errs about more than
@@ -23,7 +26,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,11 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mandora.core.anatomy import Limb, Side
+from mandora.core.anatomy import LANDMARKS, JointGroup, Limb, Side
 from mandora.core.errors import InputError
+from mandora.core.geometry import limb_size
 from mandora.core.specs import LimbThresholds
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
+from mandora.locate.locator import FoundLandmarks
+from mandora.locate.template import limb_template
 from mandora.metrics import Floats
 from mandora.model.bundle import Bundle
 from mandora.model.loading import LimbLocator, Stages
@@ -43,6 +49,7 @@ from mandora.model.loading import LimbLocator, Stages
 LEAST_FILMS = 10  # of either sample; noise does not count
 MOST_FILMS = 100  # of those that show the limb
 MOST_OTHERS = 40  # of those that do not: each is searched in every orientation
+PART_MARGIN = 0.35  # limb sizes around the landmarks of a part
 MOST_ERRORS = 0.1  # share of either sample
 
 T = TypeVar("T")
@@ -60,11 +67,13 @@ class Fits:
         own: (N,) float64, on films that show such a limb.
         others: (M,) on films that do not.
         noise: (K,) on pictures of noise.
+        parts: (L,) on parts of such limbs.
     """
 
     own: Floats
     others: Floats
     noise: Floats
+    parts: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,12 @@ def calibrate_thresholds(
         try:
             _check_counts(len(pictures.own(limb)), len(pictures.not_of(limb)))
             fits = fits_of(bundle, limb, pictures, threads, progress, warn)
-            found = thresholds_from(fits, former)
+            try:
+                found = thresholds_from(fits, former)
+            except InputError as error:
+                warn(f"parts of a {limb} do not count, and films of them may be refused: {error}")
+                fits = replace(fits, parts=np.empty(0))
+                found = thresholds_from(fits, former)
         except InputError as error:
             warn(f"the thresholds of the {limb} stay as they are: {error}")
             continue
@@ -128,8 +142,8 @@ def calibrate_thresholds(
                 f"{fits.others.max():.2f}); check what they show"
             )
         measured_on = (
-            f"{pictures.name}: {len(fits.own)} films of a {limb}, {len(fits.others)} of something "
-            f"else and {len(fits.noise)} pictures of noise"
+            f"{pictures.name}: {len(fits.own)} films of a {limb}, {len(fits.parts)} parts of them, "
+            f"{len(fits.others)} of something else and {len(fits.noise)} pictures of noise"
         )
         made[limb] = found.model_copy(update={"measured_on": measured_on})
     return made
@@ -159,11 +173,17 @@ def fits_of(
         Stages.load(how, files, threads).locators[limb] for how in (contract, thorough)
     )
     own, others = pictures.own(limb), pictures.not_of(limb)
-    count, done = len(own) + len(others) + len(_NOISE_CELLS), itertools.count(1)
+    halves = own[::2]
+    count = len(own) + len(halves) + len(others) + len(_NOISE_CELLS)
+    done = itertools.count(1)
 
-    def fit(locator: LimbLocator, picture: Path | Pixels, side: Side | None = None) -> float:
+    def fit(
+        locator: LimbLocator, picture: Path | Pixels, side: Side | None = None, part: bool = False
+    ) -> float:
         try:
             pixels = read_radiograph(picture).pixels if isinstance(picture, Path) else picture
+            if part:
+                pixels = _part(pixels, locator.locate(pixels, side))
             return locator.locate(pixels, side).fit
         except InputError as error:
             warn(str(error))
@@ -175,7 +195,28 @@ def fits_of(
         _known(fit(as_used, film.path, film.slot.side) for film in own),
         _known(fit(searching, path) for path in others),
         _known(fit(searching, pixels) for pixels in noise_pictures()),
+        _known(fit(as_used, film.path, film.slot.side, part=True) for film in halves),
     )
+
+
+def _part(pixels: Pixels, found: FoundLandmarks) -> Pixels:
+    """The wrist of a hand, or a foot without its toes.
+
+    Raises:
+        ValueError: if its landmarks were not found.
+    """
+    names = [mark.name for mark in LANDMARKS[found.limb]]
+    wanted = [n.startswith("mtp") for n in names] if found.limb is Limb.FOOT else [
+        mark.group is JointGroup.WRIST for mark in LANDMARKS[found.limb]
+    ]  # fmt: skip
+    kept = found.landmarks[np.array(wanted) & np.isfinite(found.landmarks).all(axis=1)]
+    if len(kept) < sum(wanted) // 2:
+        raise InputError(f"a film of a {found.limb} gives no part of one: its joints are not found")
+    margin = PART_MARGIN * limb_size(found.landmarks, limb_template(found.limb))
+    last = np.array(pixels.shape[::-1])
+    x0, y0 = np.clip(kept.min(axis=0) - margin, 0, last - 2).astype(int)
+    x1, y1 = np.clip(kept.max(axis=0) + margin, 2, last).astype(int)
+    return np.ascontiguousarray(pixels[y0:y1, x0:x1])
 
 
 def _known(fits: Iterable[float]) -> Floats:
@@ -209,13 +250,13 @@ def thresholds_from(fits: Fits, former: LimbThresholds) -> LimbThresholds:
         ValueError: if there are too few films, or the fits do not tell limbs from the rest.
     """
     _check_counts(len(fits.own), len(fits.others))
-    rest = np.concatenate([fits.others, fits.noise])
-    low, high = _gap(fits.own, rest)
-    lost, taken = float(np.mean(fits.own < high)), float(np.mean(rest > low))
+    rest, limbs = np.concatenate([fits.others, fits.noise]), np.concatenate([fits.own, fits.parts])
+    low, high = _gap(limbs, rest)
+    lost, taken = float(np.mean(limbs < high)), float(np.mean(rest > low))
     if max(lost, taken) > MOST_ERRORS:
         raise InputError(
             f"no threshold tells it from the rest: at {(low + high) / 2:.2f}, {lost:.0%} of the "
-            f"{len(fits.own)} films that show it lie below and {taken:.0%} of the {len(rest)} "
+            f"{len(limbs)} films that show it lie below and {taken:.0%} of the {len(rest)} "
             "other pictures above"
         )
     clear = max((low + high) / 2, float(np.quantile(rest, 0.95)))

@@ -29,6 +29,7 @@ class Margin:
         width: of the bone there, px.
         soft_tissue: which quantile of the grey beside the margin is taken for soft tissue (low
             where other bones are near), and how far from the margin, in widths of the bone.
+        whole_end: of a tubular bone; then the soft tissue lies on both sides of it.
     """
 
     place: Array
@@ -37,6 +38,7 @@ class Margin:
     territory: Array
     width: float
     soft_tissue: tuple[float, float]
+    whole_end: bool = False
 
 
 def joint_margin(film: Array, line: JointLine, region: Region, anchor: int) -> Margin:
@@ -103,8 +105,8 @@ def collapse_margin(film: Array, line: JointLine, region: Region, anchor: int) -
         own = own * step_down(past / (0.06 * width) - 0.7)
         sides.append(side * float(np.median(edge)))
     place = np.array([sum(sides) / 2, start])
-    inward = np.array([0.0, sign])
-    return Margin(place, inward, np.array([1.0, 0.0]), own, width, (0.35, 0.12))
+    inward, across = np.array([0.0, sign]), np.array([1.0, 0.0])
+    return Margin(place, inward, across, own, width, (0.35, 0.12), whole_end=True)
 
 
 def _side(
@@ -176,6 +178,6 @@ def bone_margin(edge: Array, region: Region, angle: float, near_skin: bool) -> M
     reach = np.interp(np.arctan2(region.u, region.v) % (2 * np.pi), turns, closed)
     width = 2 * float(np.median(edge))
     territory = step_down((rho - reach) / (0.06 * width))
-    soft_tissue = (0.6, 0.12) if near_skin else (0.2, 0.2)
+    soft_tissue = (0.7, 0.1) if near_skin else (0.2, 0.2)
     shaft = np.array([-direction[1], direction[0]])
     return Margin(r * direction, -direction, shaft, territory, width, soft_tissue)

@@ -14,6 +14,7 @@ from scipy import ndimage
 from mandora.inflict.bone_edges import Margin
 from mandora.inflict.noise import (
     high_pass,
+    local_variance,
     noise_like,
     quiet_patch,
     restore_noise,
@@ -81,7 +82,9 @@ def carve(
     soft_tissue = np.abs(whole - level) < 0.4 * (bone - level)
     quiet = quiet_patch(whole, soft_tissue, tile_px(width, grain), grain)
     noise = noise_like(quiet, film.shape, rng, grain)
-    wanted = np.where(share > 0.02, float(high_pass(noise, grain).var()), 0.0)
+    strength = float(high_pass(noise, grain).var())
+    strength = min(strength, float(np.quantile(local_variance(film, grain), 0.25)))
+    wanted = np.where(share > 0.02, strength, 0.0)
     restored = restore_noise(changed, wanted, noise, grain)
     result = whole.copy()
     result[part] = np.where((share > 0) | (rim > 0), restored, film)
@@ -136,7 +139,7 @@ def _tissue_under(
     wide = _around(region, centre, 1.6 * radius + 0.45 * margin.width)
     coarse = ndimage.gaussian_filter(film[wide], _coarseness(margin))
     along, aside = (a / margin.width for a in seen_from(margin, region, wide))
-    level, bone = _levels(coarse, along, aside, radius / margin.width, margin.soft_tissue)
+    level, bone = _levels(coarse, along, aside, radius / margin.width, margin)
     k = max(
         round(margin.width / 40), region.grain
     )  # soft tissue is smooth: a coarser grid tells as much
@@ -154,12 +157,14 @@ def _tissue_under(
 
 
 def _levels(
-    coarse: Array, along: Array, aside: Array, radius: float, tissue: tuple[float, float]
+    coarse: Array, along: Array, aside: Array, radius: float, margin: Margin
 ) -> tuple[float, float]:
     """Grey of soft tissue beside a margin and of the bone behind it; lengths in bone widths."""
-    quantile, reach = tissue
+    quantile, reach = margin.soft_tissue
     near = np.abs(aside) < np.clip(radius, 0.05, 0.3)
     outside = near & (along < -0.03) & (along > -reach)
+    if margin.whole_end:  # what is beyond it is the joint's other bone
+        outside = (np.abs(np.abs(aside) - 0.62) < 0.1) & (np.abs(along - 0.15) < 0.2)
     inside = near & (along > 0.05) & (along < 0.3)
     level = float(np.quantile(coarse[outside], quantile)) if outside.any() else float(coarse.min())
     bone = float(np.median(coarse[inside])) if inside.any() else float(coarse.max())

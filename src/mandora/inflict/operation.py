@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, Damage, Limb
 from mandora.core.errors import InputError
-from mandora.inflict.bone_edges import RAYS, Margin, bone_margin, collapse_margin, joint_margin, outline
+from mandora.inflict.bone_edges import (
+    RAYS,
+    Margin,
+    bone_margin,
+    collapse_margin,
+    joint_margin,
+    outline,
+)
 from mandora.inflict.erosion import carve
 from mandora.inflict.joint_line import ExpectedLine, JointLine, NoJointLine, find_joint_line
 from mandora.inflict.narrowing import (
@@ -23,13 +30,14 @@ from mandora.inflict.narrowing import (
 )
 from mandora.inflict.outlines import expected_area
 from mandora.inflict.region import Array, Frame, Region
-from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, LimbLandmarks
+from mandora.inflict.sites import BONES, JOINTS, WRIST_AXES, ExpectedBone, LimbLandmarks
 from mandora.simulate.anatomy.joint_state import Erosion, JointState
+from mandora.simulate.anatomy.wrist import spread_along_surface
 
 LANDMARK_ERROR = 0.02  # expected standard deviation, in limb sizes
-SEEN = 0.08  # least darkening by an erosion, as a share of the range of grey around the site
-THROUGH_FOREARM = 0.75  # depth of an erosion there, as a share of that of a short bone
-SEEN_AREA = 0.3  # least area of the film that an erosion changes, as a share of its own
+SEEN = 0.10  # least darkening by an erosion, as a share of the range of grey around the site
+THROUGH_FOREARM = 0.85  # depth of an erosion there, as a share of that of a short bone
+SEEN_AREA = 0.5  # share of its area over which it has to; over less it has to be darker
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,16 +169,25 @@ def _in_bone(subject: Subject, state: JointState, rng: np.random.Generator) -> O
             degrees = 0.0 if end else bone.bare[(erosion.anchor + moved) % len(bone.bare)]
             degrees += float(rng.uniform(-12, 12))
             soft = bone.forearm and abs(degrees) > 40
-            yield bone_margin(edge, region, np.radians(degrees), soft)
+            margin = bone_margin(edge, region, np.radians(degrees), soft)
+            if end:
+                margin = replace(margin, soft_tissue=(0.5, 0.0), whole_end=True)
+            elif bone.forearm and not soft:  # at the joint surface: the joint space
+                margin = replace(margin, soft_tissue=(0.05, 0.15))
+            yield margin
 
-    erosions = tuple(map(_in_forearm, state.erosions)) if bone.forearm else state.erosions
+    erosions = [_as_in(subject.site, bone, erosion) for erosion in state.erosions]
     new = _carved(subject, region, (before, 1.3 * radius), (erosions, margins), rng)
     return replace(_with(subject, healthy(subject), region, new), line=around)
 
 
-def _in_forearm(erosion: Erosion) -> Erosion:
-    """An erosion of the end of a long bone: some of this thick bone is left before or behind it."""
-    return replace(erosion, depth=THROUGH_FOREARM * erosion.depth)
+def _as_in(site: str, bone: ExpectedBone, erosion: Erosion) -> Erosion:
+    """An erosion as it is in the ends of the forearm's long bones."""
+    if site == "radius":
+        erosion = spread_along_surface(erosion)
+    if bone.forearm:  # some of a thick bone is left before or behind it
+        erosion = replace(erosion, depth=THROUGH_FOREARM * erosion.depth)
+    return erosion
 
 
 def _bare_areas(subject: Subject, erosion: Erosion) -> Iterator[int]:
@@ -213,8 +230,9 @@ def _carved(
             after, gone = carve(film, region, margin, erosion, rng)
             area = gone.sum() / expected_area(erosion, margin.width)
             darker = float((film - after)[gone].mean()) / scale if gone.any() else 0.0
-            most = max(most, darker * min(area / SEEN_AREA, 1.0))
-            if darker >= SEEN and area >= SEEN_AREA:
+            seen = darker * min(area / SEEN_AREA, 1.0)
+            most = max(most, seen)
+            if seen >= SEEN:
                 film, eroded = after, eroded | gone
                 break
         else:

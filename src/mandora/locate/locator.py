@@ -27,7 +27,7 @@ SMALLER_FILMS = 0.5, 0.28  # share of the network's input that a film of a part 
 
 _LONG_SIDE_PX = 1024  # larger films are made smaller: it spares time, and no network sees more
 _PEAKS = 4  # per heat map
-_BATCH = 16  # fields of view at a time; more only cost memory
+_BATCH = 4  # fields of view at a time; more only cost memory
 _MOST_ALONE = 6  # candidates that get a field of view of their own
 _MOST_TURN_DEG, _MOST_LOG2_SIZE = 12.0, 0.3  # beyond these it gets a second one
 _SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in limb sizes
@@ -121,7 +121,8 @@ class Locator:
         The film is read as shown and in the mirror, and where that shows no clear limb, turned,
         inverted and in parts; where the limb is clear and yet fits poorly, a better one is sought
         beside it. A known side is believed unless a limb of the other one fits clearly better,
-        as it does where an archive displays its films mirrored.
+        as it does where an archive displays its films mirrored; an upright limb with bright bone,
+        unless another one fits clearly better.
 
         Args:
             pixels: (H, W) float32, 0..1.
@@ -135,8 +136,10 @@ class Locator:
         small, to_small = _reduced(pixels)
 
         def believed_fit(candidate: _Candidate) -> float:
-            as_stated = side in (None, candidate.orientation.side)
-            return candidate.fit if as_stated else candidate.fit / self._thresholds.mirror_factor
+            lies, factor = candidate.orientation, self._thresholds.mirror_factor
+            fit = candidate.fit if side in (None, lies.side) else candidate.fit / factor
+            # a part of a limb may look a little like another one that is turned
+            return fit / factor if lies.turns or lies.inverted else fit
 
         candidates = self._search(small, rivals_only=True, stages=1 if upright_only else None)
         if not candidates:

@@ -14,6 +14,7 @@ GROSS_ERROR = 0.7  # limb sizes; a landmark this far from where the others put i
 TYPICAL_SPREAD = 0.15  # s.d. of a landmark around the template, in limb sizes
 
 BEYOND_SHARE = 0.15  # what a landmark beyond the film counts in the fit; one on the film counts 1
+AT_THE_BORDER = 0.05  # limb sizes; of a joint nearer to the border only a half is on the film
 IN_PLACE = 0.25  # a landmark beyond the border that is found so well lies on the film after all
 
 _LOOSE_SPREAD = 0.35  # s.d. when peaks are chosen: a deformed limb must keep its own peaks
@@ -21,6 +22,7 @@ _APART = 0.4  # limb sizes; landmarks of the template that are nearer say little
 _MOST_PAIRS = 400
 _MOST_TURN = np.radians(60.0)  # a limb that is turned further is found in another orientation
 _ROUNDS = 4
+_LEAST = 3  # landmarks that are believed against all others
 _SMALLEST_PX = 8.0  # peaks of a smaller limb cannot be told apart
 
 Floats = NDArray[np.float64]
@@ -203,8 +205,9 @@ def checked(
 ) -> Checked:
     """Which landmarks are plausible, which lie beyond the film, and how well they fit a limb.
 
-    A landmark lies beyond the film if its peak does, or if it has none and the others put it there
-    or near the border: the further from the others, the less certain is its place.
+    A landmark lies beyond the film if its peak does or lies at the border, if the others put it
+    clearly beyond the film, all the more if its peak is low, or if it has no peak and the others
+    put it near the border. The further it is from them, the less certain is where they put it.
 
     Args:
         template: (N, 2) in limb sizes.
@@ -213,18 +216,31 @@ def checked(
         threshold: a landmark with a lower peak is not plausible.
         film: where the film lies.
     """
-    high = heights >= threshold
-    sure = without_gross_errors(template, landmarks, heights, high)
+    sure = without_gross_errors(template, landmarks, heights, heights >= threshold)
+    sure &= film.beyond(landmarks) <= 0
     if sure.sum() < 2:
         return Checked(sure, np.zeros_like(sure), 0.0)
     matrix = fit_similarity(template[sure], landmarks[sure], heights[sure])
+    # the network may see a peak near the border for what lies beyond it
+    while sure.sum() > _LEAST:
+        excess = beyond_film(template, matrix, film) - heights * _uncertain(template, sure)
+        worst = int(np.where(sure, excess, -np.inf).argmax())
+        if excess[worst] <= 0:
+            break
+        sure[worst] = False
+        matrix = fit_similarity(template[sure], landmarks[sure], heights[sure])
     fit = goodness(template, landmarks, heights, matrix, film)
-    off_film = film.beyond(landmarks) > 0
-    steps = np.linalg.norm(template[:, None] - template[None, sure], axis=2).min(axis=1)
-    uncertain = TYPICAL_SPREAD * (1 + steps)
-    outside = beyond_film(template, matrix, film) > -uncertain
-    outside = np.where(sure, off_film, outside)
-    return Checked(sure & ~off_film, outside, fit)
+    outside = ~sure & (beyond_film(template, matrix, film) > -_uncertain(template, sure))
+    outside |= (heights >= threshold) & (film.beyond(landmarks) > 0)
+    outside |= sure & (film.beyond(landmarks) > -AT_THE_BORDER * np.hypot(*matrix[:, 0]))
+    return Checked(sure & ~outside, outside, fit)
+
+
+def _uncertain(template: Points, sure: NDArray[np.bool_]) -> Floats:
+    """(N,) limb sizes by which the sure landmarks may put each of the others, or itself, wrong."""
+    apart = np.linalg.norm(template[:, None] - template[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return np.asarray(TYPICAL_SPREAD * (1 + apart[:, sure].min(axis=1)), np.float64)
 
 
 def without_gross_errors(

@@ -55,23 +55,31 @@ class Stages:
         scorer: the damage stage.
         forest: the symmetry trees; None gives patch scores only, as training the trees needs.
         contract: how they are used.
+        films_at_once: how many films keep the processor threads busy that they were loaded for.
+            They may be used in so many threads at once.
     """
 
     locators: Mapping[Limb, LimbLocator]
     scorer: Scorer
     forest: JointForest | None
     contract: Contract
+    films_at_once: int = 1
 
     @staticmethod
     def load(contract: Contract, paths: Mapping[str, AnyPath], threads: int) -> Stages:
         """Load the files of a bundle, or of a run that is to become one.
+
+        The small networks of the default design run in one thread each, and one film beside the
+        other keeps all threads busy: threads within a network would wait for one another. The large
+        ones of the published design share all threads, one film after the other, which takes less
+        memory.
 
         Args:
             contract: how the files are used.
             paths: by the bundle's names, see :func:`mandora.model.contract.model_files`; without
                 ``symmetry.npz`` there are no trees, without a limb's localisers none of its films
                 can be scored.
-            threads: processor threads per network.
+            threads: processor threads.
 
         Raises:
             ValueError: if a file cannot be used, or numbers its landmarks in another way. The
@@ -87,6 +95,8 @@ class Stages:
                     "version; use the version of mandora that made it"
                 )
         trees = files.get(SYMMETRY_FILE)
+        small = contract.damage.design == "all-joints"
+        films_at_once, threads = (threads, 1) if small else (1, threads)
         return Stages(
             {
                 limb: _locator(limb, contract.locate, files, threads)
@@ -96,6 +106,7 @@ class Stages:
             _scorer(contract.damage, files, threads),
             JointForest.load(trees) if trees else None,
             contract,
+            films_at_once,
         )
 
 

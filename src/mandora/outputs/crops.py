@@ -20,20 +20,25 @@ CROP_PX = 132
 _GAP_PX = 4
 
 
-def film_image(pixels: NDArray[np.float32]) -> Image.Image:
+def film_image(film: NDArray[np.float32] | Image.Image) -> Image.Image:
     """The film as an 8-bit grey picture of the same size.
 
     Args:
-        pixels: (H, W) float32; values outside 0..1 are clipped.
+        film: (H, W) float32; values outside 0..1 are clipped. Or a picture, which is returned.
 
     Raises:
         ValueError: for another number of dimensions.
     """
-    if pixels.ndim != 2:
-        raise InputError(f"a film has shape (H, W), got {pixels.shape}")
+    if isinstance(film, Image.Image):
+        return film
+    if film.ndim != 2:
+        raise InputError(f"a film has shape (H, W), got {film.shape}")
     # fmax and fmin turn NaN into black, where clip would keep it
-    grey = np.fmin(np.fmax(pixels, 0.0), 1.0) * np.float32(255)
-    return Image.fromarray((grey + np.float32(0.5)).astype(np.uint8))
+    grey = np.fmax(film, np.float32(0))
+    np.fmin(grey, np.float32(1), out=grey)
+    grey *= np.float32(255)
+    grey += np.float32(0.5)
+    return Image.fromarray(grey.astype(np.uint8))
 
 
 def tint(image: Image.Image, mask: NDArray[np.float32]) -> Image.Image:
@@ -52,12 +57,12 @@ def tint(image: Image.Image, mask: NDArray[np.float32]) -> Image.Image:
 
 
 def joint_crops(
-    pixels: NDArray[np.float32], evidence: Mapping[str, PatchEvidence]
+    pixels: NDArray[np.float32] | Image.Image, evidence: Mapping[str, PatchEvidence]
 ) -> dict[str, Image.Image]:
     """Cut each joint's patch out of the film, as it is and with its mask in red.
 
     Args:
-        pixels: (H, W) float32, 0..1: the film.
+        pixels: (H, W) float32, 0..1: the film, or :func:`film_image` of it.
         evidence: by landmark name; boxes in px of the film. Outside the film the crop is black.
 
     Returns:

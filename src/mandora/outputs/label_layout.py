@@ -5,9 +5,13 @@ Everything is in px of the output picture; nothing is drawn here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 Size = tuple[float, float]
 """(width, height), px."""
 
@@ -48,6 +52,7 @@ class Rect:
 _ON_LABEL, _ON_SPACE, _ON_BOX, _OUTSIDE, _FAR = 12.0, 10.0, 2.0, 40.0, 0.25
 _BY_OTHER_BOX = 0.8  # a label that touches a second box could be taken for its label
 _NEAR_PX = 6.0
+_NEARBY = np.array([-_NEAR_PX, -_NEAR_PX, _NEAR_PX, _NEAR_PX])  # grows a rectangle
 _JOINT_SPACE = 0.5  # the joint space lies in the middle half of its box
 
 
@@ -67,18 +72,20 @@ def place_beside(boxes: Sequence[Rect], sizes: Sequence[Size], bounds: Rect) -> 
     Returns:
         One rectangle per label, in the order of ``sizes``.
     """
+    taken, spaces = _table(boxes), _table([box.core(_JOINT_SPACE) for box in boxes])
     placed: dict[int, Rect] = {}
-    spaces = [box.core(_JOINT_SPACE) for box in boxes]
     for i in sorted(range(len(sizes)), key=lambda i: -_crowding(boxes, i)):
-        options = _options(boxes[i], sizes[i])
-        costs = [
-            _cost(rect, list(placed.values()), spaces, boxes)
-            + _outside(rect, bounds)
-            + _FAR * step
-            + _BY_OTHER_BOX * _neighbours(rect, boxes, i)
-            for step, rect in options
-        ]
-        placed[i] = options[costs.index(min(costs))][1]
+        penalties, options = _options(boxes[i], sizes[i])
+        shares = (
+            _ON_LABEL * _overlaps(options, _table(placed.values())).sum(axis=1)
+            + _ON_SPACE * _overlaps(options, spaces).sum(axis=1)
+            + _ON_BOX * _overlaps(options, taken).sum(axis=1)
+            - _OUTSIDE * _overlaps(options, _table([bounds]))[:, 0]
+        ) / max(sizes[i][0] * sizes[i][1], 1e-9)
+        near = _overlaps(options + _NEARBY, taken) > 0
+        near[:, i] = False
+        costs = shares + _FAR * penalties + _BY_OTHER_BOX * near.sum(axis=1)
+        placed[i] = Rect(*options[int(costs.argmin())].tolist())
     return [placed[i] for i in range(len(sizes))]
 
 
@@ -125,10 +132,10 @@ def _crowding(boxes: Sequence[Rect], i: int) -> float:
     return sum(around.overlap(b) / max(b.area, 1e-9) for j, b in enumerate(boxes) if j != i)
 
 
-def _options(box: Rect, size: Size) -> list[tuple[float, Rect]]:
-    """Positions around the box, each with its penalty; the best has 0."""
+def _options(box: Rect, size: Size) -> tuple[Floats, Floats]:
+    """Positions around the box: (N,) penalties, the best has 0, and (N, 4) rectangles."""
     width, height = size
-    (cx, cy), options = box.centre, []
+    (cx, cy), places, penalties = box.centre, [], []
     for step, gap in enumerate((3.0, 0.6 * height, 1.5 * height)):
         left, right = box.x0 - gap - width, box.x1 + gap
         over, under = box.y0 - gap - height, box.y1 + gap
@@ -139,28 +146,21 @@ def _options(box: Rect, size: Size) -> list[tuple[float, Rect]]:
             (box.x0, over), (box.x1 - width, over), (box.x0, under), (box.x1 - width, under),
             (right, over), (left, over), (right, under), (left, under),
         ]  # fmt: skip
-        options += [
-            # the last four touch the box at a corner only, and could belong to another box
-            (2 * step + 0.1 * rank + 3 * (rank >= 12), Rect(x, y, x + width, y + height))
-            for rank, (x, y) in enumerate(corners)
-        ]
-    return options
+        places += corners
+        # the last four touch the box at a corner only, and could belong to another box
+        penalties += [2 * step + 0.1 * rank + 3 * (rank >= 12) for rank in range(len(corners))]
+    corner = np.array(places)
+    return np.array(penalties), np.hstack([corner, corner + np.array(size)])
 
 
-def _neighbours(rect: Rect, boxes: Sequence[Rect], own: int) -> int:
-    grown = Rect(rect.x0 - _NEAR_PX, rect.y0 - _NEAR_PX, rect.x1 + _NEAR_PX, rect.y1 + _NEAR_PX)
-    return sum(grown.overlap(box) > 0 for j, box in enumerate(boxes) if j != own)
+def _table(rects: Iterable[Rect]) -> Floats:
+    """(N, 4): x0, y0, x1, y1."""
+    return np.array([(r.x0, r.y0, r.x1, r.y1) for r in rects], np.float64).reshape(-1, 4)
 
 
-def _cost(
-    rect: Rect, labels: Sequence[Rect], spaces: Sequence[Rect], boxes: Sequence[Rect]
-) -> float:
-    return (
-        _ON_LABEL * sum(rect.overlap(label) for label in labels)
-        + _ON_SPACE * sum(rect.overlap(space) for space in spaces)
-        + _ON_BOX * sum(rect.overlap(box) for box in boxes)
-    ) / max(rect.area, 1e-9)
-
-
-def _outside(rect: Rect, bounds: Rect) -> float:
-    return _OUTSIDE * (1 - rect.overlap(bounds) / max(rect.area, 1e-9))
+def _overlaps(some: Floats, others: Floats) -> Floats:
+    """(N, M) areas that each of (N, 4) and each of (M, 4) rectangles cover both, px²."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    sides = np.maximum(high - low, 0.0)
+    return np.asarray(sides[..., 0] * sides[..., 1], np.float64)

@@ -48,7 +48,7 @@ def severity_step(grade: int, maximum: int) -> int:
 
 
 def draw_overlay(
-    pixels: NDArray[np.float32],
+    pixels: NDArray[np.float32] | Image.Image,
     scores: Sequence[JointScore],
     masks: Mapping[str, PatchEvidence],
     title: str = "",
@@ -56,7 +56,7 @@ def draw_overlay(
     """Draw one film with what was seen and scored on it.
 
     Args:
-        pixels: (H, W) float32, 0..1, bright bone: the film.
+        pixels: (H, W) float32, 0..1, bright bone: the film, or :func:`film_image` of it.
         scores: the film's joint scores, with positions in px of the film. Scores without a
             value are listed below the film with their reason.
         masks: evidence by landmark name, in px of the film. A joint without evidence gets its box
@@ -72,7 +72,7 @@ def draw_overlay(
     film = film_image(pixels)
     sheet = _Sheet.of(film.size, missing_lines(scores))
     canvas = Image.new("RGB", sheet.size, _GROUND)
-    film = film.resize(sheet.film_size, Image.Resampling.LANCZOS)
+    film = film.resize(sheet.film_size, Image.Resampling.BICUBIC)
     canvas.paste(_tinted(film, masks.values(), sheet), sheet.origin)
     joints = _joints(scores, masks, sheet)
     layer = Image.new("RGBA", sheet.size, (0, 0, 0, 0))

@@ -14,6 +14,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.records import JointScore, Reason, Status, StudyResult
+from mandora.core.terminal import printable
 from mandora.datasets.formats.ra2.tables import Template, format_row
 from mandora.outputs.row_file import RowFile
 
@@ -84,7 +85,7 @@ class TableWriter:
             OutputError: if the disk refuses.
         """
         row = dict.fromkeys(JOINT_COLUMNS, "")
-        row |= {"patient": patient, "film": film, "side": side}
+        row |= {"patient": _shown(patient), "film": _shown(film), "side": side}
         row |= {"status": Status.FAILED.value, "reason": reason.value}
         self._joints.append(csv_text([list(row.values())]))
 
@@ -122,7 +123,7 @@ class TableWriter:
 def _joint_row(patient: str, score: JointScore) -> list[str]:
     return [
         patient,
-        score.film or "",
+        _shown(score.film or ""),
         score.side.value,
         score.site,
         score.kind.value,
@@ -139,3 +140,8 @@ def _joint_row(patient: str, score: JointScore) -> list[str]:
 
 def _number(value: float | None, decimals: int) -> str:
     return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _shown(name: str) -> str:
+    """A name whose control characters do nothing where the table is shown."""
+    return printable(name, one_line=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,26 +9,18 @@ from pathlib import Path
 from typing import Self
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
 from mandora.core.files import (
     make_output_folder,
     write_atomically,
 )
 from mandora.core.inputs import listed, open_regular
-from mandora.core.records import FilmRecord, JointScore, Reason, StudyResult
-from mandora.damage.evidence import PatchEvidence
+from mandora.core.records import Reason, StudyResult
 from mandora.datasets.formats.ra2.tables import Template
 from mandora.datasets.study_ids import study_id_fault
-from mandora.images.radiograph import Radiograph
-from mandora.outputs.crops import joint_crops
-from mandora.outputs.overlay import draw_overlay
-from mandora.outputs.report import render_report
+from mandora.outputs.pictures import OWNER, Pictures
 from mandora.outputs.table import TableWriter
-
-_OWNER = "mandora:study"  # PNG text that says whose film an overlay shows
 
 
 class ResultWriter:
@@ -44,35 +35,25 @@ class ResultWriter:
     Args:
         out: the folder; made if absent.
         template: columns and order of ``scores.csv``, see :class:`TableWriter`.
-        created: when the results are computed, printed in the reports; left out if absent.
 
     Raises:
         ValueError: if ``out`` is a file.
         OSError: if the folder cannot be made or written; the message says what to do.
     """
 
-    def __init__(
-        self, out: Path, template: Template | None = None, created: str | None = None
-    ) -> None:
+    def __init__(self, out: Path, template: Template | None = None) -> None:
         self._out = out
-        self._created = created
         for folder in (out, *(out / name for name in ("results", "overlays", "reports"))):
             make_output_folder(folder)
         self._owners = _overlay_owners(out / "overlays")
         self._tables = TableWriter(out, template)
 
-    def write(
-        self,
-        result: StudyResult,
-        radiographs: Mapping[str, Radiograph],
-        evidence: Mapping[str, Mapping[str, PatchEvidence]],
-    ) -> tuple[Path, ...]:
+    def write(self, result: StudyResult, pictures: Pictures | None) -> tuple[Path, ...]:
         """Write one patient: the numbers first, then the pictures.
 
         Args:
             result: the patient's record.
-            radiographs: the films that could be read, by film name.
-            evidence: by film name, then by landmark name.
+            pictures: of the patient; None if they could not be drawn.
 
         Returns:
             The files of this patient, without the tables.
@@ -94,17 +75,11 @@ class ResultWriter:
         record = self._out / "results" / f"{result.study}.json"
         write_atomically(record, (result.model_dump_json(indent=2) + "\n").encode())
         self._tables.write(result)
-        overlays, crops = {}, {}
-        for film in result.films:
-            if film.name in radiographs and film.name not in overlays:
-                pixels, seen = radiographs[film.name].pixels, evidence.get(film.name, {})
-                title = f"{result.study} · {Slot(film.side, film.limb).title} · {film.name}"
-                overlays[film.name] = draw_overlay(pixels, _scores_on(film, result), seen, title)
-                crops[film.name] = joint_crops(pixels, seen)
-        drawn = self._write_overlays(result.study, overlays)
+        if pictures is None:
+            return (record,)
+        drawn = self._write_overlays(result.study, pictures.overlays)
         report = self._out / "reports" / f"{result.study}.html"
-        html = render_report(result, overlays, crops, self._created)
-        write_atomically(report, html.encode())
+        write_atomically(report, pictures.report)
         return (record, *drawn, report)
 
     def write_problem(self, film: str, reason: Reason, patient: str = "", side: str = "") -> None:
@@ -127,17 +102,13 @@ class ResultWriter:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._tables.__exit__(kind, *error)
 
-    def _write_overlays(self, study: str, overlays: Mapping[str, Image.Image]) -> list[Path]:
+    def _write_overlays(self, study: str, overlays: Mapping[str, bytes]) -> list[Path]:
         folder = self._out / "overlays"
         earlier = {name for name, owner in self._owners.items() if owner == study}
-        info = PngInfo()
-        info.add_itxt(_OWNER, study)
         written: dict[str, Path] = {}
-        for film, image in overlays.items():
+        for film, data in overlays.items():
             path = folder / self._overlay_name(study, film, set(written))
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG", pnginfo=info, compress_level=3)  # in half the time of 6
-            write_atomically(path, buffer.getvalue())
+            write_atomically(path, data)
             written[path.name.casefold()] = path
             self._owners[path.name.casefold()] = study
         # overlays of films that an earlier run had for this patient and this one has not
@@ -160,17 +131,6 @@ class ResultWriter:
         raise InputError(f"no free name for the overlay of {film} in {self._out / 'overlays'}")
 
 
-def _scores_on(film: FilmRecord, result: StudyResult) -> list[JointScore]:
-    """The film's scores; scores without a film count if this is the only film of the limb."""
-    slot = (film.side, film.limb)
-    alone = sum((f.side, f.limb) == slot for f in result.films) == 1
-    return [
-        s
-        for s in result.scores
-        if s.film == film.name or (alone and s.film is None and (s.side, s.limb) == slot)
-    ]
-
-
 def _overlay_owners(folder: Path) -> dict[str, str]:
     """Whose film each overlay of an earlier run shows; empty text for foreign pictures."""
     owners = {}
@@ -182,5 +142,5 @@ def _overlay_owners(folder: Path) -> dict[str, str]:
         with suppress(Exception), open_regular(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures; none is decoded here
             with Image.open(file, formats=("PNG",)) as image:
-                owners[path.name.casefold()] = str(image.info.get(_OWNER, ""))
+                owners[path.name.casefold()] = str(image.info.get(OWNER, ""))
     return owners

@@ -1,10 +1,10 @@
-"""Scoring many patients, one after the other, into one folder of results."""
+"""Scoring many patients, some side by side, into one folder of results."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +12,15 @@ from pathlib import Path
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, OutputError, paths_of
+from mandora.core.parallel.threads import map_threads
 from mandora.core.records import Reason, Status, StudyResult
 from mandora.datasets.film_files import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.datasets.formats.ra2.tables import read_template
 from mandora.model.bundle import Bundle
+from mandora.outputs.pictures import Pictures, draw_pictures
 from mandora.outputs.writer import ResultWriter
 from mandora.scoring.failures import why_failed
-from mandora.scoring.pipeline import Pipeline, Rejected, ScoredStudy
+from mandora.scoring.pipeline import Pipeline, Rejected
 from mandora.scoring.summary import (
     PatientSummary,
     Progress,
@@ -41,7 +43,10 @@ def score_films(
     progress: Progress = lambda done, total: None,
     warn: Warn = lambda line: None,
 ) -> Summary:
-    """Score patients one after the other; each is written as soon as it is scored.
+    """Score patients; each is written as soon as it and those before it are scored.
+
+    As many patients as there are threads are worked on side by side, so that one is drawn while
+    another is scored. Results, messages and their order do not depend on the number of threads.
 
     Folders that an earlier run or a simulated cohort left among the inputs, such as overlays, are
     skipped.
@@ -52,7 +57,7 @@ def score_films(
         out: folder for the results, see :class:`~mandora.outputs.writer.ResultWriter`.
         bundle: the model.
         template: CSV file whose columns ``scores.csv`` gets.
-        threads: processor threads.
+        threads: processor threads, and patients in memory at a time.
         progress: called after each patient.
         warn: called with each item that failed, when it fails.
 
@@ -74,13 +79,17 @@ def score_films(
         )
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    with ResultWriter(out, columns, created) as writer:
-        run = _Run(pipeline, writer, warn)
+    # patients side by side keep all threads busy, films do so where there is one patient
+    films_at_once = 1 if len(found.studies) > 1 else pipeline.films_at_once
+    worker = _Worker(pipeline, created, _first_ids(found), films_at_once)
+    with ResultWriter(out, columns) as writer:
+        run = _Run(writer, warn)
         run.note_unplaced(found)
         result, total = None, len(found.studies)
         progress(0, total)
-        for done, study in enumerate(found.studies, start=1):
-            result = run.score(study)
+        worked = map_threads(worker.work, found.studies, pipeline.films_at_once)
+        for done, one in enumerate(worked, start=1):
+            result = run.write(one)
             progress(done, total)
     return Summary(
         total, tuple(run.results), tuple(run.problems), out,
@@ -93,16 +102,68 @@ def rejected_films(study: StudyFiles) -> dict[Slot, Rejected]:
     return {p.slot: Rejected(p.path_name, p.reason, p.detail) for p in study.rejected if p.slot}
 
 
-@dataclass
-class _Run:
-    """The state of a run of :func:`score_films`."""
+def _first_ids(found: FoundStudies) -> dict[str, str]:
+    """Patient ids as they are given first, by their form without capitals."""
+    ids: dict[str, str] = {}
+    for study in found.studies:
+        ids.setdefault(study.study.casefold(), study.study)
+    return ids
+
+
+@dataclass(frozen=True)
+class _Worked:
+    """What became of one patient, before anything is written.
+
+    Attributes:
+        study: the patient's films.
+        result: the record; None if the patient could not be scored.
+        pictures: None if they could not be drawn.
+        error: why there is no result, or why there are no pictures.
+        same_id: another patient whose id differs in capitals only; this one was not scored.
+        seconds: that it took.
+    """
+
+    study: StudyFiles
+    result: StudyResult | None = None
+    pictures: Pictures | None = None
+    error: Exception | None = None
+    same_id: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """Scores and draws patients, several at a time; what goes wrong with one stays with it."""
 
     pipeline: Pipeline
+    created: str
+    first_ids: Mapping[str, str]
+    films_at_once: int
+
+    def work(self, study: StudyFiles) -> _Worked:
+        same = self.first_ids[study.study.casefold()]
+        if same != study.study:
+            return _Worked(study, same_id=same)
+        start, result = time.monotonic(), None
+        try:
+            scored = self.pipeline.score(
+                study.study, study.films, rejected_films(study), self.films_at_once
+            )
+            result = scored.result
+            pictures = draw_pictures(result, scored.radiographs, scored.evidence, self.created)
+        except Exception as error:  # the other patients are still scored
+            return _Worked(study, result, None, error)
+        return _Worked(study, result, pictures, seconds=time.monotonic() - start)
+
+
+@dataclass
+class _Run:
+    """What a run of :func:`score_films` has written and noted so far."""
+
     writer: ResultWriter
     warn: Warn
     results: list[PatientSummary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    _ids: dict[str, str] = field(default_factory=dict)  # patient id: case-folded → as given
 
     def note_unplaced(self, found: FoundStudies) -> None:
         """Note the files that belong to no patient who is going to be scored."""
@@ -111,39 +172,38 @@ class _Run:
             if problem.slot is None or problem.study not in known:
                 self._note(problem, row=True)
 
-    def score(self, study: StudyFiles) -> StudyResult | None:
-        """Score and write one patient; None if that failed."""
-        same = self._ids.setdefault(study.study.casefold(), study.study)
-        if same != study.study:
+    def write(self, worked: _Worked) -> StudyResult | None:
+        """Write one patient and note what failed; None if the patient failed."""
+        study, result = worked.study, worked.result
+        if worked.same_id is not None:
             detail = (
-                f"it differs from {same!r} in capitals only, which some file systems do not "
-                "distinguish; rename the films of one of them"
+                f"it differs from {worked.same_id!r} in capitals only, which some file systems do "
+                "not distinguish; rename the films of one of them"
             )
             self._note_patient(study, Reason.BAD_STUDY_ID, detail)
             return None
-        start = time.monotonic()
         try:
-            scored = self._scored(study)
-            for problem in _failures(scored.result):
-                self._note(problem, row=False)
-            self.writer.write(scored.result, scored.radiographs, scored.evidence)
+            if result is not None:
+                for problem in _failures(result):
+                    self._note(problem, row=False)
+                self.writer.write(result, worked.pictures)
+            if worked.error is not None:
+                raise worked.error
         except OutputError as error:
             self._note_patient(study, Reason.OUTPUT_FAILED, str(error))
             return None
-        except Exception as error:  # the other patients are still scored
+        except Exception as error:  # the other patients are still written
             self._note_patient(study, *why_failed(error, study.study))
             return None
-        summary = PatientSummary.of(scored.result)
+        assert result is not None  # there was no error
+        summary = PatientSummary.of(result)
         self.results.append(summary)
         _LOG.info(
             "%s: %d of %d films used, %d scores, in %.2f s", study.study,
-            sum(film.status is Status.SCORED for film in scored.result.films),
-            len(study.films) + len(study.rejected), summary.scored, time.monotonic() - start,
+            sum(film.status is Status.SCORED for film in result.films),
+            len(study.films) + len(study.rejected), summary.scored, worked.seconds,
         )  # fmt: skip
-        return scored.result
-
-    def _scored(self, study: StudyFiles) -> ScoredStudy:
-        return self.pipeline.score(study.study, study.films, rejected_films(study))
+        return result
 
     def _note_patient(self, study: StudyFiles, reason: Reason, detail: str) -> None:
         self._note(Problem("", reason, detail, study.study), row=True)

@@ -17,6 +17,7 @@ from mandora.core.anatomy import SLOTS, TARGET_INDEX, TARGETS, Limb, Side, Slot
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.geometry import Points
+from mandora.core.parallel.threads import map_threads
 from mandora.core.records import ModelInfo, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
 from mandora.images.radiograph import Radiograph
@@ -83,7 +84,7 @@ class Pipeline:
 
         Args:
             bundle: the model.
-            threads: processor threads per network.
+            threads: processor threads.
 
         Raises:
             ValueError: if a file of the bundle does not fit this version, or ``threads`` is
@@ -108,13 +109,19 @@ class Pipeline:
         )  # fmt: skip
         return Pipeline(stages, model)
 
+    @property
+    def films_at_once(self) -> int:
+        """How many films, or studies, are worth being scored side by side."""
+        return self._stages.films_at_once
+
     def score(
         self,
         study: str,
         films: Mapping[Slot, AnyPath],
         rejected: Mapping[Slot, Rejected] | None = None,
+        films_at_once: int | None = None,
     ) -> ScoredStudy:
-        """Score one patient.
+        """Score one patient; may be called in several threads at once.
 
         A film that cannot be read or scored costs that film only; its record says why.
 
@@ -122,24 +129,27 @@ class Pipeline:
             study: the study id, as the user gave it.
             films: up to four films.
             rejected: films that are known to be unusable; they come before ``films``.
+            films_at_once: films that are worked on side by side; all threads are used if not given.
 
         Returns:
             A result with all 86 scores, each with a value or a reason. The films of a study
             have names of their own: of two with one name (from two folders), the second gets
             its slot in front.
         """
-        rejected = rejected or {}
-        parts: dict[Slot, FilmResult] = {}
-        for slot in SLOTS:
-            taken = {part.record.name for part in parts.values()}
-            if slot in rejected:
-                bad = rejected[slot]
-                name = unique_name(bad.name, slot, taken)
-                parts[slot] = failed_film(name, slot, bad.reason, bad.detail)
-            elif slot in films:
-                path = Path(films[slot])
-                name = unique_name(path.name, slot, taken)
-                parts[slot] = score_film(self._stages, slot, path, name)
+        given: dict[Slot, Path | Rejected] = {slot: Path(path) for slot, path in films.items()}
+        given |= rejected or {}
+        names: dict[Slot, str] = {}
+        for slot in (slot for slot in SLOTS if slot in given):
+            names[slot] = unique_name(given[slot].name, slot, names.values())
+
+        def examined(slot: Slot) -> FilmResult:
+            film = given[slot]
+            if isinstance(film, Rejected):
+                return failed_film(names[slot], slot, film.reason, film.detail)
+            return score_film(self._stages, slot, film, names[slot])
+
+        found = map_threads(examined, names, films_at_once or self.films_at_once)
+        parts = dict(zip(names, found, strict=True))
         patch = np.full(len(TARGETS), np.nan)
         for part in parts.values():
             for key, value in part.scores.items():

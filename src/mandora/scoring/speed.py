@@ -12,11 +12,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ Films = Mapping[Slot, Path]
 """The four films of a patient."""
 
 STAGES = ("read", "locate", "damage", "trees", "rest")
-"""Parts of a patient's time. ``rest``: cutting patches, making the record, writing it."""
+"""Parts of a patient's processor time. ``rest``: cutting patches, making the record, writing it."""
 
 # ru_maxrss is in KiB on Linux and in bytes on macOS
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -52,7 +53,8 @@ class ScoringSpeed:
         startup_seconds: from the start of the program until the first film could be scored.
         first_seconds: of the first patient.
         seconds_per_patient: median: four films read and scored, the record written as JSON.
-        stages: median seconds of each of :data:`STAGES`.
+        stages: median processor seconds of each of :data:`STAGES`; with several threads they are
+            more in sum than the seconds of a patient.
         peak_mb: largest memory of the process, MB (10⁶ bytes).
         peak_mb_halfway: the same after half of the patients; equal if memory does not grow with
             their number.
@@ -146,16 +148,25 @@ def to_json(runs: Sequence[ScoringSpeed]) -> str:
 
 
 class _Clock:
-    """Seconds of each stage, of the current patient."""
+    """Processor seconds of each stage, of the current patient.
 
-    def __init__(self) -> None:
+    Args:
+        now: of the thread, where films are side by side; otherwise of the process, whose networks
+            have threads of their own.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
         self.seconds: dict[str, float] = {}
+        self._lock = Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = self.now()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        spent = self.now() - start
+        with self._lock:
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
 
 class _Timed:
@@ -190,7 +201,7 @@ def _timed(stages: Stages, clock: _Clock) -> Stages:
 
 
 def _run(task: Mapping[str, Any]) -> ScoringSpeed:
-    clock, threads = _Clock(), int(task["threads"])
+    threads = int(task["threads"])
     bundle, published = open_bundle(Path(task["bundle"])), task["published"]
     manifest = bundle.manifest
     paths = {name: bundle.path(name) for name in manifest.files}
@@ -203,7 +214,9 @@ def _run(task: Mapping[str, Any]) -> ScoringSpeed:
         bundle=manifest.name, bundle_version=manifest.version, bundle_sha256=bundle.sha256,
         preset=manifest.preset, software={},
     )  # fmt: skip
-    pipeline = Pipeline(_timed(Stages.load(contract, paths, threads), clock), about)
+    loaded = Stages.load(contract, paths, threads)
+    clock = _Clock(time.thread_time if loaded.films_at_once > 1 else time.process_time)
+    pipeline = Pipeline(_timed(loaded, clock), about)
     startup = time.time() - task["called"]
     patients = [
         {Slot.parse(code): Path(path) for code, path in films.items()} for films in task["patients"]
@@ -212,27 +225,27 @@ def _run(task: Mapping[str, Any]) -> ScoringSpeed:
     with TemporaryDirectory() as folder:
         for i, films in enumerate(patients):
             clock.seconds = {}
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), time.process_time()
             if not published:
                 result = pipeline.score(f"P{i}", films).result
                 write_atomically(Path(folder) / f"P{i}.json", result.model_dump_json().encode())
             else:
                 _published_patient(pipeline, films, published["joints"][i], clock)
             seconds.append(time.perf_counter() - start)
+            spent = time.process_time() - spent
             if not published:  # measured again: the pipeline reads films itself
-                start = time.perf_counter()
-                for path in films.values():
-                    read_radiograph(path)
-                clock.seconds["read"] = time.perf_counter() - start
-            clock.seconds["rest"] = seconds[-1] - sum(clock.seconds.values())
+                with clock.stage("read"):
+                    for path in films.values():
+                        read_radiograph(path)
+            clock.seconds["rest"] = spent - sum(clock.seconds.values())
             stages.append(clock.seconds)
             if i + 1 <= (len(patients) + 1) // 2:
-                halfway = _peak_mb()
+                halfway = peak_mb()
     return ScoringSpeed(
         "published" if published else "fast", threads, len(patients), startup, seconds[0],
         statistics.median(seconds),
         {name: statistics.median(s.get(name, 0.0) for s in stages) for name in STAGES},
-        _peak_mb(), halfway,
+        peak_mb(), halfway,
     )  # fmt: skip
 
 
@@ -256,7 +269,8 @@ def _published_patient(
     pipeline.expected(np.full(len(TARGETS), np.nan))
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Largest memory of this process so far, MB (10⁶ bytes)."""
     # on Linux a new process inherits ru_maxrss from its parent; VmHWM starts anew
     status = Path("/proc/self/status")
     if status.exists():

@@ -27,7 +27,8 @@ _BACKGROUND = 0.05  # quantile of a film's grey values that is taken for its bac
 _EVERY = 7  # px of which the quantile is taken
 _LEFT = 3  # landmarks that are left on a part of a film, at least
 _DRAWS = 8  # of a part; the whole film if none of them leaves so many
-_EDGE_SHARE = 0.4  # of parts: those that lack one side of the film only
+_EMPTY_SHARE = 0.1  # of parts: those that may lie anywhere, so that they often show no landmark
+_EDGE_SHARE = 0.4  # of the others: those that lack one side of the film only
 _CENTRED_SHARE = 0.5  # of parts: those whose middle becomes the middle of the picture
 _ASIDE = 0.15  # s.d. of the middle of a part around a landmark, limb sizes
 
@@ -131,20 +132,24 @@ def _part(rng: np.random.Generator, settings: FilmChangeSettings, stored: Stored
     """A part of a film that lacks some landmarks and shows others; None if none was drawn.
 
     It is a window around a landmark, as large as a wrist or a few digits, or what is left when
-    one side of the film is cut off.
+    one side of the film is cut off. A few windows lie anywhere, and most of them show nothing that
+    is looked for.
     """
     on_film = np.flatnonzero(stored.inside(stored.film))
     if stored.limb_px is None or len(on_film) <= _LEFT:
         return None
+    if rng.random() < _EMPTY_SHARE:
+        film = stored.film
+        anywhere = rng.uniform([film.x0, film.y0], [film.x1, film.y1])
+        return _window(rng, settings, stored, anywhere)
     one_side = rng.random() < _EDGE_SHARE
     for _ in range(_DRAWS):
         if one_side:
             box = _without_a_side(rng, stored, on_film)
         else:
             aside = rng.normal(0, _ASIDE, 2) * stored.limb_px
-            x, y = stored.landmarks[rng.choice(on_film)] + aside
-            a, b = rng.uniform(*settings.part_half, 2) * stored.limb_px
-            box = _common(Box(x - a, y - b, x + a, y + b), stored.film)
+            centre = stored.landmarks[rng.choice(on_film)] + aside
+            box = _window(rng, settings, stored, centre)
         if box is not None and _LEFT <= stored.inside(box).sum() < len(on_film):
             return box
     return None
@@ -164,11 +169,16 @@ def _without_a_side(
     return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _common(box: Box, other: Box) -> Box | None:
-    """What two boxes share; None if that is nothing."""
-    x0, y0 = max(box.x0, other.x0), max(box.y0, other.y0)
-    x1, y1 = min(box.x1, other.x1), min(box.y1, other.y1)
-    return Box(x0, y0, x1, y1, box.frame) if x0 < x1 and y0 < y1 else None
+def _window(
+    rng: np.random.Generator, settings: FilmChangeSettings, stored: StoredFilm,
+    centre: NDArray[np.floating],
+) -> Box | None:  # fmt: skip
+    """A window of random size around a place, as far as it lies on the film."""
+    film, limb_px = stored.film, stored.limb_px or 0.0
+    half = rng.uniform(*settings.part_half, 2) * limb_px
+    x0, y0 = np.maximum(centre - half, [film.x0, film.y0])
+    x1, y1 = np.minimum(centre + half, [film.x1, film.y1])
+    return Box(float(x0), float(y0), float(x1), float(y1)) if x0 < x1 and y0 < y1 else None
 
 
 def stored_window(window: Box, patch_px: int, side_px: int, centre_film_px: int) -> Box:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath
+from mandora.core.files import AnyPath, write_atomically
 from mandora.core.inference import Arrays, Network
 from mandora.model.bundle import Bundle, BundleInfo, write_bundle
 from mandora.model.calibration import with_section
@@ -130,7 +130,7 @@ def compact_network(path: Path, inputs: Mapping[str, Arrays]) -> Compact:
     data = model.SerializeToString()
     with TemporaryDirectory() as folder:  # that of the bundle may be read-only
         file = Path(folder) / path.name
-        file.write_bytes(data)
+        write_atomically(file, data)
         before, after = Network(path, 1), Network(file, 1)
     given = inputs[before.inputs[0]]
     batch = {name: given[name] for name in before.inputs}

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGETS, Damage, Limb, Side, Slot
@@ -23,11 +24,18 @@ from mandora.images.read import read_labels, read_radiograph
 from mandora.locate.orientation import orientation_of_landmarks
 from mandora.locate.template import limb_template
 from mandora.simulate.cohort.patients import draw_patient, simulate_film, simulate_pair
+from mandora.simulate.fields import resize
+from mandora.simulate.xray.delivery import small_copy
 from mandora.training.cache import FilmCache
 
 COARSE_PIXELS_PER_MM = 1.8  # enough for localisers with an input of 256 px
 FINE_PIXELS_PER_MM = (4.0, 7.5)  # range of resolution of films from which patches are cut
+EVEN_SHARE = 0.12  # of fine films: targets with any grade, whatever the joints around them have
+# Share of these films that are shown as a small copy of them looks, and the range of its
+# resolution: some archives and data sets keep films of 0.6 mm/px
+COPIED_SHARE, COPY_PIXELS_PER_MM = 0.3, (1.6, 4.0)
 PAIR_SHARE = 0.15  # of coarse films: those that also show the other hand or foot
+OTHER_SHARE = 0.04  # of coarse films: those that show the other kind of limb, and none that counts
 # Share of coarse films of feet whose shape deviates more from the mean than in the cohort from
 # which shapes are drawn, and the largest deviation: hospitals see more severe hallux valgus.
 ODD_SHARE, MOST_ODD = 0.5, 2.2
@@ -96,7 +104,8 @@ class SimulatedFilms:
         count: patients, one film of each.
         seed: of the patients.
         fine: high resolution for patches; otherwise coarse films for the localiser, some of
-            which also show the other hand or foot.
+            which also show the other hand or foot, and a few a limb of the other kind, on which
+            all landmarks lie outside.
     """
 
     limb: Limb
@@ -121,15 +130,20 @@ class SimulatedFilms:
     def film(self, index: int) -> TrainingFilm:
         """Simulate a film."""
         slot = Slot(Side.LEFT, self.limb)
+        chance = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, 2])
+        if not self.fine and chance.random() < OTHER_SHARE:
+            return self._of_other_limb(index)
         rng = np.random.default_rng([self.seed, index, self.limb is Limb.HAND, self.fine])
         if self.fine:
-            # from healthy to severe, so that all grades are frequent
-            severity, immature = float(rng.uniform(-0.35, 1.85)), 0.2
+            # from healthy to severe, so that all grades are frequent, the mild ones not least
+            severity, immature, even = float(rng.uniform(-0.6, 1.5)), 0.2, EVEN_SHARE
             resolution = float(rng.uniform(*FINE_PIXELS_PER_MM))
         else:
             # more severe than in a cohort: diseased joints are harder to find
-            severity, immature, resolution = 0.75, 0.3, COARSE_PIXELS_PER_MM
-        patient = draw_patient(self.seed, index, severity=severity, immature_share=immature)
+            severity, immature, even, resolution = 0.75, 0.3, 0.0, COARSE_PIXELS_PER_MM
+        patient = draw_patient(
+            self.seed, index, severity=severity, immature_share=immature, even_share=even
+        )
         if not self.fine and self.limb is Limb.FOOT and rng.random() < ODD_SHARE:
             deviation = float(rng.uniform(1.0, MOST_ODD))
             patient = replace(patient, traits=replace(patient.traits, shape_deviation=deviation))
@@ -140,7 +154,38 @@ class SimulatedFilms:
         # a network learns more from how much space is lost than from the grade it is cut into
         scores = point_scores(np.array([patient.score(t) for t in TARGETS]), slot)
         grades = point_scores(np.array([patient.grades[t.key] for t in TARGETS], float), slot)
-        return TrainingFilm(film.bright, film.landmarks, scores, grades, film.spaces, film.erosions)
+        pixels = film.bright
+        if self.fine and rng.random() < COPIED_SHARE:
+            pixels = _like_a_copy(pixels, resolution, rng)
+        return TrainingFilm(pixels, film.landmarks, scores, grades, film.spaces, film.erosions)
+
+    def _of_other_limb(self, index: int) -> TrainingFilm:
+        """A film on which no landmark of this limb is to be found."""
+        other = Limb.FOOT if self.limb is Limb.HAND else Limb.HAND
+        patient = draw_patient(self.seed, index, severity=0.75, immature_share=0.3)
+        film = simulate_film(
+            patient, Slot(Side.LEFT, other), wide=True, pixels_per_mm=COARSE_PIXELS_PER_MM
+        )
+        count = len(LANDMARKS[self.limb])
+        unknown = np.full((count, len(Damage)), np.nan, np.float32)
+        nowhere, all_of_them = np.full((count, 2), np.nan), tuple(range(count))
+        return TrainingFilm(film.bright, nowhere, unknown, unknown, None, None, outside=all_of_them)
+
+
+def _like_a_copy(
+    pixels: NDArray[np.float32], pixels_per_mm: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """What a small copy of a film still shows, on the film's own grid: its masks stay sharp.
+
+    Args:
+        pixels: (H, W) float32, 0..1.
+        pixels_per_mm: of the film.
+        rng: of the copy's resolution and compression.
+    """
+    low, high = np.log(COPY_PIXELS_PER_MM)
+    share = min(float(np.exp(rng.uniform(low, high))) / pixels_per_mm, 1.0)
+    copy = small_copy(pixels, share, quality=int(rng.integers(80, 98)))
+    return resize(copy, (pixels.shape[0], pixels.shape[1]), Image.Resampling.BILINEAR)
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,7 +112,7 @@ class LocateTask:
         self._films, self._settings, self._changes = films, settings, changes
         self._train, self._held = train.arrays, held.arrays
         self._columns = slice(None) if landmark is None else slice(landmark, landmark + 1)
-        self._usable = [i for i in range(len(films)) if self._marked(train, i)]
+        self._usable = [i for i in range(len(films)) if self._known(train, i)]
         self._measured = [i for i in range(len(held.arrays["landmarks"])) if self._marked(held, i)]
         if not self._usable or not self._measured:
             raise InputError(
@@ -124,8 +124,13 @@ class LocateTask:
         landmarks = films.arrays["landmarks"][index, self._columns]
         return index not in films.refused and bool(np.isfinite(landmarks).any())
 
+    def _known(self, films: Prepared, index: int) -> bool:
+        """Whether there is something to learn, be it that nothing is to be found."""
+        outside = bool(films.arrays["outside"][index, self._columns].any())
+        return self._marked(films, index) or (index not in films.refused and outside)
+
     def order(self, key: tuple[int, int]) -> Sequence[int]:
-        """Every film once."""
+        """Every film of which something is known, once."""
         return [int(i) for i in np.random.default_rng(key).permutation(self._usable)]
 
     def name(self, item: int) -> str:

@@ -71,7 +71,7 @@ def test_points_lie_in_the_middle_of_the_joint_spaces(seed: int, shape_deviation
     for landmark, proximal, distal in JOINTS:
         head, base = axis(made, proximal)[1], axis(made, distal)[0]
         xy = made.landmarks[LANDMARK_INDEX[Limb.FOOT][landmark]]
-        np.testing.assert_allclose(0.5 * (head + base), xy, atol=0.6)
+        np.testing.assert_allclose(0.5 * (head + base), xy, atol=0.7)
         assert 1.0 < float(np.linalg.norm(base - head)) < 3.5
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import LANDMARK_INDEX, Limb
+from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, Limb
 from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
-from mandora.simulate.anatomy.wrist import WristForm
+from mandora.simulate.anatomy.wrist_form import WristForm
 from mandora.simulate.xray.distances import Grid, signed_distance
 
 TUBULAR = {f"{bone}{n}" for n in range(1, 6) for bone in ("mc", "pp", "dp")} | {
@@ -135,3 +135,63 @@ def test_the_old_have_thinner_bones_than_the_young() -> None:
     assert np.mean([t.porosity for t in old]) > np.mean([t.porosity for t in young]) + 0.1
     men = [t.size for t in many if not t.female]
     assert np.mean(men) > np.mean([t.size for t in many if t.female]) + 0.04
+
+
+def test_joint_spaces_are_thinner_in_the_old_and_wider_in_men() -> None:
+    many = [Traits.draw(np.random.default_rng(i)) for i in range(600)]
+
+    def mean(female: bool, old: bool) -> float:
+        return float(
+            np.mean([t.space * t.size for t in many if t.female is female and (t.age > 57) is old])
+        )
+
+    assert mean(True, True) < mean(True, False) - 0.04
+    assert mean(False, True) < mean(False, False) - 0.03
+    assert 1.06 < mean(False, False) / mean(True, False) < 1.16
+    finger = [np.mean([t.finger_space for t in many if t.female is f]) for f in (True, False)]
+    assert finger[0] < finger[1] - 0.02
+
+
+def test_joint_spaces_have_the_widths_of_adults() -> None:
+    def spaces(seed: int, joint: str) -> float:
+        made = hand(seed, Traits())
+        bones = {b.name: b for b in made.bones}
+        first, second = (bones[f"{b}3"] for b in (("mc", "pp") if joint == "mcp" else ("pp", "mp")))
+        assert first.axis is not None
+        assert second.axis is not None
+        return float(np.linalg.norm(second.axis[0] - first.axis[1]))
+
+    for joint, width in (("mcp", 1.55), ("pip", 1.03)):
+        widths = [spaces(seed, joint) for seed in range(40)]
+        assert np.mean(widths) == pytest.approx(width, abs=0.06)
+        assert 0.03 < np.std(widths) / width < 0.12
+
+
+def test_osteoarthritis_is_rare_in_the_young_and_common_in_the_old() -> None:
+    many = [Traits.draw(np.random.default_rng(i)) for i in range(600)]
+    young, old = (
+        np.mean([t.osteoarthritis > 0.1 for t in many if low < t.age < high])
+        for low, high in ((18, 45), (70, 91))
+    )
+    assert young < 0.25 < 0.45 < old
+    assert max(t.osteoarthritis for t in many) <= 1
+
+
+def test_no_two_hands_have_the_same_finger_bones() -> None:
+    widths = [next(b.tube for b in hand(s, Traits()).bones if b.name == "mc3") for s in range(20)]
+    assert 0.02 < np.std([t.head for t in widths if t]) / 15 < 0.08
+
+
+def test_healthy_joint_spaces_are_as_wide_as_published() -> None:
+    # MCP 1.5-1.8 mm, PIP about 1.0 mm; in the middle of the joint, between the bones' surfaces
+    widths: dict[str, list[float]] = {"mcp": [], "pip": []}
+    for seed in range(12):
+        made = build_hand(Traits(), {}, np.random.default_rng(seed), np.random.default_rng(seed))
+        for strip in made.strips:
+            name = LANDMARKS[Limb.HAND][strip.label - 1].name
+            if name[:3] in widths and name[-1] in "2345":
+                half = len(strip.polygon) // 2
+                low, high = strip.polygon[:half], strip.polygon[half:][::-1]
+                widths[name[:3]].append(float(np.linalg.norm(low - high, axis=1)[half // 2]))
+    assert 1.4 < np.mean(widths["mcp"]) < 1.8
+    assert 0.9 < np.mean(widths["pip"]) < 1.5

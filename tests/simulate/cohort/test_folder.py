@@ -141,13 +141,14 @@ def test_the_latent_state_of_every_place_is_told(cohort: Path) -> None:
         state = patients[name].states[slot][site]
         assert float(row["loss"]) == pytest.approx(state.loss, abs=1e-5)
         assert float(row["shift"]) == pytest.approx(state.shift, abs=1e-5)
+        assert float(row["narrowing"]) == pytest.approx(state.narrowing_score, abs=1e-5)
         assert (row["focal"], row["fused"]) == (str(int(state.focal)), str(int(state.fused)))
         mine = [r for r in erosions if (r["film"], r["site"]) == (row["film"], site)]
         assert int(row["erosions"]) == len(mine) == len(state.erosions)
         for seen, erosion in zip(mine, state.erosions, strict=True):
             assert (int(seen["anchor"]), int(seen["weight"])) == (erosion.anchor, erosion.weight)
-            assert float(seen["radius"]) == pytest.approx(erosion.radius, abs=1e-5)
-            assert float(seen["depth"]) == pytest.approx(erosion.depth, abs=1e-5)
+            for measure in ("radius", "depth", "reach", "inset"):
+                assert float(seen[measure]) == pytest.approx(getattr(erosion, measure), abs=1e-5)
     assert len(erosions) > 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mandora.core.anatomy import LANDMARK_INDEX, TARGETS, Damage, Limb, Side
+from mandora.core.anatomy import FAMILIES, LANDMARK_INDEX, TARGETS, Damage, Limb, Side
 from mandora.simulate.cohort.patients import draw_patient, simulate_pair
 
 
@@ -83,3 +83,30 @@ def test_both_hands_or_feet_share_one_film(limb: Limb) -> None:
     for made in (left, right):
         for name, outline in made.bones.items():
             assert np.isfinite(outline).all(), name
+
+
+def test_grades_for_training_are_even_and_fit_their_states() -> None:
+    patients = [draw_patient(3, i, severity=-9.0, even_share=0.2) for i in range(150)]
+    for limb, kind in FAMILIES:
+        targets = [t for t in TARGETS if (t.limb, t.damage) == (limb, kind)]
+        grades = np.array([[p.grades[t.key] for t in targets] for p in patients])
+        assert (grades > 0).mean() == pytest.approx(0.2, abs=0.04)
+        counts = np.bincount(grades.ravel(), minlength=targets[0].maximum + 1)[1:]
+        assert counts.min() > 0.4 * counts.mean()
+    for t in TARGETS:
+        state = patients[0].states[t.slot][t.site.name]
+        narrowing = t.damage is Damage.NARROWING
+        seen = state.narrowing_grade if narrowing else state.erosion_grade(t.limb)
+        assert seen == patients[0].grades[t.key]
+    # other draws stay as they are
+    assert draw_patient(3, 0, even_share=0.2).traits == draw_patient(3, 0).traits
+
+
+def test_scores_are_continuous_for_narrowing_and_rounded_to_the_grades() -> None:
+    for patient in (draw_patient(3, i, severity=1.0) for i in range(20)):
+        scores = np.array([patient.score(t) for t in TARGETS])
+        grades = np.array([patient.grades[t.key] for t in TARGETS])
+        np.testing.assert_array_equal(np.floor(scores + 0.5), grades)
+        between = scores != grades
+        assert between[columns(damage=Damage.NARROWING)].any()
+        assert not between[columns(damage=Damage.EROSION)].any()

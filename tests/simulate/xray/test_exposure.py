@@ -10,7 +10,7 @@ import pytest
 from mandora.core.anatomy import Limb, Side
 from mandora.simulate.fields import Field
 from mandora.simulate.xray.borders import Border
-from mandora.simulate.xray.delivery import Delivery
+from mandora.simulate.xray.delivery import Delivery, small_copy
 from mandora.simulate.xray.detector import Detector
 from mandora.simulate.xray.exposure import Display, Imaging, deliver, expose
 from mandora.simulate.xray.markers import mark
@@ -246,6 +246,17 @@ def test_bits_and_smaller_copies_cost_detail() -> None:
     small = Delivery(resolution=0.5).apply(pixels)
     assert small.shape == pixels.shape
     assert np.abs(np.diff(small, axis=1)).sum() < 0.8 * np.abs(np.diff(pixels, axis=1)).sum()
+
+
+def test_a_small_copy_keeps_the_picture_and_loses_the_noise() -> None:
+    pixels = expose(limb(), PPMM, replace(PLAIN, noise=0.02), rng())
+    copy = small_copy(pixels, 0.4, quality=90)
+    assert copy.shape == (round(0.4 * pixels.shape[0]), round(0.4 * pixels.shape[1]))
+    assert copy.mean() == pytest.approx(float(pixels.mean()), abs=0.005)
+    assert copy.min() >= 0
+    assert copy.max() <= 1
+    air = (slice(4, 30), slice(4, 30))
+    assert copy[: air[0].stop // 3, : air[1].stop // 3].std() < 0.8 * pixels[air].std()
 
 
 def test_faint_films_have_few_grey_values() -> None:

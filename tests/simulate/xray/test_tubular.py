@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mandora.simulate.anatomy.shapes import Tube, base_profile, head_profile
+from mandora.simulate.anatomy.shapes import Form, Tube, base_profile, head_profile
 from mandora.simulate.anatomy.skeleton import TubeState
 from mandora.simulate.xray.tubular import cast_shadow, growth_plate, place_shadow
 
@@ -127,3 +127,43 @@ def test_sockets_are_hollow_and_heads_are_round() -> None:
     np.testing.assert_allclose(base_profile(TUBE, -share), base_profile(TUBE, share))
     tilted = base_profile(TUBE, share, tilt=0.1) - base_profile(TUBE, share)
     np.testing.assert_allclose(tilted, 0.1 * share * TUBE.base / 2)
+
+
+def formed(**changes: object) -> np.ndarray:
+    """What a bone of spongy bone with some form takes of the beam, mm."""
+    state = TubeState(form=Form(grain=0.0, **changes))  # type: ignore[arg-type]
+    made = shadow(replace(TUBE, neck=1.2), state)
+    assert made.dense.min() >= 0
+    assert made.spongy.min() >= 0
+    return made.dense + made.spongy
+
+
+def test_wedged_sides_are_thinner_and_the_middle_is_not() -> None:
+    even, wedged = formed(), formed(wedge=(0.0, 1.0))
+    at, middle = round((LENGTH - 5 + 5) / STEP), even.shape[1] // 2
+    side = middle + round(4.2 / STEP)
+    assert wedged[at, side] < 0.75 * even[at, side]
+    assert wedged[at, middle] == pytest.approx(even[at, middle], rel=0.02)
+
+
+def test_pits_and_cysts_take_bone_and_condyles_add_some() -> None:
+    even = formed()
+    behind = round((5 + LENGTH - 0.58 * TUBE.head) / STEP)
+    side = even.shape[1] // 2 + round(0.72 * TUBE.head / 2 / STEP)
+    assert formed(pits=(0.4, 0.0))[behind, side] < 0.75 * even[behind, side]
+    other = formed(pits=(0.0, 0.4))[behind, side]
+    assert other == pytest.approx(even[behind, side], rel=0.02)
+    inside = np.index_exp[round((5 + LENGTH - 0.5 * TUBE.head) / STEP), even.shape[1] // 2]
+    assert formed(cyst=(0.5, 0.0, 1.5))[inside] < 0.8 * even[inside]
+    assert formed(condyles=(3.0, 3.0)).sum() > 1.01 * even.sum()
+
+
+def test_a_thin_shell_and_thick_plates_are_what_the_form_says() -> None:
+    usual, thin = shadow(tube_state=TubeState()), shadow(
+        tube_state=TubeState(form=Form(shell=(1.0, 0.5, 1.0)))
+    )  # fmt: skip
+    assert (
+        row(thin.dense, thin.start[0], 20).sum() < 0.7 * row(usual.dense, usual.start[0], 20).sum()
+    )
+    thick = shadow(tube_state=TubeState(form=Form(plates=(2.0, 1.0))))
+    assert thick.dense[: round(10 / STEP)].sum() > 1.1 * usual.dense[: round(10 / STEP)].sum()

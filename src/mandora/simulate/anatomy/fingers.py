@@ -23,16 +23,16 @@ _METACARPAL = {
 }
 _PROXIMAL = {
     1: Tube(14.8, 9.2, 12.6, cup=2.4, dome=2.2, notch=0.5, rim=0.9, depth=_PP_DEPTH),
-    2: Tube(15.8, 9.6, 12.6, cup=3.0, dome=2.4, notch=0.7, rim=0.9, depth=_PP_DEPTH),
-    3: Tube(16.0, 10.0, 13.0, cup=3.0, dome=2.4, notch=0.7, rim=0.9, depth=_PP_DEPTH),
-    4: Tube(14.8, 9.2, 12.2, cup=2.8, dome=2.4, notch=0.7, rim=0.9, depth=_PP_DEPTH),
-    5: Tube(13.2, 7.8, 10.2, cup=2.6, dome=2.2, notch=0.5, rim=0.9, depth=_PP_DEPTH),
+    2: Tube(15.8, 9.6, 12.6, cup=3.0, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH),
+    3: Tube(16.0, 10.0, 13.0, cup=3.0, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH),
+    4: Tube(14.8, 9.2, 12.2, cup=2.8, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH),
+    5: Tube(13.2, 7.8, 10.2, cup=2.6, dome=2.2, notch=0.8, rim=0.9, depth=_PP_DEPTH),
 }
 _MIDDLE = {
-    2: Tube(13.4, 8.0, 10.6, cup=1.8, dome=1.9, notch=0.5, rim=0.8, depth=_PP_DEPTH),
-    3: Tube(13.8, 8.4, 11.0, cup=1.8, dome=1.9, notch=0.5, rim=0.8, depth=_PP_DEPTH),
-    4: Tube(13.0, 7.8, 10.4, cup=1.8, dome=1.9, notch=0.5, rim=0.8, depth=_PP_DEPTH),
-    5: Tube(11.0, 6.4, 8.9, cup=1.6, dome=1.7, notch=0.4, rim=0.7, depth=_PP_DEPTH),
+    2: Tube(13.4, 8.0, 10.6, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH),
+    3: Tube(13.8, 8.4, 11.0, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH),
+    4: Tube(13.0, 7.8, 10.4, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH),
+    5: Tube(11.0, 6.4, 8.9, cup=1.6, dome=1.7, notch=0.65, rim=0.7, depth=_PP_DEPTH),
 }
 _DISTAL = {
     1: Tube(13.5, 6.8, 9.0, cup=1.6, dome=3.0, rim=0.6, depth=_DP_DEPTH),
@@ -69,7 +69,7 @@ def draw_tubes(
             head=tube.head * width * float(rng.normal(1, 0.04)) * (1 + 0.08 * at_head),
             cup=tube.cup * width * float(rng.uniform(0.7, 1.05)) * (1 - 0.3 * at_base),
             dome=tube.dome * width * float(rng.uniform(0.9, 1.15)) * (1 - 0.3 * at_head),
-            notch=tube.notch * width * float(rng.uniform(0.8, 1.3)),
+            notch=tube.notch * width * float(rng.uniform(0.6, 1.3)),
             rim=tube.rim * width * float(rng.uniform(0.6, 1.5)),
             neck=tube.neck * float(rng.uniform(0.85, 1.15)),
         ))  # fmt: skip
@@ -88,12 +88,14 @@ def draw_forms(
         rng: of this hand.
     """
     forms = [_metacarpal(rng), *(_phalanx(rng) for _ in joints)]
+    # generators of their own: a joint that is worn later changes no other bone
+    own = [np.random.default_rng(seed) for seed in rng.integers(2**32, size=len(joints) + 1)]
     if base:
-        forms[0] = _worn(forms[0], False, base, rng)
+        forms[0] = _worn(forms[0], False, base, own[-1])
     for j, name in enumerate(joints):
         if degree := wear.get(name, 0.0):
-            forms[j] = _worn(forms[j], True, degree, rng)
-            forms[j + 1] = _worn(forms[j + 1], False, degree, rng)
+            forms[j] = _worn(forms[j], True, degree, own[j])
+            forms[j + 1] = _worn(forms[j + 1], False, degree, own[j])
     return forms
 
 
@@ -114,7 +116,7 @@ def _metacarpal(rng: np.random.Generator) -> Form:
             dip=u(0.0, 0.06),
             tubercle=u(-0.02, 0.10),
             eminence=max(u(-0.10, 0.10), 0.0),
-            corner=u(-0.08, 0.10),
+            corner=u(-0.08, 0.08),
             hollow=u(0.05, 0.35),
         )
         for _ in range(2)
@@ -122,7 +124,8 @@ def _metacarpal(rng: np.random.Generator) -> Form:
     pits = np.maximum(rng.normal(0.03, 0.06, 2), 0)
     return Form(
         inner, outer, (u(0.75, 1.1), u(0.85, 1.1)), (float(pits[0]), float(pits[1])),
-        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17), shell=(u(0.6, 1.1), u(0.6, 1.6), u(0.6, 1.1)),
+        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17),
+        shell=(u(0.6, 1.1), u(0.85, 1.15), u(0.6, 1.6)),
         wedge=(u(0.3, 0.8), 0.0),
         cyst=_cyst(rng, (0.35, 0.8)) if rng.random() < _CYST_SHARE else None,
     )  # fmt: skip
@@ -138,9 +141,9 @@ def _phalanx(rng: np.random.Generator) -> Form:
     )
     pits = np.maximum(rng.normal(0.0, 0.06, 2), 0)
     return Form(
-        inner, outer, (u(0.75, 1.05), u(0.8, 1.1)), (float(pits[0]), float(pits[1])),
+        inner, outer, (u(0.5, 1.0), u(0.8, 1.15)), (float(pits[0]), float(pits[1])),
         (u(0.0, 3.0), u(0.0, 3.0)), u(0.4, 1.1), u(0.02, 0.12), (u(0.8, 1.5), u(0.8, 1.2)),
-        shell=(u(0.6, 1.2), u(0.7, 1.8), u(0.6, 1.2)), wedge=(u(0.0, 0.15), u(0.0, 0.1)),
+        shell=(u(0.6, 1.2), u(0.85, 1.15), u(0.7, 1.8)), wedge=(u(0.0, 0.15), u(0.0, 0.1)),
     )  # fmt: skip
 
 

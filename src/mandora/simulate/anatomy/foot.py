@@ -10,7 +10,7 @@ import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb
 from mandora.simulate.anatomy.forefoot import draw_forms, draw_tubes
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import JointState
 from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import (
     Array,
@@ -36,6 +36,7 @@ from mandora.simulate.anatomy.tarsus import (
     tarsal_bones,
     tarsal_gaps,
 )
+from mandora.simulate.anatomy.variants import bone_spots, calcified_arteries, with_old_fracture
 
 SIZE_MM = 72.0  # |MTP1-MTP5| of an average adult
 
@@ -54,6 +55,8 @@ _LEAN = {2: -0.09, 3: -0.12, 4: -0.10, 5: 0.02}  # of the lesser toes towards th
 _SOLE = (((0.0, 0.62), 0.60), ((0.01, 1.2), 0.57), ((0.04, 1.6), 0.50), ((0.0, 2.10), 0.47))
 _CLAW_SHARE = 0.25  # of feet whose toes are bent
 _TWO_PHALANGES = 0.4  # share of fifth toes whose outer two phalanges are one
+_TWO_PARTS = (0.05, 0.15)  # share of sesamoids that have two parts: the outer, the inner one
+_MORE_SESAMOIDS = {"ip": 0.12, "mtp2": 0.05, "mtp5": 0.12}  # share of feet with another one there
 _ROUND = (0.8, 0.0, -0.8)  # corners of a round end, rad from its middle
 _TOE_DENSITY = 0.32  # relative to compact bone; displays lift the thin toes towards the forefoot
 
@@ -103,7 +106,7 @@ def build_foot(
     soft_tissue, webs = _sole(pose, traits), []
     for n in range(1, 6):
         ray = _great_ray(fore, film_rng) if n == 1 else _lesser_ray(n, fore, film_rng)
-        forms = draw_forms(n, traits, states.get(f"mtp{n}", HEALTHY), fore.spongy, film_rng)
+        forms = draw_forms(n, states, traits, fore.spongy, film_rng)
         ray = replace(ray, forms=forms, congruence=fore.congruence)
         parts = build_ray(Limb.FOOT, ray, states, traits, film_rng)
         rods, pulp = _toe_soft_tissue(ray.nodes, n, traits)
@@ -116,11 +119,14 @@ def build_foot(
     bones += _sesamoids(fore, film_rng)
     bones += tarsal_bones(pose, traits, film_rng)
     bones.append(leg_soft_tissue(pose, traits))
+    bones, spots = with_old_fracture(bones, film_rng)
+    spots += bone_spots(bones, film_rng)
+    arteries = calcified_arteries(_arteries(fore), traits, film_rng)
     landmarks = np.array([fore.marks[p.name] for p in LANDMARKS[Limb.FOOT]])
     gaps = tarsal_gaps(pose, traits, film_rng)
     return Skeleton(
         Limb.FOOT, landmarks, pose.scale, tuple(bones), gaps, tuple(strips), tuple(erosions),
-        tuple(soft_tissue),
+        tuple(soft_tissue), tuple(spots), tuple(arteries),
     )  # fmt: skip
 
 
@@ -146,7 +152,7 @@ def _great_ray(fore: _Forefoot, rng: np.random.Generator) -> Ray:
     return Ray(
         ("mt1", "pp1", "dp1"), np.array([fore.bases[1], mtp, ip, tip]),
         draw_tubes(1, fore.width, rng),
-        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.5 * fore.width],
+        ("mtp1", "ip"), [_SPACE_MM[1] * fore.width, 1.7 * fore.width],
         rng.normal([0.8 * fore.pitch, -0.12, 0.08], [0.06, 0.08, 0.12]).tolist(),
         _BASE_SLOPE[1] + rng.normal(0, 0.06),
     )  # fmt: skip
@@ -173,12 +179,16 @@ def _lesser_ray(n: int, fore: _Forefoot, rng: np.random.Generator) -> Ray:
         draw_tubes(n, width, rng),
         (f"mtp{n}", f"toe-pip{n}", f"toe-dip{n}"),
         [_SPACE_MM[n] * width, 0.9 * width, (-1.0 if fused else 0.7) * width],
-        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end], _BASE_SLOPE[n] + rng.normal(0, 0.08),
+        [float(rng.normal(fore.pitch, 0.05)), -rise, fall, end],
+        _BASE_SLOPE[n] + rng.normal(0, 0.08),
     )  # fmt: skip
 
 
 def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
-    """Two bones under the head of the first metatarsal, which hallux valgus does not move."""
+    """Two bones under the head of the first metatarsal, which hallux valgus does not move.
+
+    Some have two parts; small ones lie under other heads and under the great toe's last joint.
+    """
     mtp, width = fore.marks["mtp1"], fore.width
     up, toe = unit(mtp - fore.bases[1]), unit(fore.marks["ip"] - mtp)
     valgus = float(np.arcsin(np.clip(up[1] * toe[0] - up[0] * toe[1], -1, 1)))
@@ -187,10 +197,44 @@ def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
     for k, offset in enumerate((-5.4, 4.8)):
         centre = mtp - up * (9.5 + rng.normal(0, 1.3)) * width
         centre = centre + across(up) * (offset - left_behind) * width
-        size = (8.0 * width * rng.normal(1, 0.1), 11.0 * width * rng.normal(1, 0.1))
-        outline = blob_outline(centre, size, rng.normal(0, 0.25), power=rng.uniform(1.9, 2.5), n=20)
-        bones.append(Bone(f"sesamoid{k}", outline, rng.uniform(2.0, 3.2) * width, (0.4,) * 3))
+        wide, long = 8.0 * rng.normal(1, 0.1), 11.0 * rng.normal(1, 0.1)
+        turned, thick = float(rng.normal(0, 0.25)), float(rng.uniform(2.0, 3.2))
+        if rng.random() < _TWO_PARTS[k]:
+            share = float(rng.uniform(0.35, 0.65))
+            second = centre + up * 0.52 * long * share * width
+            centre = centre - up * (0.5 - 0.5 * share + 0.05) * long * width
+            size = (0.95 * wide, (0.92 - share) * long)
+            bones.append(_sesamoid(f"sesamoid{k}-part", second, size, turned, thick, width))
+            long *= share
+        bones.append(_sesamoid(f"sesamoid{k}", centre, (wide, long), turned, thick, width))
+    for name, share in _MORE_SESAMOIDS.items():
+        if rng.random() < share:
+            n = int(name[-1]) if name != "ip" else 1
+            at, back = fore.marks[name], unit(fore.marks[f"mtp{n}"] - fore.bases[n])
+            centre = at - back * rng.uniform(1.0, 6.0 if name != "ip" else 2.5) * width
+            centre = centre + across(back) * rng.normal(0, 2.5) * width
+            size = (float(rng.uniform(2.5, 5.0)), float(rng.uniform(3.0, 6.0)))
+            bones.append(_sesamoid(f"sesamoid-{name}", centre, size, 0.0, 1.4, width))
     return bones
+
+
+def _sesamoid(
+    name: str, centre: Array, size: tuple[float, float], turned: float, thick: float, width: float
+) -> Bone:  # fmt: skip
+    """A round bone; sizes are mm at a width of 1."""
+    outline = blob_outline(centre, (size[0] * width, size[1] * width), turned, power=2.2, n=20)
+    whole = name in ("sesamoid0", "sesamoid1")
+    return Bone(name, outline, thick * width, (0.4,) * 3, anatomical=whole)
+
+
+def _arteries(fore: _Forefoot) -> list[Array]:
+    """Courses of arteries between metatarsals, (N, 2) mm each."""
+    courses = []
+    for n in (1, 2, 4):
+        start = 0.5 * (fore.bases[n] + fore.bases[n + 1])
+        end = 0.5 * (fore.marks[f"mtp{n}"] + fore.marks[f"mtp{n + 1}"])
+        courses.append(np.array([start, end]))
+    return courses
 
 
 def _sole(pose: FootPose, traits: Traits) -> list[Rod]:

@@ -7,11 +7,12 @@ healthy feet all of these make contours and dark areas that an erosion makes as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from mandora.simulate.anatomy.joint_state import JointState
+from mandora.simulate.anatomy.joint_state import DOUBTFUL_LOSS, HEALTHY, JointState
 from mandora.simulate.anatomy.shapes import Flank, Form, Tube, with_osteophytes
 from mandora.simulate.anatomy.skeleton import Traits
 
@@ -35,10 +36,11 @@ _DISTAL = {
     1: Tube(19.0, 12.0, 14.0, cup=1.2, dome=4.5, rim=1.6, depth=(0.8, 0.9, 0.7)),
     0: Tube(8.8, 4.2, 6.8, cup=0.6, dome=2.2, rim=0.5, depth=(1.0, 1.0, 0.8)),
 }
-_CYST_SHARE = 0.03  # of heads and bases with a hole that is no erosion
-# Loss of joint space from osteoarthritis: share of great toes with osteophytes at the age of 80,
-# and of those whose joint space is narrow
-_WORN_AT_80, _WORN_IF_NARROW = 0.35, 0.6
+_CYST_SHARE = 0.03  # of heads with a hole that is no erosion
+# Share of joints with osteophytes in a patient with the highest degree of osteoarthritis, and of
+# narrowed joints without erosions the share that it narrowed
+_WORN, _NARROWED = {"mtp1": 0.6, "ip": 0.3}, 0.35
+_SELDOM_WORN = 0.08
 
 
 def draw_tubes(n: int, width: float, rng: np.random.Generator) -> list[Tube]:
@@ -66,28 +68,38 @@ def draw_tubes(n: int, width: float, rng: np.random.Generator) -> list[Tube]:
 
 
 def draw_forms(
-    n: int, traits: Traits, state: JointState, spongy: float, rng: np.random.Generator
+    n: int,
+    states: Mapping[str, JointState],
+    traits: Traits,
+    spongy: float,
+    rng: np.random.Generator,
 ) -> list[Form]:
     """What makes the bones of ray ``n`` differ from smooth ones, proximal to distal.
 
     Args:
         n: 1 is the great toe.
+        states: latent damage by the name of the joint.
         traits: of the patient.
-        state: of the metatarsophalangeal joint.
         spongy: density of spongy bone in this foot's heads, relative to the usual one.
         rng: of this foot.
     """
-    metatarsal, proximal = _metatarsal(n, spongy, rng), _phalanx(n, rng)
-    worn = _WORN_AT_80 * float(np.clip((traits.age - 30) / 50, 0, 1))
-    worn = worn if n == 1 else 0.2 * worn
-    if state.loss > 0.12 and n == 1:
-        worn = max(worn, _WORN_IF_NARROW)
-    if rng.random() < worn:
-        degree = float(np.clip(rng.uniform(0.1, 0.6) + 0.6 * state.loss, 0, 1))
-        metatarsal = with_osteophytes(metatarsal, True, degree, rng)
-        proximal = with_osteophytes(proximal, False, degree, rng)
-    rest = [_phalanx(0, rng) for _ in range(1 if n == 1 else 2)]
-    return [metatarsal, proximal, *rest]
+    outer = [_phalanx(0, rng) for _ in range(1 if n == 1 else 2)]
+    forms = [_metatarsal(n, spongy, rng), _phalanx(n, rng), *outer]
+    for j, name in enumerate(("mtp1", "ip") if n == 1 else (f"mtp{n}",)):
+        if degree := _wear(name, states.get(name, HEALTHY), traits, rng):
+            forms[j] = with_osteophytes(forms[j], True, degree, rng)
+            forms[j + 1] = with_osteophytes(forms[j + 1], False, degree, rng)
+    return forms
+
+
+def _wear(name: str, state: JointState, traits: Traits, rng: np.random.Generator) -> float:
+    """Degree of osteoarthritis of a joint, 0..1; its joint space is that of its state."""
+    drawn, much = rng.random(), rng.uniform(0.4, 1.2)
+    if drawn < _WORN.get(name, _SELDOM_WORN) * np.sqrt(traits.osteoarthritis):
+        return float(min(traits.osteoarthritis * much, 1.0))
+    if state.loss > DOUBTFUL_LOSS and not state.erosions and drawn > 1 - _NARROWED:
+        return float(min(0.2 + 0.7 * state.loss * much, 1.0))
+    return 0.0
 
 
 def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
@@ -101,11 +113,13 @@ def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
         outer = replace(outer, eminence=u(0.0, 0.15))
     pits = tuple(float(p) for p in np.maximum(rng.normal(0.04, 0.12, 2), 0))
     condyles = tuple(float(c) for c in u(0.0, 4.5, 2))
-    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.6), u(0.4, 1.3))
+    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.5), u(0.5, 1.4))
+    wedge *= 1.15 if n == 5 else 1.0  # rounder than the others
     return Form(
         inner, outer, (0.9, spongy * float(rng.normal(1, 0.08))), (pits[0], pits[1]),
-        (condyles[0], condyles[1]), u(0.3, 1.0), u(0.10, 0.34), (1.0, u(0.5, 1.1)), (1.0, u(0.6, 1.0), shell),
-        (0.0, wedge), _cyst(rng),
+        (condyles[0], condyles[1]), grain=u(0.3, 1.0), blotches=u(0.10, 0.34),
+        plates=(1.0, u(0.5, 1.1)), shell=(1.0, u(0.6, 1.0), shell), wedge=(0.0, wedge),
+        cyst=_cyst(rng),
     )  # fmt: skip
 
 
@@ -113,12 +127,13 @@ def _phalanx(n: int, rng: np.random.Generator) -> Form:
     u = rng.uniform
     inner, outer = (
         Flank(
-            dip=u(0.0, 0.10), tubercle=u(0.0, 0.08), corner=u(-0.06, 0.14), hollow=u(-0.1, 0.08 if n == 1 else 0.16)
+            dip=u(0.0, 0.10), tubercle=u(0.0, 0.08), corner=u(-0.06, 0.14),
+            hollow=u(-0.1, 0.08 if n == 1 else 0.16),
         )
         for _ in range(2)
-    )
+    )  # fmt: skip
     plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(0.7, 1.5))
-    shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n > 1 else (u(0.6, 1.1), u(0.0, 0.2))
+    shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n else (u(0.6, 1.1), u(0.0, 0.2))
     return Form(
         inner, outer, (u(0.8, 1.4), u(0.8, 1.2)), grain=u(0.3, 1.0), blotches=u(0.06, 0.24),
         plates=(plates, 1.0), shell=(shell, u(0.45, 0.9), u(0.7, 1.1)), wedge=(wedge, 0.0),

@@ -16,6 +16,7 @@ from mandora.simulate.anatomy.rays import Ray, build_ray
 from mandora.simulate.anatomy.shapes import Array, across, blob_outline, turn, unit
 from mandora.simulate.anatomy.skeleton import (
     Bone,
+    Calcification,
     PlacedErosion,
     Rod,
     Skeleton,
@@ -30,14 +31,17 @@ from mandora.simulate.anatomy.variants import (
     with_old_fracture,
 )
 from mandora.simulate.anatomy.wrist import (
-    BASES,
-    WristForm,
     wrist_bones,
     wrist_erosions,
     wrist_gaps,
+    wrist_sclerosis,
+)
+from mandora.simulate.anatomy.wrist_form import (
+    BASES,
+    WristForm,
+    WristMap,
     wrist_landmarks,
     wrist_map,
-    wrist_sclerosis,
 )
 
 SIZE_MM = 60.0  # |MCP2-MCP5| of an average adult
@@ -80,7 +84,8 @@ def build_hand(
     width = traits.size * traits.robust
     wear = draw_wear(traits.osteoarthritis, states, patient_rng, film_rng)
     states = {**states, **wear.states}
-    build = _Build(width, traits, wear.degree, patient_rng)
+    stiff = float(np.clip(film_rng.normal((traits.age - 50) / 130, 0.12), 0, 0.45))
+    build = _Build(width, traits, wear.degree, stiff, patient_rng)
     squeezed = film_rng.normal(1.0, 0.03)  # the bases of the palm turned a little
     bones: list[Bone] = []
     strips: list[Strip] = []
@@ -99,22 +104,38 @@ def build_hand(
     if not traits.immature or traits.closing > 0.5:  # they ossify late
         bones += _sesamoids(place(BASES[1]), marks["mcp1"], width, film_rng)
     erosions += wrist_erosions({b.name: b for b in bones}, states, width, place)
-    r = 0.43 * SIZE_MM * traits.size * (0.6 + 0.4 * traits.soft_tissue)
-    soft_tissue.append(Rod(place((-0.05, 1.40)), place((-0.07, 2.0)), (r * 1.06, r * 1.02)))
-    bones, fracture = with_old_fracture(bones, film_rng)
-    spots = [*fracture, *wrist_sclerosis(place, scale, wear.degree, film_rng)]
-    spots += bone_spots(bones, film_rng)
-    courses = [np.array([place(xy) for xy in course]) for course in _ARTERIES]
-    disc = np.array([place(place.form.of_bone("ulna", xy)) for xy in _DISC])
-    cartilage = calcified_cartilage([disc], traits, film_rng)
-    soft_tissue.append(Rod(place((-0.07, 2.0)), place((-0.05, 3.9)), (r * 1.02, r * 1.3)))
+    soft_tissue += _forearm(place, traits)
+    own = np.random.default_rng(film_rng.integers(2**32))
+    spots = wrist_sclerosis(place, scale, wear.degree, own)
+    bones, others = with_old_fracture(bones, film_rng)
+    spots += [*others, *bone_spots(bones, film_rng)]
     known = {**wrist_landmarks(place), **marks}
     landmarks = np.array([known[p.name] for p in LANDMARKS[Limb.HAND]])
     return Skeleton(
         Limb.HAND, landmarks, scale, tuple(bones), wrist_gaps(states, traits, film_rng),
         tuple(strips), tuple(erosions), tuple(soft_tissue), tuple(spots),
-        tuple(calcified_arteries(courses, traits, film_rng) + cartilage),
+        _calcifications(place, traits, film_rng),
     )  # fmt: skip
+
+
+def _forearm(place: WristMap, traits: Traits) -> list[Rod]:
+    """Soft tissue of the wrist and the forearm."""
+    r = 0.43 * SIZE_MM * traits.size * (0.6 + 0.4 * traits.soft_tissue)
+    upper, lower = ((-0.05, 1.40), (-0.07, 2.0)), ((-0.07, 2.0), (-0.05, 3.9))
+    return [
+        Rod(place(upper[0]), place(upper[1]), (r * 1.06, r * 1.02)),
+        Rod(place(lower[0]), place(lower[1]), (r * 1.02, r * 1.3)),
+    ]
+
+
+def _calcifications(
+    place: WristMap, traits: Traits, rng: np.random.Generator
+) -> tuple[Calcification, ...]:
+    """Calcium in arteries of the palm and the forearm, and in the disc beside the ulna."""
+    courses = [np.array([place(xy) for xy in course]) for course in _ARTERIES]
+    disc = np.array([place(place.form.of_bone("ulna", xy)) for xy in _DISC])
+    arteries = calcified_arteries(courses, traits, rng)
+    return (*arteries, *calcified_cartilage([disc], traits, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +146,14 @@ class _Build:
         width: breadth of bones relative to the average.
         traits: of the patient.
         wear: degree of osteoarthritis by joint, 0..1.
+        stiff: how far the fingers stay bent on the film, rad.
         patient_rng: for what both hands share.
     """
 
     width: float
     traits: Traits
     wear: Mapping[str, float]
+    stiff: float
     patient_rng: np.random.Generator
 
     def spaces(self, kinds: Sequence[str]) -> list[float]:
@@ -166,7 +189,8 @@ def _ray(
         length = float(np.linalg.norm(pip - mcp)) * _DISTAL_LENGTH[n] * rng.normal(1, 0.04)
         nodes = [base, mcp, pip, dip, dip + bent(unit(dip - pip), 0.05) * length]
         spread = [0.06, 0.08, 0.08, 0.08]
-        pitches = np.cumsum(rng.normal([-0.05, 0.02, 0.06, 0.05], spread))
+        bent_up = build.stiff * rng.uniform(0.3, 1.2) * np.array([0.0, 0.5, -0.5, -0.8])
+        pitches = np.cumsum(rng.normal([-0.05, 0.02, 0.06, 0.05], spread)) + bent_up
         slope = _BASE_SLOPE[n] + rng.normal(0, 0.06)
     at_base = build.wear.get("mc1", 0.0) if n == 1 else 0.0
     return Ray(

@@ -3,8 +3,8 @@
 It is common in people with rheumatoid arthritis too, and is no damage in the sense of SvH: where
 joint space is lost it counts as narrowing, but osteophytes, dense joint surfaces and cysts below
 them are no erosions. Distal joints and the base of the thumb are worn first, then proximal
-interphalangeal joints, rarely metacarpophalangeal ones (shares by joint as in Dahaghin et al.,
-Ann Rheum Dis 2005;64:682, rounded).
+interphalangeal joints, rarely metacarpophalangeal ones (the order is that of Dahaghin et al., Ann
+Rheum Dis 2005;64:682; the shares are chosen here).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandora.simulate.anatomy.joint_state import HEALTHY, JointState
+from mandora.simulate.anatomy.joint_state import DOUBTFUL_LOSS, HEALTHY, JointState
 
 # Share of joints that are worn in a patient with the highest degree.
 _SHARES = {
@@ -23,7 +23,7 @@ _SHARES = {
     **dict.fromkeys(("pip2", "pip3", "pip4", "pip5"), 0.6),
     "mcp2": 0.25, "mcp3": 0.2, "mcp4": 0.07, "mcp5": 0.07,
 }  # fmt: skip
-_NARROW = 0.35  # of narrowed joints without erosions, the share that osteoarthritis narrowed
+_NARROW = 0.35  # of narrowed joints of patients with osteoarthritis, the share that it narrowed
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def draw_wear(
         usual = osteoarthritis * much * (0.6 + 0.6 * own)
         if drawn < share * np.sqrt(osteoarthritis):
             degree[name] = min(usual, 1.0)
-        elif osteoarthritis and state.loss > 0.12 and not state.erosions and drawn > 1 - _NARROW:
-            degree[name] = min(0.2 + 0.8 * state.loss * much, 1.0)
+        elif osteoarthritis and state.loss > DOUBTFUL_LOSS and drawn > 1 - _NARROW:
+            degree[name] = min(1.3 * (state.loss - DOUBTFUL_LOSS) * much, 1.0)
     lost = {}
     for name, how_much in degree.items():
         if name.startswith("dip") or name in ("ip", "mc1"):

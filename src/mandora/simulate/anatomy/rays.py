@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -31,6 +31,7 @@ from mandora.simulate.anatomy.skeleton import (
     label_of,
 )
 
+RIDGE = 0.8  # of a base, relative to the groove before it
 LUXATION_OVERLAP = 0.5  # of the joint's width
 FOCAL_MIDDLE = 0.44  # loss in the middle of a joint, relative to that of the half that loses space
 FUSED_OVERLAP_MM = 1.2
@@ -81,10 +82,14 @@ def build_ray(
 ) -> RayParts:
     """Build the bones of a ray, with joints narrowed, displaced and eroded by their states."""
     n = len(ray.bones)
+    # the ridge of a base fits the groove of the head before it: an MCP joint has neither
+    fitted = (replace(d, ridge=RIDGE * p.notch) for p, d in pairwise(ray.tubes))
+    ray = replace(ray, tubes=[ray.tubes[0], *fitted])
     ends = [[ray.nodes[i], ray.nodes[i + 1]] for i in range(n)]
     directions = [unit(b - a) for a, b in ends]
     bends = [float(b @ across(a)) for a, b in pairwise(directions)]
-    tilts, skews = [ray.slope, *(ray.congruence * b for b in bends)], rng.normal(0.0, 0.12, n).tolist()
+    tilts = [ray.slope, *(ray.congruence * bend for bend in bends)]
+    skews = rng.normal(0.0, 0.12, n).tolist()
     porosity, endplates = [[traits.porosity] * 2 for _ in range(n)], [[1.0, 1.0] for _ in range(n)]
     strips: list[Strip] = []
     erosions: list[PlacedErosion] = []
@@ -200,6 +205,9 @@ def _erosions(
         if not erosion.collapse:
             side = across(directions[j]) * (1.0 if erosion.anchor < 2 else -1.0)
             lateral = min(1 + 2 * erosion.along, 1.0)  # share of half the width
+            if ray.forms and erosion.along >= 0:  # at thin sides, little bone would be lost
+                head = erosion.anchor % 2 == 0
+                lateral -= 0.2 * ray.forms[j if head else j + 1].wedge[head]
             if erosion.along < 0:  # on the joint surface
                 corner = float(surface(np.array([lateral]))[0])
             place = (

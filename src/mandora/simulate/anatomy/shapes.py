@@ -26,7 +26,8 @@ class Tube:
     head: float
     cup: float = 0.8  # how far the rims of the base embrace the head before it
     dome: float = 3.0  # how far the head bulges
-    notch: float = 0.0  # depth of the groove between two condyles
+    notch: float = 0.0  # depth of the groove between the head's two condyles
+    ridge: float = 0.0  # height of the base's ridge, which fits the groove of the head before it
     rim: float = 1.0  # how far the rims before and behind the head embrace it
     depth: tuple[float, float, float] = (0.75, 0.85, 0.8)  # thickness / width at the three places
     neck: float = 0.0  # from the tip to the neck, in head widths; 0: the shaft widens evenly
@@ -206,8 +207,8 @@ def base_profile(tube: Tube, share: AnyFloat, tilt: float = 0.0) -> AnyFloat:
     """
     v = np.clip(share, -1.1, 1.1)
     corner = np.clip((np.abs(v) - 0.55) / 0.45, 0, 1) ** 2.2
-    ridge = tube.notch * np.exp(-((v / 0.3) ** 2))  # fits the groove of the head before it
-    socket = -tube.cup * v**2 + 0.20 * tube.base * corner - 0.8 * ridge
+    ridge = tube.ridge * np.exp(-((v / 0.3) ** 2))
+    socket = -tube.cup * v**2 + 0.20 * tube.base * corner - ridge
     surface: AnyFloat = socket + tilt * v * tube.base / 2
     return surface
 

@@ -46,10 +46,10 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "truth/joints.csv": ("film", "limb", "side", "site", "x", "y"),
     "truth/latent.csv": (
-        "patient", "film", "site", "loss", "focal", "shift", "fused", "erosions",
+        "patient", "film", "site", "loss", "focal", "shift", "fused", "narrowing", "erosions",
     ),
     "truth/erosions.csv": (
-        "patient", "film", "site", "anchor", "weight", "radius", "depth",
+        "patient", "film", "site", "anchor", "weight", "radius", "depth", "reach", "inset",
     ),
     READERS_CSV: READER_COLUMNS,
 }  # fmt: skip
@@ -170,10 +170,11 @@ def _add_latent(patient: Patient, slot: Slot, rows: VisitRows) -> None:
         where = [patient.name, image, site]
         rows.tables["truth/latent.csv"].append(
             [*where, f"{state.loss:.5f}", str(int(state.focal)), f"{state.shift:.5f}",
-             str(int(state.fused)), str(len(state.erosions))]
+             str(int(state.fused)), f"{state.narrowing_score:.5f}", str(len(state.erosions))]
         )  # fmt: skip
         rows.tables["truth/erosions.csv"].extend(
-            [*where, str(e.anchor), str(e.weight), f"{e.radius:.5f}", f"{e.depth:.5f}"]
+            [*where, str(e.anchor), str(e.weight)]
+            + [f"{measure:.5f}" for measure in (e.radius, e.depth, e.reach, e.inset)]
             for e in state.erosions
         )
 

@@ -19,13 +19,14 @@ from mandora.simulate.anatomy.hand import build_hand
 from mandora.simulate.anatomy.joint_state import JointState, draw_state
 from mandora.simulate.anatomy.skeleton import Skeleton, Traits
 from mandora.simulate.anatomy.wrist import WRIST_ANCHORS
-from mandora.simulate.cohort.frequencies import grade_at
+from mandora.simulate.cohort.frequencies import grade_at, grade_limits
 from mandora.simulate.xray.exposure import Imaging
 from mandora.simulate.xray.placement import Placement
 from mandora.simulate.xray.render import SimulatedFilm, render, render_pair
 
 # purposes of random streams; 4 is that of readers.py, 5 that of progression.py
 _TRAITS, _GRADES, _SHAPE, _FILM = range(4)
+_EVEN = 6
 
 # Shared parts of the variance of damage: by patient, by hands or feet, by kind of damage, by the
 # same joint of both sides, by narrowing and erosion of one joint, by side, by joints of one kind
@@ -84,7 +85,12 @@ def patient_name(index: int) -> str:
 
 
 def draw_patient(
-    seed: int, index: int, *, severity: float = 0.0, immature_share: float = 0.0
+    seed: int,
+    index: int,
+    *,
+    severity: float = 0.0,
+    immature_share: float = 0.0,
+    even_share: float = 0.0,
 ) -> Patient:
     """Patient ``index`` of cohort ``seed`` at the first visit.
 
@@ -93,10 +99,14 @@ def draw_patient(
         index: within the cohort.
         severity: 0 is an ordinary cohort; each unit moves it by one s.d. of damage.
         immature_share: share of patients with open growth plates.
+        even_share: share of targets whose grade does not follow from the severity: every grade
+            from 1 on is as likely, whatever the joints around have. For training.
     """
     traits = Traits.draw(np.random.default_rng([seed, index, _TRAITS]), immature_share)
     rng = np.random.default_rng([seed, index, _GRADES])
     burden = _draw_burden(rng, severity)
+    if even_share:
+        burden |= _even_burden(np.random.default_rng([seed, index, _EVEN]), even_share)
     grades = {t: grade_at(t, burden[t.key]) for t in TARGETS}
     states: dict[Slot, dict[str, JointState]] = {}
     for slot in SLOTS:
@@ -150,6 +160,17 @@ def _draw_burden(rng: np.random.Generator, severity: float) -> dict[str, float]:
         if t.site.group is JointGroup.WRIST:
             z, left = z + common("wrist", _WRIST, t.slot, t.damage), left - _WRIST
         burden[t.key] = z + float(np.sqrt(left)) * float(rng.standard_normal())
+    return burden
+
+
+def _even_burden(rng: np.random.Generator, share: float) -> dict[str, float]:
+    """Burdens of some targets, such that each of their grades from 1 on is as likely."""
+    burden = {}
+    for t in TARGETS:
+        chosen, grade = rng.random() < share, int(rng.integers(1, t.maximum + 1))
+        if chosen:
+            limits = [*grade_limits(t), grade_limits(t)[-1] + 1.0]
+            burden[t.key] = float(rng.uniform(limits[grade - 1], limits[grade]))
     return burden
 
 

@@ -285,7 +285,7 @@ class Projector:
         inner = np.maximum(ndimage.gaussian_filter(to_skin, 1.0), -best)
         outer = np.where(body & (best > 0), to_skin, -best)
         depth = resample((1 - deep) * outer + deep * inner, grid, self._x, self._y)
-        thickest = 17.0 if self.skeleton.limb is Limb.HAND else 16.0
+        thickest = 17.0 if self.skeleton.limb is Limb.HAND else 18.0
         return 0.85 * _chord(depth, np.float32(thickest))
 
     def spaces(self) -> NDArray[np.uint8]:

@@ -212,9 +212,8 @@ def _pitted(tube: Tube, form: Form, length: float, u: Field, across: Field) -> F
     behind, off = (length - u) / tube.head, across / (0.5 * tube.head)
     for side, lost in zip((1.0, -1.0), form.pits, strict=True):
         if lost:
-            left -= lost * np.exp(
-                -(((behind - 0.58) / 0.15) ** 2) - ((side * off - 0.72) / 0.22) ** 2
-            )
+            along, aside = (behind - 0.58) / 0.15, (side * off - 0.72) / 0.22
+            left -= lost * np.exp(-(along**2) - aside**2)
     if form.cyst is not None:
         place, beside, radius = form.cyst
         away = np.hypot((behind - place) * tube.head, across - beside * 0.5 * tube.head)
