@@ -283,7 +283,7 @@ def test_a_bundle_is_given_intervals(tiny_bundle: Path, cohort: Path, tmp_path: 
     words = ("bundle", "calibrate", tiny_bundle, cohort, "--out", out, "--threads", 1)
     shown = mandora(*words, "--level", 0.5, "--also", cohort)
     assert shown.exit_code == 0, shown.output
-    assert "fewer than 3 patients have such joints" in shown.stderr
+    assert "fewer than 2 patients have such joints" in shown.stderr
     sure = open_bundle(out)
     intervals = sure.manifest.contract.intervals
     assert intervals is not None
