@@ -110,7 +110,7 @@ ALLOWED = {
     "evaluation/figures/style.py": {"save_view: save"},
     "training/loop.py": {"_save: self.checkpoints.save", "_save_best: self.checkpoints.save"},
     # no files: into memory, and tensors as bytes
-    "simulate/xray/delivery.py": {"apply: save"},
+    "simulate/xray/delivery.py": {"_jpeg: grey.save"},
     "training/checkpoint.py": {"save: save"},
 }  # fmt: skip
 """Calls that need not go through ``write_atomically``: function and call, by file."""
