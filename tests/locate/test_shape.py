@@ -137,6 +137,19 @@ def test_a_peak_beyond_the_film_is_outside_whatever_its_height() -> None:
     np.testing.assert_array_equal(found.sure, limb[:, 1] >= 118.5)
 
 
+def test_peaks_at_the_border_for_what_lies_beyond_it_do_not_pull_the_limb_onto_the_film() -> None:
+    limb = laid(60, 5, 128, 128)
+    shown = limb[:, 1] > 120
+    landmarks, heights = limb.copy(), np.where(shown, 0.9, 0.05)
+    far = np.argsort(limb[:, 1])[:2]  # those that lie furthest beyond it
+    landmarks[far, 1], heights[far] = 121, 0.7
+    found = checked(HAND, landmarks, heights, 0.25, film(256, 119))
+    np.testing.assert_array_equal(found.sure[far], False)
+    np.testing.assert_array_equal(found.outside[far], True)
+    assert found.sure[limb[:, 1] > 125].all()
+    assert found.fit > 0.7
+
+
 def test_of_a_joint_at_the_border_too_little_is_on_the_film() -> None:
     limb = laid(60, 5, 128, 128)
     border = limb[:, 1].min() - 60 * 0.04 + 0.5  # the uppermost lies 0.04 limb sizes below it

@@ -220,7 +220,7 @@ def checked(
     sure &= film.beyond(landmarks) <= 0
     if sure.sum() < 2:
         return Checked(sure, np.zeros_like(sure), 0.0)
-    matrix = fit_similarity(template[sure], landmarks[sure], heights[sure])
+    matrix = _laid(template, landmarks, heights, sure, film)
     # the network may see a peak near the border for what lies beyond it
     while sure.sum() > _LEAST:
         excess = beyond_film(template, matrix, film) - heights * _uncertain(template, sure)
@@ -228,12 +228,32 @@ def checked(
         if excess[worst] <= 0:
             break
         sure[worst] = False
-        matrix = fit_similarity(template[sure], landmarks[sure], heights[sure])
+        matrix = _laid(template, landmarks, heights, sure, film)
     fit = goodness(template, landmarks, heights, matrix, film)
     outside = ~sure & (beyond_film(template, matrix, film) > -_uncertain(template, sure))
     outside |= (heights >= threshold) & (film.beyond(landmarks) > 0)
     outside |= sure & (film.beyond(landmarks) > -AT_THE_BORDER * np.hypot(*matrix[:, 0]))
     return Checked(sure & ~outside, outside, fit)
+
+
+def _laid(
+    template: Points, landmarks: Points, heights: Floats, sure: NDArray[np.bool_], film: FilmArea
+) -> Floats:
+    """(2, 3) the similarity that lays the template on the sure landmarks.
+
+    By least squares, or with less weight on those that lie far from their place, whichever makes
+    the better fit: peaks beside the wrist for fingers that are not on the film would pull the
+    template into the film.
+    """
+    weights = np.where(sure, heights, 0.0)
+    found = [fit_similarity(template, landmarks, weights)]
+    for _ in range(_ROUNDS):
+        away = distances(found[-1], template, landmarks)
+        near = weights * np.exp(-0.5 * (away / TYPICAL_SPREAD) ** 2)
+        if not near.sum() > 0:
+            break
+        found.append(fit_similarity(template, landmarks, near))
+    return max((found[0], found[-1]), key=lambda m: goodness(template, landmarks, heights, m, film))
 
 
 def _uncertain(template: Points, sure: NDArray[np.bool_]) -> Floats:
