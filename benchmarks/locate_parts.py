@@ -123,9 +123,8 @@ def main() -> None:
     for limb in Limb:
         others = islice(_others(args.folder, chosen), args.most)
         taken = [np.isfinite(pipeline.locate(film, limb).landmarks).any() for film in others]
-        print(form.format(
-            f"other body, {limb}", len(taken), f"{np.mean(taken):.3f}", *[""] * 6
-        ))  # fmt: skip
+        share = f"{np.mean(taken):.3f}" if taken else ""
+        print(form.format(f"other body, {limb}", len(taken), share, *[""] * 6))
 
 
 def kinds(folder: Path, chosen: set[str]) -> dict[str, Iterator[Shown]]:
