@@ -370,3 +370,24 @@ def test_films_and_items_of_other_code_are_not_used(
     assert decoded == [path, path]
     assert make.made == [0, 0]
     assert asked == [FilmCache, make]
+
+
+def test_joined_parts_are_read_as_one_and_pictures_stay_where_they_are() -> None:
+    rng = np.random.default_rng(0)
+    parts = [
+        Prepared({"pixels": rng.random((n, 70, 70)), "scores": rng.random((n, 2))}, refused)
+        for n, refused in ((2, {1: "torn"}), (1, {}), (3, {0: "dark"}))
+    ]
+    joined = Prepared.joined(parts)
+    assert joined.refused == {1: "torn", 3: "dark"}
+    pixels = joined.arrays["pixels"]
+    assert (len(pixels), pixels.shape, pixels.dtype) == (6, (6, 70, 70), np.float64)
+    whole = np.concatenate([part.arrays["pixels"] for part in parts])
+    for i in range(6):
+        np.testing.assert_array_equal(pixels[i], whole[i])
+        np.testing.assert_array_equal(pixels[i, 3, 4:9], whole[i, 3, 4:9])
+    assert np.shares_memory(pixels[5], parts[2].arrays["pixels"])
+    for beyond in (-1, 6):
+        with pytest.raises(IndexError):
+            pixels[beyond]
+    np.testing.assert_array_equal(joined.arrays["scores"][2], parts[1].arrays["scores"][0])

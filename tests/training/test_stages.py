@@ -140,7 +140,7 @@ def test_the_default_design_on_simulated_films(
     assert [row.split(",")[2] for row in table[1:11]] == [""] * 10
     trees = json.loads((run.folder / "symmetry" / RESULT_FILE).read_text(encoding="utf-8"))
     assert trees["numbers"]["held_out_patients"] == 2
-    bundle = make_bundle(run.folder, tmp_path / "bundle", "small", "1")
+    bundle = make_bundle(run.folder, tmp_path / "bundle", "small", "1", compact=False)
     assert "dice" in open_bundle(bundle.folder).path("card.md").read_text(encoding="utf-8")
     # given once more, nothing is trained again
     lines.clear()

@@ -11,7 +11,7 @@ import fcntl
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from mandora.images.read import read_radiograph
 
 _DEPTH = 65535
 _LOCK = "lock"
+PICTURE_SIZE = 4096  # values of an item from which an array is not read whole
 _SPARE_BYTES = 200_000_000  # left free on the disk
 
 Arrays = dict[str, NDArray[Any]]
@@ -69,17 +70,58 @@ class FilmCache:
         return np.asarray(stored, np.float32) / np.float32(_DEPTH)
 
 
+class Rows:
+    """Several arrays as one along their first axis, read one row at a time.
+
+    Args:
+        parts: arrays whose rows have the same shape and dtype.
+    """
+
+    def __init__(self, parts: Sequence[NDArray[Any]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = (int(self._ends[-1]), *parts[0].shape[1:])
+        self.dtype = parts[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: int | tuple[Any, ...]) -> NDArray[Any]:
+        """A row, or what the rest of the key selects of it; the first number counts all parts."""
+        index, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        before = int(self._ends[part - 1]) if part else 0
+        return np.asarray(self._parts[part][(index - before, *rest)])
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Prepared items.
 
     Attributes:
-        arrays: memory maps; the first axis is the item.
+        arrays: memory maps; the first axis is the item. Pictures of joined parts are ``Rows``.
         refused: reasons of items that could not be prepared, by index; their arrays are all 0.
     """
 
-    arrays: Arrays
+    arrays: Mapping[str, Any]
     refused: Mapping[int, str]
+
+    @staticmethod
+    def joined(parts: Sequence[Prepared]) -> Prepared:
+        """Parts one after the other; pictures stay on the disk, each part where it is."""
+        arrays: dict[str, Any] = {}
+        for name, first in parts[0].arrays.items():
+            each = [part.arrays[name] for part in parts]
+            picture = int(np.prod(first.shape[1:])) > PICTURE_SIZE
+            arrays[name] = Rows(each) if picture else np.concatenate(each)
+        refused: dict[int, str] = {}
+        before = 0
+        for part in parts:
+            refused |= {before + i: why for i, why in part.refused.items()}
+            before += len(next(iter(part.arrays.values())))
+        return Prepared(arrays, refused)
 
 
 def prepare(

@@ -26,7 +26,7 @@ from mandora.training.augment import (
     smaller_px,
     standardise_batch,
 )
-from mandora.training.cache import Arrays, Prepared
+from mandora.training.cache import Prepared
 from mandora.training.channels import patch_channels_batch
 from mandora.training.films import COLUMN, Films
 from mandora.training.losses import DamageTruth, damage_loss
@@ -80,7 +80,7 @@ class DamageTask:
             if self._group in (None, LANDMARKS[limb][landmark].group)
         ]
 
-    def _taught(self, arrays: Arrays) -> NDArray[np.bool_]:
+    def _taught(self, arrays: Mapping[str, Any]) -> NDArray[np.bool_]:
         """(n, N): whether a score is known, or an outline where a mask is trained."""
         known: NDArray[np.bool_] = np.isfinite(arrays["scores"])
         if self._family is not None:

@@ -34,6 +34,7 @@ from mandora.training.augment import (
 from mandora.training.cache import Arrays, Prepared, Shapes, prepare
 from mandora.training.films import Films
 from mandora.training.losses import heat_map_loss
+from mandora.training.mixed import JoinedFilms
 from mandora.training.task import Batch, Draw, Mean
 
 VALIDATION_BATCH = 16
@@ -53,6 +54,10 @@ def prepare_films(
         ``outside`` (n, N) bool, landmarks that are known to lie beyond the film, ``film_hw``
         (n, 2) float32 px of the film.
     """
+    if isinstance(films, JoinedFilms):  # part by part: those prepared before are used again
+        return Prepared.joined(
+            [prepare_films(part, settings, cache, workers, progress) for part in films.parts]
+        )
     size, channels = settings.input_px, settings.channels
     shapes: Shapes = {
         "film": ((channels, size, size), "float16"),

@@ -20,6 +20,7 @@ from mandora.locate.template import limb_template
 from mandora.training.augment import stored_window
 from mandora.training.cache import Arrays, Prepared, Shapes, prepare
 from mandora.training.films import Films, TrainingFilm
+from mandora.training.mixed import JoinedFilms
 
 # typical errors of the localiser
 PLACE_ERROR = {JointGroup.FINGER: 0.012, JointGroup.WRIST: 0.025, JointGroup.TOE: 0.012}
@@ -47,6 +48,8 @@ def prepare_patches(
 ) -> Prepared:
     """The patches of films, cut with a margin and kept in the cache.
 
+    Joined films are kept part by part: a part that was prepared before is used again.
+
     Args:
         films: source of the patches.
         settings: of the network.
@@ -62,6 +65,11 @@ def prepare_patches(
         ``official`` (n, N, 2) float32, NaN unknown; ``film_scale`` (n, N) float32, px of the
         patch per px of the film; ``statistics`` (n, K) float32 of the film.
     """
+    if isinstance(films, JoinedFilms):
+        return Prepared.joined([
+            prepare_patches(part, settings, side_px, cache, workers, progress, centre_film_px)
+            for part in films.parts
+        ])  # fmt: skip
     count = len(LANDMARKS[films.limb])
     depth = "uint8" if settings.channels == 1 else "uint16"
     shapes: Shapes = {
