@@ -35,7 +35,7 @@ LEFT_FOOT = draw_patient(3, 0), LF
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated cohort of two patients. Copy, do not change."""
     folder = tmp_path_factory.mktemp("clean") / "cohort"
-    simulate_cohort(SimulateSettings(patients=2, seed=4), folder)
+    simulate_cohort(SimulateSettings(patients=2, seed=5), folder)
     return folder
 
 
