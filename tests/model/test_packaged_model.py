@@ -24,8 +24,8 @@ from mandora.simulate.xray.render import SimulatedFilm
 Floats = NDArray[np.float64]
 
 PATIENTS, SEED, SEVERITY, PIXELS_PER_MM = 8, 2025, 0.7, 4.0
-# By family: Pearson's r at least, RMSE in points at most. Model 0.6.0 was trained on bones that were
-# smoother than those of the simulator of today.
+# By family: Pearson's r at least, RMSE in points at most. Model 0.6.0 was trained on bones that
+# were smoother than those of the simulator of today.
 FLOORS = {"nh": (0.80, 0.88), "nf": (0.70, 0.95), "eh": (0.76, 0.86), "ef": (0.80, 2.3)}
 MOST_MISSING = 0.01  # share of the scores
 LEAST_R_OF_TOTALS = 0.95
