@@ -36,7 +36,7 @@ UNIT = {Limb.HAND: ("mcp2", "mcp5"), Limb.FOOT: ("mtp1", "mtp5")}
 @pytest.fixture(scope="module")
 def healthy() -> dict[str, Film]:
     """Pixels and landmarks of the four films of a patient without damage, by slot."""
-    patient = draw_patient(7, 0, severity=-8.0)
+    patient = draw_patient(6, 0, severity=-8.0)
     found = {}
     for slot in SLOTS:
         film = simulate_film(patient, slot, pixels_per_mm=5)
@@ -290,7 +290,7 @@ def test_the_point_moves_with_the_film(healthy: dict[str, Film]) -> None:
 @pytest.fixture(scope="module")
 def outlined() -> dict[str, SimulatedFilm]:
     """A hand and a foot without damage, by slot, with the outlines of their joint spaces."""
-    patient = draw_patient(7, 0, severity=-8.0)
+    patient = draw_patient(6, 0, severity=-8.0)
     return {
         code: simulate_film(patient, Slot.parse(code), pixels_per_mm=5) for code in ("RH", "LF")
     }

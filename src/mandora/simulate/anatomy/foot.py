@@ -198,7 +198,7 @@ def _sesamoids(fore: _Forefoot, rng: np.random.Generator) -> list[Bone]:
         centre = mtp - up * (9.5 + rng.normal(0, 1.3)) * width
         centre = centre + across(up) * (offset - left_behind) * width
         wide, long = 8.0 * rng.normal(1, 0.1), 11.0 * rng.normal(1, 0.1)
-        turned, thick = float(rng.normal(0, 0.25)), float(rng.uniform(2.0, 3.2))
+        turned, thick = float(rng.normal(0, 0.25)), float(rng.uniform(1.4, 2.7))
         if rng.random() < _TWO_PARTS[k]:
             share = float(rng.uniform(0.35, 0.65))
             second = centre + up * 0.52 * long * share * width

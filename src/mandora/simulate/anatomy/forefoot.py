@@ -16,20 +16,20 @@ from mandora.simulate.anatomy.joint_state import DOUBTFUL_LOSS, HEALTHY, JointSt
 from mandora.simulate.anatomy.shapes import Flank, Form, Tube, with_osteophytes
 from mandora.simulate.anatomy.skeleton import Traits
 
-_MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.05), (0.95, 1.0, 1.0)
+_MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.05), (1.1, 1.0, 1.0)
 _METATARSAL = {
     1: Tube(21.5, 12.5, 21.0, cup=0.6, dome=4.2, rim=1.2, depth=_MT_DEPTH, neck=1.0, square=2.6),
-    2: Tube(16.0, 6.9, 12.2, cup=-0.6, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
-    3: Tube(15.0, 6.6, 12.0, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
-    4: Tube(15.0, 6.5, 12.0, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
-    5: Tube(15.0, 7.2, 12.9, cup=0.2, dome=3.7, rim=0.8, depth=_MT_DEPTH, neck=1.2, square=2.5),
+    2: Tube(16.0, 6.9, 13.8, cup=-0.6, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    3: Tube(15.0, 6.6, 13.6, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    4: Tube(15.0, 6.5, 13.5, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    5: Tube(15.0, 7.2, 14.2, cup=0.2, dome=3.7, rim=0.8, depth=_MT_DEPTH, neck=1.2, square=2.5),
 }
 _PROXIMAL = {
     1: Tube(20.0, 14.2, 17.6, cup=3.0, dome=2.4, notch=0.6, rim=1.8, depth=_TOE_DEPTH, neck=0.7),
-    2: Tube(11.7, 7.2, 9.0, cup=2.6, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
-    3: Tube(11.1, 6.8, 8.6, cup=2.5, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
-    4: Tube(10.7, 6.4, 8.4, cup=2.5, dome=1.8, notch=0.4, rim=0.7, depth=_TOE_DEPTH),
-    5: Tube(10.8, 6.8, 8.6, cup=2.5, dome=1.8, notch=0.3, rim=0.7, depth=_TOE_DEPTH),
+    2: Tube(12.8, 6.2, 9.0, cup=2.6, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    3: Tube(12.4, 5.8, 8.6, cup=2.5, dome=1.8, notch=0.4, rim=0.8, depth=_TOE_DEPTH),
+    4: Tube(12.0, 5.5, 8.4, cup=2.5, dome=1.8, notch=0.4, rim=0.7, depth=_TOE_DEPTH),
+    5: Tube(11.6, 6.0, 8.6, cup=2.5, dome=1.8, notch=0.3, rim=0.7, depth=_TOE_DEPTH),
 }
 _MIDDLE = Tube(9.4, 6.4, 8.8, cup=0.8, dome=1.3, notch=0.2, rim=0.6, depth=_TOE_DEPTH)
 _DISTAL = {
@@ -113,10 +113,10 @@ def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
         outer = replace(outer, eminence=u(0.0, 0.15))
     pits = tuple(float(p) for p in np.maximum(rng.normal(0.04, 0.12, 2), 0))
     condyles = tuple(float(c) for c in u(0.0, 4.5, 2))
-    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.5), u(0.5, 1.4))
+    shell, wedge = (u(0.3, 0.9), u(0.1, 0.5)) if n == 1 else (u(0.05, 0.6), u(0.25, 1.1))
     wedge *= 1.15 if n == 5 else 1.0  # rounder than the others
     return Form(
-        inner, outer, (0.9, spongy * float(rng.normal(1, 0.08))), (pits[0], pits[1]),
+        inner, outer, (0.9, spongy * u(0.9, 1.1 if n == 1 else 1.5)), (pits[0], pits[1]),
         (condyles[0], condyles[1]), grain=u(0.3, 1.0), blotches=u(0.10, 0.34),
         plates=(1.0, u(0.5, 1.1)), shell=(1.0, u(0.6, 1.0), shell), wedge=(0.0, wedge),
         cyst=_cyst(rng),
@@ -132,11 +132,11 @@ def _phalanx(n: int, rng: np.random.Generator) -> Form:
         )
         for _ in range(2)
     )  # fmt: skip
-    plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(0.7, 1.5))
-    shell, wedge = (u(0.2, 0.9), u(0.1, 0.6)) if n else (u(0.6, 1.1), u(0.0, 0.2))
+    plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(1.0, 2.4))
+    shell, wedge = (u(0.3, 1.1), u(0.0, 0.4)) if n else (u(0.6, 1.1), u(0.0, 0.2))
     return Form(
-        inner, outer, (u(0.8, 1.4), u(0.8, 1.2)), grain=u(0.3, 1.0), blotches=u(0.06, 0.24),
-        plates=(plates, 1.0), shell=(shell, u(0.45, 0.9), u(0.7, 1.1)), wedge=(wedge, 0.0),
+        inner, outer, (u(1.1, 2.0), u(0.8, 1.2)), grain=u(0.3, 1.0), blotches=u(0.06, 0.24),
+        plates=(plates, 1.0), shell=(shell, u(0.7, 1.2), u(0.7, 1.1)), wedge=(wedge, 0.0),
     )  # fmt: skip
 
 
