@@ -240,6 +240,8 @@ def test_labels_of_adults(run: Run, simulated: Path, tmp_path: Path) -> None:
 
 
 def test_real_adults(run: Run, simulated: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")  # of the extra explain, which evaluations need
+
     def table(*words: object, **constants: object) -> str:
         return run("real_adults", simulated, "--part", "train", "test", "--work", tmp_path / "work",
                    "--workers", 1, *words, **constants)  # fmt: skip
