@@ -32,7 +32,11 @@ class Reason(StrEnum):
     LIMB_UNTRAINED = "limb_untrained"
     DUPLICATE_FILM = "duplicate_film"
     UNKNOWN_NAME = "unknown_name"
+    NO_PATIENT = "no_patient"
     BAD_STUDY_ID = "bad_study_id"
+    GUESSED = "guessed"
+    SAME_PICTURE = "same_picture"
+    WRONG_LIMB = "wrong_limb"
     NOT_FOUND = "not_found"
     OUTSIDE_FILM = "outside_film"
     COVERED = "covered"
@@ -49,8 +53,12 @@ REASON_TEXT: dict[Reason, str] = {
     Reason.FILM_UNREADABLE: "the film could not be read",
     Reason.LIMB_UNTRAINED: "the model was not trained on films of this limb",
     Reason.DUPLICATE_FILM: "more than one film was given for this limb",
-    Reason.UNKNOWN_NAME: "neither the file name nor its tags say which limb this is",
+    Reason.UNKNOWN_NAME: "this is no film, or nothing says which limb it shows",
+    Reason.NO_PATIENT: "nothing says whose film this is",
     Reason.BAD_STUDY_ID: "the patient id cannot be used as a file name",
+    Reason.GUESSED: "only the picture could say which limb this is",
+    Reason.SAME_PICTURE: "the same picture was given for another limb",
+    Reason.WRONG_LIMB: "the film shows another limb than the one that it is given as",
     Reason.NOT_FOUND: "the joint was not found on the film",
     Reason.OUTSIDE_FILM: "the joint lies outside the film",
     Reason.COVERED: "something dense covers the joint, as a ring, a splint or plaster",

@@ -43,7 +43,7 @@ def decode(job: str, data: bytes, least_px: int = 1) -> tuple[NDArray[Any], dict
     """Decode the bytes of a file in the decoding process.
 
     Args:
-        job: ``film``, ``dicom``, ``tags``, ``labels`` or ``mask``, see ``decoder_program``.
+        job: ``film``, ``dicom``, ``header``, ``labels`` or ``mask``, see ``decoder_program``.
         data: the file.
         least_px: the shorter side that a film needs.
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.images.dicom import read_dicom, read_tags
+from mandora.images.dicom import read_dicom, read_header
 from mandora.images.radiograph import AGAIN, DAMAGED, Picture, UnreadableFilm
 from mandora.images.raster import Stored, read_raster, read_stored
 
@@ -118,7 +118,7 @@ def _of_stored(stored: Stored) -> _Reply:
 _JOBS: dict[str, Callable[[bytes, int], _Reply]] = {
     "film": lambda data, least_px: _of_picture(read_raster(data, least_px)),
     "dicom": lambda data, least_px: _of_picture(read_dicom(data)),
-    "tags": lambda data, least_px: (np.empty(0), read_tags(data)._asdict()),
+    "header": lambda data, least_px: (np.empty(0), {"header": read_header(data)._asdict()}),
     "labels": lambda data, least_px: _of_stored(read_stored(data, as_grey=False)),
     "mask": lambda data, least_px: _of_stored(read_stored(data, as_grey=True)),
 }

@@ -17,6 +17,7 @@ from PIL import Image
 
 from mandora.core.anatomy import Side
 from mandora.images import jpeg
+from mandora.images.header import HEADER_KEYWORDS, FilmHeader, header_of
 from mandora.images.radiograph import (
     AGAIN,
     DAMAGED,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _META, _SYNTAX = 0x0002, 0x0010  # the group of file meta information, its transfer syntax
 _LONG_VALUES = (b"OB", b"OW", b"OF", b"SQ", b"UT", b"UN")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_TAGS = ["ImageLaterality", "Laterality", "BodyPartExamined", "AnatomicRegionSequence"]
 
 
 def is_dicom(data: bytes) -> bool:
@@ -45,8 +45,8 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def read_tags(data: bytes) -> FilmTags:
-    """Read side and limb from a DICOM header, without the pixels or anything on the patient.
+def read_header(data: bytes) -> FilmHeader:
+    """Read whose film it is and what it shows from a DICOM header, without the pixels.
 
     Args:
         data: the file, or its beginning up to the pixels.
@@ -55,7 +55,8 @@ def read_tags(data: bytes) -> FilmTags:
         UnreadableFilm: with a fault in words; the message does not name the file yet.
         Exception: whatever the header's parser raises.
     """
-    return _film_tags(_reader(data)(io.BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS))
+    head = _reader(data)(io.BytesIO(data), stop_before_pixels=True, specific_tags=HEADER_KEYWORDS)
+    return header_of(head)
 
 
 def read_dicom(data: bytes) -> Picture:

@@ -12,17 +12,19 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 from PIL import Image, ImageFile
 
 from mandora.core.anatomy import Limb, Side
+from mandora.core.archives import open_film
+from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.inputs import NotRegular, open_regular
 from mandora.images.decoder import decode
 from mandora.images.dicom import is_dicom
+from mandora.images.header import FilmHeader
 from mandora.images.radiograph import (
     AGAIN,
     DAMAGED,
@@ -36,6 +38,8 @@ from mandora.images.raster import FORMATS, Stored, is_quick, read_raster, read_s
 
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 8 << 20  # few DICOM files have more in front of their pixels
+_FIRST_BYTES = 1024
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 _LOCK = threading.Lock()
 
 
@@ -105,11 +109,27 @@ def peek_size(path: AnyPath) -> tuple[int, int] | None:
         return None
 
 
-def peek_tags(path: AnyPath) -> FilmTags | None:
-    """Read side and limb from a DICOM header, without the pixels or anything on the patient.
+def peek_kind(path: AnyPath) -> Literal["dicom", "picture"] | None:
+    """What kind of film the first bytes of a file say that it is.
 
     Returns:
-        None if the file is not DICOM.
+        None if they are those of no film, or cannot be read.
+    """
+    try:
+        with _open(Path(path)) as file:
+            data = file.read(_FIRST_BYTES)
+    except (OSError, InputError):
+        return None
+    if is_dicom(data):
+        return "dicom"
+    return "picture" if data.startswith(_PICTURES) else None
+
+
+def peek_header(path: AnyPath) -> FilmHeader | None:
+    """Read a DICOM header, without the pixels.
+
+    Returns:
+        What it says of patient, study and limb; None if the file is not DICOM.
 
     Raises:
         UnreadableFilm: if it is DICOM and its header cannot be read.
@@ -120,12 +140,13 @@ def peek_tags(path: AnyPath) -> FilmTags | None:
         if not is_dicom(data):
             return None
         try:
-            return _tags(decode("tags", data)[1])
+            about = decode("header", data)[1]
         except UnreadableFilm:
             rest = file.read(MAX_BYTES)
             if not rest:
                 raise
-            return _tags(decode("tags", data + rest)[1])
+            about = decode("header", data + rest)[1]
+        return FilmHeader.from_json(about["header"])
 
 
 def _name(path: Path) -> str:
@@ -172,12 +193,14 @@ def _strict() -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _open(path: Path) -> BufferedReader:
+def _open(path: Path) -> IO[bytes]:
     try:
-        return open_regular(path)
+        return open_film(path)
     except NotRegular as error:
         fault = str(error).removeprefix(f"{path}: is ").replace("a file", "an image file")
         raise UnreadableFilm(f"this is {fault}") from None
+    except InputError as error:
+        raise UnreadableFilm(str(error).removeprefix(f"{path.name}: ")) from None
 
 
 def _read_bytes(path: Path) -> bytes:

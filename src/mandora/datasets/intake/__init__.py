@@ -1,0 +1,1 @@
+"""Whose film is it, which limb does it show, and from which visit: found before a film is read."""

@@ -1,0 +1,201 @@
+"""What a DICOM header says of a film, and the pseudonyms under which patients are kept.
+
+A person is told from others by PatientID, its issuer and the date of birth. Only a keyed hash of
+the first two leaves this module, unless the user asks for the ids themselves.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+from base64 import b32encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from mandora.core.anatomy import Limb
+from mandora.core.errors import InputError
+from mandora.core.files import OutputError
+from mandora.core.inputs import is_regular, read_bytes
+from mandora.datasets.intake.rows import Facts, Sides
+from mandora.datasets.intake.words import iso_date, limb_and_sides
+from mandora.images.header import FilmHeader
+
+KEY_NAME = "patient-ids.key"
+"""The key beside the results, if the user keeps none."""
+
+_KEY_BYTES = 32
+_CODE_LETTERS = 12  # 60 bits: two of a million patients share a code once in two million archives
+_NO_ID = re.compile(
+    r"[\W_0x]*|anon\w*|an[oó]n\w*|unknown\w*|unbekannt|none|null|nil|n/?a|nan|test\w*|dummy|removed|"
+    r"deleted|de-?identified|no[ _]?(name|id)|not[ _]available|patient(id)?|\?+",
+    re.IGNORECASE,
+)
+"""PatientIDs that say that there is none."""
+
+_LIMB_CODES = {
+    "85562004": Limb.HAND, "T-D8700": Limb.HAND, "8205005": Limb.HAND, "T-D8800": Limb.HAND,
+    "74670003": Limb.HAND, "7569003": Limb.HAND, "T-D8810": Limb.HAND,
+    "56459004": Limb.FOOT, "T-D9700": Limb.FOOT, "29707007": Limb.FOOT, "T-D9800": Limb.FOOT,
+    "285519001": Limb.FOOT,
+}  # fmt: skip
+_SIDE_CODES = {
+    "7771000": Sides.LEFT, "G-A101": Sides.LEFT, "24028007": Sides.RIGHT, "G-A100": Sides.RIGHT,
+    "51440002": Sides.BOTH, "G-A102": Sides.BOTH,
+}  # fmt: skip
+"""SNOMED CT, and SNOMED RT of older devices: DICOM PS3.16, CID 4031 and CID 244."""
+
+_LETTERS = {
+    **dict.fromkeys("lgise", Sides.LEFT), **dict.fromkeys("rd", Sides.RIGHT), "b": Sides.BOTH,
+}  # fmt: skip
+"""Letters of laterality tags: L, gauche, izquierda, sinistra, esquerda; R, droite, derecha …"""
+
+
+Value = TypeVar("Value")
+
+
+class Identity(NamedTuple):
+    """A person, as an archive tells persons apart; never shown."""
+
+    patient_id: str
+    issuer: str
+    birth_date: str
+
+
+@dataclass(frozen=True)
+class TagFacts:
+    """What a header says.
+
+    Attributes:
+        facts: visit, limb and sides; the patient is in ``identity``.
+        identity: None if the header names nobody.
+    """
+
+    facts: Facts
+    identity: Identity | None
+
+
+def read_tags(header: FilmHeader) -> TagFacts:
+    """Understand a header; what its places say in two ways is remarked upon."""
+    remarks: list[str] = []
+    sides = _sides(header, remarks)
+    limb = _limb(header, remarks)
+    visit = iso_date(header.study_date)
+    identity = None
+    if _NO_ID.fullmatch(header.patient_id):
+        remarks.append("its DICOM tags hold no PatientID")
+    else:
+        identity = Identity(header.patient_id, header.issuer, header.birth_date)
+    return TagFacts(Facts(None, visit, limb, sides, tuple(remarks)), identity)
+
+
+def _sides(header: FilmHeader, remarks: list[str]) -> Sides | None:
+    """The side that the first place states; another one that differs is remarked upon."""
+    stated: list[tuple[str, Sides]] = []
+    for place, text in header.lateralities:
+        side = _LETTERS.get(text.lower()) or limb_and_sides(text)[1]
+        stated += [(place, side)] if side else []
+    for place, code, meaning in header.codes:
+        side = _SIDE_CODES.get(code) or limb_and_sides(meaning)[1]
+        stated += [(place, side)] if side else []
+    for place, text in header.texts:
+        # "both" in a title is about the study, and says nothing against a film of one side
+        side = limb_and_sides(text)[1]
+        if side and not (side is Sides.BOTH and stated):
+            stated.append((place, side))
+    return _first(stated, remarks)
+
+
+def _limb(header: FilmHeader, remarks: list[str]) -> Limb | None:
+    stated: list[tuple[str, Limb]] = []
+    for place, code, meaning in header.codes:
+        limb = _LIMB_CODES.get(code) or limb_and_sides(meaning)[0]
+        stated += [(place, limb)] if limb else []
+    found = [(place, limb_and_sides(text)[0]) for place, text in header.texts]
+    first = [(place, limb) for place, limb in found if limb and place == "BodyPartExamined"]
+    others = [(place, limb) for place, limb in found if limb and place != "BodyPartExamined"]
+    return _first([*first, *stated, *others], remarks)
+
+
+def _first(stated: list[tuple[str, Value]], remarks: list[str]) -> Value | None:
+    if not stated:
+        return None
+    place, value = stated[0]
+    for other, differs in stated[1:]:
+        if differs != value:
+            remarks.append(
+                f"its DICOM tags differ: {place} says {value}, {other} says {differs}; "
+                f"{place} was believed"
+            )
+            break
+    return value
+
+
+# ── pseudonyms ─────────────────────────────────────────────────────────────────────────────
+
+
+class Naming:
+    """How patients of DICOM files are called.
+
+    Args:
+        key_file: holds the key of the pseudonyms; it is made, readable by its owner alone, when
+            the first pseudonym is needed and it is absent. None: a new key that is not kept.
+        keep_ids: call patients by PatientID, as it is.
+    """
+
+    def __init__(self, key_file: Path | None = None, *, keep_ids: bool = False) -> None:
+        self._key_file, self._keep_ids = key_file, keep_ids
+        self._key: bytes | None = None
+
+    def name_of(self, person: Identity, *, with_birth_date: bool = False) -> str:
+        """The name of a person in results: PatientID, or ``P-`` and 12 letters and digits.
+
+        HMAC-SHA256 (RFC 2104) of issuer and PatientID, in base 32 (RFC 4648).
+
+        Args:
+            person: as the archive knows it.
+            with_birth_date: tell two persons of one PatientID apart.
+
+        Raises:
+            InputError: if the key file cannot be used.
+            OSError: if it cannot be read or made.
+        """
+        parts = [person.issuer, person.patient_id]
+        parts += [person.birth_date] if with_birth_date else []
+        if self._keep_ids:
+            return " ".join(part for part in parts[1:] if part)
+        if self._key is None:
+            self._key = _read_or_make_key(self._key_file)
+        digest = hmac.digest(self._key, "\0".join(parts).encode(), "sha256")
+        return f"P-{b32encode(digest).decode()[:_CODE_LETTERS]}"
+
+
+def _read_or_make_key(path: Path | None) -> bytes:
+    if path is None:
+        return secrets.token_bytes(_KEY_BYTES)
+    if not path.exists() and not path.is_symlink():
+        _make_key(path)
+    if not is_regular(path):
+        raise InputError(f"{path}: is no file; name the file with the key of the pseudonyms")
+    key = read_bytes(path, 1 << 16).strip()
+    if len(key) < _KEY_BYTES:
+        raise InputError(
+            f"{path}: holds fewer than {_KEY_BYTES} letters; give a longer secret, or the name of "
+            "a file that does not exist, to make a key there"
+        )
+    return key
+
+
+def _make_key(path: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # written before anybody else may open it: only its owner can
+        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+    except FileExistsError:
+        return  # made by another run in this moment
+    except OSError as error:
+        raise OutputError(path, error) from error
