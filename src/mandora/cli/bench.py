@@ -146,7 +146,8 @@ def bench_score(
 
 def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
     from mandora.core.anatomy import SLOTS
-    from mandora.datasets.film_files import find_studies
+    from mandora.datasets.intake.plan import make_plan
+    from mandora.datasets.intake.slots import studies_of
 
     if folder is None:
         from mandora.core.settings import SimulateSettings
@@ -155,7 +156,8 @@ def _four_films(folder: Path | None, scratch: Path) -> list[dict[Slot, Path]]:
         folder = scratch / "films"
         size = SimulateSettings(patients=2, seed=5, pixels_per_mm=FULL_SIZE, workers=2)
         simulate_cohort(size, folder)
-    found = [study.films for study in find_studies([folder]).studies]
+    visits = studies_of(make_plan([folder]))
+    found = [{slot: film.path for slot, film in visit.films.items()} for visit in visits]
     complete = [films for films in found if len(films) == len(SLOTS)]
     if not complete:
         fail(f"{folder}: no patient has all four films <patient>-LH.jpg, -RH, -LF, -RF")

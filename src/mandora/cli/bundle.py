@@ -161,10 +161,11 @@ def bundle_calibrate(
     Thresholds: from which fit on a film counts as showing a hand or foot. Intervals: which grades
     a joint of that score may have.
     """
-    from mandora.datasets.film_files import FoundFilms, find_films
+    from mandora.datasets.intake.plan import make_plan
     from mandora.datasets.layouts import open_dataset
     from mandora.model.bundle import check_unused, threshold_lines
     from mandora.model.calibration import with_calibration
+    from mandora.scoring.batch_locate import locatable
     from mandora.scoring.pipeline import Pipeline
     from mandora.scoring.summary import problem_line
 
@@ -177,11 +178,11 @@ def bundle_calibrate(
     with Progress(show=True) as progress:
         report = progress.step, progress.warn
         if only is not Calibrated.INTERVALS:
-            others = find_films(other) if other else FoundFilms((), ())
-            for problem in others.problems:
+            others, problems = locatable(make_plan(other or []))
+            for problem in problems:
                 progress.warn(problem_line(problem))
             name = data_sets[0].root.resolve().name
-            pictures = limits.Pictures(name, data_sets[0], [film.path for film in others.films])
+            pictures = limits.Pictures(name, data_sets[0], [film.path for film in others])
             thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
             if not thresholds and only is Calibrated.THRESHOLDS:
                 fail("no thresholds were set, no bundle was written")

@@ -42,6 +42,20 @@ ReaderOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=WEIGHT of a reader in the training label; may be repeated."),
 ]
+ManifestOption = Annotated[
+    Path | None,
+    typer.Option(help="Table (CSV, XLSX) with file, patient, visit, limb, side of each film."),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse films that only the picture can place.")
+]
+KeepIdsOption = Annotated[
+    bool, typer.Option("--keep-ids", help="Call patients of DICOM files by PatientID, as it is.")
+]
+IdKeyOption = Annotated[
+    Path | None,
+    typer.Option(help="File with the key of the patients' pseudonyms; made if absent."),
+]
 
 
 def open_model(word: str | None) -> Bundle:

@@ -10,7 +10,16 @@ import typer
 
 from mandora.cli.app import Commands
 from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail
-from mandora.cli.options import BundleOption, JsonOption, ThreadsOption, open_model
+from mandora.cli.options import (
+    BundleOption,
+    IdKeyOption,
+    JsonOption,
+    KeepIdsOption,
+    ManifestOption,
+    StrictOption,
+    ThreadsOption,
+    open_model,
+)
 from mandora.core.anatomy import Limb, Side
 from mandora.core.terminal import printable, write_line
 
@@ -32,12 +41,16 @@ commands = Commands()
 def score(
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Films <patient>-LH.jpg (RH, LF, RF), DICOM files, or folders."),
+        typer.Argument(help="Films, DICOM files, zip archives, or folders of them."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mandora-out"),
     template: Annotated[
         Path | None, typer.Option(help="CSV file whose columns and order scores.csv gets.")
     ] = None,
+    manifest: ManifestOption = None,
+    strict: StrictOption = False,
+    keep_ids: KeepIdsOption = False,
+    id_key: IdKeyOption = None,
     bundle: BundleOption = None,
     example: Annotated[
         bool, typer.Option("--example", help="Score the packaged example patient.")
@@ -47,24 +60,27 @@ def score(
 ) -> None:
     """Score every joint of one or many patients.
 
-    Writes scores.csv, joints.csv, results/, overlays/ and reports/. Exit code 0: all scored;
+    `mandora intake` shows whose films they are taken for. Writes scores.csv, joints.csv,
+    summary.json, results/, overlays/ and reports/. Exit code 0: all scored;
     1: some files, films or joints failed, each with its reason; 2: the input or an option cannot
     be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError
+    from mandora.datasets.intake.plan import Intake
     from mandora.scoring import EXAMPLE, example_films, example_truth, score_films
 
-    if not inputs and not example:
-        fail("name at least one film or folder, or use --example")
-    if inputs and example:
-        named = ", ".join(map(str, inputs))
+    if not inputs and not example and manifest is None:
+        fail("name at least one film or folder, or use --manifest or --example")
+    if (inputs or manifest) and example:
+        named = ", ".join(map(str, inputs or [manifest]))
         fail(f"--example scores the packaged patient alone: leave out --example, or {named}")
-    chosen = inputs or example_films()
+    chosen = example_films() if example else inputs or []
+    intake = Intake(manifest, strict, keep_ids, id_key)
     model = open_model(bundle)
     try:
         with Progress(show=not as_json) as progress:
             summary = score_films(
-                chosen, out, bundle=model, template=template, threads=threads,
+                chosen, out, bundle=model, template=template, intake=intake, threads=threads,
                 progress=progress.step, warn=progress.warn,
             )  # fmt: skip
     except OutputError as error:
@@ -80,7 +96,7 @@ def score(
 @commands.command()
 def locate(
     films: Annotated[
-        list[Path], typer.Argument(help="Films, each of one hand or foot, or folders of them.")
+        list[Path], typer.Argument(help="Films, DICOM files, zip archives, or folders of them.")
     ],
     out: Annotated[Path, typer.Option(help="CSV file for the landmarks.")],
     limb: Annotated[
@@ -89,20 +105,23 @@ def locate(
     side: Annotated[
         Side | None, typer.Option(help="The patient's side; found out if not given.")
     ] = None,
+    manifest: ManifestOption = None,
     bundle: BundleOption = None,
     threads: ThreadsOption = 2,
 ) -> None:
     """Find the joints on films: film,limb,side,site,x,y,confidence in px of the film.
 
-    Limb and side come from the options, else from a name that ends in -LH, -RH, -LF or -RF,
-    else from DICOM tags, else from what the film looks like.
+    Limb and side come from the options, else from the manifest, else from DICOM tags, else from
+    names of file and folders, else from what the film looks like.
     """
+    from mandora.datasets.intake.plan import Intake
     from mandora.scoring import locate_films
 
     model = open_model(bundle)
     with Progress(show=True) as progress:
         failed = locate_films(
             films, out, bundle=model, threads=threads, limb=limb, side=side,
+            intake=Intake(manifest),
             progress=progress.step, warn=progress.warn,
         )  # fmt: skip
     write_line(f"{progress.total - failed} of {progress.total} films located: {out}")
@@ -169,7 +188,8 @@ def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) ->
             total = totals[name]
             mark = "*" if total.method == "pro-rated" else ""
             cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
-        table.add_row(Text(printable(patient.patient, one_line=True)), str(patient.scored), *cells)
+        name = f"{patient.patient} {patient.visit}" if patient.visit else patient.patient
+        table.add_row(Text(printable(name, one_line=True)), str(patient.scored), *cells)
         if patient.patient in truth:
             table.add_row("its true scores", "", *_true_totals(truth[patient.patient]))
     if shown:
@@ -179,6 +199,7 @@ def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) ->
     if any(t.method == "pro-rated" for r in shown for t in r.totals):
         console.print("* pro-rated: some joints are missing", style="dim")
     write_line(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
+    write_line(str(summary.files))
     console.print(NOTICE, style="dim")
     if summary.problems:
         items = "1 item" if len(summary.problems) == 1 else f"{len(summary.problems)} items"

@@ -11,5 +11,9 @@ class InputError(ValueError):
     """
 
 
+class WrongLimb(InputError):
+    """A film that shows a foot where it is given as a hand, or the reverse."""
+
+
 class UntrainedLimb(InputError):
     """A film shows a limb that the model was not trained on."""

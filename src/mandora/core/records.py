@@ -18,7 +18,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.inputs import read_bytes
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 RESEARCH_NOTICE = (
     "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 )
@@ -101,6 +101,15 @@ class FilmRecord(Record):
     height: int | None = Field(None, description="px")
     spacing_mm: float | None = Field(None, description="mm per px, if the file states it")
     remarks: tuple[str, ...] = ()
+    origins: dict[str, str] = Field(
+        default_factory=dict,
+        description="who says patient, visit, limb and side: manifest, tag, name, folder, picture",
+    )
+
+    @property
+    def guessed(self) -> bool:
+        """Whether only the picture said which limb or side this is."""
+        return "picture" in (self.origins.get("limb"), self.origins.get("side"))
 
 
 class JointLocation(Record):
@@ -198,6 +207,7 @@ class StudyResult(Record):
 
     schema_version: str = SCHEMA_VERSION
     study: str
+    visit: str | None = Field(None, description="date or name of the visit, if it is known")
     notice: str = RESEARCH_NOTICE
     films: tuple[FilmRecord, ...]
     locations: tuple[JointLocation, ...]

@@ -191,6 +191,11 @@ class LimbThresholds(Record):
         description="what fits so much worse than the best on the whole film gets no field "
         "of view of its own",
     )
+    limb_factor: float = Field(
+        1.1, ge=1,
+        description="a film is refused whose other limb, as a foot for a hand, fits so much better "
+        "than the stated one, each measured by its least_fit",
+    )  # fmt: skip
     lowest_peak: float = Field(ge=0, le=1, description="lower peaks of a heat map are noise")
     limb_share: float = Field(
         gt=0, lt=1,

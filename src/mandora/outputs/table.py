@@ -7,23 +7,43 @@ if they could not be written whole. Tables of an earlier run in the same folder 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.ra2 import RA2_COLUMNS
-from mandora.core.records import JointScore, Reason, Status, StudyResult
+from mandora.core.records import FilmRecord, JointScore, Reason, Status, StudyResult
 from mandora.core.terminal import printable
-from mandora.datasets.formats.ra2.tables import Template, format_row
+from mandora.datasets.formats.ra2.tables import VISIT, Template, format_row
 from mandora.outputs.row_file import RowFile
 
 JOINT_COLUMNS: tuple[str, ...] = (
-    "patient", "film", "side", "site", "kind", "x", "y", "score", "grade", "low", "high", "status",
-    "reason",
+    "patient", "visit", "film", "side", "site", "kind", "x", "y", "score", "grade", "low", "high",
+    "status", "reason", "remarks",
 )  # fmt: skip
 """Columns of ``joints.csv``: x and y in px of the film, 1 decimal; score with 4 decimals; both ends
 of its interval are grades."""
+
+
+class ProblemRow(NamedTuple):
+    """What ``joints.csv`` says of an item that is not in a patient's rows.
+
+    Attributes:
+        film: file name without folder.
+        reason: why it failed.
+        patient: as far as known.
+        visit: likewise.
+        side: ``L`` or ``R``, likewise.
+        remarks: what went wrong and what to do, in words.
+    """
+
+    film: str
+    reason: Reason
+    patient: str = ""
+    visit: str = ""
+    side: str = ""
+    remarks: str = ""
 
 
 class TableWriter:
@@ -36,15 +56,20 @@ class TableWriter:
         folder: an existing folder; ``scores.csv`` and ``joints.csv`` in it are replaced.
         template: gives the columns and, if it lists patients, their order in ``scores.csv``.
             Without it the columns are those of the first RA2 release.
+        visits: ``scores.csv`` gets the column ``visit``, unless the template says otherwise.
 
     Raises:
         OutputError: if a table cannot be opened.
     """
 
-    def __init__(self, folder: Path, template: Template | None = None) -> None:
+    def __init__(
+        self, folder: Path, template: Template | None = None, *, visits: bool = False
+    ) -> None:
         self._columns = tuple(template.columns) if template else RA2_COLUMNS
+        if visits and not template:
+            self._columns = (RA2_COLUMNS[0], VISIT, *RA2_COLUMNS[1:])
         self._order = tuple(template.patients) if template else ()
-        self._rows: dict[str, str] = {}
+        self._rows: dict[tuple[str, str], str] = {}
         self._scores = RowFile(folder / "scores.csv", self._columns)
         try:
             self._joints = RowFile(folder / "joints.csv", JOINT_COLUMNS)
@@ -55,7 +80,12 @@ class TableWriter:
     @property
     def patients(self) -> tuple[str, ...]:
         """The patients written so far, in that order."""
-        return tuple(self._rows)
+        return tuple(dict.fromkeys(patient for patient, _ in self._rows))
+
+    def has(self, patient: str, visit: str | None) -> bool:
+        """Whether a visit of a patient was written; capitals do not count in file names."""
+        keys = ((p.casefold(), v.casefold()) for p, v in self._rows)
+        return (patient.casefold(), (visit or "").casefold()) in keys
 
     def write(self, result: StudyResult) -> None:
         """Append one patient: a row of ``scores.csv`` and 86 rows of ``joints.csv``.
@@ -64,29 +94,30 @@ class TableWriter:
             ValueError: if the patient was written before in this run.
             OutputError: if the disk refuses; both files are then as before.
         """
-        if result.study in self._rows:
+        key = result.study, result.visit or ""
+        if key in self._rows:
             raise InputError(
                 f"patient {result.study} was already written in this run; patient ids must differ"
             )
         row = self._score_row(result)
         before = self._joints.size
-        self._joints.append(csv_text(_joint_row(result.study, s) for s in result.scores))
+        self._joints.append(csv_text(_joint_rows(result)))
         try:
             self._scores.append(row)
         except BaseException:
             self._joints.cut(before)
             raise
-        self._rows[result.study] = row
+        self._rows[key] = row
 
-    def write_problem(self, film: str, reason: Reason, patient: str = "", side: str = "") -> None:
+    def write_problem(self, item: ProblemRow) -> None:
         """Append a ``failed`` row to ``joints.csv`` for an item that is not in a patient's rows.
 
         Raises:
             OutputError: if the disk refuses.
         """
         row = dict.fromkeys(JOINT_COLUMNS, "")
-        row |= {"patient": _shown(patient), "film": _shown(film), "side": side}
-        row |= {"status": Status.FAILED.value, "reason": reason.value}
+        row |= {name: _shown(text) for name, text in item._asdict().items()}
+        row |= {"status": Status.FAILED.value, "reason": item.reason.value}
         self._joints.append(csv_text([list(row.values())]))
 
     def __enter__(self) -> Self:
@@ -107,22 +138,38 @@ class TableWriter:
         if kind is not None or not self._order:
             return
         listed = dict.fromkeys(self._order)
-        rows = [self._rows.get(p) or self._blank_row(p) for p in listed]
-        rows += [row for patient, row in self._rows.items() if patient not in listed]
+        of: dict[str, list[str]] = {patient: [] for patient in listed}
+        for (patient, _), row in self._rows.items():
+            of.setdefault(patient, []).append(row)
+        rows = [row for patient, rows in of.items() for row in rows or [self._blank_row(patient)]]
         write_atomically(self._scores.path, (csv_text([self._columns]) + "".join(rows)).encode())
 
     def _score_row(self, result: StudyResult) -> str:
         scores = {s.target: s.score for s in result.scores}
         totals = {t.name: t.value for t in result.totals}
-        return csv_text([format_row(self._columns, result.study, scores, totals)])
+        row = format_row(self._columns, result.study, scores, totals, result.visit or "")
+        return csv_text([row])
 
     def _blank_row(self, patient: str) -> str:
         return csv_text([format_row(self._columns, patient, {}, {})])
 
 
-def _joint_row(patient: str, score: JointScore) -> list[str]:
+def _joint_rows(result: StudyResult) -> list[list[str]]:
+    remarks = {film.name: _remarks(film) for film in result.films}
+    return [
+        _joint_row(result.study, result.visit, score, remarks.get(score.film or "", ""))
+        for score in result.scores
+    ]
+
+
+def _remarks(film: FilmRecord) -> str:
+    return "; ".join([*([film.detail] if film.detail else []), *film.remarks])
+
+
+def _joint_row(patient: str, visit: str | None, score: JointScore, remarks: str) -> list[str]:
     return [
         patient,
+        visit or "",
         _shown(score.film or ""),
         score.side.value,
         score.site,
@@ -135,6 +182,7 @@ def _joint_row(patient: str, score: JointScore) -> list[str]:
         _number(score.high, 0),
         score.status.value,
         score.reason.value if score.reason else "",
+        _shown(remarks),
     ]
 
 

@@ -16,11 +16,14 @@ from mandora.core.files import (
     write_atomically,
 )
 from mandora.core.inputs import listed, open_regular
-from mandora.core.records import Reason, StudyResult
+from mandora.core.records import StudyResult
 from mandora.datasets.formats.ra2.tables import Template
 from mandora.datasets.study_ids import study_id_fault
 from mandora.outputs.pictures import OWNER, Pictures
-from mandora.outputs.table import TableWriter
+from mandora.outputs.table import ProblemRow, TableWriter
+
+UNDATED = "undated"
+"""Name of the files of a visit that is not known, where a patient has others."""
 
 
 class ResultWriter:
@@ -35,25 +38,32 @@ class ResultWriter:
     Args:
         out: the folder; made if absent.
         template: columns and order of ``scores.csv``, see :class:`TableWriter`.
+        visits: whether any visit is known, see there.
 
     Raises:
         ValueError: if ``out`` is a file.
         OSError: if the folder cannot be made or written; the message says what to do.
     """
 
-    def __init__(self, out: Path, template: Template | None = None) -> None:
+    def __init__(
+        self, out: Path, template: Template | None = None, *, visits: bool = False
+    ) -> None:
         self._out = out
         for folder in (out, *(out / name for name in ("results", "overlays", "reports"))):
             make_output_folder(folder)
         self._owners = _overlay_owners(out / "overlays")
-        self._tables = TableWriter(out, template)
+        self._tables = TableWriter(out, template, visits=visits)
 
-    def write(self, result: StudyResult, pictures: Pictures | None) -> tuple[Path, ...]:
+    def write(
+        self, result: StudyResult, pictures: Pictures | None, *, one_of_several: bool = False
+    ) -> tuple[Path, ...]:
         """Write one patient: the numbers first, then the pictures.
 
         Args:
             result: the patient's record.
             pictures: of the patient; None if they could not be drawn.
+            one_of_several: the patient has more visits: each has files ``<patient>/<visit>`` of its
+                own.
 
         Returns:
             The files of this patient, without the tables.
@@ -67,34 +77,39 @@ class ResultWriter:
             raise InputError(
                 f"study id {result.study[:40]!r} {fault}, so no file can be named after it"
             )
-        if result.study.casefold() in (p.casefold() for p in self._tables.patients):
+        if result.visit and (fault := study_id_fault(result.visit)) is not None:
+            raise InputError(
+                f"visit {result.visit[:40]!r} {fault}, so no file can be named after it"
+            )
+        if self._tables.has(result.study, result.visit):
             raise InputError(
                 f"patient {result.study} was already written in this run (capitals do not "
                 "count in file names); patient ids must differ"
             )
-        record = self._out / "results" / f"{result.study}.json"
+        visit = (result.visit or UNDATED) if one_of_several else None
+        record = self._file("results", result.study, visit, ".json")
         write_atomically(record, (result.model_dump_json(indent=2) + "\n").encode())
         self._tables.write(result)
         if pictures is None:
             return (record,)
-        drawn = self._write_overlays(result.study, pictures.overlays)
-        report = self._out / "reports" / f"{result.study}.html"
+        drawn = self._write_overlays(result.study, visit, pictures.overlays)
+        report = self._file("reports", result.study, visit, ".html")
         write_atomically(report, pictures.report)
         return (record, *drawn, report)
 
-    def write_problem(self, film: str, reason: Reason, patient: str = "", side: str = "") -> None:
+    def write_problem(self, item: ProblemRow) -> None:
         """Note in ``joints.csv`` an item that belongs to no patient or failed outside one.
-
-        Args:
-            film: file name without folder.
-            reason: why it failed.
-            patient: as far as known.
-            side: ``L`` or ``R``, as far as known.
 
         Raises:
             OutputError: if the disk refuses.
         """
-        self._tables.write_problem(film, reason, patient, side)
+        self._tables.write_problem(item)
+
+    def _file(self, folder: str, study: str, visit: str | None, suffix: str) -> Path:
+        if visit is None:
+            return self._out / folder / f"{study}{suffix}"
+        make_output_folder(self._out / folder / study)
+        return self._out / folder / study / f"{visit}{suffix}"
 
     def __enter__(self) -> Self:
         return self
@@ -102,33 +117,40 @@ class ResultWriter:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._tables.__exit__(kind, *error)
 
-    def _write_overlays(self, study: str, overlays: Mapping[str, bytes]) -> list[Path]:
-        folder = self._out / "overlays"
-        earlier = {name for name, owner in self._owners.items() if owner == study}
+    def _write_overlays(
+        self, study: str, visit: str | None, overlays: Mapping[str, bytes]
+    ) -> list[Path]:
+        folder, owners = self._out / "overlays", self._owners
+        if visit is not None:
+            folder = folder / study / visit
+            make_output_folder(folder)
+            owners = _overlay_owners(folder)
+        earlier = {name for name, owner in owners.items() if owner == study}
         written: dict[str, Path] = {}
         for film, data in overlays.items():
-            path = folder / self._overlay_name(study, film, set(written))
+            path = folder / _overlay_name(study, film, set(written), owners)
             write_atomically(path, data)
             written[path.name.casefold()] = path
-            self._owners[path.name.casefold()] = study
+            owners[path.name.casefold()] = study
         # overlays of films that an earlier run had for this patient and this one has not
         for path in folder.iterdir():
             name = path.name.casefold()
             if name in earlier and name not in written:
                 path.unlink(missing_ok=True)
-                del self._owners[name]
+                del owners[name]
         return list(written.values())
 
-    def _overlay_name(self, study: str, film: str, taken: set[str]) -> str:
-        """``<film stem>.png``, or a longer name if that one shows another film."""
-        name, stem = Path(film).name, Path(film).stem
-        options = [stem, f"{study}-{stem}", f"{study}-{name}"]
-        options += [f"{study}-{name}-{i}" for i in range(2, 100)]
-        for option in options:
-            key = f"{option}.png".casefold()
-            if key not in taken and self._owners.get(key, study) == study:
-                return f"{option}.png"
-        raise InputError(f"no free name for the overlay of {film} in {self._out / 'overlays'}")
+
+def _overlay_name(study: str, film: str, taken: set[str], owners: Mapping[str, str]) -> str:
+    """``<film stem>.png``, or a longer name if that one shows another film."""
+    name, stem = Path(film).name, Path(film).stem
+    options = [stem, f"{study}-{stem}", f"{study}-{name}"]
+    options += [f"{study}-{name}-{i}" for i in range(2, 100)]
+    for option in options:
+        key = f"{option}.png".casefold()
+        if key not in taken and owners.get(key, study) == study:
+            return f"{option}.png"
+    raise InputError(f"no free name for the overlay of {film}; clear the output folder")
 
 
 def _overlay_owners(folder: Path) -> dict[str, str]:

@@ -7,28 +7,36 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
-from mandora.core.files import AnyPath, OutputError, paths_of
+from mandora.core.files import AnyPath, OutputError, paths_of, write_atomically
 from mandora.core.parallel.threads import map_threads
 from mandora.core.records import Reason, Status, StudyResult
-from mandora.datasets.film_files import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.datasets.formats.ra2.tables import read_template
+from mandora.datasets.intake.plan import AS_FOUND, Intake, make_plan
+from mandora.datasets.intake.rows import Plan, Problem, VisitFilms
+from mandora.datasets.intake.slots import studies_of
 from mandora.model.bundle import Bundle
 from mandora.outputs.pictures import Pictures, draw_pictures
+from mandora.outputs.table import ProblemRow
 from mandora.outputs.writer import ResultWriter
 from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline, Rejected
+from mandora.scoring.placing import PlacedFilms, planned_of
 from mandora.scoring.summary import (
+    FileCount,
     PatientSummary,
     Progress,
     Summary,
     Warn,
     first_few,
     problem_line,
+    remark_line,
 )
+
+SUMMARY_FILE = "summary.json"
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ def score_films(
     *,
     bundle: Bundle,
     template: AnyPath | None = None,
+    intake: Intake = AS_FOUND,
     threads: int = 2,
     progress: Progress = lambda done, total: None,
     warn: Warn = lambda line: None,
@@ -52,14 +61,15 @@ def score_films(
     skipped.
 
     Args:
-        inputs: film files, and folders that are searched two levels deep, see
-            :func:`~mandora.datasets.film_files.find_studies`.
+        inputs: film files, folders and zip archives, see :mod:`mandora.datasets.intake.plan`; may
+            be empty if there is a manifest.
         out: folder for the results, see :class:`~mandora.outputs.writer.ResultWriter`.
         bundle: the model.
         template: CSV file whose columns ``scores.csv`` gets.
+        intake: how films are taken in. The key of pseudonyms lies in ``out`` if no other is named.
         threads: processor threads, and patients in memory at a time.
         progress: called after each patient.
-        warn: called with each item that failed, when it fails.
+        warn: called with each item that failed, when it fails, and with each remark on a film.
 
     Raises:
         ValueError: if the call cannot be used: an input that does not exist or cannot be
@@ -71,41 +81,55 @@ def score_films(
     start = time.monotonic()
     inputs, out = paths_of(inputs), Path(out)
     columns = read_template(Path(template)) if template else None
-    found = find_studies(inputs)
-    _LOG.info("%d patients, %d files that are not used", len(found.studies), len(found.problems))
-    if not found.studies and not found.problems:
+    plan = make_plan(inputs, intake.with_key_in(out))
+    visits = studies_of(plan)
+    _LOG.info("%d visits, %d files that are not used", len(visits), len(plan.problems))
+    if not visits and not plan.problems:
         raise InputError(
             f"no film in {first_few(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF"
         )
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     # patients side by side keep all threads busy, films do so where there is one patient
-    films_at_once = 1 if len(found.studies) > 1 else pipeline.films_at_once
-    worker = _Worker(pipeline, created, _first_ids(found), films_at_once)
-    with ResultWriter(out, columns) as writer:
+    films_at_once = 1 if len(visits) > 1 else pipeline.films_at_once
+    worker = _Worker(pipeline, created, _first_ids(visits), films_at_once)
+    known = any(visit.visit for visit in visits)
+    with ResultWriter(out, columns, visits=known) as writer:
         run = _Run(writer, warn)
-        run.note_unplaced(found)
-        result, total = None, len(found.studies)
+        run.note_unplaced(plan, visits)
+        result, total = None, len(visits)
         progress(0, total)
-        worked = map_threads(worker.work, found.studies, pipeline.films_at_once)
+        worked = map_threads(worker.work, visits, pipeline.films_at_once)
         for done, one in enumerate(worked, start=1):
             result = run.write(one)
             progress(done, total)
-    return Summary(
-        total, tuple(run.results), tuple(run.problems), out,
-        time.monotonic() - start, bundle, result if total == 1 else None,
+    summary = Summary(
+        len({visit.study for visit in visits}), tuple(run.results), tuple(run.problems), out,
+        time.monotonic() - start, bundle, result if total == 1 else None, run.files,
     )  # fmt: skip
+    write_atomically(out / SUMMARY_FILE, summary.to_file())
+    return summary
 
 
-def rejected_films(study: StudyFiles) -> dict[Slot, Rejected]:
-    """The films of a patient that are not used, as the pipeline records them."""
-    return {p.slot: Rejected(p.path_name, p.reason, p.detail) for p in study.rejected if p.slot}
+def rejected_films(visit: VisitFilms, more: Sequence[Problem] = ()) -> dict[Slot, Rejected]:
+    """The films of a patient that are not used, as the pipeline records them.
+
+    Args:
+        visit: the patient's films.
+        more: what was found when their pictures were looked at.
+    """
+    rejected: dict[Slot, Rejected] = {}
+    for p in (*visit.rejected, *more):
+        if p.slot is not None and p.slot not in visit.films:
+            name = PurePosixPath(p.path_name).name
+            rejected.setdefault(p.slot, Rejected(name, p.reason, p.detail))
+    return rejected
 
 
-def _first_ids(found: FoundStudies) -> dict[str, str]:
+def _first_ids(visits: Sequence[VisitFilms]) -> dict[str, str]:
     """Patient ids as they are given first, by their form without capitals."""
     ids: dict[str, str] = {}
-    for study in found.studies:
+    for study in visits:
         ids.setdefault(study.study.casefold(), study.study)
     return ids
 
@@ -116,6 +140,7 @@ class _Worked:
 
     Attributes:
         study: the patient's films.
+        placed: by limb, after their pictures were looked at.
         result: the record; None if the patient could not be scored.
         pictures: None if they could not be drawn.
         error: why there is no result, or why there are no pictures.
@@ -123,7 +148,8 @@ class _Worked:
         seconds: that it took.
     """
 
-    study: StudyFiles
+    study: VisitFilms
+    placed: PlacedFilms | None = None
     result: StudyResult | None = None
     pictures: Pictures | None = None
     error: Exception | None = None
@@ -140,20 +166,22 @@ class _Worker:
     first_ids: Mapping[str, str]
     films_at_once: int
 
-    def work(self, study: StudyFiles) -> _Worked:
+    def work(self, study: VisitFilms) -> _Worked:
         same = self.first_ids[study.study.casefold()]
         if same != study.study:
             return _Worked(study, same_id=same)
-        start, result = time.monotonic(), None
+        start, placed, result = time.monotonic(), None, None
         try:
+            placed = self.pipeline.place(study)
+            rejected = rejected_films(study, placed.problems)
             scored = self.pipeline.score(
-                study.study, study.films, rejected_films(study), self.films_at_once
+                study.study, placed.films, rejected, self.films_at_once, study.visit
             )
             result = scored.result
             pictures = draw_pictures(result, scored.radiographs, scored.evidence, self.created)
         except Exception as error:  # the other patients are still scored
-            return _Worked(study, result, None, error)
-        return _Worked(study, result, pictures, seconds=time.monotonic() - start)
+            return _Worked(study, placed, result, None, error)
+        return _Worked(study, placed, result, pictures, seconds=time.monotonic() - start)
 
 
 @dataclass
@@ -164,13 +192,21 @@ class _Run:
     warn: Warn
     results: list[PatientSummary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    files: FileCount = field(default_factory=FileCount)
 
-    def note_unplaced(self, found: FoundStudies) -> None:
-        """Note the files that belong to no patient who is going to be scored."""
-        known = {study.study for study in found.studies}
-        for problem in found.problems:
-            if problem.slot is None or problem.study not in known:
+    def note_unplaced(self, plan: Plan, visits: Sequence[VisitFilms]) -> None:
+        """Note the files that are in no record of a patient who is going to be scored."""
+        # of several films of a limb, the record names the first; the others have rows of their own
+        recorded = {
+            (visit.study, visit.visit, film.name)
+            for visit in visits
+            for film in rejected_films(visit).values()
+        }
+        for problem in plan.problems:
+            name = PurePosixPath(problem.path_name).name
+            if problem.slot is None or (problem.study, problem.visit, name) not in recorded:
                 self._note(problem, row=True)
+        self._count(refused=len(plan.problems))
 
     def write(self, worked: _Worked) -> StudyResult | None:
         """Write one patient and note what failed; None if the patient failed."""
@@ -183,10 +219,13 @@ class _Run:
             self._note_patient(study, Reason.BAD_STUDY_ID, detail)
             return None
         try:
+            if worked.placed is not None:
+                for problem in worked.placed.problems:
+                    if problem.slot is None or problem.slot in worked.placed.films:
+                        self._note(problem, row=True)
             if result is not None:
-                for problem in _failures(result):
-                    self._note(problem, row=False)
-                self.writer.write(result, worked.pictures)
+                self._note_films(result)
+                self.writer.write(result, worked.pictures, one_of_several=study.one_of_several)
             if worked.error is not None:
                 raise worked.error
         except OutputError as error:
@@ -197,16 +236,43 @@ class _Run:
             return None
         assert result is not None  # there was no error
         summary = PatientSummary.of(result)
+        self._count_films(worked, result)
         self.results.append(summary)
         _LOG.info(
             "%s: %d of %d films used, %d scores, in %.2f s", study.study,
             sum(film.status is Status.SCORED for film in result.films),
-            len(study.films) + len(study.rejected), summary.scored, worked.seconds,
+            len(planned_of(study)) + len(study.rejected), summary.scored, worked.seconds,
         )  # fmt: skip
         return result
 
-    def _note_patient(self, study: StudyFiles, reason: Reason, detail: str) -> None:
-        self._note(Problem("", reason, detail, study.study), row=True)
+    def _note_films(self, result: StudyResult) -> None:
+        """Say what failed and what is remarkable, film by film."""
+        for problem in _failures(result):
+            self._note(problem, row=False)
+        for remark in PatientSummary.of(result).remarks:
+            self.warn(remark_line(remark))
+
+    def _count_films(self, worked: _Worked, result: StudyResult) -> None:
+        """Count the files of a patient by what became of them."""
+        records = {Slot(film.side, film.limb): film for film in result.films}
+        slots = worked.placed.slots if worked.placed else ()
+        for planned, of in zip(planned_of(worked.study), slots, strict=True):
+            files = len(planned.also) or 1
+            done = [records[slot] for slot in of if records[slot].status is Status.SCORED]
+            if not done:
+                self._count(refused=files)
+            elif any(film.guessed for film in done):
+                self._count(guessed=files)
+            else:
+                self._count(scored=files)
+
+    def _count(self, scored: int = 0, guessed: int = 0, refused: int = 0) -> None:
+        old = self.files
+        self.files = FileCount(old.scored + scored, old.guessed + guessed, old.refused + refused)
+
+    def _note_patient(self, study: VisitFilms, reason: Reason, detail: str) -> None:
+        self._note(Problem("", reason, detail, study.study, visit=study.visit), row=True)
+        self._count(refused=sum(len(film.also) or 1 for film in planned_of(study)))
 
     def _note(self, problem: Problem, *, row: bool) -> None:
         """Keep a problem and warn of it; ``row``: joints.csv needs a row of its own for it."""
@@ -214,7 +280,10 @@ class _Run:
         self.warn(problem_line(problem))
         if row:
             side = problem.slot.side.value if problem.slot else ""
-            self.writer.write_problem(problem.path_name, problem.reason, problem.study or "", side)
+            self.writer.write_problem(ProblemRow(
+                problem.path_name, problem.reason, problem.study or "", problem.visit or "", side,
+                problem.detail,
+            ))  # fmt: skip
 
 
 def _failures(result: StudyResult) -> list[Problem]:
@@ -224,14 +293,16 @@ def _failures(result: StudyResult) -> list[Problem]:
         slot = Slot(film.side, film.limb)
         if film.status is Status.FAILED:
             reason = film.reason or Reason.STAGE_FAILED
-            problems.append(Problem(film.name, reason, film.detail or "", result.study, slot))
+            problems.append(
+                Problem(film.name, reason, film.detail or "", result.study, slot, result.visit)
+            )
             continue
         failed: dict[Reason, dict[str, None]] = {}
         for score in result.scores:
             if score.film == film.name and score.status is Status.FAILED and score.reason:
                 failed.setdefault(score.reason, {})[score.site] = None
         problems += [
-            Problem(film.name, reason, ", ".join(sites), result.study, slot)
+            Problem(film.name, reason, ", ".join(sites), result.study, slot, result.visit)
             for reason, sites in failed.items()
         ]
     return problems

@@ -14,7 +14,10 @@ from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, make_output_folder, paths_of
 from mandora.core.records import Reason
-from mandora.datasets.film_files import FilmFile, Problem, find_films
+from mandora.datasets.intake.plan import AS_FOUND, Intake, make_plan
+from mandora.datasets.intake.rows import Plan, PlannedFilm, Problem
+from mandora.datasets.study_ids import natural_key
+from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.bundle import Bundle
@@ -40,6 +43,7 @@ def locate_films(
     threads: int = 2,
     limb: Limb | None = None,
     side: Side | None = None,
+    intake: Intake = AS_FOUND,
     progress: Progress = lambda done, total: None,
     warn: Warn = lambda line: None,
 ) -> int:
@@ -49,14 +53,15 @@ def locate_films(
     films have the same name. A landmark that was not found has no x and y, and a reason.
 
     Args:
-        films: films, each of one hand or foot, and folders that are searched two levels
-            deep, see :func:`~mandora.datasets.film_files.find_films`.
+        films: films, folders and zip archives, see :mod:`mandora.datasets.intake.plan`. A film
+            that names no patient is searched as well.
         out: the CSV file; whole after each film.
         bundle: the model.
         threads: processor threads.
-        limb: what all films show. If not given, each film's name says it, else its DICOM tags,
-            else what it looks like.
-        side: the patient's side, likewise.
+        limb: what all films show. If not given, the manifest, the DICOM tags, the name and the
+            folders of each film say it, else what it looks like.
+        side: the patient's side, likewise. Of a film of both, both are found.
+        intake: how films are taken in.
         progress: called after each film.
         warn: called with each film that failed, when it fails.
 
@@ -69,8 +74,8 @@ def locate_films(
         OSError: if ``out`` cannot be written.
     """
     films, out = paths_of(films), Path(out)
-    found = find_films(films)
-    if not found.films and not found.problems:
+    found, problems = locatable(make_plan(films, intake))
+    if not found and not problems:
         raise InputError(
             f"no film in {first_few(films)}; name image files or folders that hold some"
         )
@@ -79,11 +84,11 @@ def locate_films(
     pipeline = Pipeline.from_bundle(bundle, threads)
     make_output_folder(out.parent)
     with RowFile(out, LANDMARK_COLUMNS) as table:
-        for unusable in found.problems:
+        for unusable in problems:
             warn(problem_line(unusable))
-        failed, total = len(found.problems), len(found.problems) + len(found.films)
+        failed, total = len(problems), len(problems) + len(found)
         progress(failed, total)
-        for done, film in enumerate(found.films, start=failed + 1):
+        for done, film in enumerate(found, start=failed + 1):
             rows, problem = _locate_film(pipeline, film, (limb, side))
             table.append(rows)
             if problem:
@@ -94,28 +99,47 @@ def locate_films(
 
 
 def _locate_film(
-    pipeline: Pipeline, film: FilmFile, stated: tuple[Limb | None, Side | None]
+    pipeline: Pipeline, film: PlannedFilm, stated: tuple[Limb | None, Side | None]
 ) -> tuple[str, Problem | None]:
     """The rows of one film, as CSV, and what went wrong with it."""
     start = time.monotonic()
     try:
-        radiograph, slot = read_radiograph(film.path), film.slot
-        limb = stated[0] or (slot.limb if slot else radiograph.limb)
-        side = stated[1] or (slot.side if slot else radiograph.side)
-        found = pipeline.locate(radiograph, limb, side)
+        radiograph = read_radiograph(film.path)
+        limb = stated[0] or (film.limb.value if film.limb else radiograph.limb)
+        side = stated[1] or (film.sides.value.side if film.sides else radiograph.side)
+        found = _limbs(pipeline, radiograph, limb, side)
     except Exception as error:  # the other films are still searched
         return "", Problem(film.name, *why_failed(error, film.name))
     _LOG.info(
         "%s: %d of %d landmarks, in %.2f s", film.name,
-        np.isfinite(found.landmarks).all(axis=1).sum(), len(found.landmarks),
-        time.monotonic() - start,
+        sum(np.isfinite(one.landmarks).all(axis=1).sum() for one in found),
+        sum(len(one.landmarks) for one in found), time.monotonic() - start,
     )  # fmt: skip
-    if np.isfinite(found.landmarks).any():
-        return _landmark_rows(film.name, side or found.orientation.side, found), None
+    if any(np.isfinite(one.landmarks).any() for one in found):
+        made = [_landmark_rows(film.name, side or one.orientation.side, one) for one in found]
+        return "".join(made), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
     # rows without positions need to know whose landmarks they are
-    rows = _landmark_rows(film.name, side or found.orientation.side, found) if limb else ""
+    rows = _landmark_rows(film.name, side or found[0].orientation.side, found[0]) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
+
+
+def _limbs(
+    pipeline: Pipeline, film: Radiograph, limb: Limb | None, side: Side | None
+) -> list[FoundLandmarks]:
+    """The limb of the stated side, else all limbs; where there are none, one without places."""
+    both = [] if side is not None else pipeline.limbs_on(film, limb)
+    return both or [pipeline.locate(film, limb, side)]
+
+
+def locatable(plan: Plan) -> tuple[list[PlannedFilm], list[Problem]]:
+    """The films of a plan whose landmarks can be found, whoever's they are, and the other files."""
+    about_patients = {Reason.NO_PATIENT, Reason.BAD_STUDY_ID, Reason.DUPLICATE_FILM}
+    films = [given for film in plan.films for given in film.also or (film,)]
+    films += [film for film, problem in plan.refused if problem.reason in about_patients]
+    problems = [problem for _, problem in plan.refused if problem.reason not in about_patients]
+    films.sort(key=lambda film: natural_key(film.name))
+    return films, [*problems, *plan.others]
 
 
 def _landmark_rows(name: str, side: Side, found: FoundLandmarks) -> str:

@@ -8,7 +8,7 @@ template, even one that a spreadsheet takes for a formula.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,17 @@ from mandora.core.csv_text import Unescaped, csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, make_output_folder
 from mandora.core.totals import ra2_totals
-from mandora.datasets.film_files import StudyFiles, find_studies
 from mandora.datasets.formats.ra2.tables import Template, format_row, read_template
+from mandora.datasets.intake.plan import Intake, make_plan
+from mandora.datasets.intake.rows import Origin, VisitFilms
+from mandora.datasets.intake.slots import studies_of
 from mandora.model.bundle import Bundle
 from mandora.outputs.row_file import RowFile
 from mandora.scoring.batch import rejected_films
 from mandora.scoring.failures import why_failed
 from mandora.scoring.pipeline import Pipeline
-from mandora.scoring.summary import Progress, Warn
+from mandora.scoring.placing import planned_of
+from mandora.scoring.summary import Progress, Warn, problem_line
 
 TEMPLATE_FILE, PREDICTIONS_FILE = "template.csv", "predictions.csv"
 
@@ -65,15 +68,25 @@ def predict_template(
             f"{test}: is not a folder; give the one with {TEMPLATE_FILE} and the films"
         )
     template = read_template(test / TEMPLATE_FILE)
-    studies = {study.study: study for study in find_studies([test]).studies}
+    # the template knows patients by the ids that the archive has
+    plan = make_plan([test], Intake(keep_ids=True))
+    for problem in plan.problems:
+        warn(problem_line(problem))
+    studies: dict[str, list[VisitFilms]] = {}
+    for visit in studies_of(plan):
+        studies.setdefault(visit.study, []).append(visit)
     for name in sorted(studies.keys() - set(template.patients)):
-        warn(f"{name}: is not in {TEMPLATE_FILE}; its films are not scored")
+        by_tag = any(f.patient and f.patient.origin is Origin.TAG for v in studies[name]
+                     for f in planned_of(v))  # fmt: skip
+        who = "a patient of DICOM files" if by_tag else name
+        warn(f"{who}: is not in {TEMPLATE_FILE}; its films are not scored")
     pipeline = Pipeline.from_bundle(bundle, threads)
     make_output_folder(out)
     missing = 0
     with RowFile(out / PREDICTIONS_FILE, template.columns) as table:
         for done, name in enumerate(template.patients, start=1):
-            scores, reasons = _patient(pipeline, studies.get(name, StudyFiles(name, {})), fill)
+            visits = studies.get(name, [VisitFilms(name)])
+            scores, reasons = _patient(pipeline, visits, fill)
             missing += sum(reasons.values())
             if reasons:
                 words = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
@@ -84,13 +97,17 @@ def predict_template(
 
 
 def _patient(
-    pipeline: Pipeline, study: StudyFiles, fill: bool
+    pipeline: Pipeline, visits: Sequence[VisitFilms], fill: bool
 ) -> tuple[dict[str, float], dict[str, int]]:
     """Scores by target, NaN where missing, and the number of missing ones by reason."""
     scores = dict.fromkeys((t.key for t in TARGETS), math.nan)
     reasons: dict[str, int] = {}
+    study = visits[0]
     try:
-        scored = pipeline.score(study.study, study.films, rejected_films(study))
+        if len(visits) > 1:
+            raise InputError(f"films of {len(visits)} visits were given; leave those of one")
+        placed = pipeline.place(study)
+        scored = pipeline.score(study.study, placed.films, rejected_films(study, placed.problems))
     except Exception as error:  # the other patients are still scored
         reason, detail = why_failed(error, study.study)
         reasons[f"{reason}, {detail}"] = len(TARGETS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from mandora.core.errors import InputError, UntrainedLimb
+from mandora.core.errors import InputError, UntrainedLimb, WrongLimb
 from mandora.core.records import Reason
 from mandora.images.radiograph import UnreadableFilm
 
@@ -25,6 +25,8 @@ def why_failed(error: Exception, item: str) -> tuple[Reason, str]:
         return Reason.FILM_UNREADABLE, str(error)
     if isinstance(error, UntrainedLimb):
         return Reason.LIMB_UNTRAINED, str(error)
+    if isinstance(error, WrongLimb):
+        return Reason.WRONG_LIMB, str(error)
     if isinstance(error, InputError):
         return Reason.STAGE_FAILED, str(error)
     _LOG.debug("%s: where it failed", item, exc_info=error)

@@ -10,12 +10,12 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot, targets_of
-from mandora.core.errors import UntrainedLimb
-from mandora.core.files import AnyPath
+from mandora.core.errors import UntrainedLimb, WrongLimb
 from mandora.core.geometry import Points, limb_size
 from mandora.core.records import FilmRecord, Reason
 from mandora.core.specs import PatchSpec
@@ -58,13 +58,32 @@ class FilmResult:
     reasons: Mapping[str, Reason] = field(default_factory=dict)
 
 
-def score_film(stages: Stages, slot: Slot, path: AnyPath, name: str) -> FilmResult:
+@dataclass(frozen=True, eq=False)
+class GivenFilm:
+    """A film that is to be scored as one limb.
+
+    Attributes:
+        path: its file.
+        remarks: on how it was found out which limb this is.
+        origins: who says so, see :class:`~mandora.core.records.FilmRecord`.
+        radiograph: its pixels, where it was read already to see what it shows.
+        found: the limb, where it was found then.
+    """
+
+    path: Path
+    remarks: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    radiograph: Radiograph | None = None
+    found: FoundLandmarks | None = None
+
+
+def score_film(stages: Stages, slot: Slot, given: GivenFilm, name: str) -> FilmResult:
     """Read one film and examine it.
 
     Args:
         stages: of the model.
         slot: what the film is given as.
-        path: its file.
+        given: the film.
         name: that its record has.
 
     Returns:
@@ -73,16 +92,27 @@ def score_film(stages: Stages, slot: Slot, path: AnyPath, name: str) -> FilmResu
     """
     start = time.monotonic()
     try:
-        film = read_radiograph(path)
+        film = given.radiograph or read_radiograph(given.path)
+        film = film if film.name == name else replace(film, name=name)
         read = time.monotonic()
-        made = examine(stages, slot, film if film.name == name else replace(film, name=name))
+        found = given.found or locate(stages, film, slot.limb, slot.side)
+        if given.found is None:
+            check_limb(stages, slot, film, found)
+        made = examine(stages, slot, film, found=found)
     except Exception as error:
-        return failed_film(name, slot, *why_failed(error, name))
+        made = failed_film(name, slot, *why_failed(error, name))
+        return replace(made, record=_with_origins(made.record, given))
+    made = replace(made, record=_with_origins(made.record, given))
     _LOG.debug(
         "%s: read in %.2f s, examined in %.2f s: %d of %d scores", name, read - start,
         time.monotonic() - read, len(made.scores), len(targets_of(slot)),
     )  # fmt: skip
     return made
+
+
+def _with_origins(record: FilmRecord, given: GivenFilm) -> FilmRecord:
+    remarks = (*given.remarks, *record.remarks)
+    return record.model_copy(update={"remarks": remarks, "origins": dict(given.origins)})
 
 
 def failed_film(name: str, slot: Slot, reason: Reason, detail: str) -> FilmResult:
@@ -100,7 +130,7 @@ def failed_film(name: str, slot: Slot, reason: Reason, detail: str) -> FilmResul
 
 def examine(
     stages: Stages, slot: Slot, film: Radiograph, landmarks: Points | None = None,
-    orientation: Orientation | None = None,
+    orientation: Orientation | None = None, found: FoundLandmarks | None = None,
 ) -> FilmResult:  # fmt: skip
     """Locate the joints of one film and score their patches.
 
@@ -111,17 +141,17 @@ def examine(
         landmarks: (N, 2) px of the film, where its joints are known to be, NaN where not; they
             are not looked for then.
         orientation: how a limb with known landmarks lies there; worked out from these if absent.
+        found: the limb, if it was located already.
 
     Returns:
         The patch scores; a failed record with the reason ``NOT_FOUND`` if the film does not
         show such a limb.
     """
     names = [mark.name for mark in LANDMARKS[slot.limb]]
-    found = (
-        locate(stages, film, slot.limb, slot.side)
-        if landmarks is None
-        else _known(stages, slot, landmarks, orientation)
-    )
+    if landmarks is not None:
+        found = _known(stages, slot, landmarks, orientation)
+    elif found is None:
+        found = locate(stages, film, slot.limb, slot.side)
     reasons = {name: r for name, r in zip(names, found.reasons, strict=True) if r}
     if len(reasons) == len(names):
         return FilmResult(not_found_record(slot, film), film, found, reasons=reasons)
@@ -187,6 +217,36 @@ def locate_all(stages: Stages, film: Radiograph, limb: Limb) -> list[FoundLandma
     """
     found = _locator(stages, limb).locate_all(film.pixels)
     return [limb for limb in found if shows_limb(stages, limb, film.shape)]
+
+
+def check_limb(stages: Stages, slot: Slot, film: Radiograph, found: FoundLandmarks) -> None:
+    """Refuse a film that shows a foot where a hand was given, or the reverse.
+
+    Both localisers look, unless the stated limb is beyond doubt; the other one has to fit better
+    by a factor that the bundle states.
+
+    Args:
+        stages: of the model.
+        slot: what the film is given as.
+        film: read.
+        found: the stated limb, or what was taken for it.
+
+    Raises:
+        WrongLimb: if the film shows the other limb.
+    """
+    thresholds, other = stages.contract.locate.thresholds, slot.limb.other
+    limits = thresholds[slot.limb]
+    if other not in stages.locators or found.fit >= limits.sure_fit * limits.limb_factor:
+        return
+    rival = stages.locators[other].locate(film.pixels)
+    better = rival.fit / thresholds[other].least_fit > (
+        limits.limb_factor * found.fit / limits.least_fit
+    )
+    if better and shows_limb(stages, rival, film.shape):
+        raise WrongLimb(
+            f"the film was given as a {slot.title} and shows a {other}; correct its name, its tags "
+            "or the manifest"
+        )
 
 
 def shows_limb(stages: Stages, found: FoundLandmarks, shape: tuple[int, int]) -> bool:

@@ -72,5 +72,5 @@ def _contradictions(slot: Slot, film: Radiograph, found: FoundLandmarks) -> list
     if lies.inverted:
         remarks.append("bone is dark on the film: the limb was scored with inverted grey values")
     if film.side not in (None, slot.side) or film.limb not in (None, slot.limb):
-        remarks.append(f"the file's tags do not say {slot.title}; the name was believed")
+        remarks.append(f"the file's tags do not say {slot.title}, as which it was given")
     return remarks

@@ -20,14 +20,17 @@ from mandora.core.geometry import Points
 from mandora.core.parallel.threads import map_threads
 from mandora.core.records import ModelInfo, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
+from mandora.datasets.intake.rows import VisitFilms
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.locate.orientation import Orientation
 from mandora.model.bundle import Bundle
 from mandora.model.loading import Stages
 from mandora.scoring import film as one_film
+from mandora.scoring import placing
 from mandora.scoring.assembly import study_result
-from mandora.scoring.film import FilmResult, failed_film, score_film
+from mandora.scoring.copies import without_same_pictures
+from mandora.scoring.film import FilmResult, GivenFilm, failed_film, score_film
 from mandora.symmetry.forest import blend
 
 _LOG = logging.getLogger(__name__)
@@ -117,9 +120,10 @@ class Pipeline:
     def score(
         self,
         study: str,
-        films: Mapping[Slot, AnyPath],
+        films: Mapping[Slot, AnyPath | GivenFilm],
         rejected: Mapping[Slot, Rejected] | None = None,
         films_at_once: int | None = None,
+        visit: str | None = None,
     ) -> ScoredStudy:
         """Score one patient; may be called in several threads at once.
 
@@ -130,17 +134,23 @@ class Pipeline:
             films: up to four films.
             rejected: films that are known to be unusable; they come before ``films``.
             films_at_once: films that are worked on side by side; all threads are used if not given.
+            visit: of the patient, if it is known.
 
         Returns:
             A result with all 86 scores, each with a value or a reason. The films of a study
             have names of their own: of two with one name (from two folders), the second gets
             its slot in front.
         """
-        given: dict[Slot, Path | Rejected] = {slot: Path(path) for slot, path in films.items()}
+        given: dict[Slot, GivenFilm | Rejected] = {
+            slot: film if isinstance(film, GivenFilm) else GivenFilm(Path(film))
+            for slot, film in films.items()
+        }
         given |= rejected or {}
         names: dict[Slot, str] = {}
         for slot in (slot for slot in SLOTS if slot in given):
-            names[slot] = unique_name(given[slot].name, slot, names.values())
+            one = given[slot]
+            name = one.name if isinstance(one, Rejected) else one.path.name
+            names[slot] = unique_name(name, slot, names.values())
 
         def examined(slot: Slot) -> FilmResult:
             film = given[slot]
@@ -149,7 +159,7 @@ class Pipeline:
             return score_film(self._stages, slot, film, names[slot])
 
         found = map_threads(examined, names, films_at_once or self.films_at_once)
-        parts = dict(zip(names, found, strict=True))
+        parts = without_same_pictures(dict(zip(names, found, strict=True)))
         patch = np.full(len(TARGETS), np.nan)
         for part in parts.values():
             for key, value in part.scores.items():
@@ -159,6 +169,7 @@ class Pipeline:
         result = study_result(
             study, parts, tree, final, self._model, self._stages.contract.intervals
         )
+        result = result.model_copy(update={"visit": visit})
         return ScoredStudy(
             result,
             {p.record.name: p.radiograph for p in parts.values() if p.radiograph is not None},
@@ -171,6 +182,14 @@ class Pipeline:
     ) -> FoundLandmarks:
         """The landmarks of one limb on a film, see :func:`mandora.scoring.film.locate`."""
         return one_film.locate(self._stages, film, limb, side)
+
+    def limbs_on(self, film: Radiograph, limb: Limb | None = None) -> list[FoundLandmarks]:
+        """The limbs on a film, one or both sides, see :func:`mandora.scoring.placing.limbs_on`."""
+        return placing.limbs_on(self._stages, film, limb)
+
+    def place(self, visit: VisitFilms) -> placing.PlacedFilms:
+        """The films of a visit by limb, see :func:`mandora.scoring.placing.place`."""
+        return placing.place(self._stages, visit)
 
     def locate_all(self, film: Radiograph, limb: Limb) -> list[FoundLandmarks]:
         """All limbs of one kind on a film, see :func:`mandora.scoring.film.locate_all`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mandora.core.files import AnyPath
 from mandora.core.records import REASON_TEXT, RESEARCH_NOTICE, Status, StudyResult, Total
-from mandora.datasets.film_files import Problem
+from mandora.datasets.intake.rows import Problem
 from mandora.model.bundle import Bundle
 
 Progress = Callable[[int, int], None]
@@ -19,6 +19,46 @@ Progress = Callable[[int, int], None]
 
 Warn = Callable[[str], None]
 """Called with one line for people about an item that failed."""
+
+
+class Remark(NamedTuple):
+    """What the user of a result should know of a film.
+
+    Attributes:
+        patient: the study id.
+        visit: None if it is not known.
+        film: its name.
+        text: the remark.
+    """
+
+    patient: str
+    visit: str | None
+    film: str
+    text: str
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """What became of the files of a run; the three add up to all of them.
+
+    Attributes:
+        scored: films of which at least one joint was scored, and that something places.
+        guessed: likewise, but only the picture said which limb or side they show.
+        refused: all others.
+    """
+
+    scored: int = 0
+    guessed: int = 0
+    refused: int = 0
+
+    @property
+    def all(self) -> int:
+        """Number of files that were given or found."""
+        return self.scored + self.guessed + self.refused
+
+    def __str__(self) -> str:
+        files = "1 file" if self.all == 1 else f"{self.all} files"
+        return f"{files}: {self.scored} scored, {self.guessed} guessed, {self.refused} refused"
 
 
 @dataclass(frozen=True)
@@ -31,6 +71,8 @@ class PatientSummary:
         failed: joint scores without a value though there was a film.
         missing: joint scores of films that were not given.
         totals: overall, erosion, narrowing; see :mod:`mandora.core.totals`.
+        visit: None if it is not known.
+        remarks: on the films.
     """
 
     patient: str
@@ -38,13 +80,20 @@ class PatientSummary:
     failed: int
     missing: int
     totals: tuple[Total, ...]
+    visit: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @staticmethod
     def of(result: StudyResult) -> PatientSummary:
         """The short form of a result."""
         count = Counter(score.status for score in result.scores)
         numbers = (count[Status.SCORED], count[Status.FAILED], count[Status.MISSING])
-        return PatientSummary(result.study, *numbers, result.totals)
+        remarks = tuple(
+            Remark(result.study, result.visit, film.name, text)
+            for film in result.films
+            for text in film.remarks
+        )
+        return PatientSummary(result.study, *numbers, result.totals, result.visit, remarks)
 
 
 @dataclass(frozen=True)
@@ -60,6 +109,7 @@ class Summary:
         seconds: how long it took.
         bundle: the model.
         only: the full result if just one patient was found.
+        files: what became of the files.
     """
 
     patients: int
@@ -69,25 +119,42 @@ class Summary:
     seconds: float
     bundle: Bundle
     only: StudyResult | None = None
+    files: FileCount = FileCount()
 
     @property
     def scored(self) -> int:
         """Number of patients of whom at least one joint was scored and written."""
-        return sum(result.scored > 0 for result in self.results)
+        return len({result.patient for result in self.results if result.scored > 0})
 
     def to_json(self) -> str:
         """The summary as one JSON object, for programs; missing totals are null."""
+        where = {"out": str(self.out), "seconds": round(self.seconds, 3)}
+        return json.dumps(self._content(where), indent=2, allow_nan=False)
+
+    def to_file(self) -> bytes:
+        """The content of ``summary.json``: the summary without what differs between two runs."""
+        text = json.dumps(self._content({}), indent=2, allow_nan=False, ensure_ascii=False)
+        return f"{text}\n".encode()
+
+    def _content(self, where: Mapping[str, Any]) -> dict[str, Any]:
         manifest = self.bundle.manifest
-        content = {
+        return {
             "patients": self.patients,
             "scored": self.scored,
             "failed": self.patients - self.scored,
-            "out": str(self.out),
-            "seconds": round(self.seconds, 3),
+            **where,
+            "files": {
+                "all": self.files.all,
+                "scored": self.files.scored,
+                "guessed": self.files.guessed,
+                "refused": self.files.refused,
+            },
+            "remarks": [remark._asdict() for r in self.results for remark in r.remarks],
             "problems": [_as_json(problem) for problem in self.problems],
             "results": [
                 {
                     "patient": r.patient,
+                    "visit": r.visit,
                     "joints": {"scored": r.scored, "failed": r.failed, "missing": r.missing},
                     "totals": {t.name: t.model_dump(mode="json") for t in r.totals},
                 }
@@ -100,7 +167,14 @@ class Summary:
             },
             "notice": RESEARCH_NOTICE,
         }
-        return json.dumps(content, indent=2, allow_nan=False)
+
+
+def remark_line(remark: Remark) -> str:
+    """A remark as one line for people: the film and what its user should know."""
+    item = remark.film
+    if not item.startswith(remark.patient):
+        item = f"{remark.patient}/{item}"
+    return " ".join(f"{item}: remark: {remark.text}".split())
 
 
 def problem_line(problem: Problem) -> str:
@@ -122,6 +196,7 @@ def _as_json(problem: Problem) -> dict[str, Any]:
     slot = problem.slot
     return {
         "patient": problem.study,
+        "visit": problem.visit,
         "film": problem.path_name or None,
         "side": slot.side.value if slot else None,
         "limb": slot.limb.value if slot else None,

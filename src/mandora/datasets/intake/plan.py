@@ -9,14 +9,14 @@ docs/intake.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from mandora.core.files import AnyPath, paths_of
 from mandora.core.records import Reason
 from mandora.core.terminal import printable
-from mandora.datasets.intake.headers import Identity, Naming, TagFacts, read_tags
+from mandora.datasets.intake.headers import KEY_NAME, Identity, Naming, TagFacts, read_tags
 from mandora.datasets.intake.listing import listed_files, rows_of
 from mandora.datasets.intake.people import called
 from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Sides, Stated
@@ -68,43 +68,64 @@ class Draft:
         return self.by_tag.identity
 
 
-def make_plan(
-    inputs: AnyPath | Sequence[AnyPath],
-    *,
-    manifest: AnyPath | None = None,
-    naming: Naming | None = None,
-    strict: bool = False,
-    archives: bool = True,
-) -> Plan:
+@dataclass(frozen=True)
+class Intake:
+    """How films are taken in.
+
+    Attributes:
+        manifest: a table that says whose films they are and what they show, see
+            :mod:`mandora.datasets.intake.tables`.
+        strict: refuse films that only the picture can place.
+        keep_ids: call patients of DICOM files by PatientID, as it is.
+        id_key: file with the key of the pseudonyms; made if absent.
+        archives: look into zip archives that lie in folders.
+    """
+
+    manifest: AnyPath | None = None
+    strict: bool = False
+    keep_ids: bool = False
+    id_key: AnyPath | None = None
+    archives: bool = True
+
+    def with_key_in(self, folder: Path) -> Intake:
+        """With the key in a folder, if the user names no other one."""
+        return self if self.id_key is not None else replace(self, id_key=folder / KEY_NAME)
+
+
+AS_FOUND = Intake()
+"""Without a manifest, guesses allowed, with pseudonyms."""
+
+
+def make_plan(inputs: AnyPath | Sequence[AnyPath], intake: Intake = AS_FOUND) -> Plan:
     """Find films and say of each whose it is, what it shows and from which visit.
 
     Args:
         inputs: files, folders and zip archives; may be empty if there is a manifest, which then
             names the films.
-        manifest: a table that says more, see :mod:`mandora.datasets.intake.tables`.
-        naming: how patients of DICOM files are called; by pseudonyms of a key that is not kept if
-            not given.
-        strict: refuse films that only the picture can place.
-        archives: look into zip archives in folders.
+        intake: how; without a key, pseudonyms are those of a new key that is not kept.
 
     Raises:
         InputError: if an input does not exist or cannot be listed, or the manifest is no table.
     """
-    rows = read_manifest(Path(manifest)) if manifest is not None else []
-    table = Path(manifest) if manifest is not None else None
+    table = Path(intake.manifest) if intake.manifest is not None else None
+    rows = read_manifest(table) if table is not None else []
+    key = Path(intake.id_key) if intake.id_key is not None else None
+    naming = Naming(key, keep_ids=intake.keep_ids)
     given = paths_of(inputs)
     if given or table is None:
-        files, others = search(given, archives)
+        files, others = search(given, intake.archives)
     else:
         files, others = listed_files(table, rows)
     drafts, unusable = _drafts(files)
     if table is not None:
         others += _apply_manifest(table, rows, drafts, bool(given))
-    called([d for d in drafts if d.problem is None], naming or Naming())
+    called([d for d in drafts if d.problem is None], naming)
     _check_patients(drafts)
     planned = [(d, _planned(d)) for d in drafts]
     planned.sort(key=lambda pair: _order(pair[1]))
-    films, refused = sorted_out([(f, d.file.size) for d, f in planned if d.problem is None], strict)
+    films, refused = sorted_out(
+        [(f, d.file.size) for d, f in planned if d.problem is None], intake.strict
+    )
     refused += [
         (film, Problem(film.name, *draft.problem, _value(film.patient), film.slot,
                        _value(film.visit)))

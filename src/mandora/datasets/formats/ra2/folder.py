@@ -14,10 +14,12 @@ from mandora.core.errors import InputError
 from mandora.core.inputs import is_folder, is_regular, listed
 from mandora.core.records import Reason
 from mandora.datasets.dataset import Dataset, DatasetFilm
-from mandora.datasets.film_files import film_candidates, find_studies
 from mandora.datasets.film_labels import FilmLabels, files_in, no_landmarks
 from mandora.datasets.findings import Report
 from mandora.datasets.formats.ra2.tables import read_patient_scores
+from mandora.datasets.intake.plan import Intake, make_plan
+from mandora.datasets.intake.search import film_candidates
+from mandora.datasets.intake.slots import studies_of
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import (
     OFFICIAL,
@@ -72,17 +74,26 @@ def _films(folder: Path, report: Report) -> list[DatasetFilm]:
         )
         report.note("visits-not-used", folder, fault)
     inputs = [p for p in candidates if p not in visits and _can_be_searched(p, folder, report)]
-    found = find_studies(inputs)
-    for problem in found.problems:
+    # archives are left alone: the download of a data set often lies beside its films
+    plan = make_plan(inputs, Intake(keep_ids=True, archives=False))
+    for problem in plan.problems:
         place, message = folder / problem.path_name, problem.detail
         if problem.reason is Reason.DUPLICATE_FILM:
             report.error("film-repeated", place, message)
         else:
             report.warning("film-not-used", place, message)
+    visits = studies_of(plan)
+    for visit in visits:
+        if visit.one_of_several and visit.films:
+            fault = "has films of several visits; a patient has one label: keep one visit"
+            report.error("film-repeated", next(iter(visit.films.values())).path, fault)
+        for film in visit.unplaced:
+            fault = "does not say which limb and side it shows; name it <patient>-LH.jpg or so"
+            report.warning("film-not-used", film.path, fault)
     films = [
-        DatasetFilm(study.study, slot, path, no_landmarks(slot.limb))
-        for study in found.studies
-        for slot, path in study.films.items()
+        DatasetFilm(visit.study, slot, film.path, no_landmarks(slot.limb))
+        for visit in visits
+        for slot, film in visit.films.items()
     ]
     if not films:
         report.error("no-films", folder, "holds no films; name them <patient>-LH.jpg and so on")

@@ -83,7 +83,7 @@ def read_patient_scores(path: Path, report: Report) -> tuple[dict[str, Scores], 
 
 def _read_rows(path: Path, report: Report) -> tuple[tuple[str, ...], dict[str, Row]]:
     """The columns, and each patient's row."""
-    table = read_table(path, report, (RA2_ID,), RA2_COLUMNS)
+    table = read_table(path, report, (RA2_ID,), (*RA2_COLUMNS, VISIT))
     rows: dict[str, Row] = {}
     for row in table.rows if table else ():
         patient = row[RA2_ID]
@@ -115,11 +115,16 @@ def _scores(path: Path, row: Row, report: Report) -> Scores:
     return scores
 
 
+VISIT = "visit"
+"""A column that mandora's tables have where visits are known."""
+
+
 def format_row(
     columns: Sequence[str],
     study: str,
     scores: Mapping[str, float | None],
     totals: Mapping[str, float | None],
+    visit: str = "",
 ) -> list[str]:
     """Lay one patient's scores out in a template's columns.
 
@@ -128,6 +133,7 @@ def format_row(
         study: the patient's id.
         scores: target key → score.
         totals: RA2's name of a total → value.
+        visit: of the patient; for the column ``visit``.
 
     Returns:
         One cell per column; numbers with four decimals, blank where a value is missing (absent,
@@ -139,6 +145,8 @@ def format_row(
     return [
         study
         if column == RA2_ID
+        else visit
+        if column == VISIT
         else _cell(column, totals.get(column))
         if column in RA2_TOTALS
         else _cell(column, scores.get(target_from_ra2(column).key))
