@@ -36,7 +36,7 @@ LEFT_BY_PACKAGES = re.compile(
 )
 
 LIGHT = {
-    "score", "locate", "challenge", "simulate", "describe", "check", "bundle show", "bundle verify",
+    "score", "intake", "locate", "challenge", "simulate", "describe", "check", "bundle show", "bundle verify",
     "bundle list", "bundle migrate", "evaluate", "bundle calibrate",
 }  # fmt: skip
 HEAVY = {
@@ -183,6 +183,7 @@ def test_light_commands_do_not_either(
         ["locate", out / "test" / "EXAMPLE-LF.jpg", "--out", out / "points.csv", *bundle],
         ["challenge", out / "test", out / "predictions", *bundle, "--fill"],
         ["simulate", "--patients", 2, "--out", cohort],
+        ["intake", cohort, "--out", out / "plan.csv"],
         ["describe", cohort],
         ["check", cohort],
         ["bundle", "list"],

@@ -19,9 +19,9 @@ from mandora.core.files import paths_of
 from mandora.core.inference import Network
 from mandora.core.records import read_result
 from mandora.core.settings import LocateSettings, SimulateSettings
-from mandora.datasets.film_files import film_candidates, find_films, find_studies
+from mandora.datasets.intake.plan import make_plan
 from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
-from mandora.images.read import peek_size, peek_tags, read_labels, read_radiograph
+from mandora.images.read import peek_header, peek_kind, peek_size, read_labels, read_radiograph
 from mandora.model.bundle import (
     BundleInfo,
     check_unused,
@@ -34,7 +34,6 @@ from mandora.model.calibration import with_calibration
 from mandora.model.contract import IntervalContract
 from mandora.model.loading import Stages
 from mandora.scoring import locate_films, predict_template, score_films
-from mandora.scoring.film import score_film
 from mandora.scoring.pipeline import Pipeline
 from mandora.scoring.summary import first_few
 from mandora.simulate.cohort.folder import simulate_cohort
@@ -92,12 +91,11 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         read_labels(as_(films / "P1-LH.png")).values.sum()
     ),
     "peek_size": lambda as_, model, films, cohort: peek_size(as_(films / "P1-LH.png")),
-    "peek_tags": lambda as_, model, films, cohort: peek_tags(as_(films / "P1-LH.png")),
-    "find_studies": lambda as_, model, films, cohort: (
-        find_studies([as_(films)]), find_studies(as_(films))
+    "peek_header": lambda as_, model, films, cohort: peek_header(as_(films / "P1-LH.png")),
+    "peek_kind": lambda as_, model, films, cohort: peek_kind(as_(films / "P1-LH.png")),
+    "make_plan": lambda as_, model, films, cohort: (
+        make_plan([as_(films)]), make_plan(as_(films))
     ),
-    "find_films": lambda as_, model, films, cohort: find_films([as_(films)]),
-    "film_candidates": lambda as_, model, films, cohort: film_candidates(as_(films)),
     "first_few": lambda as_, model, films, cohort: first_few([as_(films)]),
     "layout_of": lambda as_, model, films, cohort: layout_of(as_(cohort)),
     "read_dataset": lambda as_, model, films, cohort: len(read_dataset(as_(cohort))[0].films),
@@ -110,9 +108,6 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
         Network(as_(model / "damage.onnx"), 1).outputs
     ),
     "Stages.load": lambda as_, model, films, cohort: stages(as_, model).contract.symmetry,
-    "score_film": lambda as_, model, films, cohort: (
-        score_film(stages(Path, model), SLOTS[0], as_(films / "P1-LH.png"), "P1-LH.png").record
-    ),
     "Pipeline.score": lambda as_, model, films, cohort: (
         Pipeline.from_bundle(open_bundle(model), 1)
         .score("P1", {SLOTS[0]: as_(films / "P1-LH.png")}).result

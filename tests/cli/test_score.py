@@ -274,8 +274,8 @@ def test_names_that_say_nothing(score: Callable[..., Result], films: Path, tmp_p
     shutil.copy(films / "P1-LF.png", films / "scan 17.png")
     done = score(films)
     assert done.exit_code == 1
-    assert done.stderr.startswith("scan 17.png: neither the file name nor its tags")
-    assert outcomes(tmp_path / "out", "scan 17.png") == {("failed", "unknown_name")}
+    assert done.stderr.startswith("scan 17.png: nothing says whose film this is")
+    assert outcomes(tmp_path / "out", "scan 17.png") == {("failed", "no_patient")}
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
 
 
@@ -286,9 +286,10 @@ def test_two_films_for_one_slot(score: Callable[..., Result], films: Path, tmp_p
     done = score(films)
     assert done.exit_code == 1
     assert "P1-RF.png, P1-RF.tif" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert "3 files: 1 scored, 0 guessed, 2 refused" in done.stdout
     right = [r for r in rows(tmp_path / "out" / "joints.csv") if r["reason"] == "duplicate_film"]
-    assert len(right) == 12
+    assert len(right) == 12 + 1, "a row for each joint, and one for the other file"
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
 
 
@@ -303,7 +304,9 @@ def test_patient_ids_that_are_paths(
     assert done.exit_code == 1
     assert "cannot be used as a file name" in done.stderr
     assert outcomes(tmp_path / "out", name) == {("failed", "bad_study_id")}
-    assert files(tmp_path) - before == {"out/scores.csv", "out/joints.csv"}
+    assert files(tmp_path) - before == {
+        "out/scores.csv", "out/joints.csv", "out/summary.json",
+    }  # fmt: skip
 
 
 def test_ids_that_differ_in_capitals_only(

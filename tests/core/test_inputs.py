@@ -18,13 +18,13 @@ from mandora.datasets.formats.labelme import read_labelme
 from mandora.datasets.formats.ra2.tables import read_scores, read_template
 from mandora.datasets.tables import read_table
 from mandora.datasets.xlsx import read_sheet
-from mandora.images.read import peek_tags, read_labels, read_radiograph
+from mandora.images.read import peek_header, read_labels, read_radiograph
 from mandora.model.bundle import verify_bundle
 from mandora.symmetry.forest import JointForest
 
 READERS: list[Callable[[Path], object]] = [
     open_regular, read_bytes, read_text, read_scores, read_template, read_labelme, read_coco,
-    read_cvat, read_sheet, read_result, read_radiograph, read_labels, peek_tags,
+    read_cvat, read_sheet, read_result, read_radiograph, read_labels, peek_header,
     SimulateSettings.from_toml, JointForest.load,
 ]  # fmt: skip
 

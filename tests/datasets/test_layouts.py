@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mandora.datasets.film_files import LABEL_FOLDERS
+from mandora.datasets.intake.search import LABEL_FOLDERS
 from mandora.datasets.findings import Severity
 from mandora.datasets.formats.ram.names import SITES, W600_KEYS
 from mandora.datasets.layouts import LAYOUTS, layout_of, open_dataset, read_dataset

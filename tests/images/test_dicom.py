@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mandora.core.anatomy import Limb, Side
-from mandora.images.dicom import read_dicom, read_tags
+from mandora.images.dicom import read_dicom, read_header
 from mandora.images.radiograph import UnreadableFilm
-from mandora.images.read import peek_tags, read_radiograph
+from mandora.images.read import peek_header, read_radiograph
 
 pytest.importorskip("pydicom")
 
@@ -295,20 +295,22 @@ def test_side_and_limb_come_from_the_tags(
     path = saved(tmp_path, dataset(**tags))
     film = read_radiograph(path)
     assert (film.side, film.limb) == (side, limb)
-    assert peek_tags(path) == (side, limb)
 
 
 def test_peeking_needs_no_pixels(tmp_path: Path) -> None:
     path = saved(tmp_path, dataset(Laterality="L", BodyPartExamined="FOOT"))
     path.write_bytes(path.read_bytes()[: -RAMP.nbytes // 2])
-    assert peek_tags(path) == (Side.LEFT, Limb.FOOT)
+    header = peek_header(path)
+    assert header is not None
+    assert header.lateralities == (("Laterality", "L"),)
+    assert header.texts == (("BodyPartExamined", "FOOT"),)
 
 
 def test_peeking_at_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.dcm").write_bytes(b"no film")
-    assert peek_tags(tmp_path / "notes.dcm") is None
+    assert peek_header(tmp_path / "notes.dcm") is None
     with pytest.raises(UnreadableFilm, match="no such file"):
-        peek_tags(tmp_path / "absent.dcm")
+        peek_header(tmp_path / "absent.dcm")
 
 
 @pytest.mark.parametrize(
@@ -337,7 +339,7 @@ def test_nothing_of_a_strange_tag_is_warned_of_or_logged(
     path = saved(tmp_path, dataset(BodyPartExamined=f"{SECRET}, hand", StudyDate=SECRET))
     caplog.clear()
     assert read_radiograph(path).limb is Limb.HAND
-    peek_tags(path)
+    peek_header(path)
     assert caplog.records == []
 
 
@@ -349,7 +351,7 @@ def test_without_pydicom_the_message_names_the_extra(
 ) -> None:
     data = saved(tmp_path, dataset()).read_bytes()
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    for read in (read_dicom, read_tags):
+    for read in (read_dicom, read_header):
         with pytest.raises(UnreadableFilm, match=r"pip install mandora\[dicom\]"):
             read(data)
 
@@ -395,7 +397,7 @@ def test_deflated_files_are_refused_before_they_unfold(tmp_path: Path) -> None:
     path = saved(tmp_path, dataset(syntax=DeflatedExplicitVRLittleEndian))
     assert "uncompressed" in refusal(path)
     with pytest.raises(UnreadableFilm, match="uncompressed"):
-        peek_tags(path)
+        peek_header(path)
 
 
 def test_unknown_compression(tmp_path: Path) -> None:
@@ -465,7 +467,7 @@ def test_mutated_files_are_read_or_refused(
         text = repr(film.remarks)
     assert SECRET not in text
     try:
-        peek_tags(path)
+        peek_header(path)
     except UnreadableFilm as error:
         assert SECRET not in str(error)  # noqa: PT017
 

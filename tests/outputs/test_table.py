@@ -12,7 +12,7 @@ from mandora.core.files import OutputError
 from mandora.core.ra2 import RA2_COLUMNS, ra2_column
 from mandora.core.records import Reason
 from mandora.datasets.formats.ra2.tables import Template
-from mandora.outputs.table import TableWriter
+from mandora.outputs.table import ProblemRow, TableWriter
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -63,9 +63,9 @@ def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
 
 def test_problem_outside_a_patient_is_a_row_of_its_own(patient, tmp_path) -> None:
     with TableWriter(tmp_path) as tables:
-        tables.write_problem('holiday, "beach".jpg', Reason.UNKNOWN_NAME)
+        tables.write_problem(ProblemRow('holiday, "beach".jpg', Reason.UNKNOWN_NAME))
         tables.write(patient.result)
-        tables.write_problem("..-LH.jpg", Reason.BAD_STUDY_ID, side="L")
+        tables.write_problem(ProblemRow("..-LH.jpg", Reason.BAD_STUDY_ID, side="L"))
     rows = _rows(tmp_path / "joints.csv")
     assert len(rows) == 88
     assert {k: v for k, v in rows[0].items() if v} == {
@@ -143,7 +143,7 @@ def test_row_that_does_not_fit_is_taken_back_whole(new_patient, tmp_path) -> Non
 
 def test_control_characters_in_names_do_nothing(new_patient, tmp_path) -> None:
     with TableWriter(tmp_path) as tables:
-        tables.write_problem("\x1b]0;evil\x07P1.png", Reason.UNKNOWN_NAME, "P\u202e1")
+        tables.write_problem(ProblemRow("\x1b]0;evil\x07P1.png", Reason.UNKNOWN_NAME, "P\u202e1"))
         tables.write(new_patient("A", {"LH": "\x1b[31mleft.png"}).result)
     text = (tmp_path / "joints.csv").read_text(encoding="utf-8")
     assert "\\x1b]0;evil\\x07P1.png" in text

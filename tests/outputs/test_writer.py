@@ -13,6 +13,7 @@ from PIL import Image
 from mandora.core.files import OutputError
 from mandora.core.records import Reason, read_result
 from mandora.outputs.pictures import draw_pictures
+from mandora.outputs.table import ProblemRow
 from mandora.outputs.writer import ResultWriter
 
 
@@ -35,7 +36,7 @@ def test_patient_gets_all_files_and_no_temporary_one(patient, tmp_path) -> None:
     out = tmp_path / "deep" / "out"
     with ResultWriter(out) as writer:
         written = _write(writer, patient)
-        writer.write_problem("odd.jpg", Reason.UNKNOWN_NAME)
+        writer.write_problem(ProblemRow("odd.jpg", Reason.UNKNOWN_NAME))
     assert _files(out) == {
         "scores.csv", "joints.csv", "results/P001.json", "reports/P001.html",
         "overlays/P001-LH.png", "overlays/P001-RH.png", "overlays/P001-LF.png",

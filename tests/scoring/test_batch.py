@@ -43,9 +43,9 @@ def test_the_summary_says_what_came_out(
     assert content["results"][0]["joints"] == {"scored": 31, "failed": 0, "missing": 55}
     total = content["results"][0]["totals"]["Overall_Tol"]
     assert (total["value"], total["reason"]) == (None, "too_few_joints")
-    assert [(p["film"], p["reason"]) for p in content["problems"]] == [("scan.png", "unknown_name")]
+    assert [(p["film"], p["reason"]) for p in content["problems"]] == [("scan.png", "no_patient")]
     assert len(lines) == 1
-    assert lines[0].startswith("scan.png: neither the file name")
+    assert lines[0].startswith("scan.png: nothing says whose film")
     assert steps == [(0, 2), (1, 2), (2, 2)]
     assert summary.only is None
     record = read_result(tmp_path / "out" / "results" / "P1.json")

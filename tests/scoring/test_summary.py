@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mandora.core.records import REASON_TEXT, Reason
-from mandora.datasets.film_files import Problem
+from mandora.datasets.intake.rows import Problem
 from mandora.scoring.summary import first_few, problem_line
 
 WHY = REASON_TEXT[Reason.FILM_UNREADABLE]

@@ -236,6 +236,8 @@ class _Run:
             return None
         assert result is not None  # there was no error
         summary = PatientSummary.of(result)
+        for remark in summary.remarks:
+            self.warn(remark_line(remark))
         self._count_films(worked, result)
         self.results.append(summary)
         _LOG.info(
@@ -246,11 +248,9 @@ class _Run:
         return result
 
     def _note_films(self, result: StudyResult) -> None:
-        """Say what failed and what is remarkable, film by film."""
+        """Say what failed, film by film."""
         for problem in _failures(result):
             self._note(problem, row=False)
-        for remark in PatientSummary.of(result).remarks:
-            self.warn(remark_line(remark))
 
     def _count_films(self, worked: _Worked, result: StudyResult) -> None:
         """Count the files of a patient by what became of them."""

@@ -17,10 +17,11 @@ from PIL import Image, ImageDraw
 from mandora.core.anatomy import LANDMARKS, SLOTS, Limb
 from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
-from mandora.datasets.film_files import find_studies
 from mandora.datasets.formats.coco import read_coco
 from mandora.datasets.formats.labelme import read_labelme
 from mandora.datasets.formats.ra2.tables import read_scores
+from mandora.datasets.intake.plan import make_plan
+from mandora.datasets.intake.slots import studies_of
 from mandora.datasets.outlines import Outline, site_name
 from mandora.simulate.cohort.folder import estimate, simulate_cohort
 from mandora.simulate.cohort.patient_files import bone_labels
@@ -123,9 +124,9 @@ def test_the_polygons_of_annotation_tools_are_the_masks_and_points(cohort: Path)
 
 
 def test_the_truth_is_not_taken_for_films(cohort: Path) -> None:
-    found = find_studies([cohort])
-    assert not found.problems
-    assert [len(study.films) for study in found.studies] == [4, 4]
+    plan = make_plan([cohort])
+    assert not plan.problems
+    assert [len(visit.films) for visit in studies_of(plan)] == [4, 4]
 
 
 def test_the_latent_state_of_every_place_is_told(cohort: Path) -> None:
@@ -186,7 +187,7 @@ def test_later_visits_have_the_same_layout_and_more_damage(cohort: Path, followe
     for visit in (2, 3):
         folder = followed / f"visit-{visit}"
         assert list(contents(folder)) == list(contents(cohort))
-        assert {len(s.films) for s in find_studies([folder]).studies} == {4}
+        assert {len(s.films) for s in studies_of(make_plan([folder]))} == {4}
         scores = read_scores(folder / "training.csv")
         for row in rows(folder / "truth" / "visits.csv"):
             assert int(row["visit"]) == visit
@@ -201,9 +202,9 @@ def test_later_visits_have_the_same_layout_and_more_damage(cohort: Path, followe
 
 
 def test_scoring_a_cohort_with_visits_takes_the_first_one(followed: Path) -> None:
-    found = find_studies([followed])
-    assert not found.problems
-    assert [path.parent for s in found.studies for path in s.films.values()] == [followed] * 8
+    plan = make_plan([followed])
+    assert not plan.problems
+    assert [film.path.parent for film in plan.films] == [followed] * 8
 
 
 def test_wide_films_are_framed_in_other_ways(cohort: Path, tmp_path: Path) -> None:
@@ -318,6 +319,6 @@ def test_films_of_both_limbs_come_with_the_truth_of_each(cohort: Path, tmp_path:
                 assert mask.size == film.size
                 assert mask.getbbox() is not None
     # they show nothing new, and do not get in the way of scoring
-    found = find_studies([out])
-    assert not found.problems
-    assert {len(s.films) for s in found.studies} == {4}
+    plan = make_plan([out])
+    assert not plan.problems
+    assert {len(visit.films) for visit in studies_of(plan)} == {4}

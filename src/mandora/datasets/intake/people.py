@@ -17,7 +17,7 @@ from mandora.datasets.intake.rows import Origin, Stated
 if TYPE_CHECKING:
     from mandora.datasets.intake.plan import Draft
 
-_FEW_DIGITS = 2  # a number of so many counts films, if a folder names the patient
+_SHORT = 2  # so many letters or digits count films, if a folder names the patient
 
 
 def called(drafts: Sequence[Draft], naming: Naming) -> None:
@@ -110,9 +110,10 @@ def _without_tags(draft: Draft) -> Stated[str] | None:
     """By the file's name, else by its folder's."""
     facts, folder = draft.by_name.facts, draft.by_folder.patient
     name = facts.patient
-    if name and folder and not draft.by_name.own_form and draft.by_name.number_only:
-        stated = facts.limb is not None or facts.sides is not None
-        if not stated or len(name) <= _FEW_DIGITS:
+    if name and folder and not draft.by_name.own_form:
+        places = facts.limb is not None or facts.sides is not None
+        number = draft.by_name.number_only
+        if (number and not places) or (len(name) <= _SHORT and (number or not places)):
             name = None  # it counts the films of the folder
     if name or draft.by_name.own_form:
         return Stated(name or "", Origin.NAME)

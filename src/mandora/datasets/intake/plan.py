@@ -142,7 +142,7 @@ def _drafts(files: Sequence[FoundFile]) -> tuple[list[Draft], list[Problem]]:
     """A draft for each file that is a film, and a problem for each other one."""
     drafts: list[Draft] = []
     unusable: list[Problem] = []
-    shown = shown_names([file.path for file in files])
+    shown = _shown_names([file.path for file in files])
     for file in files:
         kind = peek_kind(file.path)
         draft = _named(file, shown[file.path])
@@ -160,7 +160,7 @@ def _drafts(files: Sequence[FoundFile]) -> tuple[list[Draft], list[Problem]]:
     return drafts, unusable
 
 
-def shown_names(paths: Sequence[Path]) -> dict[Path, str]:
+def _shown_names(paths: Sequence[Path]) -> dict[Path, str]:
     """A name for each file: its own, or so many of its folders that no two are the same."""
     shown: dict[Path, str] = {}
     waiting, depth = list(paths), 1

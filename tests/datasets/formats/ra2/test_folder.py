@@ -14,7 +14,8 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.dataset import Dataset, DatasetFilm, point_scores
-from mandora.datasets.film_files import LABEL_FOLDERS, find_films, find_studies
+from mandora.datasets.intake.plan import make_plan
+from mandora.datasets.intake.search import LABEL_FOLDERS
 from mandora.datasets.findings import Finding, Severity
 from mandora.datasets.formats.labelme import labelme_document
 from mandora.datasets.layouts import open_dataset, read_dataset
@@ -155,9 +156,9 @@ def test_pictures_of_labels_are_no_films(ra2: Path, name: str) -> None:
     (ra2 / name).mkdir()
     shutil.copy(ra2 / "P1-LH.png", ra2 / name / "P1-LH.png")
     assert len(read(ra2)[0].films) == 3
-    assert [f.name for f in find_films([ra2]).films] == ["P1-LH.png", "P1-RH.png", "P2-LH.png"]
+    assert [f.name for f in make_plan([ra2]).films] == ["P1-LH.png", "P1-RH.png", "P2-LH.png"]
     (ra2 / "training.csv").unlink()
-    assert len(find_studies([ra2]).problems) == 1, "without RA2's table it is a folder of films"
+    assert len(make_plan([ra2]).problems) == 2, "without RA2's table it is a folder of films"
 
 
 # --- readers --------------------------------------------------------------------------------
