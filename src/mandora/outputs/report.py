@@ -72,7 +72,19 @@ def render_report(
         evidence=evidence,
         reasons={reason.value: text for reason, text in REASON_TEXT.items()},
         films=[(Slot(f.side, f.limb).title, f) for f in result.films],
+        told=_told(result),
     )
+
+
+def _told(result: StudyResult) -> list[tuple[str, str, list[str]]]:
+    """What is said of each film at the top: why it was refused, and remarks."""
+    told = []
+    for film in result.films:
+        reason = [REASON_TEXT[film.reason]] if film.reason else []
+        lines = [*reason, *([film.detail] if film.detail else []), *film.remarks]
+        if lines:
+            told.append((Slot(film.side, film.limb).title, film.name, lines))
+    return told
 
 
 @dataclass(frozen=True)
