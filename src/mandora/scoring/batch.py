@@ -220,9 +220,7 @@ class _Run:
             return None
         try:
             if worked.placed is not None:
-                for problem in worked.placed.problems:
-                    if problem.slot is None or problem.slot in worked.placed.films:
-                        self._note(problem, row=True)
+                self._note_placing(worked.placed, result)
             if result is not None:
                 self._note_films(result)
                 self.writer.write(result, worked.pictures, one_of_several=study.one_of_several)
@@ -246,6 +244,13 @@ class _Run:
             len(planned_of(study)) + len(study.rejected), summary.scored, worked.seconds,
         )  # fmt: skip
         return result
+
+    def _note_placing(self, placed: PlacedFilms, result: StudyResult | None) -> None:
+        """Say which films could not be placed, if no record of a film says it."""
+        recorded = {(Slot(f.side, f.limb), f.name) for f in result.films} if result else set()
+        for problem in placed.problems:
+            if (problem.slot, PurePosixPath(problem.path_name).name) not in recorded:
+                self._note(problem, row=True)
 
     def _note_films(self, result: StudyResult) -> None:
         """Say what failed, film by film."""

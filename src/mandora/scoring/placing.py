@@ -86,15 +86,17 @@ def place(stages: Stages, visit: VisitFilms) -> PlacedFilms:
         for slot, given in made.items():
             wanted.setdefault(slot, []).append((len(slots), film, given))
         slots.append(())
+    refused = [problem for problem in visit.rejected if problem.slot is not None]
     for slot in (slot for slot in SLOTS if slot in wanted):
         rivals = wanted[slot]
-        if slot not in films and len(rivals) == 1:
+        taken = [visit.films[slot].name] if slot in visit.films else []
+        taken += [problem.path_name for problem in refused if problem.slot == slot]
+        if not taken and len(rivals) == 1:
             at, _, given = rivals[0]
             films[slot] = given
             slots[at] = (*slots[at], slot)
             continue
-        names = [film.name for _, film, _ in rivals]
-        names += [visit.films[slot].name] if slot in visit.films else []
+        names = [film.name for _, film, _ in rivals] + taken
         detail = (
             f"it looks like a {slot.title}, of which {len(names)} films were given "
             f"({', '.join(names)}); name it, or state its side in a manifest"
