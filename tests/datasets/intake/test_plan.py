@@ -5,6 +5,7 @@ import stat
 import zipfile
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -37,9 +38,10 @@ def write_dicom(path: Path, **tags: Any) -> Path:
     meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
     meta.MediaStorageSOPInstanceUID = "1.2.3"
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, "1.2.3"
+    ds.SOPClassUID = ComputedRadiographyImageStorage
+    ds.SOPInstanceUID = f"1.2.{crc32(bytes(path))}"  # no two are the same
     ds.PatientName = "SECRET^NAME"
-    for keyword, value in {"PatientID": "SECRET", "StudyID": str(path), **tags}.items():
+    for keyword, value in {"PatientID": "SECRET", **tags}.items():
         setattr(ds, keyword, value)
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.save_as(path, enforce_file_format=True)
@@ -288,6 +290,9 @@ def test_placeholders_are_no_patients_and_birth_dates_tell_people_apart(tmp_path
     plan = make_plan([tmp_path])
     assert len(studies_of(plan)) == 4
     assert {"A1", "B1"} < films_of(plan).keys()
+    write_dicom(tmp_path / "D/x.dcm", PatientID="ANON1", **hand)
+    write_dicom(tmp_path / "D/y.dcm", PatientID="ANON2", **hand)
+    assert len(studies_of(make_plan([tmp_path / "D"]))) == 2
 
 
 # ── manifests ──────────────────────────────────────────────────────────────────────────────
@@ -300,9 +305,8 @@ def test_a_plan_is_a_manifest(tmp_path: Path) -> None:
     text = plan_csv(plan, tmp_path).replace("x/scan 1.png,,,,", "x/scan 1.png,P9,,hand,right")
     table.write_text(text, encoding="utf-8")
     again = make_plan([], Intake(manifest=table))
-    assert films_of(again) == {"P1": ["LH"], "P2": ["RF"], "P9": ["RH"]}
+    assert films_of(again) == {"P1/2019-03-02": ["LH"], "P2": ["RF"], "P9": ["RH"]}
     assert {f.patient.origin for f in again.films if f.patient} == {"manifest"}
-    assert next(v.visit for v in studies_of(again) if v.study == "P1") == "2019-03-02"
 
 
 def test_rows_that_fit_no_film_are_told(tmp_path: Path) -> None:

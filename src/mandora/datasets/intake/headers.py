@@ -29,7 +29,8 @@ KEY_NAME = "patient-ids.key"
 _KEY_BYTES = 32
 _CODE_LETTERS = 12  # 60 bits: two of a million patients share a code once in two million archives
 _NO_ID = re.compile(
-    r"[\W_0x]*|anon\w*|an[oó]n\w*|unknown\w*|unbekannt|none|null|nil|n/?a|nan|test\w*|dummy|removed|"
+    # a number behind the word makes it an id: ANON1 and ANON2 are two people
+    r"[\W_0x]*|an[oó]n[a-zéè]*|unknown|unbekannt|none|null|nil|n/?a|nan|test|dummy|removed|"
     r"deleted|de-?identified|no[ _]?(name|id)|not[ _]available|patient(id)?|\?+",
     re.IGNORECASE,
 )
