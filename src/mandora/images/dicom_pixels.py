@@ -132,9 +132,12 @@ def _jpeg_stream(dataset: Dataset, data: bytes) -> _Stream:
 
 
 def _jpeg_2000_stream(dataset: Dataset, data: bytes, stated: UID) -> _Stream:
-    import openjpeg
     from pydicom.uid import JPEG2000, JPEG2000TransferSyntaxes
 
+    try:
+        import openjpeg
+    except ImportError:
+        raise UnreadableFilm(_no_decoder("JPEG 2000")) from None
     # from the decoder itself: what looks like the marker need not be it
     head: dict[str, Any] = openjpeg.get_parameters(data)  # type: ignore[attr-defined]
     _check_stream_size(dataset, head["rows"], head["columns"], head["samples_per_pixel"])
@@ -184,6 +187,13 @@ def _decompressed(dataset: Dataset, stream: _Stream) -> Levels:
     )  # fmt: skip
 
 
+def _no_decoder(compression: str) -> str:
+    return (
+        f"its compression ({compression}) cannot be decoded here; run: pip install "
+        "mandora[dicom], or export the film uncompressed"
+    )
+
+
 def _decoded(
     dataset: Dataset, data: bytes, syntax: UID, allocated: int, **options: Any
 ) -> Levels:
@@ -195,10 +205,7 @@ def _decoded(
     except NotImplementedError:
         decoder = None
     if decoder is None or not decoder.is_available:
-        raise UnreadableFilm(
-            f"its compression ({syntax.name}) cannot be decoded here; run: pip install "
-            "mandora[dicom], or export the film uncompressed"
-        )
+        raise UnreadableFilm(_no_decoder(syntax.name if syntax else "unknown"))
     # gdcm crashes on a damaged JPEG 2000 stream
     plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
     about = {

@@ -34,6 +34,10 @@ _EOI, _SOS = 0xD9, 0xDA
 LOSSLESS, LS = 0xC3, 0xF7
 """Processes that are not based on the cosine transform."""
 
+_KINDS = {
+    LOSSLESS: "lossless", LS: "LS", **dict.fromkeys((0xC9, 0xCA, 0xCB), "arithmetic-coded"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"),
+}  # fmt: skip
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
 
@@ -107,6 +111,22 @@ def parse(data: bytes) -> JpegStream:
     if frame is None or not scans:
         raise UnreadableFilm(DAMAGED)
     return JpegStream(*frame, scans, b"".join([*parts, _END]))
+
+
+def check_process(stream: JpegStream) -> None:
+    """Refuse kinds of JPEG that only DICOM files may hold.
+
+    Raises:
+        UnreadableFilm: naming the kind.
+    """
+    kind = _KINDS.get(stream.process)
+    if kind is None and stream.bits != 8:
+        kind = f"{stream.bits}-bit"
+    if kind:
+        raise UnreadableFilm(
+            f"this is a {kind} JPEG, which is read within DICOM files only; export the film as "
+            "PNG, TIFF or DICOM"
+        )
 
 
 def decoded(stream: JpegStream) -> NDArray[np.uint8] | None:

@@ -23,6 +23,15 @@ _WANTED = frozenset({
 })  # fmt: skip
 _TYPES = {1: "B", 3: "H", 4: "L", 7: "B", 13: "L", 16: "Q", 18: "Q"}  # whole numbers and bytes
 _JPEG, _DEFLATE = (7,), (8, 32946)
+_READ = frozenset({1, 2, 3, 4, 5, 6, *_JPEG, *_DEFLATE, 32771, 32773, 34925, 50000})
+"""Compressions that Pillow's libtiff decodes, by their number in the tag."""
+
+_NAMES = {
+    33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 33007: "JPEG 2000",
+    34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG of DNG", 50001: "WebP",
+    50002: "JPEG XL", 52546: "JPEG XL", 34661: "JBIG", 34715: "JBIG2", 34933: "PNG",
+    22610: "JPEG XR", 34934: "JPEG XR",
+}  # fmt: skip
 
 
 def check(data: bytes, least_px: int) -> None:
@@ -36,6 +45,12 @@ def check(data: bytes, least_px: int) -> None:
     width, height = tags[_WIDTH][0], tags[_HEIGHT][0]
     check_size(width, height, least_px)
     compression = tags.get(_COMPRESSION, (1,))[0]
+    if compression not in _READ:
+        name = _NAMES.get(compression, f"number {compression}")
+        raise UnreadableFilm(
+            f"the TIFF has the compression {name}, which is not read; save it without "
+            "compression, or as PNG"
+        )
     if compression not in (*_JPEG, *_DEFLATE):
         return
     places, lengths = (
@@ -86,6 +101,7 @@ def _check_jpeg(part: bytes, tables: bytes, most_px: int) -> None:
     stream = jpeg.parse(part[:2] + tables[2:-2] + part[2:])
     if stream.width * stream.height > 2 * most_px + (1 << 20):  # tiles reach over the border
         raise UnreadableFilm(DAMAGED)
+    jpeg.check_process(stream)
     jpeg.decoded(stream)
 
 
