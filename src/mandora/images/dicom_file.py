@@ -130,7 +130,9 @@ def check_header(dataset: Dataset) -> None:
     if not ("Rows" in dataset and "Columns" in dataset):
         if "PixelData" in dataset:
             raise UnreadableFilm(f"Rows or Columns is missing in the header; {AGAIN}")
-        raise UnreadableFilm("this DICOM file contains no picture; give image files only")
+        raise UnreadableFilm(
+            "this DICOM file contains no picture, or its header is damaged; give image files only"
+        )
     if not all(isinstance(dataset[name].value, int) for name in ("Rows", "Columns")):
         raise UnreadableFilm(DAMAGED)
     check_size(int(dataset.Columns), int(dataset.Rows))

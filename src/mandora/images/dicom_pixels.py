@@ -25,7 +25,7 @@ Levels = NDArray[Any]
 _ITEM = b"\xfe\xff\x00\xe0"  # begins encapsulated pixels
 _JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")  # a code stream, a file
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-_ROUGHER = 2.0
+_ROUGHER = 1.5
 """How much larger the differences between neighbours are where values were wrapped round."""
 
 
@@ -205,7 +205,8 @@ def _decoded(
     except NotImplementedError:
         decoder = None
     if decoder is None or not decoder.is_available:
-        raise UnreadableFilm(_no_decoder(syntax.name if syntax else "unknown"))
+        # an unknown UID is its own name: a tag's content is not quoted
+        raise UnreadableFilm(_no_decoder("unknown" if syntax.name == str(syntax) else syntax.name))
     # gdcm crashes on a damaged JPEG 2000 stream
     plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
     about = {
