@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,17 @@ from mandora.images.read import read_radiograph
 pytest.importorskip("pydicom")
 
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
     HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -36,82 +40,11 @@ EXPECTED = LEVELS / LEVELS.max()
 SIGNED = (LEVELS.astype(np.int16) - 2048).astype(np.int16)
 OVERLAID = LEVELS | ((((ROWS + COLUMNS) // 8) % 2).astype(np.uint16) << 12)
 OVERLAY = {"BitsStored": 12, "HighBit": 11}
-# LEVELS in compressions that no package of the tests writes (by imagecodecs 2026.3)
-HTJ2K = b64decode(
-    "/0//UQApQAAAAABAAAAAQAAAAAAAAAAAAAAAQAAAAEAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB"
-    "/1wAEyCIkJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAScAAf+TwAArAP9/I/mR"
-    "9LXtAoG0AMAAE8AAE4C22fYCgnQAbLP9AINUAMAAFVAABVDatGnT9qpyAnUAtm1tbcAxgey2AMAAFoQAAWiAbGxsbGxs"
-    "bGznynp6cYJ4ANparVar1Wr9iEB79iEB7LoAwAAW3AABb4AymUwmk8lkMplMJpPJZPn/Cnp6enp6enECfQBqVVVVVVVV"
-    "VVVVVVX/eGBCB79hCB79hCB79hCB7LMBwAAuugABdwCO4ziO4ziO4ziO4ziO4ziO4ziO4ziO4zj+v/wKenp6enp6enp6"
-    "enp6enpwgnYBrnPOOeecc84555xzzjnnnHPOOef+/3/bAAAHv2AAHv2AAHv2AAHv2AAHv2AAHv2AAHv2AAHsswL/2Q=="
-)
-JPEG_12 = b64decode(
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywt"
-    "QFdBRkxOUlNSMj5aYVpQYEpRUk//wQALDABAAEABAREA/8QAFQABAQAAAAAAAAAAAAAAAAAACAv/xAAaEAAABwAAAAAA"
-    "AAAAAAAAAAAABgcjM0FR/9oACAEBAAA/AJzqXFOFvKDES4pwt5QYqXFOFvKDFS4pwt5QYqXFOFvKDFS4pwt5QYqXFOFv"
-    "KDFS4pwt5QmJpcU4W8oMVLinC3lBipcU4W8oMRLinC3lBipcU4W8oMVLinC3lBipcU4W8oMVLinC3lCYmlxThbygxUuK"
-    "cLeUGKlxThbygxUuKcLeUGKlxThbygxEuKcLeUGKlxThbygxUuKcLeUJiaXFOFvKDFS4pwt5QYqXFOFvKDFS4pwt5QYq"
-    "XFOFvKDFS4pwt5QYqXFOFvKDES4pwt5QmJpcU4W8oMVLinC3lBipcU4W8oMVLinC3lBipcU4W8oMVLinC3lBipcU4W8o"
-    "MVLinC3lCYklxThbygxUuKcLeUGKlxThbygxUuKcLeUGKlxThbygxUuKcLeUGKlxThbygxUuKcLeUJiSXFOFvKDFS4pw"
-    "t5QYqXFOFvKDFS4pwt5QYqXFOFvKDFS4pwt5QYqXFOFvKDFS4pwt5QmJpcU4W8oMVLinC3lBiJcU4W8oMVLinC3lBipc"
-    "U4W8oMVLinC3lBipcU4W8oMVLinC3lD/2Q=="
-)
-JPEG_LS = b64decode(
-    "/9j/6AAgU1BJRkYAAgAAAQAAAEAAAABAChAGAQAAASwAAAEs/+gACAAAAAH/2P/3AAsQAEAAQAEBEQD/+AANAf//ABIA"
-    "QwEUAED/2gAIAQEAAAAAonxPifE2S5Jo8T4myXJNHotDoM/nt3c29rZ2NfW1dTT0tHQ0M/O3bduzZs169erVq1adOnTo"
-    "0aNGjRnz58+fPhhDCF0WRVKJNJJFIJ6cmpiWlJKSkJCOnTpkyZMlSpUqVIkSJEiRIkRo0aNGmmmmmmmmkkkkkkkkkkhh"
-    "JJJJJJJJJFFFFFFFFKUpSlKUpSlKUpSlKUpSlKEIQhCEIREREREREQuiIiIiIiIiIiIiJJJJJJJJJJJJJJJJKqqqiyqq"
-    "qqqqv/9//3//Cr//f/9//3//fKP/f/9//3//f8m//3//f/9//3yT/3//f/9//3/Iv/9//3//f/98g/9//3//f/9/z3//"
-    "f/9//3//ec//f/9//3//fzX/f/9//3//f+Y//3//f/9//3y3/3//f/9//3+U/3//f/9//3/yX/9//3//f/9+S/9//3//"
-    "f/9/yH//f/9//3//eQ//f/9//3//fx3/f/9//3//f+d//3//f/9//3nf/3//f/9//35n/3//f/9//3+Z/3//f/9//3/m"
-    "f/9//3//f/95n/9//3//f/9+V/9//3//f/9/lf9//3//f/9/5X//f/9//3//eV//f/9//3//flf/f/9//3//f5H/f/9/"
-    "/3//f+R//3//f/9//3kf/3//f/9//35H/3//f/9//3+R/3//f/9//3/kf/9//3//f/95H/9//3//f/9+R/9//3//f/9/"
-    "jf9//3//f/9/43//f/9//3//eN//f/9//3//fjf/f/9//3//f43/f/9//3//f+b/f/9//3//f/N//3//f/9//3m//3//"
-    "f/9//3zf/3//f/9//35v/3//f/9//383/3//f/9//3+b/3//f/9//3/N/3//f/9//3/k/3//f/9//3/yf/9//3//f/95"
-    "P/9//3//f/98n/9//3//f/9+T/9//3//f/9/J/9//3//f/9/k/9//3//f/9/yf9//3//f/9/5P9//3//f/9/8n//f/9/"
-    "/3//eQD/2Q=="
-)
-JPEG_LOSSLESS = b64decode(
-    "/9j/xAAXAAEBAQEAAAAAAAAAAAAAAAAEBgUQ/8MACxAAQABAAQARAP/aAAgBAAAGAADqioqKioqKioqKioqKioqKioqK"
-    "ioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxj"
-    "GMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYxjG"
-    "MYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYzY"
-    "YxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjG"
-    "MYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGM"
-    "YxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjGMY"
-    "xjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM"
-    "YxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMY"
-    "xjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYx"
-    "jGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMY"
-    "zYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYx"
-    "jGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxj"
-    "GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjG"
-    "MYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxj"
-    "GMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjG"
-    "MYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGM"
-    "YxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjG"
-    "MYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM"
-    "YxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMY"
-    "xjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYx"
-    "jGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMY"
-    "xjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYx"
-    "jGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxj"
-    "GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYx"
-    "jGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxj"
-    "GMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjG"
-    "MYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsM"
-    "YxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjG"
-    "MYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGM"
-    "YxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMY"
-    "xjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZsMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM"
-    "YxjGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMY"
-    "xjGMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYx"
-    "jGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMZ"
-    "sMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYzYYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYx"
-    "jGMYxjGMYxjGMYxmwxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjNhjGMYxjGMYxjGMYxjGMYxj"
-    "GMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGbDGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGM2GMYxjG"
-    "MYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYxjGMYA/9k="
-)
+
+
+def stored(name: str) -> bytes:
+    """LEVELS in a compression that no package of the tests writes (by imagecodecs 2026.3)."""
+    return (Path(__file__).parent / "streams" / name).read_bytes()
 
 
 def j2k(levels: np.ndarray, **options: Any) -> bytes:
@@ -150,23 +83,30 @@ def test_uncompressed_and_deflated(make_dicom: MakeDicom, syntax: str, levels: n
 @pytest.mark.parametrize(
     ("syntax", "stream", "off"),
     [
-        (JPEGLosslessSV1, JPEG_LOSSLESS, 1e-6),
-        (JPEGLSLossless, JPEG_LS, 1e-6),
-        (JPEGExtended12Bit, JPEG_12, 0.02),
-        (JPEG2000Lossless, j2k(LEVELS, no_jp2=True), 1e-6),
-        (JPEG2000Lossless, j2k(LEVELS), 1e-6),  # a whole JP2 file within
+        (JPEGLossless, "jpeg-lossless", 0),
+        (JPEGLosslessSV1, "jpeg-lossless", 0),
+        (JPEGLSLossless, "jpeg-ls", 0),
+        (JPEGLSNearLossless, "jpeg-ls-near", 6),
+        (JPEGExtended12Bit, "jpeg-12", 8),
+        (JPEG2000Lossless, "j2k", 0),
+        (JPEG2000, "j2k-lossy", 2),
+        (HTJ2KLossless, "htj2k", 0),
+        (HTJ2KLosslessRPCL, "htj2k", 0),
+        (HTJ2K, "htj2k-lossy", 2),
     ],
 )
-def test_compressed(make_dicom: MakeDicom, syntax: str, stream: bytes, off: float) -> None:
+def test_compressed(make_dicom: MakeDicom, syntax: str, stream: str, off: int) -> None:
     pytest.importorskip("gdcm")
     pytest.importorskip("openjpeg")
-    assert np.allclose(shown(make_dicom(LEVELS, syntax, stream)), EXPECTED, atol=off)
+    film = read_radiograph(make_dicom(LEVELS, syntax, stored(stream)))
+    assert np.abs(film.pixels - EXPECTED).max() * LEVELS.max() <= off + 0.01
+    assert film.remarks == ()
 
 
-def test_high_throughput_jpeg_2000(make_dicom: MakeDicom) -> None:
-    pytest.importorskip("pylibjpeg")
+def test_a_jpeg_2000_file_within(make_dicom: MakeDicom) -> None:
     pytest.importorskip("openjpeg")
-    assert np.allclose(shown(make_dicom(LEVELS, HTJ2KLossless, HTJ2K)), EXPECTED, atol=1e-6)
+    path = make_dicom(LEVELS, JPEG2000Lossless, j2k(LEVELS))
+    assert np.allclose(shown(path), EXPECTED, atol=1e-6)
 
 
 @pytest.mark.parametrize("levels", [LEVELS, (LEVELS >> 4).astype(np.uint8)])
@@ -181,7 +121,7 @@ def test_jpeg_of_8_bits_under_a_header_of_8_or_16(
 
 def test_a_stream_of_another_compression_than_the_header_says(make_dicom: MakeDicom) -> None:
     pytest.importorskip("gdcm")
-    for stream in (JPEG_LOSSLESS, JPEG_LS):
+    for stream in (stored("jpeg-lossless"), stored("jpeg-ls")):
         path = make_dicom(LEVELS, JPEGBaseline8Bit, stream)
         assert np.allclose(shown(path), EXPECTED, atol=1e-6)
 

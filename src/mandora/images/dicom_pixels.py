@@ -200,15 +200,18 @@ def _decoded(
     """(H, W) as stored, or (H, W, 3) RGB."""
     from pydicom.pixels.decoders.base import get_decoder
 
+    from mandora.images import openjpeg_plugin
+
     try:
         decoder = get_decoder(syntax)
+        openjpeg_plugin.use(decoder)
     except NotImplementedError:
         decoder = None
     if decoder is None or not decoder.is_available:
         # an unknown UID is its own name: a tag's content is not quoted
         raise UnreadableFilm(_no_decoder("unknown" if syntax.name == str(syntax) else syntax.name))
-    # gdcm crashes on a damaged JPEG 2000 stream
-    plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
+    name = openjpeg_plugin.NAME
+    plugin = name if name in decoder.available_plugins else ""
     about = {
         "rows": dataset.Rows, "columns": dataset.Columns, "number_of_frames": 1,
         "samples_per_pixel": dataset.SamplesPerPixel, "bits_allocated": allocated,
