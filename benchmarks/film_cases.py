@@ -27,7 +27,7 @@ from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import read_radiograph
 
 LIMIT = 0.02
-"""Mean absolute difference from which on two films are not the same; JPEG of quality 80 has 0.01."""
+"""Mean absolute difference from which on films are not the same; JPEG of quality 80 has 0.01."""
 
 Pixels = np.ndarray
 

@@ -110,7 +110,10 @@ def dicom_originals(levels: np.ndarray) -> dict[str, bytes]:
         "dicom jpeg": dicom_file(eight, JPEGBaseline8Bit, jpeg),
     }
     kinds = gdcm.TransferSyntax
-    for name, kind in (("jpeg lossless", kinds.JPEGLosslessProcess14_1), ("jpeg-ls", kinds.JPEGLSLossless)):
+    for name, kind in (
+        ("jpeg lossless", kinds.JPEGLosslessProcess14_1),
+        ("jpeg-ls", kinds.JPEGLSLossless),
+    ):
         files[f"dicom {name}"] = by_gdcm(plain, kind)
     return files
 

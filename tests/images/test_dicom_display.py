@@ -108,9 +108,7 @@ def test_padding_is_looked_for_at_the_edge_only(make_dicom: MakeDicom) -> None:
 def test_a_range_of_padding_values(make_dicom: MakeDicom) -> None:
     levels = padded(LEVELS, 3990)
     levels[::2, :30] = 4095
-    film = read_radiograph(
-        make_dicom(levels, PixelPaddingValue=4095, PixelPaddingRangeLimit=3990)
-    )
+    film = read_radiograph(make_dicom(levels, PixelPaddingValue=4095, PixelPaddingRangeLimit=3990))
     assert np.allclose(inner(film), EXPECTED, atol=1e-3)
 
 

@@ -13,40 +13,45 @@ from collections.abc import Set
 
 from mandora.core.anatomy import Limb, Side
 
+
+def _set(words: str) -> Set[str]:
+    return frozenset(words.split())
+
+
 _LIMBS: dict[Limb, Set[str]] = {
-    Limb.HAND: frozenset(
+    Limb.HAND: _set(
         "hand hands wrist wrists finger fingers thumb thumbs metacarpal metacarpals carpus "
         "hande haende handgelenk handgelenke handwurzel mittelhand handskelett daumen "
         "main mains poignet poignets doigt doigts pouce mano manos muneca munecas pulgar carpo "
         "mani polso polsi pollice mao maos punho punhos polegar "
-        "handen pols polsen vinger vingers duim hander handled haand haender hender".split()
+        "handen pols polsen vinger vingers duim hander handled haand haender hender"
     ),
-    Limb.FOOT: frozenset(
+    Limb.FOOT: _set(
         "foot feet forefoot forefeet toe toes metatarsal metatarsals hallux "
         "fuss fusse fuesse vorfuss vorfusse vorfuesse mittelfuss zeh zehe zehen grosszehe "
         "pied pieds avantpied orteil orteils pie pies antepie piede piedi avampiede "
-        "pe pes antepe voet voeten voorvoet tenen fot fotter fod fodder foetter".split()
+        "pe pes antepe voet voeten voorvoet tenen fot fotter fod fodder foetter"
     ),
 }
 _SIDES: dict[Side, Set[str]] = {
-    Side.LEFT: frozenset(
+    Side.LEFT: _set(
         "l lt lft left li lks links linke linken linker linkes gauche izq izda izquierda "
-        "izquierdo sin sx sinistra sinistro sinister esq esquerda esquerdo venstre vanster".split()
+        "izquierdo sin sx sinistra sinistro sinister esq esquerda esquerdo venstre vanster"
     ),
-    Side.RIGHT: frozenset(
+    Side.RIGHT: _set(
         "r rt rgt right re rts rechts rechte rechten rechter rechtes droit droite dcha derecha "
-        "derecho dx destra destro dext dexter dir direita direito hoyre hojre hoger".split()
+        "derecho dx destra destro dext dexter dir direita direito hoyre hojre hoger"
     ),
 }
-_BOTH = frozenset(
+_BOTH = _set(
     "both bilateral bilat bil bds beide beiden beids beidseits ambas ambos entrambi entrambe "
-    "ambedue deux begge bada".split()
+    "ambedue deux begge bada"
 )
-_PLURALS = frozenset(
+_PLURALS = _set(
     "hands hande haende mains manos mani maos handen hander haender hender feet fusse fuesse "
-    "pieds pies piedi pes voeten fotter fodder foetter".split()
+    "pieds pies piedi pes voeten fotter fodder foetter"
 )
-_ITALIAN = frozenset("mano mani polso polsi piede piedi avampiede dito dita".split())
+_ITALIAN = _set("mano mani polso polsi piede piedi avampiede dito dita")
 # letters that tags of laterality have besides L and R: gauche, izquierda, sinistra, esquerda;
 # droite, derecha, destra, direita
 _LETTERS = {**dict.fromkeys("lgise", Side.LEFT), **dict.fromkeys("rd", Side.RIGHT)}

@@ -110,10 +110,10 @@ def read_manifest(
         None if the file is no table with the columns ``patient`` and ``film``.
     """
     if path.is_dir():
-        table = _table_of(path)
+        manifest = _table_of(path)
         if (other := training_table(path)).is_file():
-            report.note("training-csv-not-used", other, f"{table.name} is read")
-        path = table
+            report.note("training-csv-not-used", other, f"{manifest.name} is read")
+        path = manifest
     table = read_table(path, report, ("patient", "film"), COLUMNS)
     if table is None:
         return None

@@ -22,7 +22,9 @@ OFFICIAL = "official"
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
-_NO_VALUE = frozenset(["na", "n/a", "#n/a", "#nv", "nan", "null", "none", "nil", ".", "-", "–", "—", "?"])
+_NO_VALUE = frozenset({
+    "na", "n/a", "#n/a", "#nv", "nan", "null", "none", "nil", ".", "-", "\u2013", "\u2014", "?",
+})  # fmt: skip
 """What people and programs write where there is no value, in small letters."""
 
 _TRUE_GRADE = "true_grade"  # of a simulated cohort; training.csv has it as well

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mandora.images.dicom_file import numbers
 from mandora.images.radiograph import Pixels, check_size, rescaled
@@ -122,10 +122,8 @@ def _behind_shutter(dataset: Dataset, shape: tuple[int, ...], remarks: list[str]
     hidden = np.zeros(shape, np.bool_)
     kinds = dataset.get("ShutterShape") or ()
     for kind in [kinds] if isinstance(kinds, str) else kinds:
-        open_part = {
-            "RECTANGULAR": _rectangle, "RECTANGLE": _rectangle, "CIRCULAR": _circle,
-            "POLYGONAL": _polygon,
-        }.get(str(kind).strip().upper(), lambda dataset, shape: None)(dataset, shape)  # fmt: skip
+        opening = _OPENINGS.get(str(kind).strip().upper())
+        open_part = opening(dataset, shape) if opening else None
         if open_part is None or (open_part & ~hidden).mean() < _LEAST_SEEN:
             remarks.append("the file's display shutter cannot be applied; the whole film is shown")
             return np.zeros(shape, np.bool_)
@@ -156,8 +154,6 @@ def _circle(dataset: Dataset, shape: tuple[int, ...]) -> Mask | None:
 
 
 def _polygon(dataset: Dataset, shape: tuple[int, ...]) -> Mask | None:
-    from PIL import ImageDraw
-
     places = numbers(dataset, "VerticesOfThePolygonalShutter")
     if len(places) < 6 or len(places) % 2:
         return None
@@ -165,6 +161,12 @@ def _polygon(dataset: Dataset, shape: tuple[int, ...]) -> Mask | None:
     image = Image.new("1", (shape[1], shape[0]))
     ImageDraw.Draw(image).polygon(corners, fill=1)
     return np.asarray(image)
+
+
+_OPENINGS: dict[str, Callable[[Dataset, tuple[int, ...]], Mask | None]] = {
+    "RECTANGULAR": _rectangle, "CIRCULAR": _circle, "POLYGONAL": _polygon,
+}  # fmt: skip
+"""What is open, by the shape of a shutter; None where its tags do not say it."""
 
 
 # ── grey values ──────────────────────────────────────────────────────────────────────────
@@ -281,7 +283,8 @@ def _blocks(values: Levels | Mask, size: int) -> Levels:
     """Means over blocks of ``size`` × ``size`` px."""
     height, width = (n // size for n in values.shape)
     whole = values[: height * size, : width * size]
-    return whole.reshape(height, size, width, size).mean(axis=(1, 3), dtype=np.float64)
+    means: Levels = whole.reshape(height, size, width, size).mean(axis=(1, 3), dtype=np.float64)
+    return means
 
 
 def _neighbours(values: Levels | Mask, axis: int) -> tuple[Levels, Levels]:

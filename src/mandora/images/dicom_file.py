@@ -168,8 +168,8 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
         return []
     value: Any
     if dictionary_VR(keyword) in ("DS", "IS"):
-        value = dataset.get_item(keyword).value  # type: ignore[union-attr]
-        if isinstance(value, bytes):  # not looked at by pydicom yet, which refuses what is no number
+        value = dataset.get_item(keyword).value
+        if isinstance(value, bytes):  # pydicom would refuse what is no number
             value = value.decode("ascii", "replace").split("\\")
     else:
         value = dataset[keyword].value

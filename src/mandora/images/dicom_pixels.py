@@ -194,9 +194,7 @@ def _no_decoder(compression: str) -> str:
     )
 
 
-def _decoded(
-    dataset: Dataset, data: bytes, syntax: UID, allocated: int, **options: Any
-) -> Levels:
+def _decoded(dataset: Dataset, data: bytes, syntax: UID, allocated: int, **options: Any) -> Levels:
     """(H, W) as stored, or (H, W, 3) RGB."""
     from pydicom.pixels.decoders.base import get_decoder
 
@@ -227,9 +225,7 @@ def _decoded(
 # ── their meaning ────────────────────────────────────────────────────────────────────────
 
 
-def _meant(
-    dataset: Dataset, decoded: Levels, stream: _Stream | None, remarks: list[str]
-) -> Levels:
+def _meant(dataset: Dataset, decoded: Levels, stream: _Stream | None, remarks: list[str]) -> Levels:
     """Values by BitsStored, HighBit and PixelRepresentation (DICOM PS3.5, 8.1.1).
 
     Bits beside the stored ones may hold an overlay, or anything.

@@ -41,7 +41,7 @@ def decode_frame(stream: bytes, runner: DecodeRunner) -> bytearray:
     """
     from openjpeg.utils import decode_pixel_data
 
-    frame: bytearray = decode_pixel_data(stream, version=2)
+    frame = bytearray(decode_pixel_data(stream, version=2))
     # OpenJPEG undoes the colour transforms of JPEG 2000, and chooses the size of a value by the
     # stream's precision, which the caller has stated
     if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
