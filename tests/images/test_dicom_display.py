@@ -71,6 +71,16 @@ def test_window_functions(make_dicom: MakeDicom) -> None:
     assert np.allclose(read_radiograph(path).pixels, stretch(line), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "window",
+    [{"WindowCenter": "", "WindowWidth": ""}, {"WindowCenter": [2048, 100], "WindowWidth": 4096}],
+)
+def test_blank_and_incomplete_windows(make_dicom: MakeDicom, window: dict[str, Any]) -> None:
+    film = read_radiograph(make_dicom(LEVELS, **window))
+    assert np.allclose(film.pixels, EXPECTED, atol=1e-3)
+    assert film.remarks == ()
+
+
 def test_decimal_commas(make_dicom: MakeDicom) -> None:
     path = make_dicom(LEVELS, WindowCenter="2048.5", WindowWidth="3000.5", RescaleSlope="1.5")
     plain = read_radiograph(path)

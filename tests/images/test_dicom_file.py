@@ -52,9 +52,11 @@ def test_files_without_preamble_and_meta_information(make_dicom: MakeDicom, synt
 
 
 def test_a_file_without_preamble_that_has_meta_information(make_dicom: MakeDicom) -> None:
+    whole = make_dicom(LEVELS).read_bytes()
     path = make_dicom(LEVELS)
-    path.write_bytes(path.read_bytes()[132:])
-    assert np.allclose(read_radiograph(path).pixels, EXPECTED, atol=1e-6)
+    for cut in (132, 128):
+        path.write_bytes(whole[cut:])
+        assert np.allclose(read_radiograph(path).pixels, EXPECTED, atol=1e-6)
 
 
 def test_a_file_that_does_not_say_its_syntax(make_dicom: MakeDicom) -> None:

@@ -19,6 +19,7 @@ pytest.importorskip("pydicom")
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -121,8 +122,12 @@ def test_jpeg_of_8_bits_under_a_header_of_8_or_16(
 
 def test_a_stream_of_another_compression_than_the_header_says(make_dicom: MakeDicom) -> None:
     pytest.importorskip("gdcm")
-    for stream in (stored("jpeg-lossless"), stored("jpeg-ls")):
-        path = make_dicom(LEVELS, JPEGBaseline8Bit, stream)
+    pytest.importorskip("openjpeg")
+    for said, stream in (
+        (JPEGBaseline8Bit, "jpeg-lossless"), (JPEGBaseline8Bit, "jpeg-ls"),
+        (RLELossless, "j2k"), (ExplicitVRLittleEndian, "jpeg-ls"),
+    ):  # fmt: skip
+        path = make_dicom(LEVELS, said, stored(stream))
         assert np.allclose(shown(path), EXPECTED, atol=1e-6)
 
 

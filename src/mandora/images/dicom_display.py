@@ -246,14 +246,15 @@ def _candidates(dataset: Dataset, levels: Levels) -> Iterator[Levels | None]:
         except Exception:
             yield None
     centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
-    if not (centres or widths) and not ("WindowCenter" in dataset or "WindowWidth" in dataset):
+    stated = [dataset.get_item(f"Window{name}") for name in ("Center", "Width")]
+    if not any(element is not None and element.value for element in stated):
         return
     name = str(dataset.get("VOILUTFunction") or "LINEAR").strip(" \0").upper()
     window = _WINDOWS.get(name)
-    if window is None or not centres or len(centres) != len(widths):
+    if window is None or not centres or not widths:
         yield None
         return
-    for centre, width in zip(centres, widths, strict=True):
+    for centre, width in zip(centres, widths, strict=False):
         usable = np.isfinite(centre) and np.isfinite(width) and width > 0
         yield window(levels.astype(np.float32), centre, width) if usable else None
 

@@ -38,7 +38,7 @@ _REQUIRED = (
 
 def is_dicom(data: bytes) -> bool:
     """Whether a file that starts like this is a DICOM file, with or without a preamble."""
-    if data[128:_PREAMBLE] == b"DICM":
+    if data[128:_PREAMBLE] == b"DICM" or data.startswith(b"DICM"):
         return True
     return any(_starts_with_elements(data, order) for order in "<>")
 
@@ -84,6 +84,8 @@ def opened(data: bytes, **options: Any) -> Dataset:
         raise UnreadableFilm(
             "reading DICOM files needs more packages; run: pip install mandora[dicom]"
         ) from None
+    if data.startswith(b"DICM"):
+        data = bytes(_PREAMBLE - 4) + data
     is_deflated, start = _meta_information(data)
     if not is_deflated:
         # without force, a file without preamble is refused

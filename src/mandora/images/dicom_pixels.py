@@ -25,7 +25,7 @@ Levels = NDArray[Any]
 _ITEM = b"\xfe\xff\x00\xe0"  # begins encapsulated pixels
 _JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")  # a code stream, a file
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-_ROUGHER = 1.5
+_ROUGHER = 1.1
 """How much larger the differences between neighbours are where values were wrapped round."""
 
 
@@ -106,13 +106,13 @@ def _stream(dataset: Dataset) -> _Stream | None:
         return None
     stated = UID(dataset.file_meta.get("TransferSyntaxUID") or "")
     data = get_frame(pixels.value, 0, number_of_frames=1)
-    if stated == RLELossless:
-        _check_runs(data, dataset.Rows * dataset.Columns)
-        return _Stream(data, stated, dataset.BitsAllocated)
     if data.startswith(jpeg.START):
         return _jpeg_stream(dataset, data)
     if data.startswith(_JPEG_2000):
         return _jpeg_2000_stream(dataset, data, stated)
+    if stated == RLELossless:
+        _check_runs(data, dataset.Rows * dataset.Columns)
+        return _Stream(data, stated, dataset.BitsAllocated)
     return _Stream(data, stated, dataset.BitsStored)
 
 
