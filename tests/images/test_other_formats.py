@@ -67,9 +67,13 @@ def test_jpegs_of_other_kinds(tmp_path: Path) -> None:
     GREY.save(buffer, "JPEG")
     data = bytearray(buffer.getvalue())
     at = data.index(b"\xff\xc0")
-    for marker, bits, name in ((0xC3, 16, "lossless"), (0xC1, 12, "12-bit"), (0xC9, 8, "arith")):
+    for marker, bits, name in (
+        (0xC3, 16, "lossless JPEG"),
+        (0xC1, 12, "12-bit JPEG"),
+        (0xF7, 8, "JPEG-LS"),
+    ):
         data[at + 1], data[at + 4] = marker, bits
-        assert f"this is a {name}" in refusal(tmp_path, bytes(data))
+        assert f"this is {name}, which is read within DICOM" in refusal(tmp_path, bytes(data))
 
 
 @pytest.mark.parametrize(
@@ -81,3 +85,18 @@ def test_tiffs_of_other_compressions(tmp_path: Path, number: int, name: str) -> 
     entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
     data = b"II*\0" + struct.pack("<L", 72) + bytes(64) + struct.pack("<H", len(tags)) + entries
     assert f"the compression {name}, which is not read" in refusal(tmp_path, data + bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "samples", "fault"),
+    [(3, 64, 1, "floating-point numbers of 64"), (3, 16, 1, "floating-point numbers of 16"),
+     (2, 8, 1, "signed numbers of 8"), (1, 16, 3, "planes of their own")],
+)  # fmt: skip
+def test_tiffs_of_values_that_would_be_misread(
+    tmp_path: Path, kind: int, bits: int, samples: int, fault: str
+) -> None:
+    tags = [(256, 80), (257, 100), (258, bits), (259, 1), (262, 1), (273, 8), (277, samples),
+            (278, 100), (279, 64), (284, 2), (339, kind)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0" + struct.pack("<L", 72) + bytes(64) + struct.pack("<H", len(tags)) + entries
+    assert fault in refusal(tmp_path, data + bytes(4))

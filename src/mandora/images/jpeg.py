@@ -35,8 +35,9 @@ LOSSLESS, LS = 0xC3, 0xF7
 """Processes that are not based on the cosine transform."""
 
 _KINDS = {
-    LOSSLESS: "lossless", LS: "LS", **dict.fromkeys((0xC9, 0xCA, 0xCB), "arithmetic-coded"),
-    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"),
+    LOSSLESS: "lossless JPEG", LS: "JPEG-LS",
+    **dict.fromkeys((0xC9, 0xCA, 0xCB), "arithmetic-coded JPEG"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
 }  # fmt: skip
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
@@ -121,11 +122,11 @@ def check_process(stream: JpegStream) -> None:
     """
     kind = _KINDS.get(stream.process)
     if kind is None and stream.bits != 8:
-        kind = f"{stream.bits}-bit"
+        kind = f"{stream.bits}-bit JPEG"
     if kind:
         raise UnreadableFilm(
-            f"this is a {kind} JPEG, which is read within DICOM files only; export the film as "
-            "PNG, TIFF or DICOM"
+            f"this is {kind}, which is read within DICOM files only; export the film as PNG, TIFF "
+            "or DICOM"
         )
 
 

@@ -17,9 +17,11 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 258, 259, 277, 284
 _STRIPS, _ROWS, _STRIP_BYTES = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES = 322, 323, 324, 325, 347
+_SAMPLE_FORMAT = 339
+_SIGNED, _FLOAT, _APART = 2, 3, 2  # values of the tags of sample format and of planes
 _WANTED = frozenset({
     _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR, _STRIPS, _ROWS, _STRIP_BYTES,
-    _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES,
+    _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES, _SAMPLE_FORMAT,
 })  # fmt: skip
 _TYPES = {1: "B", 3: "H", 4: "L", 7: "B", 13: "L", 16: "Q", 18: "Q"}  # whole numbers and bytes
 _JPEG, _DEFLATE = (7,), (8, 32946)
@@ -51,6 +53,7 @@ def check(data: bytes, least_px: int) -> None:
             f"the TIFF has the compression {name}, which is not read; save it without "
             "compression, or as PNG"
         )
+    _check_values(tags)
     if compression not in (*_JPEG, *_DEFLATE):
         return
     places, lengths = (
@@ -65,6 +68,25 @@ def check(data: bytes, least_px: int) -> None:
         needs, most = _part_bytes(tags, width, height, len(places))
         for part, need in zip(parts, needs, strict=True):
             _check_deflate(part, need, most)
+
+
+def _check_values(tags: dict[int, tuple[int, ...]]) -> None:
+    """Refuse kinds of values that Pillow takes for others, or not at all."""
+    bits = max(tags.get(_BITS, (1,)))
+    kind = tags.get(_SAMPLE_FORMAT, (1,))[0]
+    fault = None
+    if kind == _FLOAT and bits != 32:
+        fault = f"floating-point numbers of {bits} bits"
+    elif kind == _SIGNED and bits <= 8:
+        fault = f"signed numbers of {bits} bits"
+    elif kind > _FLOAT and bits > 8:
+        fault = "numbers of no known kind"
+    elif bits > 8 and tags.get(_PLANAR, (1,))[0] == _APART and tags.get(_SAMPLES, (1,))[0] > 1:
+        fault = f"colours of {bits} bits in planes of their own"
+    if fault:
+        raise UnreadableFilm(
+            f"the TIFF holds {fault}, which are not read; save it as grey with 8 or 16 bits"
+        )
 
 
 def _directory(data: bytes) -> dict[int, tuple[int, ...]]:
@@ -110,7 +132,7 @@ def _part_bytes(
 ) -> tuple[list[int], int]:
     """Bytes that each strip or tile must give, and those that one may give at most."""
     samples = tags.get(_SAMPLES, (1,))[0]
-    planes = samples if tags.get(_PLANAR, (1,))[0] == 2 else 1
+    planes = samples if tags.get(_PLANAR, (1,))[0] == _APART else 1
     bits = max(tags.get(_BITS, (1,))) * (samples // planes)
     if _TILES in tags and _STRIPS not in tags:
         whole = -(-tags[_TILE_WIDTH][0] * bits // 8) * tags[_TILE_HEIGHT][0]
