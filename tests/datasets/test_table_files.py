@@ -23,7 +23,7 @@ def rows_of(folder: Path, data: bytes) -> tuple[tuple[int, tuple[str, ...]], ...
     return found.rows
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_csv_of_every_kind(tmp_path: Path, encoding: str, delimiter: str, end: str) -> None:

@@ -74,13 +74,18 @@ def _filled(rows: object) -> tuple[tuple[int, tuple[str, ...]], ...]:
 
 
 def _decoded(path: Path, data: bytes) -> tuple[str, tuple[str, ...]]:
+    zeros = data[:200].count(b"\0")
     try:
         if data.startswith(_UTF16):
             return data.decode("utf-16"), ()
+        if zeros > len(data[:200]) // 3:  # western text in UTF-16 without a mark
+            return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le"), ()
+        if zeros:
+            raise InputError(f"{path}: is no CSV file; save it as CSV with commas, in UTF-8")
         return data.decode("utf-8-sig"), ()
     except UnicodeDecodeError as error:
         fault = f"{path}: is no CSV file ({error}); save it as CSV with commas, in UTF-8"
-    if b"\0" in data or data.startswith(_UTF16):  # no text of Windows has one
+    if data.startswith(_UTF16):
         raise InputError(fault)
     try:
         text = data.decode(_WINDOWS)
