@@ -121,13 +121,13 @@ def largest_parts(known: Collection[Part]) -> tuple[Part, ...]:
     return tuple(kept)
 
 
-def films_in_words(slots: Collection[Slot]) -> str:
-    """Films for people, e.g. ``the feet``, ``the right hand and the left foot``."""
+def no_film_of(slots: Collection[Slot]) -> str:
+    """What was not given, in words, e.g. ``no film of the right hand or the feet was given``."""
     words = []
     for limb in Limb:
         mine = [slot for slot in SLOTS if slot.limb is limb and slot in slots]
         words += [limb.plural] if len(mine) == len(Side) else [slot.title for slot in mine]
-    return " and ".join(f"the {word}" for word in words)
+    return f"no film of {' or '.join(f'the {word}' for word in words)} was given"
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,7 @@ class TotalsTable:
         rows: the limb and its cells, in the order of the columns.
         notes: why totals are missing, by the number in the cells.
         pro_rated: whether any is.
+        intervals: whether any has one.
     """
 
     kinds: tuple[str, ...]
@@ -53,6 +54,7 @@ class TotalsTable:
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     notes: Mapping[str, str]
     pro_rated: bool
+    intervals: bool
 
 
 def total_cards(result: StudyResult) -> list[Card]:
@@ -99,6 +101,7 @@ def totals_table(result: StudyResult) -> TotalsTable | None:
         rows=tuple(rows),
         notes={number: reason for reason, number in notes.items()},
         pro_rated=any(total.method == "pro-rated" for total in result.totals),
+        intervals=any(total.low is not None for total in result.totals),
     )
 
 

@@ -162,7 +162,7 @@ def _total_row(patient: str, total: Total) -> list[str]:
         _number(total.low, 4),
         _number(total.high, 4),
         str(total.maximum),
-        _number(total.observed, 4),
+        _number(total.observed if total.scored else None, 4),
         str(total.scored),
         str(total.expected),
         total.method or "",

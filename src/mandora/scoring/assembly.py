@@ -25,7 +25,7 @@ from mandora.core.totals import (
     TotalOf,
     Totals,
     all_totals,
-    films_in_words,
+    no_film_of,
 )
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
@@ -143,8 +143,7 @@ def _why_no_total(maximum: int, scores: Sequence[JointScore]) -> tuple[Reason, s
     """
     absent = [s for s in scores if s.reason is Reason.FILM_MISSING]
     if sum(s.maximum for s in absent) > maximum * (1 - ENOUGH_FOR_TOTAL):
-        films = films_in_words({Slot(s.side, s.limb) for s in absent})
-        return Reason.FILM_MISSING, f"no film of {films} was given"
+        return Reason.FILM_MISSING, no_film_of({Slot(s.side, s.limb) for s in absent})
     reasons = {s.reason for s in scores}  # a score that is there has none
     only = reasons.pop() if len(reasons) == 1 else None
     return only or Reason.TOO_FEW_JOINTS, None
