@@ -23,7 +23,7 @@ OFFICIAL = "official"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
 _NO_VALUE = frozenset({
-    "na", "n/a", "#n/a", "#nv", "nan", "null", "none", "nil", ".", "-", "\u2013", "\u2014", "?",
+    "na", "n/a", "#n/a", "#nv", "nan", "null", "none", "nil", ".", "-", "\u2013", "\u2014",
 })  # fmt: skip
 """What people and programs write where there is no value, in small letters."""
 
