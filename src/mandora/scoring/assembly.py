@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot, Target
+from mandora.core.anatomy import LANDMARKS, TARGETS, Side, Slot, Target
 from mandora.core.records import (
     JointLocation,
     JointScore,
@@ -19,7 +19,15 @@ from mandora.core.records import (
     StudyResult,
     Total,
 )
-from mandora.core.totals import ra2_totals
+from mandora.core.totals import (
+    ENOUGH_FOR_TOTAL,
+    TOTALS,
+    TotalOf,
+    Totals,
+    all_totals,
+    no_film_of,
+)
+from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
 from mandora.scoring.film import FilmResult
@@ -40,7 +48,7 @@ def _joint_score(
     about["film"] = part.record.name
     seen = part.evidence.get(target.site.landmark_name)
     if seen is not None:
-        x, y = seen.box.centre
+        x, y = _in_file(part.radiograph, *seen.box.centre)
         about |= {"x": x, "y": y, "half_px": seen.box.width / 2, "turn_deg": seen.box.turn_deg}
     if not np.isfinite(final):
         reason = part.reasons.get(target.site.landmark_name, Reason.STAGE_FAILED)
@@ -68,26 +76,34 @@ def _locations_on(part: FilmResult) -> list[JointLocation]:
         return []
     record, found = part.record, part.found
     return [
-        location(record.name, record.limb, record.side, i, found)
+        location(record.name, record.side, i, found, part.radiograph)
         for i in range(len(LANDMARKS[record.limb]))
     ]
 
 
-def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmarks) -> JointLocation:
+def _in_file(radiograph: Radiograph | None, x: float, y: float) -> tuple[float, float]:
+    """A place in px of the film's file, where the film was resampled when it was read."""
+    return radiograph.in_file(x, y) if radiograph else (x, y)
+
+
+def location(
+    film: str, side: Side, index: int, found: FoundLandmarks, radiograph: Radiograph | None
+) -> JointLocation:
     """One landmark of a film as a record.
 
     Args:
         film: its name.
-        limb: hand or foot.
         side: the patient's side.
-        index: of the landmark in ``anatomy.LANDMARKS[limb]``.
+        index: of the landmark in ``anatomy.LANDMARKS[found.limb]``.
         found: the film's landmarks.
+        radiograph: the film as it was read.
     """
-    x, y = found.landmarks[index]
+    limb = found.limb
+    x, y = _in_file(radiograph, *map(float, found.landmarks[index]))
     placed = bool(np.isfinite(x) and np.isfinite(y))
     return JointLocation(
         film=film, limb=limb, side=side, site=LANDMARKS[limb][index].name,
-        x=float(x) if placed else None, y=float(y) if placed else None,
+        x=x if placed else None, y=y if placed else None,
         confidence=float(found.confidence[index]), reason=found.reasons[index],
     )  # fmt: skip
 
@@ -95,7 +111,7 @@ def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmark
 def totals(
     scores: tuple[JointScore, ...], intervals: IntervalContract | None = None
 ) -> tuple[Total, ...]:
-    """The overall, erosion and narrowing totals of a patient, see :mod:`mandora.core.totals`.
+    """The totals of a patient, see :mod:`mandora.core.totals`.
 
     Args:
         scores: all 86.
@@ -103,27 +119,43 @@ def totals(
             less of the joints was seen.
 
     Returns:
-        One for each of ``ra2.RA2_TOTALS``, in that order.
+        One for each of ``totals.TOTALS``, in that order.
     """
-    made = []
-    values = [math.nan if s.score is None else s.score for s in scores]
-    for name, total in ra2_totals(values).items():
-        value, scored = float(total.value[0]), int(total.scored[0])
-        about: dict[str, Any] = {
-            "name": name, "maximum": total.maximum, "observed": float(total.observed[0]),
-            "scored": scored, "expected": total.expected,
-        }  # fmt: skip
-        if math.isnan(value):
-            about["reason"] = Reason.TOO_FEW_JOINTS
-        else:
-            method = "complete" if scored == total.expected else "pro-rated"
-            about |= {"value": value, "method": method}
-            if intervals:
-                share = float(total.share[0])
-                ends = intervals.of_total(name, value, total.maximum, share)
-                about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
-        made.append(Total.model_validate(about))
-    return tuple(made)
+    values = all_totals([math.nan if s.score is None else s.score for s in scores])
+    return tuple(_total(of, values[of.name], scores, intervals) for of in TOTALS)
+
+
+def _total(
+    of: TotalOf, made: Totals, scores: tuple[JointScore, ...], intervals: IntervalContract | None
+) -> Total:
+    value, scored = float(made.value[0]), int(made.scored[0])
+    about: dict[str, Any] = {
+        "name": of.name, "limb": of.part.limb, "side": of.part.side, "kind": of.kind,
+        "maximum": made.maximum, "observed": float(made.observed[0]),
+        "scored": scored, "expected": made.expected,
+    }  # fmt: skip
+    if math.isnan(value):
+        wanted = [s for t, s in zip(TARGETS, scores, strict=True) if of.wants(t)]
+        about["reason"], about["detail"] = _why_no_total(made.maximum, wanted)
+    else:
+        about |= {"value": value, "method": "complete" if scored == made.expected else "pro-rated"}
+        if intervals:
+            ends = intervals.of_total(of.name, value, made.maximum, float(made.share[0]))
+            about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
+    return Total.model_validate(about)
+
+
+def _why_no_total(maximum: int, scores: Sequence[JointScore]) -> tuple[Reason, str | None]:
+    """The reason, and in words which films are lacking.
+
+    Films that were not given are the reason only where no total could be made without them.
+    """
+    absent = [s for s in scores if s.reason is Reason.FILM_MISSING]
+    if sum(s.maximum for s in absent) > maximum * (1 - ENOUGH_FOR_TOTAL):
+        return Reason.FILM_MISSING, no_film_of({Slot(s.side, s.limb) for s in absent})
+    reasons = {s.reason for s in scores}  # a score that is there has none
+    only = reasons.pop() if len(reasons) == 1 else None
+    return only or Reason.TOO_FEW_JOINTS, None
 
 
 def study_result(

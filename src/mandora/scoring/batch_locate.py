@@ -1,10 +1,11 @@
-"""Finding the landmarks of many films, one after the other, into one CSV file."""
+"""Finding the landmarks of many films, some side by side, into one CSV file."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, make_output_folder, paths_of
+from mandora.core.parallel.threads import map_threads
 from mandora.core.records import Reason
 from mandora.datasets.intake.plan import AS_FOUND, Intake, make_plan
 from mandora.datasets.intake.rows import Plan, PlannedFilm, Problem
@@ -57,7 +59,8 @@ def locate_films(
             that names no patient is searched as well.
         out: the CSV file; whole after each film.
         bundle: the model.
-        threads: processor threads.
+        threads: processor threads, and films in memory at a time. Results, messages and their
+            order do not depend on it.
         limb: what all films show. If not given, the manifest, the DICOM tags, the name and the
             folders of each film say it, else what it looks like.
         side: the patient's side, likewise. Of a film of both, both are found.
@@ -88,8 +91,9 @@ def locate_films(
             warn(problem_line(unusable))
         failed, total = len(problems), len(problems) + len(found)
         progress(failed, total)
-        for done, film in enumerate(found, start=failed + 1):
-            rows, problem = _locate_film(pipeline, film, (limb, side))
+        locate = partial(_locate_film, pipeline, stated=(limb, side))
+        located = map_threads(locate, found, pipeline.films_at_once)
+        for done, (rows, problem) in enumerate(located, start=failed + 1):
             table.append(rows)
             if problem:
                 failed += 1
@@ -116,11 +120,11 @@ def _locate_film(
         sum(len(one.landmarks) for one in found), time.monotonic() - start,
     )  # fmt: skip
     if any(np.isfinite(one.landmarks).any() for one in found):
-        made = [_landmark_rows(film.name, side or one.orientation.side, one) for one in found]
+        made = [_landmark_rows(film.name, side, one, radiograph) for one in found]
         return "".join(made), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
     # rows without positions need to know whose landmarks they are
-    rows = _landmark_rows(film.name, side or found[0].orientation.side, found[0]) if limb else ""
+    rows = _landmark_rows(film.name, side, found[0], radiograph) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
 
 
@@ -142,10 +146,13 @@ def locatable(plan: Plan) -> tuple[list[PlannedFilm], list[Problem]]:
     return films, [*problems, *plan.others]
 
 
-def _landmark_rows(name: str, side: Side, found: FoundLandmarks) -> str:
+def _landmark_rows(
+    name: str, stated: Side | None, found: FoundLandmarks, film: Radiograph
+) -> str:
+    side = stated or found.orientation.side
     rows = []
     for index in range(len(found.landmarks)):
-        landmark = location(name, found.limb, side, index, found)
+        landmark = location(name, side, index, found, film)
         x, y = ("" if v is None else f"{v:.2f}" for v in (landmark.x, landmark.y))
         confidence, reason = f"{found.confidence[index]:.4f}", landmark.reason or ""
         rows.append([name, found.limb, side, landmark.site, x, y, confidence, reason])

@@ -266,7 +266,7 @@ def test_a_tag_wins_over_a_name_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tags", "code"),
     [
-        ({"ImageLaterality": "l ", "BodyPartExamined": "MAIN"}, None),
+        ({"ImageLaterality": "L", "BodyPartExamined": "MAIN"}, None),
         ({"ImageLaterality": "LEFT", "BodyPartExamined": "HAND"}, "LH"),
         ({"Laterality": "R", "BodyPartExamined": "VORFUSS"}, "RF"),
         ({"SeriesDescription": "Mano izquierda AP"}, "LH"),
