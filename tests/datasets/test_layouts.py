@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mandora.core.anatomy import TARGET_INDEX
-from mandora.datasets.intake.search import LABEL_FOLDERS
 from mandora.datasets.findings import Severity
 from mandora.datasets.formats.ram.names import SITES, W600_KEYS
+from mandora.datasets.intake.search import LABEL_FOLDERS
 from mandora.datasets.layouts import LAYOUTS, layout_of, open_dataset, read_dataset
 from mandora.datasets.manifest import COLUMNS, SCORE_COLUMNS
 

@@ -146,9 +146,7 @@ def locatable(plan: Plan) -> tuple[list[PlannedFilm], list[Problem]]:
     return films, [*problems, *plan.others]
 
 
-def _landmark_rows(
-    name: str, stated: Side | None, found: FoundLandmarks, film: Radiograph
-) -> str:
+def _landmark_rows(name: str, stated: Side | None, found: FoundLandmarks, film: Radiograph) -> str:
     side = stated or found.orientation.side
     rows = []
     for index in range(len(found.landmarks)):

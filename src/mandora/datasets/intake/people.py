@@ -36,7 +36,7 @@ def called(drafts: Sequence[Draft], naming: Naming) -> None:
             owners[name].add(person)
             names[person].add(name)
     for draft, person in zip(drafts, people, strict=True):
-        if draft.by_row.patient:
+        if draft.by_row is not None and draft.by_row.patient:
             draft.patient = Stated(draft.by_row.patient, Origin.MANIFEST)
         elif person is None:
             draft.patient = _without_tags(draft)

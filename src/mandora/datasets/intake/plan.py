@@ -45,7 +45,7 @@ class Draft:
         by_folder: what its folders say together, the nearest first.
         home: the folder that names the patient, if one does.
         by_tag: what its DICOM header says.
-        by_row: what the manifest says.
+        by_row: what the manifest says; None if it does not name the film.
         patient: as it was decided.
         remarks: so far.
         problem: why it is not used.
@@ -57,7 +57,7 @@ class Draft:
     by_folder: Facts
     home: tuple[str, ...] = ()
     by_tag: TagFacts = field(default_factory=lambda: TagFacts(Facts(), None))
-    by_row: Facts = field(default_factory=Facts)
+    by_row: Facts | None = None
     patient: Stated[str] | None = None
     remarks: list[str] = field(default_factory=list)
     problem: tuple[Reason, str] | None = None
@@ -221,15 +221,16 @@ def _apply_manifest(
                 problems.append(Problem(shown, Reason.UNKNOWN_NAME, detail))
             continue
         draft = drafts[found[0]]
-        if draft.by_row != Facts():
+        if draft.by_row is not None:
             detail = f"the manifest names it again in line {row.line}; keep one of the lines"
             draft.problem = Reason.DUPLICATE_FILM, detail
         draft.by_row = row.facts
+        draft.remarks += row.facts.remarks
         if row.fault is not None:
             draft.problem = Reason.UNKNOWN_NAME, row.fault
     if searched:
         for draft in drafts:
-            if draft.by_row == Facts():
+            if draft.by_row is None:
                 draft.remarks.append("the manifest does not name it")
     return problems
 
@@ -284,7 +285,7 @@ def _no_patient(draft: Draft) -> str:
 def _planned(draft: Draft) -> PlannedFilm:
     """What the film is taken for, with a remark on each statement that was not believed."""
     sources = (
-        (Origin.MANIFEST, draft.by_row),
+        (Origin.MANIFEST, draft.by_row or Facts()),
         (Origin.TAG, draft.by_tag.facts),
         (Origin.NAME, draft.by_name.facts),
         (Origin.FOLDER, draft.by_folder),

@@ -5,22 +5,19 @@ A plan that :func:`plan_csv` writes is such a table, and is read again after a u
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from mandora.core.csv_text import csv_text, unescape_formula
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
-from mandora.core.inputs import read_bytes
 from mandora.core.terminal import printable
 from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Sides, Stated
 from mandora.datasets.intake.vocabulary import plain, word_set
 from mandora.datasets.intake.words import limb_and_sides, read_folder
-from mandora.datasets.xlsx import read_sheet
+from mandora.datasets.table_files import read_rows
 
 PLAN_COLUMNS: tuple[str, ...] = (
     "file", "patient", "visit", "limb", "side", "patient_from", "visit_from", "limb_from",
@@ -45,8 +42,6 @@ _COLUMNS: dict[str, frozenset[str]] = {
 }
 """What a column may be called, without accents, capitals, and with ``_`` for blanks."""
 
-_ENCODINGS = ("utf-8-sig", "cp1252")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _EXCEL_START, _EXCEL_DAYS = date(1899, 12, 30), range(18_000, 60_000)  # 1949 to 2064
 _LETTERS = {"l": Sides.LEFT, "r": Sides.RIGHT, "b": Sides.BOTH}
 
@@ -69,15 +64,18 @@ class ManifestRow:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """Read a table of films: CSV with commas, semicolons or tabs, or the first sheet of a workbook.
+    """Read a table of films.
 
     Args:
-        path: in UTF-8, UTF-16 or Windows code page 1252; with a header.
+        path: as :func:`mandora.datasets.table_files.read_rows` takes it; with a header.
 
     Raises:
         InputError: naming the file, if it is no such table.
     """
-    rows = [(n, row) for n, row in enumerate(_cells(path), start=1) if any(row)]
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; check the path")
+    table = read_rows(path)
+    rows = table.rows
     # a title may stand above the header
     at = next((i for i, (_, row) in enumerate(rows[:5]) if "file" in _places(row)), None)
     if at is None:
@@ -92,7 +90,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     for line, row in rows[at + 1 :]:
         cells = {n: row[i].strip() if i < len(row) else "" for n, i in places.items()}
         if cells["file"]:
-            made.append(_row(line, cells))
+            made.append(_row(line, cells, table.remarks))
     if not made:
         raise InputError(f"{path}: names no file; give one in each row")
     return made
@@ -137,36 +135,6 @@ def file_cell(path: Path, folder: Path | None) -> str:
     return printable(full.as_posix(), one_line=True)
 
 
-def _cells(path: Path) -> list[list[str]]:
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file; check the path")
-    data = read_bytes(path)
-    if data.startswith(b"PK"):
-        return [[cell.strip() for cell in row] for row in read_sheet(path)]
-    text = _text(path, data)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(",;\t", key=first.count)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        return [[unescape_formula(cell).strip() for cell in row] for row in reader]
-    except csv.Error as error:
-        raise InputError(f"{path}: is no CSV file ({error}); save the table as CSV") from error
-
-
-def _text(path: Path, data: bytes) -> str:
-    if b"\0" in data and not data.startswith(_UTF16):
-        # without a mark: every second byte of western text is 0
-        encodings: Sequence[str] = ("utf-16-le" if data[1:2] == b"\0" else "utf-16-be",)
-    else:
-        encodings = ("utf-16",) if data.startswith(_UTF16) else _ENCODINGS
-    for encoding in encodings:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InputError(f"{path}: is no text that is read; save the table as CSV in UTF-8")
-
-
 def _column(cell: str) -> str | None:
     name = re.sub(r"[\W_]+", "_", plain(cell)).strip("_")
     return next((column for column, names in _COLUMNS.items() if name in names), None)
@@ -180,7 +148,7 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _row(line: int, cells: dict[str, str]) -> ManifestRow:
+def _row(line: int, cells: dict[str, str], remarks: tuple[str, ...]) -> ManifestRow:
     fault = None
     limb_cell, side_cell = cells.get("limb", ""), cells.get("side", "")
     limb, sides = None, _LETTERS.get(side_cell.lower())
@@ -191,7 +159,8 @@ def _row(line: int, cells: dict[str, str]) -> ManifestRow:
         if cell and found == (None, None):
             fault = f"line {line} of the manifest says {cell!r}; write hand or foot, left or right"
         limb, sides = limb or found[0], sides or found[1]
-    facts = Facts(cells.get("patient") or None, _visit(cells.get("visit", "")), limb, sides)
+    said = tuple(f"the manifest {remark}" for remark in remarks)
+    facts = Facts(cells.get("patient") or None, _visit(cells.get("visit", "")), limb, sides, said)
     return ManifestRow(line, cells["file"], facts, fault)
 
 

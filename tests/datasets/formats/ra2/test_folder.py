@@ -14,10 +14,10 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARK_INDEX, LANDMARKS, TARGET_INDEX, TARGETS, Limb
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.dataset import Dataset, DatasetFilm, point_scores
-from mandora.datasets.intake.plan import make_plan
-from mandora.datasets.intake.search import LABEL_FOLDERS
 from mandora.datasets.findings import Finding, Severity
 from mandora.datasets.formats.labelme import labelme_document
+from mandora.datasets.intake.plan import make_plan
+from mandora.datasets.intake.search import LABEL_FOLDERS
 from mandora.datasets.layouts import open_dataset, read_dataset
 from mandora.datasets.outlines import Outline
 from mandora.images.read import read_radiograph
