@@ -36,8 +36,8 @@ LEFT_BY_PACKAGES = re.compile(
 )
 
 LIGHT = {
-    "score", "intake", "locate", "challenge", "simulate", "describe", "check", "bundle show", "bundle verify",
-    "bundle list", "bundle migrate", "evaluate", "bundle calibrate",
+    "score", "intake", "locate", "challenge", "simulate", "describe", "check", "bundle show",
+    "bundle verify", "bundle list", "bundle migrate", "evaluate", "bundle calibrate",
 }  # fmt: skip
 HEAVY = {
     "train locate", "train damage", "train symmetry", "bundle make", "bundle compact",

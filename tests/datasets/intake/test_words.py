@@ -131,7 +131,8 @@ def test_folders(
     [
         ("LEFT HAND", "hand", "left"), ("LHAND", "hand", "left"), ("HAND_R", "hand", "right"),
         ("Handgelenk li.", "hand", "left"), ("Mano DX", "hand", "right"), ("FEET", "foot", "both"),
-        ("pied gauche", "foot", "left"), ("DX", None, None), ("CHEST", None, None), ("", None, None),
+        ("pied gauche", "foot", "left"), ("DX", None, None), ("CHEST", None, None),
+        ("", None, None),
         ("Main Street Hospital", None, None), ("Linker voet DP", "foot", "left"),
     ],
 )  # fmt: skip
