@@ -138,7 +138,8 @@ def test_an_unforeseen_error_costs_one_patient(
     lines: list[str] = []
     films = give(P1_LF="LF", P2_LF="LF", P3_LF="LF")
     summary = score_films([films], tmp_path / "out", bundle=bundle, warn=lines.append)
-    assert lines == [
+    # the remarks say that the three patients have the same film
+    assert [line for line in lines if "remark" not in line] == [
         "P2: the program failed, through a fault of its own; please report it: RuntimeError: the "
         "network is tired"
     ]

@@ -293,14 +293,12 @@ def lose_all_but(limb: Limb, n: int) -> dict[str, Reason]:
     [
         FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 0)),
         FakeLocator(Limb.HAND, lost=lose_all_but(Limb.HAND, 6)),
-        FakeLocator(Limb.HAND, fit=0.1),
         FakeLocator(Limb.HAND, size_px=2.0),
         FakeLocator(Limb.HAND, size_px=500.0),
     ],
     ids=[
         "no landmark",
         "a few landmarks",
-        "landmarks at odds",
         "a tiny limb",
         "a limb larger than the film",
     ],
@@ -316,6 +314,15 @@ def test_points_that_are_no_limb_are_refused(locator: FakeLocator, films: dict[S
     assert scored.evidence["P1-LH.png"] == {}
     assert "P1-LH.png" in scored.radiographs, "a reader wants to see what was refused"
     assert all(isinstance(v, float) for v in of(scored.result, LF).values())
+
+
+def test_a_film_that_shows_the_other_limb_is_refused_as_such(films: dict[Slot, Path]) -> None:
+    scored = pipeline(FakeLocator(Limb.HAND, fit=0.1)).score("P1", films)
+    assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.WRONG_LIMB)}
+    assert "shows a foot" in str(scored.result.films[0].detail)
+    both = FakeLocator(Limb.HAND, fit=0.1), FakeLocator(Limb.FOOT, fit=0.1)
+    scored = pipeline(*both).score("P1", films)
+    assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}
 
 
 def test_most_of_a_hand_is_a_hand() -> None:
