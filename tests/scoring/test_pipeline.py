@@ -126,10 +126,11 @@ def film(name: str = "P1-LH.png", **tags: object) -> Radiograph:
 
 @pytest.fixture
 def films(tmp_path: Path) -> dict[Slot, Path]:
-    grey = Image.fromarray((film().pixels * 255).astype(np.uint8))
+    grey = (film().pixels * 255).astype(np.uint8)
     paths = {slot: tmp_path / f"P1-{slot.code}.png" for slot in SLOTS}
-    for path in paths.values():
-        grey.save(path)
+    for number, path in enumerate(paths.values()):
+        # one picture for two limbs is refused
+        Image.fromarray(np.roll(grey, 7 * number, axis=1)).save(path)
     return paths
 
 
