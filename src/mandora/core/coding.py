@@ -116,7 +116,7 @@ PLACE_FIELDS: dict[str, CodedTerm] = {
     "half_px": CodedTerm("PATCH-HALF", "Half side of the patch"),
     "turn_deg": CodedTerm("PATCH-TURN", "Turn of the patch, clockwise"),
 }
-"""Where a score was read, in px of the film: the centre of the first pixel is (0, 0)."""
+"""Where a score was read, as in ``joints.csv``: px, the centre of the first one is (0, 0)."""
 
 SITE_ASSESSMENT = CodedTerm("SVH-SITE", "SvH assessment of a site")
 SITE_WITHOUT_FILM = CodedTerm("SVH-NO-IMAGE", "SvH assessment of a site, image not in DICOM")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
@@ -17,10 +18,11 @@ from mandora.core.records import Reason, Status, StudyResult
 from mandora.datasets.film_files import FoundStudies, Problem, StudyFiles, find_studies
 from mandora.datasets.formats.ra2.tables import read_template
 from mandora.model.bundle import Bundle
+from mandora.outputs.dicom_folder import DicomFolder, PatientFiles
 from mandora.outputs.pictures import Pictures, draw_pictures
 from mandora.outputs.writer import ResultWriter
 from mandora.scoring.failures import why_failed
-from mandora.scoring.pipeline import Pipeline, Rejected
+from mandora.scoring.pipeline import Pipeline, Rejected, ScoredStudy
 from mandora.scoring.summary import (
     PatientSummary,
     Progress,
@@ -31,6 +33,7 @@ from mandora.scoring.summary import (
 )
 
 _LOG = logging.getLogger(__name__)
+Dicom = Literal["as given", "deidentified"]
 
 
 def score_films(
@@ -40,6 +43,7 @@ def score_films(
     bundle: Bundle,
     template: AnyPath | None = None,
     threads: int = 2,
+    dicom: Dicom | None = None,
     progress: Progress = lambda done, total: None,
     warn: Warn = lambda line: None,
 ) -> Summary:
@@ -58,6 +62,8 @@ def score_films(
         bundle: the model.
         template: CSV file whose columns ``scores.csv`` gets.
         threads: processor threads, and patients in memory at a time.
+        dicom: also write DICOM objects of patients with DICOM films: as they are, or
+            de-identified.
         progress: called after each patient.
         warn: called with each item that failed, when it fails.
 
@@ -77,13 +83,14 @@ def score_films(
         raise InputError(
             f"no film in {first_few(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF"
         )
+    folder = DicomFolder(out, deidentify=dicom == "deidentified") if dicom else None
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     # patients side by side keep all threads busy, films do so where there is one patient
     films_at_once = 1 if len(found.studies) > 1 else pipeline.films_at_once
     worker = _Worker(pipeline, created, _first_ids(found), films_at_once)
     with ResultWriter(out, columns) as writer:
-        run = _Run(writer, warn)
+        run = _Run(writer, warn, folder)
         run.note_unplaced(found)
         result, total = None, len(found.studies)
         progress(0, total)
@@ -118,6 +125,7 @@ class _Worked:
         study: the patient's films.
         result: the record; None if the patient could not be scored.
         pictures: None if they could not be drawn.
+        sources: what DICOM objects are made from; None without pictures.
         error: why there is no result, or why there are no pictures.
         same_id: another patient whose id differs in capitals only; this one was not scored.
         seconds: that it took.
@@ -126,6 +134,7 @@ class _Worked:
     study: StudyFiles
     result: StudyResult | None = None
     pictures: Pictures | None = None
+    sources: PatientFiles | None = None
     error: Exception | None = None
     same_id: str | None = None
     seconds: float = 0.0
@@ -152,8 +161,9 @@ class _Worker:
             result = scored.result
             pictures = draw_pictures(result, scored.radiographs, scored.evidence, self.created)
         except Exception as error:  # the other patients are still scored
-            return _Worked(study, result, None, error)
-        return _Worked(study, result, pictures, seconds=time.monotonic() - start)
+            return _Worked(study, result, error=error)
+        sources = _sources(study, scored, pictures)
+        return _Worked(study, result, pictures, sources, seconds=time.monotonic() - start)
 
 
 @dataclass
@@ -162,6 +172,7 @@ class _Run:
 
     writer: ResultWriter
     warn: Warn
+    dicom: DicomFolder | None
     results: list[PatientSummary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -196,6 +207,8 @@ class _Run:
             self._note_patient(study, *why_failed(error, study.study))
             return None
         assert result is not None  # there was no error
+        if self.dicom is not None and worked.sources is not None:
+            self._write_dicom(study, worked.sources)
         summary = PatientSummary.of(result)
         self.results.append(summary)
         _LOG.info(
@@ -204,6 +217,16 @@ class _Run:
             len(study.films) + len(study.rejected), summary.scored, worked.seconds,
         )  # fmt: skip
         return result
+
+    def _write_dicom(self, study: StudyFiles, sources: PatientFiles) -> None:
+        """The patient's DICOM objects; without them the patient still counts as scored."""
+        assert self.dicom is not None
+        try:
+            self.dicom.write(sources)
+        except Exception as error:  # the other patients are still written
+            reason, detail = why_failed(error, study.study)
+            usable = isinstance(error, InputError | OutputError)
+            self._note_patient(study, Reason.OUTPUT_FAILED if usable else reason, detail)
 
     def _note_patient(self, study: StudyFiles, reason: Reason, detail: str) -> None:
         self._note(Problem("", reason, detail, study.study), row=True)
@@ -215,6 +238,17 @@ class _Run:
         if row:
             side = problem.slot.side.value if problem.slot else ""
             self.writer.write_problem(problem.path_name, problem.reason, problem.study or "", side)
+
+
+def _sources(study: StudyFiles, scored: ScoredStudy, pictures: Pictures) -> PatientFiles:
+    slots = {film.name: Slot(film.side, film.limb) for film in scored.result.films}
+    return PatientFiles(
+        scored.result,
+        {name: study.films[slot] for name, slot in slots.items() if slot in study.films},
+        {name: film.shape for name, film in scored.radiographs.items()},
+        scored.evidence,
+        pictures.overlays,
+    )
 
 
 def _failures(result: StudyResult) -> list[Problem]:

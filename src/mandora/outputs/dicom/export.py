@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TypeVar
 
 from PIL import Image
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from mandora.core.errors import InputError
-from mandora.core.records import StudyResult
-from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.dicom.capture import captures
+from mandora.outputs.dicom.deidentify import Pseudonyms, anonymous_result, deidentify
 from mandora.outputs.dicom.presentation import presentation_state
 from mandora.outputs.dicom.segmentation import segmentation
 from mandora.outputs.dicom.series import Patient
 from mandora.outputs.dicom.source import source_films
 from mandora.outputs.dicom.structured_report import structured_report
+from mandora.outputs.dicom_folder import PatientFiles
 
 REPORT_FILE = "SR.dcm"
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True, eq=False)
-class PatientFiles:
-    """What the objects of a patient are made from.
-
-    Attributes:
-        result: the record.
-        paths: file of each film, by its name in the record.
-        evidence: by film name, then by landmark name.
-        overlays: PNG files by film name.
-    """
-
-    result: StudyResult
-    paths: Mapping[str, Path]
-    evidence: Mapping[str, Mapping[str, PatchEvidence]]
-    overlays: Mapping[str, bytes]
-
-
-def dicom_files(given: PatientFiles) -> Iterator[tuple[str, bytes]]:
+def dicom_files(
+    given: PatientFiles, pseudonyms: Pseudonyms | None = None
+) -> Iterator[tuple[str, bytes]]:
     """The objects of a patient; only one is in memory at a time.
 
     Args:
         given: what they are made from.
+        pseudonyms: if given, nothing identifies the patient, and a copy of each film that the
+            objects refer to comes with them.
 
     Yields:
         Name and bytes of each file.
@@ -52,26 +41,55 @@ def dicom_files(given: PatientFiles) -> Iterator[tuple[str, bytes]]:
     Raises:
         InputError: if no film is DICOM, or a header cannot be used.
     """
-    films = source_films(given.result, given.paths)
+    change: Callable[[Dataset], None] = _unchanged
+    if pseudonyms is not None:
+        change = partial(deidentify, patient=given.result.study, pseudonyms=pseudonyms)
+        given = _without_names(given, pseudonyms)
+    films = source_films(given.result, given.paths, given.shapes, change)
     if not films:
         raise InputError(
             "no DICOM objects are written: none of the films that could be read is a DICOM file, "
             "so there is no study for them; export the films from the archive as DICOM"
         )
-    patient = Patient(given.result, films)
+    if pseudonyms is not None:
+        for film in films:
+            read = dcmread(film.path)
+            change(read)
+            yield f"{film.slot.code}.dcm", _bytes(read)
+    patient = Patient(given.result, films, given.evidence)
+    yield from _objects(patient)
+    overlays = {name: _opened(data) for name, data in given.overlays.items()}
+    for film, page in captures(patient, overlays):
+        name = "SC.dcm" if page.InstanceNumber == 1 else f"{film.slot.code}-SC.dcm"
+        yield name, _bytes(page)
+
+
+def _objects(patient: Patient) -> Iterator[tuple[str, bytes]]:
     yield REPORT_FILE, _bytes(structured_report(patient))
-    for number, film in enumerate(films, 1):
-        seen = given.evidence.get(film.record.name, {})
-        found = segmentation(patient, film, seen, number)
+    for number, film in enumerate(patient.films, 1):
+        found = segmentation(patient, film, number)
         if found is not None:
             yield f"{film.slot.code}-SEG.dcm", _bytes(found)
         drawn = presentation_state(patient, film, number)
         if drawn is not None:
             yield f"{film.slot.code}-PR.dcm", _bytes(drawn)
-    overlays = {name: _opened(data) for name, data in given.overlays.items()}
-    for film, page in captures(patient, overlays):
-        name = "SC.dcm" if page.InstanceNumber == 1 else f"{film.slot.code}-SC.dcm"
-        yield name, _bytes(page)
+
+
+def _unchanged(header: Dataset) -> None:
+    """What is done with a header that is kept as it is."""
+
+
+def _without_names(given: PatientFiles, pseudonyms: Pseudonyms) -> PatientFiles:
+    """The same, with names of films that say nothing but which limb they show."""
+    result, names = anonymous_result(given.result, pseudonyms)
+
+    def renamed(table: Mapping[str, _T]) -> dict[str, _T]:
+        return {names[name]: value for name, value in table.items()}
+
+    return PatientFiles(
+        result, renamed(given.paths), renamed(given.shapes), renamed(given.evidence),
+        renamed(given.overlays),
+    )  # fmt: skip
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -79,6 +97,9 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _bytes(dataset: Dataset) -> bytes:
+    name = str(dataset.get("PatientName", "")).removesuffix("^")
+    if "^" not in name:  # the header got the caret for highdicom, which warns of such names
+        dataset.PatientName = name
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

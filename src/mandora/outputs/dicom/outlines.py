@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandora.core.geometry import Box, Points
-from mandora.core.records import JointScore
 from mandora.outputs.dicom.source import SourceFilm
 
 FIRST_CENTRE = 0.5
@@ -14,20 +13,17 @@ FIRST_CENTRE = 0.5
 C.18.6.1.1 (reports) and C.10.5.1 (presentation states)."""
 
 
-def outline_on(film: SourceFilm, score: JointScore) -> Points | None:
-    """The patch of a score, cut off at the edges of the film.
+def outline_on(film: SourceFilm, box: Box) -> Points | None:
+    """The outline of a patch, cut off at the edges of the film.
 
     Args:
-        film: that the score was read from.
-        score: with or without a place.
+        film: that the patch was cut from.
+        box: of the patch, px of the film as it was scored.
 
     Returns:
         (N, 2) float64, (column, row) in px of the stored picture as DICOM counts them, three
-        corners or more; None if the score has no place or the patch lies outside.
+        corners or more; None if the patch lies outside.
     """
-    if score.x is None or score.y is None or not score.half_px:
-        return None
-    box = Box.around((score.x, score.y), score.half_px, turn_deg=score.turn_deg or 0.0)
     corners = film.to_stored(box.corners) + FIRST_CENTRE
     inside = clipped(corners, (film.columns, film.rows))
     return inside if len(inside) >= 3 else None

@@ -90,8 +90,9 @@ def _joints(patient: Patient, film: SourceFilm) -> list[_Joint]:
             name = target(score.target).site.landmark_name
             by_landmark.setdefault(name, []).append(score)
     joints = []
-    for scores in by_landmark.values():
-        corners = outline_on(film, scores[0])
+    for name, scores in by_landmark.items():
+        seen = patient.seen(film, name)
+        corners = outline_on(film, seen.box) if seen else None
         if corners is not None:
             in_wrist = target(scores[0].target).site.group is JointGroup.WRIST
             joints.append(_Joint(corners, _lines(scores, one_line=in_wrist), in_wrist))

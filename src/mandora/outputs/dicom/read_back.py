@@ -48,8 +48,8 @@ def read_structured_report(path: AnyPath) -> StudyResult:
         path: of the file.
 
     Returns:
-        The record, with the numbers that the report holds. Positions are in px of the stored
-        picture. It has no ``locations``: the report gives the places of scores only.
+        The record that it was written from, but for its ``locations``: a report gives the places
+        of scores only.
 
     Raises:
         InputError: if the file is no such report.

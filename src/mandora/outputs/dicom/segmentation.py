@@ -36,17 +36,16 @@ class Segments(NamedTuple):
 
 
 def segmentation(
-    patient: Patient, film: SourceFilm, evidence: Mapping[str, PatchEvidence], number: int
+    patient: Patient, film: SourceFilm, number: int
 ) -> Segmentation | None:
     """The segmentation of one film; None if no joint space was seen.
 
     Args:
         patient: whose film it is.
         film: in whose px the segments are.
-        evidence: of the film, by landmark name.
         number: of the object in its series.
     """
-    found = segments(film, evidence)
+    found = segments(film, patient.evidence.get(film.record.name, {}))
     if not found.sites:
         return None
     made = Segmentation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +14,7 @@ from highdicom import UID
 
 from mandora import __version__
 from mandora.core.records import ModelInfo, StudyResult
+from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.dicom.source import SourceFilm
 
 MANUFACTURER = "mandora"
@@ -40,12 +42,18 @@ class Patient:
     Attributes:
         result: the record.
         films: the patient's films in the archive; at least one.
+        evidence: by film name, then by landmark name.
         made_at: written into the objects as the time of their content.
     """
 
     result: StudyResult
     films: list[SourceFilm]
+    evidence: Mapping[str, Mapping[str, PatchEvidence]]
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def seen(self, film: SourceFilm, landmark: str) -> PatchEvidence | None:
+        """The patch at a landmark of a film; None where there is none."""
+        return self.evidence.get(film.record.name, {}).get(landmark)
 
     @cached_property
     def content(self) -> str:

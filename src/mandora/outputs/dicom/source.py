@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ _KEPT = (
     "PixelRepresentation", "SamplesPerPixel", "HighBit", "WindowCenter", "WindowWidth",
     "VOILUTFunction", "RescaleSlope", "RescaleIntercept", "RescaleType", "BurnedInAnnotation",
     "PatientIdentityRemoved", "DeidentificationMethod", "FrameOfReferenceUID",
-    "PositionReferenceIndicator", "PatientOrientation",
+    "PositionReferenceIndicator", "PatientOrientation", "PixelSpacing", "ImagerPixelSpacing",
+    "PixelAspectRatio",
 )  # fmt: skip
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _WHO = ("PatientID", "IssuerOfPatientID")
+_SAME_RATIO = 0.01  # whole numbers of px are stretched to whole numbers of px
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,28 @@ class SourceFilm:
         record: of the film.
         header: its identity and geometry, in UTF-8, with valid values only; no pixels.
         path: its file.
+        shape: (height, width) of the film as it was scored, px.
+
+    Raises:
+        InputError: if the film, as it was scored, is not the whole stored picture.
     """
 
     slot: Slot
     record: FilmRecord
     header: Dataset
     path: Path
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if self.shape == (self.rows, self.columns):
+            return
+        stretch = (self.shape[0] / self.rows) / (self.shape[1] / self.columns)
+        if not any(abs(stretch / ratio - 1) < _SAME_RATIO for ratio in _px_ratios(self.header)):
+            raise InputError(
+                f"{self.record.name}: the film was scored as {self.shape[1]} x {self.shape[0]} px, "
+                f"its file has {self.columns} x {self.rows} px of equal sides, so places on one are "
+                "not known on the other; no DICOM objects are written for it"
+            )
 
     @property
     def columns(self) -> int:
@@ -68,18 +86,24 @@ class SourceFilm:
         They are the same but for films whose px are not square: these are scored stretched. The
         centre of the first px is (0, 0) in both.
         """
-        sx = self.columns / (self.record.width or self.columns)
-        sy = self.rows / (self.record.height or self.rows)
+        sx, sy = self.columns / self.shape[1], self.rows / self.shape[0]
         matrix: Any = [[sx, 0.0, (sx - 1) / 2], [0.0, sy, (sy - 1) / 2]]
         return Affine(matrix, "film", "stored")
 
 
-def source_films(result: StudyResult, paths: Mapping[str, Path]) -> list[SourceFilm]:
+def source_films(
+    result: StudyResult,
+    paths: Mapping[str, Path],
+    shapes: Mapping[str, tuple[int, int]],
+    change: Callable[[Dataset], None] = lambda header: None,
+) -> list[SourceFilm]:
     """The films of a patient that are DICOM files and could be read.
 
     Args:
         result: the patient's record.
         paths: file of each film, by its name in the record.
+        shapes: (height, width), px, of each film that could be read, as it was scored.
+        change: what is done with a header before anything of it is used.
 
     Returns:
         In the order of ``anatomy.SLOTS``; empty if no film is DICOM.
@@ -88,33 +112,38 @@ def source_films(result: StudyResult, paths: Mapping[str, Path]) -> list[SourceF
         InputError: if a header lacks what results are filed under, or the films are of several
             people.
     """
-    films = []
+    films, people = [], dict[tuple[str, ...], str]()
     for record in result.films:
-        path = paths.get(record.name)
-        if path is not None and record.sha256 is not None and _is_dicom(path):
-            slot = Slot(record.side, record.limb)
-            films.append(SourceFilm(slot, record, _header(path, record), path))
-    films.sort(key=lambda film: SLOTS.index(film.slot))
-    check_one_patient(films)
-    return films
-
-
-def check_one_patient(films: list[SourceFilm]) -> None:
-    """Refuse films whose headers name several people.
-
-    Raises:
-        InputError: naming the films, never the people.
-    """
-    people: dict[tuple[str, ...], str] = {}
-    for film in films:
-        who = tuple(str(film.header.get(keyword) or "") for keyword in _WHO)
-        people.setdefault(who, film.record.name)
+        path, shape = paths.get(record.name), shapes.get(record.name)
+        if path is None or shape is None or not _is_dicom(path):
+            continue
+        # the file was decoded in the decoding process before it got here
+        read = dcmread(path, stop_before_pixels=True)
+        who = tuple(str(read.get(keyword) or "") for keyword in _WHO)
+        people.setdefault(who, record.name)
+        try:
+            change(read)
+            header = clean_header(read)
+        except InputError as error:
+            raise InputError(f"{record.name}: {error}") from error
+        films.append(SourceFilm(Slot(record.side, record.limb), record, header, path, shape))
     if len(people) > 1:
         named = " and ".join(list(people.values())[:2])
         raise InputError(
             f"{named} have different PatientIDs: no DICOM objects are written for films of several "
             "people; put each person's films under an id of their own"
         )
+    return sorted(films, key=lambda film: SLOTS.index(film.slot))
+
+
+def _px_ratios(header: Dataset) -> list[float]:
+    """Height of a px by its width, as far as the header says."""
+    pairs = [header.get(k) for k in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio")]
+    return [
+        float(pair[0]) / float(pair[1])
+        for pair in pairs
+        if pair is not None and len(pair) == 2 and float(pair[0]) > 0 and float(pair[1]) > 0
+    ]
 
 
 def _is_dicom(path: Path) -> bool:
@@ -122,13 +151,7 @@ def _is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def _header(path: Path, record: FilmRecord) -> Dataset:
-    # the file was decoded in the decoding process before it got here
-    read = dcmread(path, stop_before_pixels=True)
-    return clean_header(read, record.name)
-
-
-def clean_header(read: Dataset, name: str) -> Dataset:
+def clean_header(read: Dataset) -> Dataset:
     """What results repeat of a header, as valid UTF-8.
 
     A value that breaks the rules of DICOM is left out: an object that repeats it is refused by
@@ -136,10 +159,9 @@ def clean_header(read: Dataset, name: str) -> Dataset:
 
     Args:
         read: the header as it is in the file.
-        name: of the film, for messages.
 
     Raises:
-        InputError: if the film has no identity.
+        InputError: if the film has no identity; the message does not name the film yet.
     """
     header = Dataset()
     for keyword in _KEPT:
@@ -149,12 +171,14 @@ def clean_header(read: Dataset, name: str) -> Dataset:
     missing = [keyword for keyword in _NEEDED if not header.get(keyword)]
     if missing:
         raise InputError(
-            f"{name}: {', '.join(missing)} is missing or not valid in the header, so nothing in an "
+            f"{', '.join(missing)} is missing or not valid in the header, so nothing in an "
             "archive can refer to the film; export it again from the archive"
         )
     for keyword in _EMPTY_IF_UNKNOWN:
         if keyword not in header:
             setattr(header, keyword, "")
+    if "^" not in str(header.PatientName):
+        header.PatientName = f"{header.PatientName}^"  # means the same
     for keyword in ("VOILUTSequence", "ModalityLUTSequence"):
         if keyword in read:
             header.add(read[keyword])

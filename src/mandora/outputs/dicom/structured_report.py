@@ -36,6 +36,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from mandora.core import coding
+from mandora.core.anatomy import target
 from mandora.core.coding import CodedTerm
 from mandora.core.records import REASON_TEXT, JointScore, Record, Status
 from mandora.outputs.dicom.outlines import outline_on
@@ -118,12 +119,13 @@ def _site(
         "tracking_identifier": _tracking(patient, joint),
         "finding_type": concept(finding),
         "finding_sites": [place],
-        "measurements": [*_score_values(scores), *_place_values(some, film)],
+        "measurements": [*_score_values(scores), *_place_values(some)],
         "qualitative_evaluations": list(_why_missing(scores)),
     }
-    corners = outline_on(film, some) if film else None
     if film is None:
         return MeasurementsAndQualitativeEvaluations(**shared)
+    seen = patient.seen(film, target(some.target).site.landmark_name)
+    corners = outline_on(film, seen.box) if seen else None
     if corners is None:
         image = SourceImageForMeasurementGroup.from_source_image(film.header)
         return MeasurementsAndQualitativeEvaluations(**shared, source_images=[image])
@@ -140,13 +142,11 @@ def _tracking(patient: Patient, name: str) -> TrackingIdentifier:
     return TrackingIdentifier(identifier=name, uid=derived_uid("tracking", study, name))
 
 
-def _place_values(score: JointScore, film: SourceFilm | None) -> Iterator[Measurement]:
-    values = {name: getattr(score, name) for name in coding.PLACE_FIELDS}
-    if film is not None and values["x"] is not None and values["y"] is not None:
-        values["x"], values["y"] = film.to_stored([values["x"], values["y"]])[0]
-    for name, value in values.items():
+def _place_values(score: JointScore) -> Iterator[Measurement]:
+    for name, code in coding.PLACE_FIELDS.items():
+        value = getattr(score, name)
         if value is not None:
-            yield _number(coding.PLACE_FIELDS[name], float(value), _UNITS[name])
+            yield _number(code, float(value), _UNITS[name])
 
 
 def _score_values(scores: Sequence[JointScore]) -> Iterator[Measurement]:

@@ -1,0 +1,102 @@
+"""The folder ``dicom/`` of a run: the DICOM objects of each patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mandora.core.errors import InputError
+from mandora.core.files import OutputError, make_output_folder, write_atomically
+from mandora.core.inputs import listed
+from mandora.core.records import StudyResult
+from mandora.damage.evidence import PatchEvidence
+
+if TYPE_CHECKING:
+    from mandora.outputs.dicom.deidentify import Pseudonyms
+
+FOLDER = "dicom"
+_OURS = re.compile(r"(SR|SC|[LR][HF](-(SEG|PR|SC))?)\.dcm")
+
+
+@dataclass(frozen=True, eq=False)
+class PatientFiles:
+    """What the DICOM objects of a patient are made from.
+
+    Attributes:
+        result: the record.
+        paths: file of each film, by its name in the record.
+        shapes: (height, width), px, of each film that could be read, as it was scored.
+        evidence: by film name, then by landmark name.
+        overlays: PNG files by film name.
+    """
+
+    result: StudyResult
+    paths: Mapping[str, Path]
+    shapes: Mapping[str, tuple[int, int]]
+    evidence: Mapping[str, Mapping[str, PatchEvidence]]
+    overlays: Mapping[str, bytes]
+
+
+class DicomFolder:
+    """Writes the DICOM objects of patients, each patient's into a folder of its own.
+
+    Args:
+        out: folder of the run; ``dicom/<patient>/`` is made in it.
+        deidentify: names and UIDs are replaced by pseudonyms, also that of the folder. Their key
+            lies in ``out``, beside ``dicom/``.
+
+    Raises:
+        ValueError: if the extra ``dicom`` is not installed, or the key cannot be used.
+        OSError: if the folder cannot be made or written.
+    """
+
+    def __init__(self, out: Path, *, deidentify: bool = False) -> None:
+        lacking = [n for n in ("highdicom", "dicomanonymizer") if find_spec(n) is None]
+        if lacking:
+            raise InputError("writing DICOM files needs more packages; run: pip install mandora[dicom]")
+        self._folder = out / FOLDER
+        make_output_folder(self._folder)
+        self._pseudonyms: Pseudonyms | None = None
+        if deidentify:
+            from mandora.outputs.dicom.deidentify import Pseudonyms
+
+            self._pseudonyms = Pseudonyms.of_folder(out)
+
+    def write(self, given: PatientFiles) -> tuple[Path, ...]:
+        """Write the objects of one patient; those of an earlier run are removed.
+
+        If one cannot be written, none of this patient stays.
+
+        Raises:
+            ValueError: if no film is DICOM or a header cannot be used; the message says why.
+            OutputError: if a file cannot be written.
+        """
+        from mandora.outputs.dicom.export import dicom_files
+
+        study, pseudonyms = given.result.study, self._pseudonyms
+        folder = self._folder / (pseudonyms.name(study) if pseudonyms else study)
+        written: list[Path] = []
+        try:
+            for name, data in dicom_files(given, pseudonyms):
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / name, data)
+                written.append(folder / name)
+        except BaseException:
+            _remove_ours(folder, [])
+            raise
+        _remove_ours(folder, written)
+        return tuple(written)
+
+
+def _remove_ours(folder: Path, kept: list[Path]) -> None:
+    """Remove objects of mandora from a folder: an earlier run may have had more films."""
+    try:
+        for path in listed(folder) if folder.is_dir() else ():
+            if _OURS.fullmatch(path.name) and path not in kept:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(folder, error) from error
