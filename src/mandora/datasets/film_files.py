@@ -258,6 +258,8 @@ def _is_output(folder: Path) -> bool:
         return is_regular(parent / "training.csv") or _is_cohort(parent)
     if name in _RUN_FOLDERS:
         return _is_run(parent) or is_regular(parent / "training.csv")
+    if name == "dicom":  # a usual name of folders of films too: a report shows that it is ours
+        return _is_run(parent) and any(is_regular(one / "SR.dcm") for one in listed(folder))
     return False
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError, make_output_folder, write_atomically
 from mandora.core.inputs import listed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mandora.outputs.dicom.deidentify import Pseudonyms
 
 FOLDER = "dicom"
+PSEUDONYMS_FILE = "pseudonyms.csv"
 _OURS = re.compile(r"(SR|SC|[LR][HF](-(SEG|PR|SC))?)\.dcm")
 
 
@@ -47,19 +49,29 @@ class DicomFolder:
     Args:
         out: folder of the run; ``dicom/<patient>/`` is made in it.
         deidentify: names and UIDs are replaced by pseudonyms, also that of the folder. Their key
-            lies in ``out``, beside ``dicom/``.
+            and the list of patients lie in ``out``, beside ``dicom/``.
 
     Raises:
-        ValueError: if the extra ``dicom`` is not installed, or the key cannot be used.
+        ValueError: if the extra ``dicom`` is not installed, the folder holds other files, or the
+            key cannot be used.
         OSError: if the folder cannot be made or written.
     """
 
     def __init__(self, out: Path, *, deidentify: bool = False) -> None:
         lacking = [n for n in ("highdicom", "dicomanonymizer") if find_spec(n) is None]
         if lacking:
-            raise InputError("writing DICOM files needs more packages; run: pip install mandora[dicom]")
+            raise InputError(
+                "writing DICOM files needs more packages; run: pip install mandora[dicom]"
+            )
         self._folder = out / FOLDER
         make_output_folder(self._folder)
+        if (foreign := _foreign(self._folder)) is not None:
+            raise InputError(
+                f"{self._folder} holds files that are no results of mandora, such as {foreign}; give "
+                "another output folder, so that films and results are kept apart"
+            )
+        self._list = out / PSEUDONYMS_FILE
+        self._listed: dict[str, str] = {}
         self._pseudonyms: Pseudonyms | None = None
         if deidentify:
             from mandora.outputs.dicom.deidentify import Pseudonyms
@@ -89,7 +101,20 @@ class DicomFolder:
             _remove_ours(folder, [])
             raise
         _remove_ours(folder, written)
+        if pseudonyms:
+            self._listed[study] = folder.name
+            rows = [("patient", "pseudonym"), *self._listed.items()]
+            write_atomically(self._list, csv_text(rows).encode())
         return tuple(written)
+
+
+def _foreign(folder: Path) -> str | None:
+    """The name of a file that is not ours, in the folder or one of its patients' folders."""
+    for entry in listed(folder):
+        for path in listed(entry) if entry.is_dir() else (entry,):
+            if not _OURS.fullmatch(path.name):
+                return path.name
+    return None
 
 
 def _remove_ours(folder: Path, kept: list[Path]) -> None:

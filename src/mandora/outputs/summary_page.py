@@ -75,12 +75,12 @@ def _table(result: StudyResult, limb: Limb, notes: dict[str, str]) -> Iterator[_
     scores = {(s.site, s.side, s.kind): s for s in result.scores if s.limb is limb}
     yield _title("Hands" if limb is Limb.HAND else "Feet")
     heads = [
-        f"{_SIDES[side]} {kind.value[0].upper()} 0–{FAMILIES[limb, kind][0].maximum}"
+        f"{_SIDES[side]} {kind.value[0].upper()} 0 to {FAMILIES[limb, kind][0].maximum}"
         for side, kind in _COLUMNS
     ]
     yield []
     yield [
-        (_LEFT, "N narrowing, E erosion", _PALE, _TEXT_PX),
+        (_LEFT, "N narrowing, E erosion (interval)", _PALE, _TEXT_PX),
         *((x, head, _PALE, _TEXT_PX) for x, head in zip(_COLUMN_X, heads, strict=True)),
     ]
     for name in dict.fromkeys(s.name for kind in Damage for s in FAMILIES[limb, kind]):
@@ -95,11 +95,12 @@ def _cell(score: JointScore | None, notes: dict[str, str]) -> str:
     if score is None:  # SvH has no such score
         return ""
     if score.score is None:
-        return f"–  {notes[REASON_TEXT[score.reason]]}" if score.reason else "–"
-    interval = ""
-    if score.low is not None and score.high is not None:
-        interval = f"  ({score.low:g}–{score.high:g})"
-    return f"{score.score:.1f}{interval}"
+        return f"-  {notes[REASON_TEXT[score.reason]]}" if score.reason else "-"
+    if score.low is None or score.high is None:
+        return f"{score.score:.1f}"
+    # the font has no dash
+    grades = f"{score.low:g}" if score.low == score.high else f"{score.low:g}-{score.high:g}"
+    return f"{score.score:.1f}  ({grades})"
 
 
 def _notes(result: StudyResult) -> dict[str, str]:

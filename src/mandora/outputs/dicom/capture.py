@@ -29,14 +29,17 @@ def captures(
         name of a file: these are in the header, where archives can correct or remove them.
     """
     films = patient.films
-    yield films[0], _page(patient, films[0], draw_summary(patient.result), 1)
+    yield films[0], _page(patient, films[0], draw_summary(patient.result), 1, "B")
     for number, film in enumerate(films, 2):
         overlay = overlays.get(film.record.name)
         if overlay is not None:
-            yield film, _page(patient, film, retitled(overlay, film.slot.title), number)
+            image, side = retitled(overlay, film.slot.title), film.slot.side.value
+            yield film, _page(patient, film, image, number, side)
 
 
-def _page(patient: Patient, film: SourceFilm, image: Image.Image, number: int) -> SCImage:
+def _page(
+    patient: Patient, film: SourceFilm, image: Image.Image, number: int, laterality: str
+) -> SCImage:
     header = film.header
     # the colours of two columns share their values, so the number of columns is even
     even = image.convert("RGB").crop((0, 0, image.width // 2 * 2, image.height // 2 * 2))
@@ -60,8 +63,8 @@ def _page(patient: Patient, film: SourceFilm, image: Image.Image, number: int) -
         specific_character_set="ISO_IR 192",
         **patient.shared("SC", film, number),
     )
-    # a page of a report has neither
-    page.PatientOrientation = page.Laterality = ""
+    page.PatientOrientation = ""  # a page of a report has none
+    page.ImageLaterality = laterality
     page.copy_patient_and_study_information(header)
     if header.get("BurnedInAnnotation") == "YES":  # as what is written on the film itself
         page.BurnedInAnnotation = "YES"

@@ -99,7 +99,7 @@ def _opened(data: bytes) -> Image.Image:
 def _bytes(dataset: Dataset) -> bytes:
     name = str(dataset.get("PatientName", "")).removesuffix("^")
     if "^" not in name:  # the header got the caret for highdicom, which warns of such names
-        dataset.PatientName = name
+        dataset.add_new("PatientName", "PN", name)  # the element itself is shared with the header
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

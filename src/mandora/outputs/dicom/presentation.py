@@ -65,7 +65,7 @@ def presentation_state(
         content_description=f"SvH scores, {film.slot.title}",
         **patient.shared("PR", film, number),
     )
-    state.Laterality = ""  # films of both sides are in one series
+    state.Laterality = film.slot.side.value
     return state
 
 

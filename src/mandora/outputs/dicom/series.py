@@ -21,7 +21,7 @@ MANUFACTURER = "mandora"
 _NAMESPACE = UUID("6d0c2f3e-5f0b-5c39-9a57-0a4d6b0c77b1")  # of all names made here
 
 # numbers that scanners do not use, so that the series stand together at the end of a study
-SERIES_NUMBERS = {"SR": 9101, "SEG": 9102, "PR": 9103, "SC": 9104}
+SERIES_NUMBERS = {"SR": 9101, "SC": 9102, "SEG": 9103, "PR L": 9104, "PR R": 9105}
 SERIES_TITLES = {
     "SR": "mandora: SvH scores, structured report (research use only)",
     "SEG": "mandora: joint spaces (research use only)",
@@ -69,6 +69,7 @@ class Patient:
 
     def series_uid(self, kind: str, film: SourceFilm) -> UID:
         """The UID of the series of all objects of a kind in the study of a film."""
+        kind = _series_kind(kind, film)
         return derived_uid("series", self.content, kind, str(film.header.StudyInstanceUID))
 
     def shared(self, kind: str, film: SourceFilm, number: int = 1) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Patient:
         """
         shared: dict[str, Any] = {
             "series_instance_uid": self.series_uid(kind, film),
-            "series_number": SERIES_NUMBERS[kind],
+            "series_number": SERIES_NUMBERS[_series_kind(kind, film)],
             "series_description": SERIES_TITLES[kind],
             "sop_instance_uid": self.object_uid(kind, film.slot.code, str(number)),
             "instance_number": number,
@@ -93,6 +94,11 @@ class Patient:
         if kind != "PR":  # presentation states have a creation date in its place
             shared |= {"content_date": self.made_at.date(), "content_time": self.made_at.time()}
         return shared
+
+
+def _series_kind(kind: str, film: SourceFilm) -> str:
+    # the series of a presentation state has a side, so each side has one
+    return f"{kind} {film.slot.side}" if kind == "PR" else kind
 
 
 def model_name(model: ModelInfo) -> str:
