@@ -53,9 +53,9 @@ def score(
 ) -> None:
     """Score every joint of one or many patients.
 
-    Writes scores.csv, joints.csv, results/, overlays/ and reports/; dicom/ with --dicom. Exit code 0: all scored;
-    1: some files, films or joints failed, each with its reason; 2: the input or an option cannot
-    be used; 3: a fault of the program; 130: stopped by Ctrl-C.
+    Writes scores.csv, joints.csv, results/, overlays/ and reports/, and dicom/ with --dicom. Exit
+    code 0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input
+    or an option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError
     from mandora.scoring import EXAMPLE, example_films, example_truth, score_films

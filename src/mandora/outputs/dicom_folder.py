@@ -67,8 +67,8 @@ class DicomFolder:
         make_output_folder(self._folder)
         if (foreign := _foreign(self._folder)) is not None:
             raise InputError(
-                f"{self._folder} holds files that are no results of mandora, such as {foreign}; give "
-                "another output folder, so that films and results are kept apart"
+                f"{self._folder} holds files that are no results of mandora, such as {foreign}; "
+                "give another output folder, so that films and results are kept apart"
             )
         self._list = out / PSEUDONYMS_FILE
         self._listed: dict[str, str] = {}

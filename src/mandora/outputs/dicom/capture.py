@@ -63,7 +63,7 @@ def _page(
         specific_character_set="ISO_IR 192",
         **patient.shared("SC", film, number),
     )
-    page.PatientOrientation = ""  # a page of a report has none
+    page.PatientOrientation = []  # a page of a report has none
     page.ImageLaterality = laterality
     page.copy_patient_and_study_information(header)
     if header.get("BurnedInAnnotation") == "YES":  # as what is written on the film itself

@@ -163,9 +163,7 @@ def _size(joint: _Joint) -> tuple[float, float]:
 def _text(
     joint: _Joint, place: Rect, scale: float, film: SourceFilm, *, leader: bool
 ) -> TextObject:
-    return _boxed(
-        "\r\n".join(joint.lines), place, scale, film, joint.centre if leader else None
-    )
+    return _boxed("\r\n".join(joint.lines), place, scale, film, joint.centre if leader else None)
 
 
 def _boxed(

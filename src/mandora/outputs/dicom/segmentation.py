@@ -35,9 +35,7 @@ class Segments(NamedTuple):
     sites: tuple[str, ...]
 
 
-def segmentation(
-    patient: Patient, film: SourceFilm, number: int
-) -> Segmentation | None:
+def segmentation(patient: Patient, film: SourceFilm, number: int) -> Segmentation | None:
     """The segmentation of one film; None if no joint space was seen.
 
     Args:

@@ -34,6 +34,9 @@ _KEPT = (
 )  # fmt: skip
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _WHO = ("PatientID", "IssuerOfPatientID")
+_TEXT = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI", "UT")
+)
 _SAME_RATIO = 0.01  # whole numbers of px are stretched to whole numbers of px
 
 
@@ -65,8 +68,8 @@ class SourceFilm:
         if not any(abs(stretch / ratio - 1) < _SAME_RATIO for ratio in _px_ratios(self.header)):
             raise InputError(
                 f"{self.record.name}: the film was scored as {self.shape[1]} x {self.shape[0]} px, "
-                f"its file has {self.columns} x {self.rows} px of equal sides, so places on one are "
-                "not known on the other; no DICOM objects are written for it"
+                f"its file has {self.columns} x {self.rows} px of equal sides, so places on one "
+                "are not known on the other; no DICOM objects are written for it"
             )
 
     @property
@@ -203,6 +206,3 @@ def _valid(read: Dataset, keyword: str) -> DataElement | None:
     except Exception:  # it cannot be repeated
         return None
     return DataElement(element.tag, element.VR, value)
-
-
-_TEXT = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UI UT".split())
