@@ -46,8 +46,8 @@ def score(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-def test_deidentify_alone_is_refused(score: Callable[..., Result], tmp_path: Path) -> None:
-    done = score(tmp_path, "--deidentify")
+def test_deidentify_alone_is_refused(tmp_path: Path) -> None:
+    done = mandora("score", tmp_path, "--out", tmp_path / "out", "--deidentify")
     assert done.exit_code == 2
     assert "add --dicom" in done.stderr
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,10 +96,11 @@ class DicomFolder:
         folder = self._folder / (pseudonyms.name(study) if pseudonyms else study)
         written: list[Path] = []
         try:
-            for name, data in dicom_files(given, pseudonyms):
-                folder.mkdir(exist_ok=True)
-                write_atomically(folder / name, data)
-                written.append(folder / name)
+            with _quiet():
+                for name, data in dicom_files(given, pseudonyms):
+                    folder.mkdir(exist_ok=True)
+                    write_atomically(folder / name, data)
+                    written.append(folder / name)
         except BaseException:
             _remove_ours(folder, [])
             raise
@@ -106,6 +110,22 @@ class DicomFolder:
             rows = [("patient", "pseudonym"), *self._listed.items()]
             write_atomically(self._list, csv_text(rows).encode())
         return tuple(written)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what pydicom and highdicom say of values that are not valid: they quote them."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.disabled = was
 
 
 def _foreign(folder: Path) -> str | None:

@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from mandora.core.errors import InputError
 from mandora.outputs.dicom.source import clean_header, source_films
-from mandora.outputs.dicom_folder import PatientFiles
+from mandora.outputs.dicom_folder import DicomFolder, PatientFiles
 
 
 def changed(given: PatientFiles, name: str, path: Path) -> dict[str, Path]:
@@ -78,3 +78,25 @@ def test_a_part_of_a_film_is_not_taken_for_the_whole(
     wide = new_film(tmp_path / "LH.dcm", np.full((480, 640), 900))
     with pytest.raises(InputError, match="640 x 480 px"):
         source_films(given.result, changed(given, "LH.dcm", wide), given.shapes)
+
+
+def test_values_that_are_not_valid_are_not_quoted(
+    given: PatientFiles,
+    new_film: Callable[..., Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    path = new_film(tmp_path / "LF.dcm", np.full((480, 320), 900))
+    data = path.read_bytes().replace(b"19600229", b"SECRET-D")
+    path.write_bytes(data.replace("Müller^Anna".encode("latin-1"), b"SECRETNAME "))
+    only = PatientFiles(
+        given.result, {"LF.dcm": tmp_path / "LF.dcm"}, given.shapes, given.evidence, {}
+    )
+    DicomFolder(tmp_path / "out").write(only)
+    written = "".join(capfd.readouterr()) + caplog.text + "".join(str(w.message) for w in recwarn)
+    assert "SECRET" not in written
+    made = dcmread(tmp_path / "out" / "dicom" / "P001" / "SR.dcm")
+    assert made.PatientBirthDate == ""
+    assert made.PatientName == "SECRETNAME"
