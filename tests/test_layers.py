@@ -47,7 +47,7 @@ def scoring_modules() -> list[str]:
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
         if (
-            parts[0] not in {"training", "metrics", "evaluation", "reproduce"}
+            parts[0] not in {"training", "metrics", "evaluation", "reproduce", "archive"}
             and parts[:2] != ("outputs", "dicom")
             and parts[-1] != "network"
         ):
