@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mandora.archive.inbox import Inbox, Waiting
+from mandora.core.errors import InputError
 
 
 @pytest.fixture
@@ -68,6 +69,8 @@ def test_results_that_were_begun_do_not_count_and_are_removed(inbox: Inbox, tmp_
     (part / "SR.dcm").write_bytes(b"half")
     assert inbox.results(only(inbox)) is None
     again = Inbox(tmp_path / "inbox")
+    with again.alone():
+        pass
     assert not part.exists()
     assert only(again).films[0].read_bytes() == b"left"
 
@@ -102,5 +105,14 @@ def test_results_whose_films_were_being_removed_are_removed_as_well(
     films = only(inbox).films
     films[0].unlink()
     films[0].parent.rmdir()  # the program ended here
-    Inbox(tmp_path / "inbox")
+    with Inbox(tmp_path / "inbox").alone():
+        pass
     assert list((tmp_path / "inbox" / "results").iterdir()) == []
+
+
+def test_an_inbox_is_used_by_one_process_at_a_time(inbox: Inbox, tmp_path: Path) -> None:
+    other = Inbox(tmp_path / "inbox")
+    with inbox.alone(), pytest.raises(InputError, match="in use by another"), other.alone():
+        pass
+    with Inbox(tmp_path / "inbox").alone():  # it is free again
+        pass

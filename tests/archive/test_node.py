@@ -20,8 +20,14 @@ from pynetdicom import AE, evt
 from mandora.archive.inbox import Inbox
 from mandora.archive.node import receiving
 from mandora.archive.send import SendError, send
+from mandora.core.errors import InputError
 from mandora.core.files import OutputError
-from mandora.core.settings.archive import ListenSettings, PeerSettings, TargetSettings
+from mandora.core.settings.archive import (
+    ListenSettings,
+    PeerSettings,
+    TargetSettings,
+    TlsSettings,
+)
 
 
 def free_port() -> int:
@@ -218,3 +224,55 @@ def test_an_archive_that_does_not_answer_is_named(settings: ListenSettings, tmp_
     target = TargetSettings(ae_title="PACS", host="127.0.0.1", port=free_port())
     with pytest.raises(SendError, match="PACS at 127"):
         send(settings, target, written(tmp_path, 1), lambda path: None)
+
+
+@pytest.fixture
+def tls(tmp_path: Path, require: Callable[[str], str]) -> TlsSettings:
+    """One certificate for both sides, which is its own authority."""
+    key, certificate = tmp_path / "node.key", tmp_path / "node.pem"
+    call = [
+        require("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        "-subj", "/CN=node", "-addext", "subjectAltName=IP:127.0.0.1",
+        "-keyout", str(key), "-out", str(certificate),
+    ]  # fmt: skip
+    subprocess.run(call, check=True, capture_output=True)
+    return TlsSettings(certificate=str(certificate), key=str(key), authority=str(certificate))
+
+
+def test_with_certificates_all_is_encrypted_and_others_are_refused(
+    settings: ListenSettings, inbox: Inbox, tls: TlsSettings, tmp_path: Path,
+    require: Callable[[str], str],
+) -> None:  # fmt: skip
+    secure = settings.model_copy(update={"tls": tls})
+    (path,) = written(tmp_path, 1)
+    call = [require("storescu"), "-aet", "PACS", "-aec", "MANDORA"]
+    with receiving(secure, inbox) as port:
+        plain = [*call, "-to", "3", "-ta", "3", "-td", "3", "127.0.0.1", str(port), str(path)]
+        assert subprocess.run(plain, capture_output=True).returncode != 0
+        assert list(inbox.waiting()) == []
+        encrypted = [*call, "+tls", tls.key, tls.certificate, "+cf", tls.authority]
+        done = subprocess.run(
+            [*encrypted, "127.0.0.1", str(port), str(path)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(list(inbox.waiting())) == 1
+        # and by this program's own sender
+        target = TargetSettings(ae_title="MANDORA", host="127.0.0.1", port=port)
+        from_pacs = secure.model_copy(update={"ae_title": "PACS"})
+        acknowledged: list[Path] = []
+        send(from_pacs, target, [path], acknowledged.append)
+        assert acknowledged == [path]
+
+
+def test_files_for_encryption_that_cannot_be_read_are_named(
+    settings: ListenSettings, inbox: Inbox
+) -> None:
+    nowhere = TlsSettings(certificate="no.pem", key="no.key", authority="no.pem")
+    secure = settings.model_copy(update={"tls": nowhere})
+    with pytest.raises(InputError, match=r"\[tls\]"), receiving(secure, inbox):
+        pass
+
+
+def test_a_port_that_is_taken_is_refused(node: int, settings: ListenSettings, inbox: Inbox) -> None:
+    with pytest.raises(InputError, match="another port"), receiving(settings, inbox):
+        pass

@@ -11,6 +11,7 @@ program or the machine has stopped at any point:
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,10 +19,11 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mandora.core.errors import InputError
 from mandora.core.files import OutputError, make_output_folder, temporary_path, write_atomically
 from mandora.core.inputs import is_regular, listed, read_bytes
 
@@ -48,7 +50,7 @@ class Waiting:
 class Inbox:
     """A folder of studies that wait, are scored or are sent.
 
-    One process works on an inbox at a time; films may arrive while it does.
+    One process works on an inbox at a time, see :meth:`alone`; films may arrive while it does.
 
     Args:
         folder: made if absent.
@@ -63,7 +65,25 @@ class Inbox:
         self._digests: dict[Path, tuple[tuple[int, int], bytes]] = {}
         for one in (folder, self._films, self._results):
             make_output_folder(one)
-        self._remove_parts()
+        self._lock_file = folder / "lock"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the inbox alone while the block runs; what an earlier process had begun is removed.
+
+        Raises:
+            InputError: if another process has it.
+        """
+        with self._lock_file.open("ab") as file:  # stays; the lock ends with the process
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"{self._lock_file.parent} is in use by another `mandora listen`; stop it, or "
+                    "give another folder"
+                ) from None
+            self._remove_parts()
+            yield
 
     def add(self, study_uid: str, film_uid: str, data: bytes) -> None:
         """Keep a film. It is on the disk when this returns; a film that came before is replaced.

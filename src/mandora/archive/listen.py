@@ -49,7 +49,7 @@ def listen(
     """
     inbox, stop = Inbox(folder), stop or threading.Event()
     desk = Desk(settings, inbox, bundle, threads, say)
-    with receiving(settings, inbox) as port:
+    with inbox.alone(), receiving(settings, inbox) as port:
         say(f"{settings.ae_title} listens at {settings.host}:{port}")
         while not stop.is_set():
             desk.work()
