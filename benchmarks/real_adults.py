@@ -46,8 +46,9 @@ from mandora.core.source import code_digest
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.layouts import open_dataset
 from mandora.evaluation.assess import Assessed
-from mandora.evaluation.impressions import ALL, Seen, columns_at, mean_of, seen
+from mandora.evaluation.impressions import ALL, Seen, columns_at, seen
 from mandora.evaluation.localisation import LIMB_CUT
+from mandora.evaluation.scores import mean_of
 from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, grade
 from mandora.metrics.bootstrap import Interval, Resampling, intervals
 from mandora.metrics.localisation import group_columns, limb_distances
@@ -83,7 +84,9 @@ def looked_at(
     for damage in Damage:
         for site in (s for s in FAMILIES[limb, damage] if s.group is group):
             both = _both(scores, columns_at(limb, damage, group, site.name))
-            yield row(block, f"{damage}, normal {site.name}", both[0].normal, both[1].normal)
+            yield row(
+                block, f"{damage}, normal {site.name}", both[0].normal.mean, both[1].normal.mean
+            )
 
 
 def _both(scores: dict[str, Any], columns: Any) -> tuple[Seen, Seen]:
@@ -104,8 +107,15 @@ def _of_normal(
 ) -> Iterator[Row]:
     marked, found = both
     mean, share = (targets.get(f"{damage} {kind}", "") for kind in ("mean", "share"))
-    yield row(block, f"{damage}, normal", marked.normal, found.normal, mean, joints)
-    yield row(block, f"{damage}, share >= 1.5 of normal", marked.high, found.high, share, joints)
+    yield row(block, f"{damage}, normal", marked.normal.mean, found.normal.mean, mean, joints)
+    yield row(
+        block,
+        f"{damage}, share >= 1.5 of normal",
+        marked.normal.high,
+        found.normal.high,
+        share,
+        joints,
+    )
 
 
 def feet(trial: Trial) -> Iterator[Row]:
@@ -150,7 +160,9 @@ def wrists(trial: Trial) -> Iterator[Row]:
         yield row("wrists", f"{damage}, AUC of joints", both[0].auc, both[1].auc)
         for site in (s for s in FAMILIES[Limb.HAND, damage] if s.group is JointGroup.WRIST):
             both = _both(scores, columns_at(Limb.HAND, damage, JointGroup.WRIST, site.name))
-            yield row("wrists", f"{damage}, normal {site.name}", both[0].normal, both[1].normal)
+            yield row(
+                "wrists", f"{damage}, normal {site.name}", both[0].normal.mean, both[1].normal.mean
+            )
 
 
 def adolescents(trial: Trial) -> Iterator[Row]:

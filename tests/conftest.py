@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_films)
         if item.get_closest_marker("browser") and chromium_path() is None:
             item.add_marker(no_browser)
+
+
+@pytest.fixture
+def read_in_pairs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let a module read its films only if two threads read one each at the same time."""
+
+    def patch(module: str) -> None:
+        from mandora.images.read import read_radiograph
+
+        both = threading.Barrier(2)
+
+        def read(path: Path) -> object:
+            both.wait(timeout=30)
+            return read_radiograph(path)
+
+        monkeypatch.setattr(f"{module}.read_radiograph", read)
+
+    return patch
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,8 @@ import pytest
 import mandora
 from mandora.core.anatomy import FAMILIES, Damage, Limb, maximum_total
 from mandora.core.ra2 import RA2_COLUMNS
-from mandora.outputs.table import JOINT_COLUMNS
+from mandora.core.totals import PARTS, TotalOf
+from mandora.outputs.table import JOINT_COLUMNS, TOTAL_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "mandora"
@@ -236,16 +237,29 @@ def test_totals_agree_with_the_vocabulary() -> None:
     page = read("docs/scoring-system.md")
     rows = {row[0].split(":")[0]: row[1:] for row in table_rows(page)[2:6]}
     for (limb, damage), sites in FAMILIES.items():
-        plural = {Limb.HAND: "hands", Limb.FOOT: "feet"}[limb]
         maximum = sum(site.maximum for site in sites)
-        assert rows[f"{damage}, {plural}"] == [str(maximum), str(2 * maximum)]
+        assert rows[f"{damage}, {limb.plural}"] == [str(maximum), str(2 * maximum)]
     for page_name in ("README.md", "docs/scoring-system.md"):
         assert str(maximum_total()) in read(page_name)
+
+
+def test_the_page_has_each_total_with_its_maximum() -> None:
+    page = read("docs/score.md")
+    section = page[page.index("## Totals") : page.index("## Exit codes")]
+    shown: dict[str, list[str]] = {}
+    for first, *_, narrowing, erosion, both in table_rows(section)[2:]:
+        codes = re.findall(r"\w+", first.split(":")[0].removesuffix(" joints"))
+        shown |= {code: [narrowing, erosion, both] for code in codes}
+    kinds = (*Damage, None)
+    assert shown == {
+        part.code: [str(TotalOf(part, kind).maximum) for kind in kinds] for part in PARTS
+    }
 
 
 def test_columns_of_the_tables_are_documented() -> None:
     page = read("docs/score.md")
     assert ",".join(JOINT_COLUMNS) in page
+    assert ",".join(TOTAL_COLUMNS) in page
     for column in RA2_COLUMNS[:4]:
         assert f"`{column}`" in page
     for column in re.findall(r"`([LR][HF]_\w+)`", page):

@@ -29,6 +29,7 @@ from mandora.core.settings import SimulateSettings
 from mandora.images import decoder
 from mandora.simulate.cohort.folder import simulate_cohort
 
+TABLES = ("scores.csv", "joints.csv", "totals.csv")
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
 
 
@@ -73,7 +74,7 @@ def test_four_films(score: Callable[..., Result], small_films: Path, tmp_path: P
     assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
     assert files(tmp_path / "out") == {
-        "scores.csv", "joints.csv", "results/P1.json", "reports/P1.html",
+        *TABLES, "results/P1.json", "reports/P1.html",
         *(f"overlays/P1-{slot.code}.png" for slot in SLOTS),
     }  # fmt: skip
     for words in ("Scores of P1", "hand mcp2", "Totals", "1 of 1 patients", "research use only"):
@@ -107,6 +108,27 @@ def test_a_missing_foot_is_no_failure(
     assert row["LF_mtp_J__1"] != ""
     assert outcomes(tmp_path / "out", "") == {("missing", "film_missing")}
     assert "pro-rated" in done.stdout
+
+
+def test_hands_alone_have_totals_of_the_hands(
+    score: Callable[..., Result], small_films: Path, films: Path, tmp_path: Path
+) -> None:
+    (films / "P1-LF.png").unlink()
+    for code in ("LH", "RH"):
+        shutil.copy(small_films / f"P1-{code}.png", films)
+    done = score(films)
+    assert done.exit_code == 0, done.stderr
+    shown = next(line for line in done.stdout.splitlines() if "/160" in line)
+    for words in ("P1", "hands", "/120", "/280"):
+        assert words in shown
+    assert "–" not in shown
+    totals = {r["total"]: r for r in rows(tmp_path / "out" / "totals.csv")}
+    assert float(totals["hands:narrowing"]["value"]) >= 0
+    (row,) = rows(tmp_path / "out" / "scores.csv")
+    assert tuple(row) == RA2_COLUMNS
+    assert row["Overall_Tol"] == totals["Overall_Tol"]["value"] == ""
+    report = (tmp_path / "out" / "reports" / "P1.html").read_text(encoding="utf-8")
+    assert "No totals of all joints: no film of the feet was given." in report
 
 
 def test_a_template_gives_columns_and_order(
@@ -309,7 +331,7 @@ def test_patient_ids_that_are_paths(
     assert done.exit_code == 1
     assert "cannot be used as a file name" in done.stderr
     assert outcomes(tmp_path / "out", name) == {("failed", "bad_study_id")}
-    assert files(tmp_path) - before == {"out/scores.csv", "out/joints.csv"}
+    assert files(tmp_path) - before == {f"out/{name}" for name in TABLES}
 
 
 def test_ids_that_differ_in_capitals_only(
@@ -475,4 +497,4 @@ def test_a_full_disk(
     if code == 1:
         reasons = [(r["patient"], r["reason"]) for r in rows(out / "joints.csv")]
         assert reasons == [("P1", "output_failed"), ("P2", "output_failed")]
-        assert files(out) == {"scores.csv", "joints.csv"}
+        assert files(out) == set(TABLES)

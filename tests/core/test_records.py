@@ -126,6 +126,14 @@ def test_a_later_minor_version_is_read() -> None:
     assert StudyResult.model_validate(changed(schema_version=f"{major}.9")).study == "p1"
 
 
+def test_a_record_without_totals_of_parts_is_read() -> None:
+    old = changed(schema_version="1.3")
+    for field in ("limb", "side", "kind", "detail"):
+        del old["totals"][0][field]
+    total = StudyResult.model_validate(old).totals[0]
+    assert (total.name, total.limb, total.side) == ("Overall_Tol", None, None)
+
+
 def test_a_result_lacks_no_target() -> None:
     with pytest.raises(ValidationError, match="all 86 targets"):
         StudyResult.model_validate(changed(scores=changed()["scores"][1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -158,6 +159,27 @@ def test_a_film_that_fails_costs_that_film_and_says_why(
         strict=True,
     ):  # fmt: skip
         assert text in line
+
+
+def test_films_are_assessed_side_by_side_and_kept_in_order(
+    tiny_bundle: Path, cohort: Path, tmp_path: Path, read_in_pairs: Callable[[str], None]
+) -> None:
+    dataset = open_dataset(cohort)
+    feet = [film for film in dataset.films if film.slot.limb is Limb.FOOT][:4]
+    for i in (1, 2):
+        feet[i] = replace(feet[i], path=tmp_path / f"gone-{i}.jpg")
+    some, bundle = replace(dataset, films=tuple(feet)), open_bundle(tiny_bundle)
+    said: list[list[str]] = [[], []]
+    one = assess(Pipeline.from_bundle(bundle, threads=1), some, warn=said[0].append)
+    read_in_pairs("mandora.evaluation.assess")
+    two = assess(Pipeline.from_bundle(bundle, threads=2), some, warn=said[1].append)
+    assert one.films == two.films
+    for arrays, others in ((one.landmarks, two.landmarks), (one.scores, two.scores)):
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, others[name], err_msg=name)
+    assert one.reasons == two.reasons
+    assert said[0] == said[1]
+    assert ["gone-1" in said[0][0], "gone-2" in said[0][1]] == [True, True]
 
 
 def test_joints_marked_beyond_the_film_are_not_missed(

@@ -13,10 +13,10 @@ from mandora.evaluation.impressions import (
     columns_at,
     erosive_films,
     impressions,
-    mean_of,
     seen,
 )
 from mandora.evaluation.page import TableView
+from mandora.evaluation.scores import mean_of
 
 PATIENTS = 6
 
@@ -76,7 +76,7 @@ def test_persons_are_drawn_not_joints() -> None:
     assert apart.number.value == together.number.value == 2
     assert (together.low, together.high) == (0, 4)
     assert together.patients == 2
-    assert seen(values, np.zeros((4, 1)), np.array(list("aabb"))).high.number.value == 0.5
+    assert seen(values, np.zeros((4, 1)), np.array(list("aabb"))).normal.high.number.value == 0.5
 
 
 def test_films_are_ranked_by_the_sum_of_their_erosion(scores: dict[str, np.ndarray]) -> None:

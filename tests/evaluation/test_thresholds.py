@@ -6,6 +6,7 @@ import csv
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from mandora.datasets.layouts import open_dataset
 from mandora.evaluation.thresholds import (
     LEAST_FILMS,
     Fits,
+    Pictures,
     _part,
+    fits_of,
     noise_pictures,
     thresholds_from,
 )
@@ -182,6 +185,36 @@ def test_a_bundle_is_given_thresholds_that_separate(
     nothing = pipeline.locate(read_radiograph(others / "0.png"), Limb.HAND)
     assert nothing.fit < hand.least_fit
     assert np.isnan(nothing.landmarks).all()
+
+
+def test_films_are_tried_side_by_side(
+    tiny_bundle: Path, hands: Path, others: Path, read_in_pairs: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("mandora.evaluation.thresholds._NOISE_CELLS", (48,))
+    (others / "0.png").write_bytes(b"no film")
+    films = replace(open_dataset(hands), films=open_dataset(hands).films[:2])
+    # 2 films, 1 of them once more in part, 1 that is none: 4 are read
+    pictures = Pictures("some", films, [others / "0.png"])
+    made, bundle = [], open_bundle(tiny_bundle)
+
+    def note(steps: list[int], *step: int) -> None:
+        steps.extend(step)
+
+    for threads in (1, 2):
+        said: list[str] = []
+        if threads == 2:
+            read_in_pairs("mandora.evaluation.thresholds")
+        found = fits_of(
+            bundle, Limb.HAND, pictures, threads, partial(note, steps := []), said.append
+        )
+        assert steps == [1, 5, 2, 5, 3, 5, 4, 5, 5, 5]
+        assert len(said) == 1
+        assert (found.own.size, found.others.size, found.noise.size) == (2, 0, 1)
+        made.append((vars(found), said))
+    for name, values in made[0][0].items():
+        np.testing.assert_array_equal(values, made[1][0][name])
+    assert made[0][1] == made[1][1]
 
 
 def test_without_enough_films_no_bundle_is_written(

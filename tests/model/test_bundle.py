@@ -26,13 +26,12 @@ from mandora.model.bundle import (
     BundleInfo,
     Licence,
     default_bundle,
-    describe,
     migrate_bundle,
     open_bundle,
-    uncalibrated_remark,
     verify_bundle,
     write_bundle,
 )
+from mandora.model.card import describe
 from mandora.model.contract import (
     Contract,
     DamageContract,
@@ -339,18 +338,6 @@ def test_a_contract_states_every_field(folder, stage, field):
         open_bundle(folder)
 
 
-def test_what_is_not_calibrated_is_said(folder):
-    contract = open_bundle(folder).manifest.contract
-    assert "hand and the foot" in str(uncalibrated_remark(contract))
-    assert "defaults, not measured" in describe(open_bundle(folder))
-    measured = {
-        limb: marks.model_copy(update={"measured_on": "my films"})
-        for limb, marks in contract.locate.thresholds.items()
-    }
-    assert uncalibrated_remark(contract.with_thresholds(measured)) is None
-    assert uncalibrated_remark(open_bundle(default_bundle()).manifest.contract) is None
-
-
 def test_a_damaged_bundle_is_not_migrated(folder):
     edit(folder, as_before_1_4)
     before = (folder / "manifest.json").read_bytes()
@@ -387,15 +374,6 @@ def test_a_file_that_the_bundle_lacks_cannot_be_asked_for(folder):
     for name in ("other.onnx", "../toy/card.md", MANIFEST):
         with pytest.raises(BundleError, match="has no file"):
             open_bundle(folder).path(name)
-
-
-def test_the_description_says_what_a_user_must_know(folder):
-    bundle = open_bundle(folder)
-    text = describe(bundle)
-    for part in ("toy 0.1", "fast", "Apache-2.0", "simulated films only", "128 × 128",
-                 "1,000 simulated patients", "numpy 2.4.6", bundle.sha256, "card.md",
-                 *STANDARD_FILES):  # fmt: skip
-        assert part in text
 
 
 def test_opening_ten_megabytes_is_quick(tmp_path):

@@ -13,6 +13,7 @@ from mandora.core.records import RESEARCH_NOTICE, StudyResult
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
+from mandora.scoring.assembly import totals
 
 
 class _Page(HTMLParser):
@@ -103,6 +104,19 @@ def test_totals_say_how_they_came_about(patient) -> None:
     assert f"Pro-rated: {erosion.scored} of 44 scores" in text
     assert "– of 168" in text
     assert "too few joints were scored for a total" in text
+
+
+def test_totals_of_limbs_and_sides_stand_before_everything_else(patient) -> None:
+    made = totals(patient.result.scores)
+    html = _render(patient, patient.result.model_copy(update={"totals": made}))
+    first = html[: html.index("How to read this report")]
+    words = " ".join(_Page(first).text.split())
+    for total in made:
+        if total.value is not None:
+            mark = "*" if total.method == "pro-rated" else ""
+            assert f"{total.value:.1f}{mark} /{total.maximum}" in words
+    assert "* pro-rated" in words
+    assert "not given: the film could not be read" in words
 
 
 def test_complete_total_is_not_flagged(patient) -> None:

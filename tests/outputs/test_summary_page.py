@@ -32,9 +32,9 @@ def test_the_page_has_totals_scores_reasons_and_the_notice(monkeypatch: Any, pat
     assert written[row + 1] == f"{scores['LH-mcp2:narrowing']:.1f}"
     assert written[row + 2] == f"{scores['LH-mcp2:erosion']:.1f}"
     assert written[row + 3] == f"{scores['RH-mcp2:narrowing']:.1f}"
-    (total,) = [t for t in written if t.startswith("Total ")]
-    assert "pro-rated" in total
-    assert any(w.startswith("Narrowing: not given") for w in written)
+    (total,) = [t for t in written if t.startswith("Overall: ")]
+    assert "Pro-rated" in total
+    assert any(w.startswith("Narrowing: Not given") for w in written)
     assert "a  not scored: the joint was not found on the film" in written or (
         "b  not scored: the joint was not found on the film" in written
     )

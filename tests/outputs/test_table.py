@@ -11,8 +11,11 @@ from mandora.core.anatomy import TARGETS
 from mandora.core.files import OutputError
 from mandora.core.ra2 import RA2_COLUMNS, ra2_column
 from mandora.core.records import Reason
+from mandora.core.totals import TOTALS
 from mandora.datasets.formats.ra2.tables import Template
+from mandora.outputs.row_file import RowFile
 from mandora.outputs.table import TableWriter
+from mandora.scoring.assembly import totals
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -59,6 +62,28 @@ def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
     assert {(r["score"], r["grade"], r["status"], r["reason"]) for r in lost} == {
         ("", "", "failed", "not_found")
     }
+
+
+def test_totals_have_a_row_each_with_what_they_are_of(patient, tmp_path) -> None:
+    result = patient.result.model_copy(update={"totals": totals(patient.result.scores)})
+    with TableWriter(tmp_path) as tables:
+        tables.write(result)
+    found = {r["total"]: r for r in _rows(tmp_path / "totals.csv")}
+    assert list(found) == [t.name for t in TOTALS]
+    foot = next(t for t in result.totals if t.name == "LF:erosion")
+    assert found["LF:erosion"] == {
+        "patient": "P001", "total": "LF:erosion", "limb": "foot", "side": "L", "kind": "erosion",
+        "value": f"{foot.value:.4f}", "low": "", "high": "", "maximum": "60",
+        "observed": f"{foot.observed:.4f}", "scored": "6", "expected": "6", "method": "complete",
+        "reason": "",
+    }  # fmt: skip
+    overall = found["Overall_Tol"]
+    assert (overall["limb"], overall["side"], overall["kind"]) == ("both", "both", "both")
+    assert (overall["method"], overall["reason"]) == ("", "too_few_joints")
+    assert found["hands:total"]["method"] == "pro-rated"  # a joint is not found
+    unread = found["RF:total"]
+    assert (unread["value"], unread["observed"], unread["scored"]) == ("", "", "0")
+    assert unread["reason"] == "film_unreadable"
 
 
 def test_problem_outside_a_patient_is_a_row_of_its_own(patient, tmp_path) -> None:
@@ -136,9 +161,29 @@ def test_row_that_does_not_fit_is_taken_back_whole(new_patient, tmp_path) -> Non
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert (tmp_path / "joints.csv").stat().st_size == size
+        assert {r["patient"] for r in _rows(tmp_path / "totals.csv")} == {"A"}
         tables.write(new_patient("B").result)  # there is room again
     assert _patients(tmp_path / "scores.csv") == ["A", "B"]
     assert [r["patient"] for r in _rows(tmp_path / "joints.csv")] == ["A"] * 86 + ["B"] * 86
+
+
+def test_a_table_that_refuses_takes_the_rows_of_the_others_back(
+    new_patient, tmp_path, monkeypatch
+) -> None:
+    append = RowFile.append
+
+    def refuse(self: RowFile, text: str) -> None:
+        if self.path.name == "scores.csv" and text.startswith("B,"):
+            raise OutputError(self.path, OSError("no space"))
+        append(self, text)
+
+    monkeypatch.setattr(RowFile, "append", refuse)
+    with TableWriter(tmp_path) as tables:
+        tables.write(new_patient("A").result)
+        with pytest.raises(OutputError, match=r"scores\.csv"):
+            tables.write(new_patient("B").result)
+    for name in ("joints.csv", "totals.csv"):
+        assert {r["patient"] for r in _rows(tmp_path / name)} == {"A"}
 
 
 def test_control_characters_in_names_do_nothing(new_patient, tmp_path) -> None:

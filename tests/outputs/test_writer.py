@@ -15,6 +15,8 @@ from mandora.core.records import Reason, read_result
 from mandora.outputs.pictures import draw_pictures
 from mandora.outputs.writer import ResultWriter
 
+TABLES = {"scores.csv", "joints.csv", "totals.csv"}
+
 
 def _files(out: Path) -> set[str]:
     return {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
@@ -37,10 +39,10 @@ def test_patient_gets_all_files_and_no_temporary_one(patient, tmp_path) -> None:
         written = _write(writer, patient)
         writer.write_problem("odd.jpg", Reason.UNKNOWN_NAME)
     assert _files(out) == {
-        "scores.csv", "joints.csv", "results/P001.json", "reports/P001.html",
+        *TABLES, "results/P001.json", "reports/P001.html",
         "overlays/P001-LH.png", "overlays/P001-RH.png", "overlays/P001-LF.png",
     }  # fmt: skip
-    assert {str(p.relative_to(out)) for p in written} == _files(out) - {"scores.csv", "joints.csv"}
+    assert {str(p.relative_to(out)) for p in written} == _files(out) - TABLES
     assert read_result(out / "results" / "P001.json") == patient.result
     assert "odd.jpg" in (out / "joints.csv").read_text(encoding="utf-8")
 
@@ -121,7 +123,7 @@ def test_patient_id_cannot_leave_the_folder(new_patient, tmp_path, name: str) ->
         pytest.raises(ValueError, match="so no file can be named after it"),
     ):
         _write(writer, new_patient(name))
-    assert _files(tmp_path) == {"out/scores.csv", "out/joints.csv"}
+    assert _files(tmp_path) == {f"out/{name}" for name in TABLES}
 
 
 def test_patients_that_differ_in_capitals_only_are_refused(new_patient, tmp_path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side
 from mandora.core.geometry import limb_size
 from mandora.core.records import JointScore, ModelInfo, Reason, Status
+from mandora.core.totals import TOTALS
 from mandora.locate.locator import FoundLandmarks
 from mandora.locate.orientation import Orientation, orientations
 from mandora.locate.template import limb_template
@@ -36,15 +37,19 @@ def found(
     return FoundLandmarks(limb, orientation, landmarks, np.full(n, 0.9), (None,) * n, fit)
 
 
-def scores(value: float, *, lost: frozenset[str] = frozenset()) -> tuple[JointScore, ...]:
-    """The same score everywhere, but for the targets that are lost."""
+def scores(
+    value: float, *, lost: frozenset[str] = frozenset(), absent: str = ""
+) -> tuple[JointScore, ...]:
+    """The same score everywhere, but for targets that are lost and films that are absent."""
     made = []
     for t in TARGETS:
         about = {
             "target": t.key, "side": t.side, "limb": t.limb, "site": t.site.name,
             "kind": t.damage, "maximum": t.maximum,
         }  # fmt: skip
-        if t.key in lost:
+        if t.slot.code in absent.split():
+            about |= {"status": Status.MISSING, "reason": Reason.FILM_MISSING}
+        elif t.key in lost:
             about |= {"status": Status.FAILED, "reason": Reason.NOT_FOUND}
         else:
             about |= {"status": Status.SCORED, "score": value, "grade": round(value)}
@@ -75,9 +80,14 @@ def test_totals_say_how_they_were_made() -> None:
 def test_a_total_has_an_interval_which_is_wider_if_joints_were_not_seen() -> None:
     sure = IntervalContract(
         level=0.9, edges=(), joints={}, patients=50,
-        totals={"Overall_narrowing": Spread(low=-2, high=1, cases=50)},
+        totals={
+            "Overall_narrowing": Spread(low=-2, high=1, cases=50),
+            "LH:erosion": Spread(low=-1, high=2, cases=50),
+        },
     )  # fmt: skip
-    overall, _, narrowing = totals(scores(1.0), sure)
+    overall, _, narrowing, *rest = totals(scores(1.0), sure)
+    film = next(t for t in rest if t.name == "LH:erosion")
+    assert film.high == pytest.approx(16 + 2 * math.sqrt(16 + 1))
     assert (overall.low, overall.high) == (None, None)  # was not measured
     scale = math.sqrt(42 + 1)
     assert narrowing.low == pytest.approx(42 - 2 * scale)
@@ -88,6 +98,37 @@ def test_a_total_has_an_interval_which_is_wider_if_joints_were_not_seen() -> Non
     assert part.high == pytest.approx(42 + scale * 42 / 34)
     gone = totals(scores(1.0, lost=frozenset(keys[:9])), sure)[2]
     assert (gone.low, gone.high) == (None, None)
+
+
+def test_hands_alone_have_totals_and_feet_say_why_they_have_none() -> None:
+    made = {t.name: t for t in totals(scores(1.0, absent="LF RF"))}
+    assert [t.name for t in TOTALS] == list(made)
+    hands = made["hands:narrowing"]
+    assert (hands.value, hands.maximum, hands.method) == (30, 120, "complete")
+    assert (hands.limb, hands.side, hands.kind) == (Limb.HAND, None, Damage.NARROWING)
+    assert made["RH:total"].value == 31
+    for name, films in (
+        ("Overall_Tol", "the feet"), ("feet:erosion", "the feet"), ("left:total", "the left foot"),
+        ("RF:narrowing", "the right foot"),
+    ):  # fmt: skip
+        gone = made[name]
+        assert (gone.value, gone.reason) == (None, Reason.FILM_MISSING)
+        assert gone.detail == f"no film of {films} was given"
+
+
+def test_one_absent_foot_leaves_a_pro_rated_total_of_all_joints() -> None:
+    made = {t.name: t for t in totals(scores(1.0, absent="RF"))}
+    assert made["Overall_Tol"].method == "pro-rated"
+    assert made["right:total"].reason is Reason.FILM_MISSING  # the hand is 62 % of it
+    assert made["left:total"].method == "complete"
+
+
+def test_joints_that_were_lost_are_not_put_down_to_films_that_were_not_given() -> None:
+    lost = frozenset(t.key for t in TARGETS if t.slot in (LH, RH))
+    made = {t.name: t for t in totals(scores(1.0, absent="RF", lost=lost))}
+    assert made["Overall_Tol"].reason is Reason.TOO_FEW_JOINTS
+    assert made["hands:total"].reason is Reason.NOT_FOUND  # of all its joints
+    assert made["Overall_Tol"].detail is None
 
 
 def test_a_point_without_a_place_has_its_reason() -> None:

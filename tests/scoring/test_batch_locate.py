@@ -132,3 +132,21 @@ def test_a_link_to_nothing_costs_no_other_film(
     (line,) = lines
     assert line.startswith("P1-RF.png: ")
     assert "correct or remove the link" in line
+
+
+def test_films_are_searched_side_by_side_and_written_in_order(
+    bundle: Bundle,
+    give: Callable[..., Path],
+    tmp_path: Path,
+    read_in_pairs: Callable[[str], None],
+) -> None:
+    films = give(P1_LF="LF", P2_RF="RF", P4_LF="LF")
+    (films / "P3-LF.png").write_bytes(b"no film")
+    said: list[list[str]] = [[], []]
+    one, two = tmp_path / "1.csv", tmp_path / "2.csv"
+    locate_films([films], one, bundle=bundle, threads=1, warn=said[0].append)
+    read_in_pairs("mandora.scoring.batch_locate")
+    locate_films([films], two, bundle=bundle, threads=2, warn=said[1].append)
+    assert one.read_bytes() == two.read_bytes()
+    assert said[0] == said[1]
+    assert len(said[0]) == 1

@@ -45,7 +45,8 @@ def bundle_make(
     ] = None,
 ) -> None:
     """Put a training run's networks, trees and card into a bundle."""
-    from mandora.model.bundle import Licence, uncalibrated_remark
+    from mandora.model.bundle import Licence
+    from mandora.model.card import uncalibrated_remark
 
     bundles = load("training.bundles", "train")
     given = Licence(spdx=licence, note=licence_note) if licence else None
@@ -93,7 +94,7 @@ def bundle_show(
     model: _OneModel = None,
 ) -> None:
     """Describe a bundle: what it takes, what it was trained on, under which licence."""
-    from mandora.model.bundle import describe
+    from mandora.model.card import describe
 
     write_line(describe(open_model(model)))
 
@@ -163,8 +164,9 @@ def bundle_calibrate(
     """
     from mandora.datasets.film_files import FoundFilms, find_films
     from mandora.datasets.layouts import open_dataset
-    from mandora.model.bundle import check_unused, threshold_lines
+    from mandora.model.bundle import check_unused
     from mandora.model.calibration import with_calibration
+    from mandora.model.card import threshold_lines
     from mandora.scoring.pipeline import Pipeline
     from mandora.scoring.summary import problem_line
 

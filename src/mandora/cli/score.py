@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,19 +11,16 @@ import typer
 from mandora.cli.app import Commands
 from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail
 from mandora.cli.options import BundleOption, JsonOption, ThreadsOption, open_model
-from mandora.core.anatomy import Limb, Side
+from mandora.core.anatomy import Damage, Limb, Side
 from mandora.core.terminal import printable, write_line
 
 if TYPE_CHECKING:
-    from mandora.core.records import StudyResult
+    from mandora.core.records import StudyResult, Total
+    from mandora.core.totals import Part
     from mandora.scoring import Summary
 
-MAX_SHOWN = 20  # patients in the table of totals; scores.csv has them all
-_TOTALS = {
-    "Overall_narrowing": "narrowing /168",
-    "Overall_erosion": "erosion /280",
-    "Overall_Tol": "total /448",
-}
+MAX_SHOWN = 20  # patients in the table of totals; totals.csv has them all
+_KINDS = (Damage.NARROWING, Damage.EROSION, None)  # the columns of totals
 
 commands = Commands()
 
@@ -53,9 +50,9 @@ def score(
 ) -> None:
     """Score every joint of one or many patients.
 
-    Writes scores.csv, joints.csv, results/, overlays/ and reports/, and dicom/ with --dicom. Exit
-    code 0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input
-    or an option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
+    Writes scores.csv, joints.csv, totals.csv, results/, overlays/ and reports/, and dicom/ with
+    --dicom. Exit code 0: all scored; 1: some files, films or joints failed, each with its reason;
+    2: the input or an option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError
     from mandora.scoring import EXAMPLE, example_films, example_truth, score_films
@@ -164,29 +161,28 @@ def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) ->
     from rich.table import Table
     from rich.text import Text
 
+    from mandora.core.totals import Part
+
     console = Console(highlight=False)
     if summary.only is not None:
         console.print(_joint_table(summary.only, truth.get(summary.only.study)))
     table = Table(title="Totals", title_justify="left")
-    table.add_column("patient")
-    table.add_column("joints scored", justify="right")
-    for title in _TOTALS.values():
-        table.add_column(title, justify="right")
+    for title in ("patient", "scores", "totals of"):
+        table.add_column(title, justify="right" if title == "scores" else "left")
+    for kind in _KINDS:
+        table.add_column(kind or "total", justify="right")
     shown = summary.results[:MAX_SHOWN]
     for patient in shown:
-        totals = {total.name: total for total in patient.totals}
-        cells = []
-        for name in _TOTALS:
-            total = totals[name]
-            mark = "*" if total.method == "pro-rated" else ""
-            cells.append("–" if total.value is None else f"{total.value:.1f}{mark}")
-        table.add_row(Text(printable(patient.patient, one_line=True)), str(patient.scored), *cells)
-        if patient.patient in truth:
-            table.add_row("its true scores", "", *_true_totals(truth[patient.patient]))
+        about = (Text(printable(patient.patient, one_line=True)), str(patient.scored))
+        for part, cells in _totals_by_part(patient.totals).items():
+            table.add_row(*about, part.title, *cells)
+            about = (Text(), "")
+            if part == Part() and patient.patient in truth:
+                table.add_row("its true scores", "", "", *_true_totals(truth[patient.patient]))
     if shown:
         console.print(table)
     if len(summary.results) > len(shown):
-        console.print(f"and {len(summary.results) - len(shown)} more patients, see scores.csv")
+        console.print(f"and {len(summary.results) - len(shown)} more patients, see totals.csv")
     if any(t.method == "pro-rated" for r in shown for t in r.totals):
         console.print("* pro-rated: some joints are missing", style="dim")
     write_line(f"{summary.scored} of {summary.patients} patients scored: {summary.out}")
@@ -196,12 +192,30 @@ def print_summary(summary: Summary, truth: Mapping[str, Mapping[str, float]]) ->
         console.print(f"{items} failed; see joints.csv for the reasons.")
 
 
+def _totals_by_part(totals: Sequence[Total]) -> dict[Part, list[str]]:
+    """The largest parts of a patient that have totals, those as text, in order of ``_KINDS``."""
+    from mandora.core.totals import Part, TotalOf, largest_parts
+
+    by_name = {total.name: total for total in totals}
+    known = {Part(t.limb, t.side) for t in totals if t.value is not None}
+    rows = {}
+    for part in largest_parts(known) or (Part(),):
+        cells = []
+        for kind in _KINDS:
+            total = by_name[TotalOf(part, kind).name]
+            mark = "*" if total.method == "pro-rated" else ""
+            value = "–" if total.value is None else f"{total.value:.1f}{mark}"
+            cells.append(f"{value} /{total.maximum}")
+        rows[part] = cells
+    return rows
+
+
 def _true_totals(truth: Mapping[str, float]) -> list[str]:
     from mandora.core.anatomy import TARGETS
-    from mandora.core.totals import ra2_totals
+    from mandora.core.totals import Part, TotalOf, all_totals
 
-    totals = ra2_totals([truth[target.key] for target in TARGETS])
-    return [f"{totals[name].value[0]:.1f}" for name in _TOTALS]
+    totals = all_totals([truth[target.key] for target in TARGETS])
+    return [f"{totals[TotalOf(Part(), kind).name].value[0]:.1f}" for kind in _KINDS]
 
 
 def _joint_table(result: StudyResult, truth: Mapping[str, float] | None) -> Any:

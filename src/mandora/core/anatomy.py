@@ -40,12 +40,22 @@ class Limb(_Pair):
     HAND = "hand"
     FOOT = "foot"
 
+    @property
+    def plural(self) -> str:
+        """``hands`` or ``feet``."""
+        return "hands" if self is Limb.HAND else "feet"
+
 
 class Side(_Pair):
     """The patient's side, whatever side of the film it is shown on."""
 
     LEFT = "L"
     RIGHT = "R"
+
+    @property
+    def word(self) -> str:
+        """``left`` or ``right``."""
+        return self.name.lower()
 
 
 class Damage(_Pair):
@@ -78,7 +88,7 @@ class Slot:
     @property
     def title(self) -> str:
         """Words for people, e.g. ``left hand``."""
-        return f"{'left' if self.side is Side.LEFT else 'right'} {self.limb}"
+        return f"{self.side.word} {self.limb}"
 
     @staticmethod
     def parse(code: str) -> Slot:

@@ -18,7 +18,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.inputs import read_bytes
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 RESEARCH_NOTICE = (
     "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 )
@@ -156,7 +156,10 @@ class JointScore(Record):
 class Total(Record):
     """A sum of scores, see :mod:`mandora.core.totals`; ``value`` is None if too few are there."""
 
-    name: str
+    name: str = Field(description="RA2's of all joints; else e.g. hands:narrowing, LH:total")
+    limb: Limb | None = Field(None, description="null: both")
+    side: Side | None = Field(None, description="null: both")
+    kind: Damage | None = Field(None, description="null: both; also in records before schema 1.4")
     maximum: int
     observed: float = Field(description="sum over the joints that were scored")
     scored: int
@@ -166,6 +169,7 @@ class Total(Record):
     high: float | None = Field(None, description="upper end")
     method: Literal["complete", "pro-rated"] | None = None
     reason: Reason | None = None
+    detail: str | None = Field(None, description="which films were not given, in words")
 
 
 class ModelInfo(Record):

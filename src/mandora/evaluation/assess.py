@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from mandora.core.anatomy import (
 )
 from mandora.core.errors import InputError
 from mandora.core.geometry import box_to_grid, limb_size
+from mandora.core.parallel.threads import map_threads
 from mandora.core.records import REASON_TEXT, Reason
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
@@ -29,7 +32,7 @@ from mandora.images.read import read_radiograph
 from mandora.locate.template import limb_template
 from mandora.metrics import Arrays, Floats
 from mandora.scoring.failures import why_failed
-from mandora.scoring.film import FilmResult, failed_film
+from mandora.scoring.film import failed_film
 from mandora.scoring.pipeline import Pipeline
 
 MOST_LANDMARKS = max(len(landmarks) for landmarks in LANDMARKS.values())
@@ -72,6 +75,9 @@ def assess(
 ) -> Assessed:
     """Score all films of a data set, at marked and at found joints.
 
+    As many films are worked on side by side as keep the model's threads busy; results, messages
+    and their order do not depend on it.
+
     Args:
         pipeline: the model.
         dataset: whole films; what is not known of them is left out of the comparison.
@@ -89,15 +95,18 @@ def assess(
     seen: list[_AssessedFilm] = []
     tables: dict[str, list[Floats]] = {}
     unknown, reasons = np.full(len(TARGETS), np.nan), Counter[Reason]()
+    every = [film for films in of_patient.values() for film in films]
+    assessed = map_threads(partial(_assess_film, pipeline), every, pipeline.films_at_once)
     for done, (name, films) in enumerate(of_patient.items(), start=1):
         patch = {"true": unknown.copy(), "predicted": unknown.copy()}
-        for film in films:
-            one = _assess_film(pipeline, film, warn)
+        for one in itertools.islice(assessed, len(films)):
             seen.append(one)
-            for frame, known in (("true", one.at_true), ("predicted", one.at_found.scores)):
+            for line in one.warnings:
+                warn(line)
+            for frame, known in (("true", one.at_true), ("predicted", one.at_found)):
                 for key, value in known.items():
                     patch[frame][TARGET_INDEX[key]] = value
-            reasons.update(one.at_found.reasons.values())
+            reasons.update(one.reasons)
         tables.setdefault("official", []).append(dataset.official.get(name, unknown))
         tables.setdefault("impression", []).append(_impressions(films))
         tables.setdefault("erosive", []).append(_erosive(films))
@@ -112,7 +121,7 @@ def assess(
     who = {"patient": np.array(list(of_patient)), "person": np.array(persons),
            "fold": np.full(len(of_patient), "all")}  # fmt: skip
     return Assessed(
-        tuple(film for films in of_patient.values() for film in films), landmarks,
+        tuple(every), landmarks,
         {**who, **{key: np.array(rows) for key, rows in tables.items()}}, reasons,
     )  # fmt: skip
 
@@ -139,16 +148,25 @@ def _erosive(films: Sequence[DatasetFilm]) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _AssessedFilm:
-    """One film: a row of each array of :class:`Assessed`, scores at marked and at found joints."""
+    """One film: a row of each array of :class:`Assessed`, scores at marked and at found joints.
+
+    Attributes:
+        landmarks: as in :class:`Assessed`.
+        at_true: score by target at marked joints.
+        at_found: likewise, at joints that were found.
+        reasons: of joints that were not scored where they were found.
+        warnings: lines for the user.
+    """
 
     landmarks: Arrays
     at_true: Mapping[str, float]
-    at_found: FilmResult
+    at_found: Mapping[str, float]
+    reasons: tuple[Reason, ...]
+    warnings: tuple[str, ...]
 
 
-def _assess_film(
-    pipeline: Pipeline, film: DatasetFilm, warn: Callable[[str], None]
-) -> _AssessedFilm:
+def _assess_film(pipeline: Pipeline, film: DatasetFilm) -> _AssessedFilm:
+    warnings: list[str] = []
     slot, name = film.slot, film.name
     size, dice = np.full(2, np.nan), np.full(MOST_LANDMARKS, np.nan)
     true, found = (np.full((MOST_LANDMARKS, 2), np.nan) for _ in range(2))
@@ -161,11 +179,11 @@ def _assess_film(
         off_film = _beyond_film(true, size)
         true[off_film], beyond = np.nan, int(off_film.sum())
         at_found = pipeline.examine(slot, radiograph)
-        overlap = _dice(film, radiograph, at_found.evidence, warn)
+        overlap = _dice(film, radiograph, at_found.evidence, warnings.append)
         at_true = _at_marks(pipeline, film, radiograph, off_film)
     except Exception as error:  # one film must not cost the others theirs
         reason, detail = why_failed(error, name)
-        warn(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
+        warnings.append(f"{name}: {REASON_TEXT[reason]}: {detail.removeprefix(f'{name}: ')}")
         at_found = failed_film(name, slot, reason, detail)
     else:
         dice[: len(overlap)] = overlap
@@ -178,7 +196,8 @@ def _assess_film(
         "found": found, "confidence": confidence, "beyond": np.array(beyond),
         "limb_size_px": np.array(_limb_size_px(film)), "dice": dice,
     }  # fmt: skip
-    return _AssessedFilm(landmarks, at_true, at_found)
+    reasons = tuple(at_found.reasons.values())
+    return _AssessedFilm(landmarks, at_true, at_found.scores, reasons, tuple(warnings))
 
 
 def _beyond_film(landmarks: Floats, size: Floats) -> NDArray[np.bool_]:

@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 
 from mandora.core.anatomy import FAMILIES, SLOTS, TARGETS, Damage, JointGroup, Limb
 from mandora.evaluation.page import Section, TableView, interval_cells
-from mandora.evaluation.scores import RESAMPLES
+from mandora.evaluation.scores import HIGH, RESAMPLES, Undamaged, mean_of, undamaged
 from mandora.metrics import Arrays, Floats
 from mandora.metrics.bootstrap import Interval, intervals
-
-HIGH = 1.5
-"""A score from which a normal joint is called damaged: it is rounded to grade 2."""
 
 FRAMES = {"true": "marked", "predicted": "found"}
 STAGES = ("patch", "blend")
@@ -35,16 +32,14 @@ class Seen:
     """What a model gives to joints that people have looked at.
 
     Attributes:
-        normal: mean score of normal joints, points.
-        high: share of normal joints with a score of ``HIGH`` or more, 0..1.
+        normal: what it gives to normal joints.
         damaged: mean score of damaged joints, points.
         auc: area under the ROC curve, damaged against normal joints.
 
-    Each counts the patients that it is of in ``patients`` and the joints in ``number.n``.
+    Intervals count the patients that they are of in ``patients`` and the joints in ``number.n``.
     """
 
-    normal: Interval
-    high: Interval
+    normal: Undamaged
     damaged: Interval
     auc: Interval
 
@@ -58,17 +53,10 @@ def seen(ours: Floats, impression: Floats, persons: NDArray[np.str_]) -> Seen:
         persons: (N,) whose each row is; rows of a person are drawn together.
     """
     normal, damaged = (np.where(impression == kind, ours, np.nan) for kind in (0, 1))
-    high = np.where(np.isfinite(normal), (normal >= HIGH).astype(float), np.nan)
     return Seen(
-        mean_of(normal, persons), mean_of(high, persons), mean_of(damaged, persons),
+        undamaged(normal, persons), mean_of(damaged, persons),
         intervals(ours, impression, ("auc",), RESAMPLES, persons)["auc"],
     )  # fmt: skip
-
-
-def mean_of(values: Floats, persons: NDArray[np.str_]) -> Interval:
-    """The mean of what is known, with its interval over patients."""
-    nothing = np.where(np.isfinite(values), 0.0, np.nan)
-    return intervals(values, nothing, ("bias",), RESAMPLES, persons)["bias"]
 
 
 def columns_at(limb: Limb, damage: Damage, group: JointGroup | None, site: str) -> NDArray[np.intp]:
@@ -128,9 +116,8 @@ def _parts(impression: Floats) -> Iterator[tuple[Limb, Damage, JointGroup | None
 
 def _cells(one: Seen) -> list[Any]:
     return [
-        one.normal.number.n, one.normal.patients, *interval_cells(one.normal),
-        *interval_cells(one.high), one.damaged.number.n, one.damaged.number,
-        *interval_cells(one.auc),
+        one.normal.mean.number.n, one.normal.mean.patients, *one.normal.cells,
+        one.damaged.number.n, one.damaged.number, *interval_cells(one.auc),
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ marked, and where they were found) ``<frame>_patch`` and ``<frame>_blend`` (N, 8
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from mandora.metrics.joints import BANDS, IN_A_BAND, METRICS, by_severity, measu
 
 RESAMPLES = Resampling(resamples=1000)
 """Of all intervals on the page."""
+HIGH = 1.5
+"""A score from which a joint without damage is called damaged: it is rounded to grade 2."""
 SLOW = ("spearman", "auc")  # their intervals take minutes
 IN_BARS = ("mae", "bias")
 
@@ -38,6 +41,43 @@ def estimate(interval: Interval) -> Estimate:
 def persons(scores: Arrays) -> NDArray[Any]:
     """(N,) whose each row is: rows of a person are drawn together."""
     return scores.get("person", scores["patient"])
+
+
+@dataclass(frozen=True)
+class Undamaged:
+    """What a model gives to joints without damage.
+
+    Attributes:
+        mean: of their scores, points.
+        high: share of them with a score of ``HIGH`` or more, 0..1.
+
+    Both count the patients that they are of in ``patients`` and the joints in ``number.n``.
+    """
+
+    mean: Interval
+    high: Interval
+
+    @property
+    def cells(self) -> list[Any]:
+        """Six cells of a table's row: the mean and the share, with their ends."""
+        return [*interval_cells(self.mean), *interval_cells(self.high)]
+
+
+def undamaged(ours: Floats, persons: NDArray[Any]) -> Undamaged:
+    """Scores of joints without damage, with intervals over patients.
+
+    Args:
+        ours: (N, K) SvH points; NaN where missing or damaged.
+        persons: (N,) whose each row is; rows of a person are drawn together.
+    """
+    high = np.where(np.isfinite(ours), (ours >= HIGH).astype(float), np.nan)
+    return Undamaged(mean_of(ours, persons), mean_of(high, persons))
+
+
+def mean_of(values: Floats, persons: NDArray[Any]) -> Interval:
+    """The mean of what is known, with its interval over patients."""
+    nothing = np.where(np.isfinite(values), 0.0, np.nan)
+    return intervals(values, nothing, ("bias",), RESAMPLES, persons)["bias"]
 
 
 def measures(scores: Arrays, folder: Path, whose: str = "all patients") -> Section:
@@ -151,14 +191,8 @@ def healthy(scores: Arrays) -> Section:
     rows: list[list[Any]] = []
     who = persons(scores)
     for stage, words, found, official in _at_found_joints(scores):
-        ours = np.where(official == 0, found, np.nan)
-        known = np.isfinite(ours)
-        high = np.where(known, (grade(ours) >= 2).astype(float), np.nan)
-        row: list[Any] = [stage, words, int(known.sum())]
-        for values in (ours, high):
-            mean = intervals(values, np.where(known, 0.0, np.nan), ("bias",), RESAMPLES, who)
-            row += interval_cells(mean["bias"])
-        rows.append(row)
+        one = undamaged(np.where(official == 0, found, np.nan), who)
+        rows.append([stage, words, one.mean.number.n, *one.cells])
     heads = ["stage", "targets", "joints", "mean score", "low", "high", "share of grade 2 or more",
              "share, low", "share, high"]  # fmt: skip
     return Section(

@@ -24,7 +24,6 @@ films show it or show something else, or where the best threshold errs about mor
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from PIL import Image
 from mandora.core.anatomy import LANDMARKS, JointGroup, Limb, Side
 from mandora.core.errors import InputError
 from mandora.core.geometry import limb_size
+from mandora.core.parallel.threads import map_threads
 from mandora.core.specs import LimbThresholds
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.images.read import read_radiograph
@@ -113,7 +113,7 @@ def calibrate_thresholds(
     Args:
         bundle: the model.
         pictures: that its localisers are tried on; noise comes on top.
-        threads: processor threads per network.
+        threads: processor threads, and films in memory at a time.
         progress: told (pictures done, of how many), limb by limb.
         warn: told of films that cannot be read, and of a limb whose thresholds stay as they are.
 
@@ -169,34 +169,54 @@ def fits_of(
     thorough = contract.with_thresholds(
         {limb: contract.locate.thresholds[limb].model_copy(update=never_clear)}
     )
-    as_used, searching = (
-        Stages.load(how, files, threads).locators[limb] for how in (contract, thorough)
-    )
+    as_used, searching = (Stages.load(how, files, threads) for how in (contract, thorough))
     own, others = pictures.own(limb), pictures.not_of(limb)
-    halves = own[::2]
-    count = len(own) + len(halves) + len(others) + len(_NOISE_CELLS)
-    done = itertools.count(1)
+    samples: dict[str, Iterable[_Trial]] = {
+        "own": (_Trial(as_used.locators[limb], f.path, f.slot.side) for f in own),
+        "others": (_Trial(searching.locators[limb], path) for path in others),
+        "noise": (_Trial(searching.locators[limb], pixels) for pixels in noise_pictures()),
+        "parts": (_Trial(as_used.locators[limb], f.path, f.slot.side, True) for f in own[::2]),
+    }
+    count = len(own) + len(own[::2]) + len(others) + len(_NOISE_CELLS)
+    made: dict[str, list[float]] = {name: [] for name in samples}
+    named = ((name, trial) for name, trials in samples.items() for trial in trials)
+    tried = map_threads(lambda one: (one[0], _fit(one[1])), named, as_used.films_at_once)
+    for done, (name, (fit, fault)) in enumerate(tried, start=1):
+        if fault is None:
+            made[name].append(fit)
+        else:
+            warn(fault)
+        progress(done, count)
+    return Fits(**{name: _known(fits) for name, fits in made.items()})
 
-    def fit(
-        locator: LimbLocator, picture: Path | Pixels, side: Side | None = None, part: bool = False
-    ) -> float:
-        try:
-            pixels = read_radiograph(picture).pixels if isinstance(picture, Path) else picture
-            if part:
-                pixels = _part(pixels, locator.locate(pixels, side))
-            return locator.locate(pixels, side).fit
-        except InputError as error:
-            warn(str(error))
-            return np.nan
-        finally:
-            progress(next(done), count)
 
-    return Fits(
-        _known(fit(as_used, film.path, film.slot.side) for film in own),
-        _known(fit(searching, path) for path in others),
-        _known(fit(searching, pixels) for pixels in noise_pictures()),
-        _known(fit(as_used, film.path, film.slot.side, part=True) for film in halves),
-    )
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A localiser on one picture.
+
+    Attributes:
+        locator: what is tried.
+        picture: a film, or its pixels.
+        side: what the film is known to show.
+        part: whether a part of the limb is cut out first, and tried in place of the film.
+    """
+
+    locator: LimbLocator
+    picture: Path | Pixels
+    side: Side | None = None
+    part: bool = False
+
+
+def _fit(trial: _Trial) -> tuple[float, str | None]:
+    """The fit, NaN where nothing was found; and why the picture cannot be used."""
+    picture, locator = trial.picture, trial.locator
+    try:
+        pixels = read_radiograph(picture).pixels if isinstance(picture, Path) else picture
+        if trial.part:
+            pixels = _part(pixels, locator.locate(pixels, trial.side))
+        return locator.locate(pixels, trial.side).fit, None
+    except InputError as error:
+        return np.nan, str(error)
 
 
 def _part(pixels: Pixels, found: FoundLandmarks) -> Pixels:

@@ -24,41 +24,22 @@ from mandora.simulate.anatomy.joint_state import JointState, draw_state
 
 
 @dataclass(frozen=True, eq=False)
-class Inflicted:
-    """A film with damage of known grade.
+class Inflicted(Outcome):
+    """A film with damage of known grade, with the attributes of an outcome and what was done.
 
     Attributes:
-        pixels: (H, W) float32, 0..1, bright bone.
         limb: hand or foot.
         site: name of the site.
         state: what was done to the joint.
         narrowing: SvH grade that was added, 0-4.
         erosion: SvH grade that was added, 0-5 (hand) or 0-10 (foot).
-        eroded: (H, W) bool, where bone was taken away.
-        landmark: (2,) float64 px of the film, the site's landmark after the damage; for the
-            navicular, which has no landmark, its centre.
-        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; for a
-            bone of the wrist its outline; no rows if both grades are 0.
-        quality: how clear the joint space is: how much darker than its sides, as a share of the
-            range of grey around, 0..1; 1 for a bone of the wrist.
-        spaces: (H, W) uint8, the map of joint spaces that was given, after the damage: narrowed
-            with the film, and without the joint that bone bridges; None if none was given.
-        erosions: (H, W) uint8, the map of erosions that was given, after the damage, with
-            ``eroded``; None if none was given.
     """
 
-    pixels: NDArray[np.float32]
     limb: Limb
     site: str
     state: JointState
     narrowing: int
     erosion: int
-    eroded: NDArray[np.bool_]
-    landmark: NDArray[np.float64]
-    line: NDArray[np.float64]
-    quality: float
-    spaces: NDArray[np.uint8] | None
-    erosions: NDArray[np.uint8] | None
 
     @property
     def scores(self) -> dict[Damage, float]:
@@ -113,8 +94,8 @@ def inflict(
     if mirrored:
         outcome = _mirrored_back(outcome)
     return Inflicted(
-        limb=limb.limb, site=site, state=state, narrowing=state.narrowing_grade,
-        erosion=state.erosion_grade(limb.limb), **vars(outcome),
+        **vars(outcome), limb=limb.limb, site=site, state=state, narrowing=state.narrowing_grade,
+        erosion=state.erosion_grade(limb.limb),
     )  # fmt: skip
 
 

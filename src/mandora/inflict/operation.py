@@ -78,7 +78,22 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What damage made of a film; the fields of ``Inflicted`` say what they are."""
+    """What damage made of a film.
+
+    Attributes:
+        pixels: (H, W) float32, 0..1, bright bone.
+        eroded: (H, W) bool, where bone was taken away.
+        landmark: (2,) float64 px of the film, the site's landmark after the damage; for the
+            navicular, which has no landmark, its centre.
+        line: (M, 2) float64 px of the film, the middle of the joint space as it was found; for a
+            bone of the wrist its outline; no rows if both grades are 0.
+        quality: how clear the joint space is: how much darker than its sides, as a share of the
+            range of grey around, 0..1; 1 for a bone of the wrist.
+        spaces: (H, W) uint8, the map of joint spaces that was given, after the damage: narrowed
+            with the film, and without the joint that bone bridges; None if none was given.
+        erosions: (H, W) uint8, the map of erosions that was given, after the damage, with
+            ``eroded``; None if none was given.
+    """
 
     pixels: NDArray[np.float32]
     eroded: NDArray[np.bool_]

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mandora.core.anatomy import TARGETS
 from mandora.core.errors import InputError
-from mandora.core.totals import ra2_totals
+from mandora.core.totals import all_totals
 from mandora.metrics import FAMILY_TITLES, GROUPS, Floats, grade, same_shape, score_table
 from mandora.metrics.bootstrap import Resampling, intervals
 from mandora.metrics.joints import BANDS, severity
@@ -225,8 +225,8 @@ def _totals(data_sets: Sequence[Labelled], level: float) -> dict[str, Spread]:
     """The widest spread of each total over the data sets that have enough patients with one."""
     made: dict[str, list[Spread]] = {}
     for data in data_sets:
-        true = ra2_totals(data.truth)
-        for name, found in ra2_totals(data.scores).items():
+        true = all_totals(data.truth)
+        for name, found in all_totals(data.scores).items():
             scale = np.array([total_scale(value) for value in found.value])
             away = (true[name].value - found.value) / scale
             away = np.sort(away[np.isfinite(away)])
@@ -300,8 +300,8 @@ def _shares(held: Floats, size: Floats, chosen: NDArray[np.bool_]) -> list[Any]:
 
 
 def _totals_held(contract: IntervalContract, ours: Floats, labels: Floats) -> Iterator[list[Any]]:
-    true_totals = ra2_totals(labels)
-    for name, total in ra2_totals(ours).items():
+    true_totals = all_totals(labels)
+    for name, total in all_totals(ours).items():
         if name not in contract.totals:
             continue
         found, true = total.value, true_totals[name].value

@@ -19,7 +19,6 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from mandora.core.anatomy import Limb
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, temporary_path, write_atomically
 from mandora.core.inputs import file_sha256, listed, read_bytes
@@ -30,7 +29,6 @@ from mandora.model.earlier import as_current, is_earlier
 BUNDLE_SCHEMA = "1.5"  # earlier ones: mandora.model.earlier
 MANIFEST = "manifest.json"
 CARD = "card.md"
-THRESHOLDS_HEAD = "## Thresholds"  # of a section of the card
 STANDARD_FILES: tuple[str, ...] = (*LOCATE_FILES.values(), DAMAGE_FILE, SYMMETRY_FILE, CARD)
 """The files of a bundle of the default design, besides its manifest."""
 
@@ -236,63 +234,6 @@ def default_bundle() -> Path:
         BundleError: if this installation has none.
     """
     return packaged_bundle(PACKAGED[0])
-
-
-def describe(bundle: Bundle) -> str:
-    """A bundle in words, for people, several lines."""
-    m = bundle.manifest
-    c = m.contract
-    total = sum(entry.bytes for entry in m.files.values())
-    lines = [
-        f"{m.name} {m.version} (preset {m.preset}, created {m.created})",
-        f"folder      {bundle.folder}",
-        f"sha256      {bundle.sha256}",
-        f"licence     {m.licence.spdx}" + (f": {m.licence.note}" if m.licence.note else ""),
-        f"trained on  {m.training_data}",
-        f"trained by  {', '.join(f'{k} {v}' for k, v in sorted(m.software.items()))}",
-        f"locate      {c.locate.design}, {c.locate.input_px} × {c.locate.input_px} px, heat maps "
-        f"1:{c.locate.heat_map_stride}, found from {c.locate.found_threshold:g}",
-        *(f"  {line}" for line in threshold_lines(c)),
-        f"damage      {c.damage.design}, patches of {c.damage.patch_px} × {c.damage.patch_px} px",
-        f"symmetry    {c.symmetry.trees} trees per site, depth {c.symmetry.depth}, "
-        f"share {c.symmetry.blend:g} of the final score",
-        f"files       {len(m.files)}, {total / 1e6:.1f} MB",
-        *(f"  {name:<24} {e.bytes:>11,} bytes  {e.sha256}" for name, e in m.files.items()),
-        f"model card  {bundle.path(m.card)}",
-    ]
-    return "\n".join(lines)
-
-
-def threshold_lines(contract: Contract) -> list[str]:
-    """From which fit a limb counts as found, and where that comes from: a line for each limb."""
-    lines = []
-    for limb in Limb:
-        marks = contract.locate.thresholds[limb]
-        origin = f"set from {marks.measured_on}" if marks.measured_on else "defaults, not measured"
-        lines.append(
-            f"- {limb}: found from a fit of {marks.least_fit:g}, clear from {marks.clear_fit:g}, "
-            f"sure from {marks.sure_fit:g}; {origin}"
-        )
-    return lines
-
-
-def threshold_section(contract: Contract) -> list[str]:
-    """The lines of a card's section about thresholds."""
-    remark = uncalibrated_remark(contract)
-    said = ["", f"{remark[0].upper()}{remark[1:]}."] if remark else []
-    return [*threshold_lines(contract), *said]
-
-
-def uncalibrated_remark(contract: Contract) -> str | None:
-    """What a user should know of thresholds that are the defaults; None if none is."""
-    thresholds = contract.locate.thresholds
-    limbs = [limb for limb in Limb if thresholds[limb].measured_on is None]
-    if not limbs:
-        return None
-    return (
-        f"the thresholds of the {' and the '.join(limbs)} are defaults that were not measured with "
-        "this model: set them with `mandora bundle calibrate`"
-    )
 
 
 def _inspect(path: Path) -> tuple[Bundle | None, list[str]]:

@@ -8,16 +8,15 @@ from pathlib import Path
 from mandora.core.anatomy import Limb
 from mandora.core.files import AnyPath
 from mandora.core.specs import LimbThresholds
-from mandora.model.bundle import (
+from mandora.model.bundle import Bundle, BundleInfo, write_bundle
+from mandora.model.card import (
+    INTERVALS_HEAD,
     THRESHOLDS_HEAD,
-    Bundle,
-    BundleInfo,
+    interval_section,
     threshold_section,
-    write_bundle,
+    with_section,
 )
 from mandora.model.contract import IntervalContract
-
-_INTERVALS_HEAD = "## Intervals"
 
 
 def with_calibration(
@@ -41,27 +40,11 @@ def with_calibration(
     contract = manifest.contract.with_thresholds(thresholds or {})
     card = bundle.path(manifest.card).read_text(encoding="utf-8")
     if thresholds:
-        card = with_section(card, THRESHOLDS_HEAD, "\n".join(threshold_section(contract)))
+        card = with_section(card, THRESHOLDS_HEAD, threshold_section(contract))
     if intervals:
         contract = contract.model_copy(update={"intervals": intervals})
-        card = with_section(card, _INTERVALS_HEAD, _interval_lines(intervals))
+        card = with_section(card, INTERVALS_HEAD, interval_section(intervals))
     files: dict[str, bytes | Path] = {name: bundle.path(name) for name in manifest.files}
     files[manifest.card] = card.encode()
     about = manifest.model_dump(include=set(BundleInfo.model_fields))
     return write_bundle(folder, BundleInfo(**{**about, "contract": contract}), files)
-
-
-def _interval_lines(intervals: IntervalContract) -> str:
-    return (
-        f"Intervals hold {100 * intervals.level:g} % of the labels, of healthy joints and of "
-        f"damaged ones, of patients like those that they were measured on: "
-        f"{intervals.measured_on}, who trained nothing. Of others they need not."
-    )
-
-
-def with_section(card: str, head: str, text: str) -> str:
-    """A card whose section of that head, the last if there is none, holds the text."""
-    before, found, after = card.partition(f"{head}\n")
-    rest = after.partition("\n## ")[2] if found else ""
-    parts = [before.rstrip(), f"{head}\n\n{text}", f"## {rest.rstrip()}" if rest else ""]
-    return "\n\n".join(part for part in parts if part) + "\n"

@@ -200,7 +200,7 @@ class IntervalContract(Record):
         description="by `hand narrowing` and so on: one for each band, the lowest first",
     )
     totals: dict[str, Spread] = Field(
-        description="by RA2's name, for each unit of `total_scale`; none of too few patients"
+        description="by the total's name, for each unit of `total_scale`; none of too few patients"
     )
     patients: int = Field(ge=1, description="that this was measured on")
     data_sets: dict[str, int] = Field(
@@ -250,7 +250,7 @@ class IntervalContract(Record):
         """Lower and upper end, SvH points; None if the total was not measured.
 
         Args:
-            name: RA2's.
+            name: of the total, see :data:`mandora.core.totals.TOTALS`.
             value: of the total.
             maximum: that it can reach.
             seen: share of the total's joints that was seen: what was not makes it wider.

@@ -23,20 +23,15 @@ from mandora.core.anatomy import (
     Target,
     target,
 )
-from mandora.core.records import REASON_TEXT, JointScore, StudyResult, Total
+from mandora.core.records import REASON_TEXT, JointScore, StudyResult
+from mandora.outputs.report_totals import total_cards, totals_table, why_no_overall
 
 # at these sizes four noisy films still make a report of less than 3 MB
 _OVERLAY_BYTES = 400_000
 _STEPS = ((85, 1.0), (75, 1.0), (65, 1.0), (60, 0.75), (50, 0.5))  # quality, scale
 _CROP_QUALITY = 85
 
-_TOTAL_TITLES = {
-    "Overall_Tol": "Overall",
-    "Overall_erosion": "Erosion",
-    "Overall_narrowing": "Narrowing",
-}
 _COLUMNS = tuple((side, kind) for side in Side for kind in (Damage.NARROWING, Damage.EROSION))
-_SIDE_TITLES = {Side.LEFT: "left", Side.RIGHT: "right"}
 
 Crops = Mapping[str, Mapping[str, Image.Image]]
 """By film name, then by landmark name: see :func:`mandora.outputs.crops.joint_crops`."""
@@ -65,7 +60,9 @@ def render_report(
     return _template().render(
         result=result,
         created=created,
-        totals=[_total(t) for t in result.totals],
+        cards=total_cards(result),
+        no_overall=why_no_overall(result),
+        totals=totals_table(result),
         figures=_figures(result, overlays),
         tables=tables,
         notes=_notes(result),
@@ -117,25 +114,6 @@ class _EvidenceGroup:
     joints: tuple[_EvidenceJoint, ...]
 
 
-def _total(total: Total) -> dict[str, Any]:
-    counted = f"{total.scored} of {total.expected} scores"
-    if total.value is None:
-        why = REASON_TEXT[total.reason] if total.reason else "not enough joints were scored"
-        text = f"Not given: {why}. {counted}; they add up to {total.observed:.1f}."
-    elif total.method == "pro-rated":
-        text = f"Pro-rated: {counted} add up to {total.observed:.1f}, scaled up for the missing."
-    else:
-        text = f"Complete: {counted}."
-    return {
-        "title": _TOTAL_TITLES.get(total.name, total.name),
-        "value": total.value,
-        "maximum": total.maximum,
-        "interval": None if total.low is None else f"{total.low:.0f} to {total.high:.0f}",
-        "text": text,
-        "flagged": total.value is None or total.method == "pro-rated",
-    }
-
-
 def _notes(result: StudyResult) -> dict[str, str]:
     """A footnote letter for each reason that occurs, by the reason in words."""
     reasons = dict.fromkeys(REASON_TEXT[s.reason] for s in result.scores if s.reason)
@@ -165,7 +143,7 @@ def _table(result: StudyResult, limb: Limb, linked: set[str]) -> _Table:
         title = "navicular (scaphoid)" if name != some.landmark_name else some.landmark.title
         rows.append(_Row(name, title, tuple(cells)))
     columns = tuple(
-        (_SIDE_TITLES[side], kind.value, FAMILIES[limb, kind][0].maximum) for side, kind in _COLUMNS
+        (side.word, kind.value, FAMILIES[limb, kind][0].maximum) for side, kind in _COLUMNS
     )
     return _Table(limb.value, columns, tuple(rows))
 
@@ -186,7 +164,7 @@ def _cell(score: JointScore, of: Target, notes: Mapping[str, str], linked: set[s
         reason=reason,
         note=notes[reason] if reason else "",
         anchor=anchor if anchor in linked else None,
-        label=f"{_SIDE_TITLES[of.side]} {of.site.name} {of.damage}",
+        label=f"{of.side.word} {of.site.name} {of.damage}",
     )
 
 

@@ -7,19 +7,14 @@ from collections.abc import Iterator
 from PIL import Image, ImageDraw, ImageFont
 
 from mandora.core.anatomy import FAMILIES, Damage, Limb, Side
-from mandora.core.records import REASON_TEXT, JointScore, Status, StudyResult, Total
+from mandora.core.records import REASON_TEXT, JointScore, Status, StudyResult
+from mandora.outputs.report_totals import Card, total_cards
 
 _WIDTH, _LINE, _LEFT = 1100, 27, 40
 _TITLE_PX, _TEXT_PX = 30, 19
 _GROUND, _INK, _PALE, _RULE = (255, 255, 255), (20, 24, 28), (96, 104, 110), (205, 210, 214)
 _COLUMNS = tuple((side, kind) for side in Side for kind in (Damage.NARROWING, Damage.EROSION))
 _COLUMN_X = (470, 620, 790, 940)  # where the numbers begin
-_SIDES = {Side.LEFT: "left", Side.RIGHT: "right"}
-_TOTALS = {
-    "Overall_Tol": "Total",
-    "Overall_erosion": "Erosion",
-    "Overall_narrowing": "Narrowing",
-}
 
 
 def draw_summary(result: StudyResult) -> Image.Image:
@@ -52,8 +47,8 @@ def _lines(result: StudyResult) -> Iterator[_Line]:
     yield []
     yield _words(result.notice)
     yield []
-    for total in result.totals:
-        yield _words(_total(total), _INK)
+    for card in total_cards(result):
+        yield _words(_total(card), _INK)
     notes = _notes(result)
     for limb in Limb:
         if any(s.limb is limb and s.score is not None for s in result.scores):
@@ -75,7 +70,7 @@ def _table(result: StudyResult, limb: Limb, notes: dict[str, str]) -> Iterator[_
     scores = {(s.site, s.side, s.kind): s for s in result.scores if s.limb is limb}
     yield _title("Hands" if limb is Limb.HAND else "Feet")
     heads = [
-        f"{_SIDES[side]} {kind.value[0].upper()} 0 to {FAMILIES[limb, kind][0].maximum}"
+        f"{side.word} {kind.value[0].upper()} 0 to {FAMILIES[limb, kind][0].maximum}"
         for side, kind in _COLUMNS
     ]
     yield []
@@ -111,14 +106,11 @@ def _notes(result: StudyResult) -> dict[str, str]:
     return {reason: chr(ord("a") + i) for i, reason in enumerate(reasons)}
 
 
-def _total(total: Total) -> str:
-    title = _TOTALS.get(total.name, total.name.replace("_", " "))
-    counted = f"{total.scored} of {total.expected} scores"
-    if total.value is None:
-        return f"{title}: not given, {counted} add up to {total.observed:.1f}"
-    interval = "" if total.low is None else f", interval {total.low:.0f} to {total.high:.0f}"
-    pro_rated = ", pro-rated" if total.method == "pro-rated" else ""
-    return f"{title} {total.value:.1f} of {total.maximum}{interval} ({counted}{pro_rated})"
+def _total(card: Card) -> str:
+    if card.value is None:
+        return f"{card.title}: {card.text}"
+    interval = f", interval {card.interval}" if card.interval else ""
+    return f"{card.title}: {card.value:.1f} of {card.maximum}{interval}. {card.text}"
 
 
 def _title(words: str) -> _Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,14 @@ from mandora.core.records import (
     StudyResult,
     Total,
 )
-from mandora.core.totals import ra2_totals
+from mandora.core.totals import (
+    ENOUGH_FOR_TOTAL,
+    TOTALS,
+    TotalOf,
+    Totals,
+    all_totals,
+    no_film_of,
+)
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
 from mandora.scoring.film import FilmResult
@@ -95,7 +102,7 @@ def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmark
 def totals(
     scores: tuple[JointScore, ...], intervals: IntervalContract | None = None
 ) -> tuple[Total, ...]:
-    """The overall, erosion and narrowing totals of a patient, see :mod:`mandora.core.totals`.
+    """The totals of a patient, see :mod:`mandora.core.totals`.
 
     Args:
         scores: all 86.
@@ -103,27 +110,43 @@ def totals(
             less of the joints was seen.
 
     Returns:
-        One for each of ``ra2.RA2_TOTALS``, in that order.
+        One for each of ``totals.TOTALS``, in that order.
     """
-    made = []
-    values = [math.nan if s.score is None else s.score for s in scores]
-    for name, total in ra2_totals(values).items():
-        value, scored = float(total.value[0]), int(total.scored[0])
-        about: dict[str, Any] = {
-            "name": name, "maximum": total.maximum, "observed": float(total.observed[0]),
-            "scored": scored, "expected": total.expected,
-        }  # fmt: skip
-        if math.isnan(value):
-            about["reason"] = Reason.TOO_FEW_JOINTS
-        else:
-            method = "complete" if scored == total.expected else "pro-rated"
-            about |= {"value": value, "method": method}
-            if intervals:
-                share = float(total.share[0])
-                ends = intervals.of_total(name, value, total.maximum, share)
-                about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
-        made.append(Total.model_validate(about))
-    return tuple(made)
+    values = all_totals([math.nan if s.score is None else s.score for s in scores])
+    return tuple(_total(of, values[of.name], scores, intervals) for of in TOTALS)
+
+
+def _total(
+    of: TotalOf, made: Totals, scores: tuple[JointScore, ...], intervals: IntervalContract | None
+) -> Total:
+    value, scored = float(made.value[0]), int(made.scored[0])
+    about: dict[str, Any] = {
+        "name": of.name, "limb": of.part.limb, "side": of.part.side, "kind": of.kind,
+        "maximum": made.maximum, "observed": float(made.observed[0]),
+        "scored": scored, "expected": made.expected,
+    }  # fmt: skip
+    if math.isnan(value):
+        wanted = [s for t, s in zip(TARGETS, scores, strict=True) if of.wants(t)]
+        about["reason"], about["detail"] = _why_no_total(made.maximum, wanted)
+    else:
+        about |= {"value": value, "method": "complete" if scored == made.expected else "pro-rated"}
+        if intervals:
+            ends = intervals.of_total(of.name, value, made.maximum, float(made.share[0]))
+            about |= dict(zip(("low", "high"), ends or (None, None), strict=True))
+    return Total.model_validate(about)
+
+
+def _why_no_total(maximum: int, scores: Sequence[JointScore]) -> tuple[Reason, str | None]:
+    """The reason, and in words which films are lacking.
+
+    Films that were not given are the reason only where no total could be made without them.
+    """
+    absent = [s for s in scores if s.reason is Reason.FILM_MISSING]
+    if sum(s.maximum for s in absent) > maximum * (1 - ENOUGH_FOR_TOTAL):
+        return Reason.FILM_MISSING, no_film_of({Slot(s.side, s.limb) for s in absent})
+    reasons = {s.reason for s in scores}  # a score that is there has none
+    only = reasons.pop() if len(reasons) == 1 else None
+    return only or Reason.TOO_FEW_JOINTS, None
 
 
 def study_result(

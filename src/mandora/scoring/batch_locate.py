@@ -1,10 +1,11 @@
-"""Finding the landmarks of many films, one after the other, into one CSV file."""
+"""Finding the landmarks of many films, some side by side, into one CSV file."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, make_output_folder, paths_of
+from mandora.core.parallel.threads import map_threads
 from mandora.core.records import Reason
 from mandora.datasets.film_files import FilmFile, Problem, find_films
 from mandora.images.read import read_radiograph
@@ -53,7 +55,8 @@ def locate_films(
             deep, see :func:`~mandora.datasets.film_files.find_films`.
         out: the CSV file; whole after each film.
         bundle: the model.
-        threads: processor threads.
+        threads: processor threads, and films in memory at a time. Results, messages and their
+            order do not depend on it.
         limb: what all films show. If not given, each film's name says it, else its DICOM tags,
             else what it looks like.
         side: the patient's side, likewise.
@@ -83,8 +86,9 @@ def locate_films(
             warn(problem_line(unusable))
         failed, total = len(found.problems), len(found.problems) + len(found.films)
         progress(failed, total)
-        for done, film in enumerate(found.films, start=failed + 1):
-            rows, problem = _locate_film(pipeline, film, (limb, side))
+        locate = partial(_locate_film, pipeline, stated=(limb, side))
+        located = map_threads(locate, found.films, pipeline.films_at_once)
+        for done, (rows, problem) in enumerate(located, start=failed + 1):
             table.append(rows)
             if problem:
                 failed += 1

@@ -30,7 +30,7 @@ class PatientSummary:
         scored: joint scores with a value.
         failed: joint scores without a value though there was a film.
         missing: joint scores of films that were not given.
-        totals: overall, erosion, narrowing; see :mod:`mandora.core.totals`.
+        totals: of all joints, of limbs, sides and films; see :mod:`mandora.core.totals`.
     """
 
     patient: str

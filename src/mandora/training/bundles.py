@@ -23,14 +23,12 @@ from mandora.core.settings import (
 from mandora.locate.template import limb_template
 from mandora.model.bundle import (
     CARD,
-    THRESHOLDS_HEAD,
     Bundle,
     BundleInfo,
     Licence,
-    threshold_section,
     write_bundle,
 )
-from mandora.model.calibration import with_section
+from mandora.model.card import THRESHOLDS_HEAD, threshold_section, with_section
 from mandora.model.contract import (
     SYMMETRY_FILE,
     Contract,
@@ -149,7 +147,7 @@ def make_bundle(
     networks: dict[str, bytes] = {}
     if contract.damage.design == "all-joints" if compact is None else compact:
         networks, lines = compact_networks(contract, paths)
-        card = with_section(card, STORAGE_HEAD, "\n".join(lines))
+        card = with_section(card, STORAGE_HEAD, lines)
     return write_bundle(out, info, {**paths, **networks, CARD: card.encode()})
 
 

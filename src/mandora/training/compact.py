@@ -24,7 +24,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath, write_atomically
 from mandora.core.inference import Arrays, Network
 from mandora.model.bundle import Bundle, BundleInfo, write_bundle
-from mandora.model.calibration import with_section
+from mandora.model.card import with_section
 from mandora.model.contract import Contract
 from mandora.training.export import simulated_films, simulated_patches
 
@@ -74,7 +74,7 @@ def compact_bundle(bundle: Bundle, folder: AnyPath) -> Bundle:
     if f"{STORAGE_HEAD}\n" in card:
         raise InputError(f"the weights of {bundle.folder} are stored in 8 bits already")
     networks, lines = compact_networks(manifest.contract, paths)
-    card = with_section(card, STORAGE_HEAD, "\n".join(lines))
+    card = with_section(card, STORAGE_HEAD, lines)
     about = BundleInfo(**manifest.model_dump(include=set(BundleInfo.model_fields)))
     return write_bundle(folder, about, {**paths, **networks, manifest.card: card.encode()})
 

@@ -16,23 +16,23 @@ from mandora.simulate.anatomy.shapes import Flank, Form, Tube, with_osteophytes
 _MC_DEPTH, _PP_DEPTH, _DP_DEPTH = (0.85, 0.95, 1.0), (0.78, 0.80, 0.75), (0.70, 0.75, 0.6)
 _METACARPAL = {
     1: Tube(15.5, 10.5, 14.5, cup=1.0, dome=4.6, rim=2.2, depth=_MC_DEPTH, neck=1.1),
-    2: Tube(15.0, 8.7, 15.0, cup=3.2, dome=6.0, rim=2.2, depth=_MC_DEPTH, neck=1.15),
-    3: Tube(13.8, 8.7, 15.0, cup=0.8, dome=6.0, rim=2.2, depth=_MC_DEPTH, neck=1.15),
-    4: Tube(11.8, 7.4, 13.4, cup=0.5, dome=5.5, rim=2.2, depth=_MC_DEPTH, neck=1.15),
-    5: Tube(12.4, 7.6, 12.8, cup=0.2, dome=5.2, rim=2.2, depth=_MC_DEPTH, neck=1.1),
+    2: Tube(15.0, 8.7, 15.6, cup=3.2, dome=6.0, rim=2.2, depth=_MC_DEPTH, neck=1.15),
+    3: Tube(13.8, 8.7, 15.6, cup=0.8, dome=6.0, rim=2.2, depth=_MC_DEPTH, neck=1.15),
+    4: Tube(11.8, 7.4, 13.9, cup=0.5, dome=5.5, rim=2.2, depth=_MC_DEPTH, neck=1.15),
+    5: Tube(12.4, 7.6, 13.3, cup=0.2, dome=5.2, rim=2.2, depth=_MC_DEPTH, neck=1.1),
 }
 _PROXIMAL = {
-    1: Tube(14.8, 9.2, 12.6, cup=2.4, dome=2.2, notch=0.5, rim=0.9, depth=_PP_DEPTH),
-    2: Tube(15.8, 9.6, 12.6, cup=3.0, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH),
-    3: Tube(16.0, 10.0, 13.0, cup=3.0, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH),
-    4: Tube(14.8, 9.2, 12.2, cup=2.8, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH),
-    5: Tube(13.2, 7.8, 10.2, cup=2.6, dome=2.2, notch=0.8, rim=0.9, depth=_PP_DEPTH),
+    1: Tube(14.8, 9.2, 12.6, cup=2.4, dome=2.2, notch=0.5, rim=0.9, depth=_PP_DEPTH, neck=0.9),
+    2: Tube(15.8, 9.6, 12.6, cup=3.0, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH, neck=0.9),
+    3: Tube(16.0, 10.0, 13.0, cup=3.0, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH, neck=0.9),
+    4: Tube(14.8, 9.2, 12.2, cup=2.8, dome=2.4, notch=1.0, rim=0.9, depth=_PP_DEPTH, neck=0.9),
+    5: Tube(13.2, 7.8, 10.2, cup=2.6, dome=2.2, notch=0.8, rim=0.9, depth=_PP_DEPTH, neck=0.9),
 }
 _MIDDLE = {
-    2: Tube(13.4, 8.0, 10.6, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH),
-    3: Tube(13.8, 8.4, 11.0, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH),
-    4: Tube(13.0, 7.8, 10.4, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH),
-    5: Tube(11.0, 6.4, 8.9, cup=1.6, dome=1.7, notch=0.65, rim=0.7, depth=_PP_DEPTH),
+    2: Tube(13.4, 8.0, 10.6, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH, neck=0.9),
+    3: Tube(13.8, 8.4, 11.0, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH, neck=0.9),
+    4: Tube(13.0, 7.8, 10.4, cup=1.8, dome=1.9, notch=0.8, rim=0.8, depth=_PP_DEPTH, neck=0.9),
+    5: Tube(11.0, 6.4, 8.9, cup=1.6, dome=1.7, notch=0.65, rim=0.7, depth=_PP_DEPTH, neck=0.9),
 }
 _DISTAL = {
     1: Tube(13.5, 6.8, 9.0, cup=1.6, dome=3.0, rim=0.6, depth=_DP_DEPTH),
@@ -42,6 +42,9 @@ _DISTAL = {
     5: Tube(9.2, 4.2, 6.6, cup=1.1, dome=2.3, rim=0.6, depth=_DP_DEPTH),
 }
 _CYST_SHARE = 0.02  # of heads with a hole that is no erosion
+_CREST_SHARE = (
+    0.4  # of the sides of metacarpal heads with a crest that shows as a short bright line
+)
 
 
 def draw_tubes(
@@ -67,6 +70,7 @@ def draw_tubes(
             base=tube.base * width * float(rng.normal(1, 0.04)) * (1 + 0.10 * at_base),
             shaft=tube.shaft * width * float(rng.normal(1, 0.06)),
             head=tube.head * width * float(rng.normal(1, 0.04)) * (1 + 0.08 * at_head),
+            square=float(rng.uniform(2.2, 3.0)),
             cup=tube.cup * width * float(rng.uniform(0.7, 1.05)) * (1 - 0.3 * at_base),
             dome=tube.dome * width * float(rng.uniform(0.9, 1.15)) * (1 - 0.3 * at_head),
             notch=tube.notch * width * float(rng.uniform(0.6, 1.3)),
@@ -122,11 +126,12 @@ def _metacarpal(rng: np.random.Generator) -> Form:
         for _ in range(2)
     )
     pits = np.maximum(rng.normal(0.03, 0.06, 2), 0)
+    crests = np.where(rng.random(2) < _CREST_SHARE, u(0.4, 2.6, 2), 0.0)
     return Form(
-        inner, outer, (u(0.75, 1.1), u(0.85, 1.1)), (float(pits[0]), float(pits[1])),
-        (u(0.0, 4.0), u(0.0, 4.0)), u(0.4, 1.1), u(0.03, 0.17),
-        shell=(u(0.6, 1.1), u(0.85, 1.15), u(0.6, 1.6)),
-        wedge=(u(0.3, 0.8), 0.0),
+        inner, outer, (u(0.75, 1.1), u(0.6, 1.05)), (float(pits[0]), float(pits[1])),
+        0.0, (u(0.0, 4.0), u(0.0, 4.0)), (float(crests[0]), float(crests[1])),
+        grain=u(0.4, 1.7), streaks=u(0.1, 0.9), blotches=u(0.03, 0.22),
+        shell=(u(0.6, 1.1), u(0.85, 1.15), u(0.8, 2.2)), wedge=(u(0.3, 0.8), 0.0),
         cyst=_cyst(rng, (0.35, 0.8)) if rng.random() < _CYST_SHARE else None,
     )  # fmt: skip
 
@@ -135,15 +140,16 @@ def _phalanx(rng: np.random.Generator) -> Form:
     u = rng.uniform
     inner, outer = (
         Flank(
-            dip=u(0.0, 0.05), tubercle=u(-0.02, 0.08), corner=u(-0.04, 0.08), hollow=u(-0.05, 0.15)
+            dip=u(0.0, 0.05), tubercle=u(-0.02, 0.08), corner=u(-0.04, 0.10), hollow=u(-0.05, 0.2)
         )
         for _ in range(2)
     )
     pits = np.maximum(rng.normal(0.0, 0.06, 2), 0)
     return Form(
-        inner, outer, (u(0.5, 1.0), u(0.8, 1.15)), (float(pits[0]), float(pits[1])),
-        (u(0.0, 3.0), u(0.0, 3.0)), u(0.4, 1.1), u(0.02, 0.12), (u(0.8, 1.5), u(0.8, 1.2)),
-        shell=(u(0.6, 1.2), u(0.85, 1.15), u(0.7, 1.8)), wedge=(u(0.0, 0.15), u(0.0, 0.1)),
+        inner, outer, (u(0.45, 1.0), u(0.35, 1.0)), (float(pits[0]), float(pits[1])),
+        u(0.0, 0.4), (u(0.0, 3.0), u(0.0, 3.0)), grain=u(0.5, 2.0), streaks=u(0.1, 0.9),
+        blotches=u(0.05, 0.35), plates=(u(0.8, 1.5), u(0.8, 1.2)),
+        shell=(u(0.9, 2.6), u(0.85, 1.15), u(1.2, 3.2)), wedge=(u(0.0, 0.1), u(0.0, 0.05)),
     )  # fmt: skip
 
 

@@ -19,10 +19,10 @@ from mandora.simulate.anatomy.skeleton import Traits
 _MT_DEPTH, _TOE_DEPTH = (1.1, 1.05, 1.05), (1.1, 1.0, 1.0)
 _METATARSAL = {
     1: Tube(21.5, 12.5, 21.0, cup=0.6, dome=4.2, rim=1.2, depth=_MT_DEPTH, neck=1.0, square=2.6),
-    2: Tube(16.0, 6.9, 13.8, cup=-0.6, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
-    3: Tube(15.0, 6.6, 13.6, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
-    4: Tube(15.0, 6.5, 13.5, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
-    5: Tube(15.0, 7.2, 14.2, cup=0.2, dome=3.7, rim=0.8, depth=_MT_DEPTH, neck=1.2, square=2.5),
+    2: Tube(16.0, 6.9, 14.8, cup=-0.6, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    3: Tube(15.0, 6.6, 14.6, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    4: Tube(15.0, 6.5, 14.6, cup=0.2, dome=3.3, rim=0.8, depth=_MT_DEPTH, neck=1.25, square=2.8),
+    5: Tube(15.0, 7.2, 15.2, cup=0.2, dome=4.3, rim=0.8, depth=_MT_DEPTH, neck=1.2, square=2.3),
 }
 _PROXIMAL = {
     1: Tube(20.0, 14.2, 17.6, cup=3.0, dome=2.4, notch=0.6, rim=1.8, depth=_TOE_DEPTH, neck=0.7),
@@ -117,8 +117,9 @@ def _metatarsal(n: int, spongy: float, rng: np.random.Generator) -> Form:
     wedge *= 1.15 if n == 5 else 1.0  # rounder than the others
     return Form(
         inner, outer, (0.9, spongy * u(0.9, 1.1 if n == 1 else 1.5)), (pits[0], pits[1]),
-        (condyles[0], condyles[1]), grain=u(0.3, 1.0), blotches=u(0.10, 0.34),
-        plates=(1.0, u(0.5, 1.1)), shell=(1.0, u(0.6, 1.0), shell), wedge=(0.0, wedge),
+        condyles=(condyles[0], condyles[1]), grain=u(0.3, 1.0), streaks=u(0.0, 0.8),
+        blotches=u(0.10, 0.34), plates=(1.0, u(0.5, 1.1)), shell=(1.0, u(0.6, 1.0), shell),
+        wedge=(0.0, wedge),
         cyst=_cyst(rng),
     )  # fmt: skip
 
@@ -135,7 +136,8 @@ def _phalanx(n: int, rng: np.random.Generator) -> Form:
     plates = {0: 1.0, 1: u(0.8, 1.8)}.get(n, u(1.0, 2.4))
     shell, wedge = (u(0.3, 1.1), u(0.0, 0.4)) if n else (u(0.6, 1.1), u(0.0, 0.2))
     return Form(
-        inner, outer, (u(1.1, 2.0), u(0.8, 1.2)), grain=u(0.3, 1.0), blotches=u(0.06, 0.24),
+        inner, outer, (u(1.1, 2.0), u(0.7, 1.2)), groove=u(0.0, 0.35),
+        grain=u(0.3, 1.0), streaks=u(0.1, 0.9), blotches=u(0.06, 0.24),
         plates=(plates, 1.0), shell=(shell, u(0.7, 1.2), u(0.7, 1.1)), wedge=(wedge, 0.0),
     )  # fmt: skip
 

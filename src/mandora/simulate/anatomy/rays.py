@@ -158,7 +158,7 @@ def _growth_plate(ray: Ray, i: int) -> float:
     long = len(ray.bones) == 4
     at_head, middle = i == 0 and long, i == 2 and long
     # in a middle phalanx less than 0.05 of the hand's size from the joint, as on real films
-    at_base = (MIDDLE_PLATE if middle else 0.28) * ray.tubes[i].base
+    at_base = (MIDDLE_PLATE if middle else 0.23) * ray.tubes[i].base
     inset = (0.55 * ray.tubes[i].head if at_head else at_base) / length
     return 1 - inset if at_head else inset
 

@@ -73,8 +73,11 @@ class Form:
         spongy: density of the spongy bone at the base and at the head, relative to the usual one.
         pits: share of the bone that is lacking at the head's sides behind the joint surface, where
             ligaments arise; inner and outer side.
+        groove: share of the bone that is lacking between the head's condyles.
         condyles: thickness that the condyles on the palm's or sole's side add, mm.
+        crests: compact bone of the crests beside these condyles, mm: short bright lines.
         grain: strength of the trabeculae's texture, relative to the usual one.
+        streaks: share of that texture that runs along the bone, 1 usual.
         blotches: strength of coarse differences in density, relative.
         plates: thickness of the joint surfaces at the base and at the head, relative to the usual.
         shell: thickness of the compact bone at base, shaft and head, relative to the usual.
@@ -87,8 +90,11 @@ class Form:
     outer: Flank = Flank()
     spongy: tuple[float, float] = (1.0, 1.0)
     pits: tuple[float, float] = (0.0, 0.0)
+    groove: float = 0.0
     condyles: tuple[float, float] = (0.0, 0.0)
+    crests: tuple[float, float] = (0.0, 0.0)
     grain: float = 1.0
+    streaks: float = 1.0
     blotches: float = 0.0
     plates: tuple[float, float] = (1.0, 1.0)
     shell: tuple[float, float, float] = (1.0, 1.0, 1.0)

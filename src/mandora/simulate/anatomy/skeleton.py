@@ -247,7 +247,7 @@ class Traits:
         n = rng.normal
         immature = bool(rng.random() < immature_share)
         female = bool(rng.random() < 0.75)
-        age = rng.uniform(11, 17) if immature else float(np.clip(n(57, 13), 18, 90))
+        age = rng.uniform(9, 17) if immature else float(np.clip(n(57, 13), 18, 90))
         lost = max(age - 50, 0.0) * (
             0.008 if female else 0.004
         )  # of the cortex since the age of 50

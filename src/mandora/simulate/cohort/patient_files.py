@@ -34,7 +34,6 @@ from mandora.simulate.xray.render import SimulatedFilm
 
 MASKS = ("spaces", "erosions", "bones")
 PAIRS_FOLDER = "pairs"
-PAIRS = {Limb.HAND: "hands", Limb.FOOT: "feet"}
 ORIENTATION = "upright"  # fingers and toes point up
 
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -108,13 +107,13 @@ def _write_visit(settings: SimulateSettings, folder: Path, patient: Patient) -> 
         )
         _write_film(film, folder, f"{patient.name}-{slot.code}", rows)
     if settings.pairs:
-        for limb, plural in PAIRS.items():
+        for limb in Limb:
             both = simulate_pair(
                 patient, limb, wide=settings.wide, pixels_per_mm=settings.pixels_per_mm
             )
             for film in both:
-                name = f"{patient.name}-{plural}-{film.side}"
-                image = f"{PAIRS_FOLDER}/{patient.name}-{plural}.jpg"
+                name = f"{patient.name}-{limb.plural}-{film.side}"
+                image = f"{PAIRS_FOLDER}/{patient.name}-{limb.plural}.jpg"
                 _write_film(film, folder, name, rows, image)
     return rows
 

@@ -89,7 +89,8 @@ def cast_shadow(
     weave = _trabeculae(u.shape[0], v.shape[1], step, form, rng)
     dense = inner * (thickness - core) + solid
     if form != SMOOTH:
-        core = core + _condyles(tube, form, length, u, across)
+        bulge, crest = _condyles(tube, form, length, u, across)
+        core, dense = core + bulge, dense + inner * crest
         weave *= form.spongy[0] + (form.spongy[1] - form.spongy[0]) * t
     spongy = inner * core * marrow * weave
     kept = _kept(length, tube_state, u, across, half)
@@ -182,8 +183,9 @@ def _trabeculae(
     """Texture of spongy bone, struts mostly along the axis; mean 1."""
     noise = rng.standard_normal((rows, columns), dtype=np.float32)
     struts = ndimage.gaussian_filter(noise, (1.3 / step, 0.12 / step), truncate=2.5)
-    mesh = ndimage.gaussian_filter(noise[::-1], 0.17 / step, truncate=2.5)
-    both = struts / max(float(struts.std()), 1e-6) + 0.7 * mesh / max(float(mesh.std()), 1e-6)
+    mesh = ndimage.gaussian_filter(noise[::-1], 0.20 / step, truncate=2.5)
+    both = form.streaks * struts / max(float(struts.std()), 1e-6)
+    both += 0.7 * mesh / max(float(mesh.std()), 1e-6)
     both *= form.grain
     if form.blotches:
         few = (max(rows // 4, 1), max(columns // 4, 1))
@@ -195,25 +197,39 @@ def _trabeculae(
     return np.asarray(np.clip(1 + 0.16 * both, 0.35, 2.0), np.float32)
 
 
-def _condyles(tube: Tube, form: Form, length: float, u: Field, across: Field) -> Field | float:
-    """What the condyles on the palm's or sole's side add to the path, mm: a second contour."""
+def _condyles(
+    tube: Tube, form: Form, length: float, u: Field, across: Field
+) -> tuple[Field | float, Field | float]:
+    """What the condyles on the palm's or sole's side add to the path, mm: a second contour.
+
+    Returns:
+        Spongy bone, and the compact bone of the crests beside them.
+    """
     added: Field | float = 0.0
-    for side, height in zip((1.0, -1.0), form.condyles, strict=True):
+    dense: Field | float = 0.0
+    behind = (length - u) / tube.head
+    for side, height, crest in zip((1.0, -1.0), form.condyles, form.crests, strict=True):
         if height:
             off = (across - side * 0.27 * tube.head) / (0.24 * tube.head)
-            away = ((length - u) / tube.head - 0.44) / 0.38
+            away = (behind - 0.44) / 0.38
             added = added + height * np.sqrt(np.clip(1 - off**2 - away**2, 0, None))
-    return added
+        if crest:
+            line = side * tube.head * (0.20 + 0.30 * (behind - 0.30))
+            along = np.exp(-(np.abs((behind - 0.48) / 0.20) ** 3))
+            dense = dense + crest * along * np.exp(-(((across - line) / (0.045 * tube.head)) ** 2))
+    return added, dense
 
 
 def _pitted(tube: Tube, form: Form, length: float, u: Field, across: Field) -> Field:
-    """Share of the bone that pits at the head's sides and a cyst leave."""
+    """Share of the bone that pits at the head's sides, a groove and a cyst leave."""
     left = np.ones(across.shape, np.float32)
     behind, off = (length - u) / tube.head, across / (0.5 * tube.head)
     for side, lost in zip((1.0, -1.0), form.pits, strict=True):
         if lost:
             along, aside = (behind - 0.58) / 0.15, (side * off - 0.72) / 0.22
             left -= lost * np.exp(-(along**2) - aside**2)
+    if form.groove:
+        left -= form.groove * np.exp(-((off / 0.42) ** 2) - ((behind - 0.55) / 0.42) ** 2)
     if form.cyst is not None:
         place, beside, radius = form.cyst
         away = np.hypot((behind - place) * tube.head, across - beside * 0.5 * tube.head)
@@ -248,10 +264,14 @@ def growth_plate(
         half_width: of the bone, mm.
         closing: 0 open, 1 closed.
     """
+    aside = np.clip(np.abs(across / half_width), 0, 1)
     wave = 0.45 * np.cos(2.2 * np.pi * across / (2 * half_width)) + 0.2 * np.cos(1.7 * across)
-    away = off - wave
-    cleft = 1 - (1 - closing) * 0.45 * np.exp(-((away / 0.6) ** 2))
-    lines = (1 - closing) * 0.25 * np.exp(-(((np.abs(away) - 1.5) / 0.6) ** 2))
+    away = off - 0.7 * wave
+    opened = 1 - closing
+    # the cleft runs through to the sides, where the two parts of the bone are rounded
+    wide = 0.42 + 0.30 * aside**6
+    cleft = 1 - opened * (0.60 + 0.35 * aside**4) * np.exp(-((away / wide) ** 2))
+    lines = opened * 0.45 * np.exp(-(((np.abs(away) - 1.05) / 0.40) ** 2))
     scar = closing * 0.25 * np.exp(-((away / 0.5) ** 2))
     return np.asarray(cleft * (1 + lines + scar), np.float32)
 
