@@ -50,23 +50,33 @@ Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitat
 
 def structured_report(patient: Patient) -> ComprehensiveSR:
     """The report of all films of a patient, filed in the study of the first."""
-    first = patient.films[0]
-    report = MeasurementReport(
-        observation_context=_observer(patient),
-        procedure_reported=codes.cid100.ImagingProcedure,
-        imaging_measurements=[*_sites(patient), *_records(patient)],
-        title=codes.cid7021.ImagingMeasurementReport,
-    )
-    report[0].ContentSequence.append(_text(codes.DCM.Comment, patient.result.notice))
-    return ComprehensiveSR(
+    sites = list(_sites(patient))
+    whole = _content(patient, [*(group for _, group in sites), *_records(patient)])
+    # highdicom copies its content and searches it several times, which takes most of the time. It
+    # gets one site of each film, which refers to the film, and the document the whole afterwards.
+    brief = _content(patient, list({slot: group for slot, group in reversed(sites)}.values()))
+    report = ComprehensiveSR(
         evidence=[film.header for film in patient.films],
-        content=report,
+        content=brief,
         is_complete=True,
         coding_schemes=[
             coding_schemes.CodingSchemeIdentificationItem(coding.SCHEME, coding.SCHEME_NAME)
         ],
-        **patient.shared("SR", first),
+        **patient.shared("SR", patient.films[0]),
     )
+    report.ContentSequence = whole[0].ContentSequence
+    return report
+
+
+def _content(patient: Patient, groups: Sequence[Group]) -> MeasurementReport:
+    content = MeasurementReport(
+        observation_context=_observer(patient),
+        procedure_reported=codes.cid100.ImagingProcedure,
+        imaging_measurements=groups,
+        title=codes.cid7021.ImagingMeasurementReport,
+    )
+    content[0].ContentSequence.append(_text(codes.DCM.Comment, patient.result.notice))
+    return content
 
 
 def _observer(patient: Patient) -> ObservationContext:
@@ -94,15 +104,16 @@ def _algorithm(patient: Patient) -> AlgorithmIdentification:
 # ── sites ────────────────────────────────────────────────────────────────────────────────
 
 
-def _sites(patient: Patient) -> Iterator[Group]:
-    """One group for each site of the limbs of which a film was given."""
+def _sites(patient: Patient) -> Iterator[tuple[str, Group]]:
+    """Slot and group of each site of the limbs of which a film was given."""
     films = {film.record.name: film for film in patient.films}
     by_joint: dict[str, list[JointScore]] = {}
     for score in patient.result.scores:
         if score.film is not None or score.status is not Status.MISSING:
             by_joint.setdefault(score.target.split(":")[0], []).append(score)
     for joint, scores in by_joint.items():
-        yield _site(patient, joint, scores, films.get(scores[0].film or ""))
+        slot = joint.split("-")[0]
+        yield slot, _site(patient, joint, scores, films.get(scores[0].film or ""))
 
 
 def _site(
