@@ -10,23 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("highdicom", reason="needs the extra dicom")
-
-from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
-
-from mandora.outputs.dicom.export import dicom_files
-from mandora.outputs.dicom.series import Patient
-from mandora.outputs.dicom.source import source_films
 from mandora.outputs.dicom_folder import PatientFiles
-from mandora.outputs.pictures import draw_pictures
 
 SLOTS = ("LH", "RH", "LF", "RF")
 
 
 def film_file(path: Path, pixels: np.ndarray, **tags: Any) -> Path:
     """A whole and valid CR film of 12 bits; a tag with the value None is left out."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
+
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
@@ -57,6 +50,8 @@ def film_file(path: Path, pixels: np.ndarray, **tags: Any) -> Path:
 
 def as_files(patient: Any, folder: Path, **tags: Any) -> PatientFiles:
     """The patient with a DICOM file for each film that it has."""
+    from mandora.outputs.pictures import draw_pictures
+
     paths = {}
     for i, record in enumerate(patient.result.films):
         shape = record.height or 480, record.width or 320
@@ -67,8 +62,11 @@ def as_files(patient: Any, folder: Path, **tags: Any) -> PatientFiles:
     return PatientFiles(patient.result, paths, shapes, patient.evidence, pictures.overlays)
 
 
-def shared_by(given: PatientFiles) -> Patient:
-    """What the objects share."""
+def shared_by(given: PatientFiles) -> Any:
+    """What the objects share, a ``series.Patient``."""
+    from mandora.outputs.dicom.series import Patient
+    from mandora.outputs.dicom.source import source_films
+
     return Patient(
         given.result, source_films(given.result, given.paths, given.shapes), given.evidence
     )
@@ -85,7 +83,7 @@ def as_dicom() -> Callable[..., PatientFiles]:
 
 
 @pytest.fixture(scope="session")
-def share() -> Callable[[PatientFiles], Patient]:
+def share() -> Callable[[PatientFiles], Any]:
     return shared_by
 
 
@@ -98,12 +96,16 @@ def given(new_patient: Any, tmp_path_factory: pytest.TempPathFactory) -> Patient
 @pytest.fixture(scope="session")
 def objects(given: PatientFiles) -> Mapping[str, bytes]:
     """All files of the patient; made once, since a report takes a second or two."""
+    from mandora.outputs.dicom.export import dicom_files
+
     return dict(dicom_files(given))
 
 
 @pytest.fixture
 def read(objects: Mapping[str, bytes]) -> Any:
-    def of(name: str) -> Dataset:
+    from pydicom import dcmread
+
+    def of(name: str) -> Any:
         return dcmread(io.BytesIO(objects[name]))
 
     return of

@@ -4,6 +4,10 @@ import io
 from typing import Any
 
 import numpy as np
+import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
+
 from PIL import Image
 
 

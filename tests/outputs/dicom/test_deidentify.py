@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
+
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
+
 from PIL import Image
 
 from mandora.core.anatomy import Slot

@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
 
 from mandora.core.records import RESEARCH_NOTICE
 from mandora.outputs.dicom.presentation import presentation_state

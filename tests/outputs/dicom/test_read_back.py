@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
+
 from pydicom import dcmread
 
 from mandora.core.errors import InputError

@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
 
 from mandora.core.anatomy import LANDMARKS, Limb, Slot
 from mandora.core.geometry import Box

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("highdicom", reason="needs the extra dicom")
+
 from pydicom import dcmread
 
 from mandora.core.errors import InputError

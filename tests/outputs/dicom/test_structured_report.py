@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("highdicom", reason="needs the extra dicom")
+
 from mandora.core.anatomy import LANDMARKS, Slot
 from mandora.core.geometry import Box
 from mandora.core.records import RESEARCH_NOTICE
