@@ -54,7 +54,7 @@ def structured_report(patient: Patient) -> ComprehensiveSR:
     whole = _content(patient, [*(group for _, group in sites), *_records(patient)])
     # highdicom copies its content and searches it several times, which takes most of the time. It
     # gets one site of each film, which refers to the film, and the document the whole afterwards.
-    brief = _content(patient, list({slot: group for slot, group in reversed(sites)}.values()))
+    brief = _content(patient, list(dict(reversed(sites)).values()))
     report = ComprehensiveSR(
         evidence=[film.header for film in patient.films],
         content=brief,
