@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,19 @@ def test_pseudonyms_are_listed_beside_the_folder(
     # the same folder gives the same name again
     (again,) = DicomFolder(tmp_path, deidentify=True).write(files)
     assert again == written
+
+
+@needs_extra
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_each_visit_of_a_patient_has_a_folder(
+    tmp_path: Path, files: PatientFiles, monkeypatch: pytest.MonkeyPatch, deidentify: bool
+) -> None:
+    fake(monkeypatch, "SR.dcm")
+    folder = DicomFolder(tmp_path, deidentify=deidentify)
+    for visit in ("2019-03-02", "2020-05-07"):
+        folder.write(replace(files, visit=visit))
+    written = sorted((tmp_path / "dicom").rglob("SR.dcm"))
+    assert len(written) == 2
+    assert len({path.parent.parent for path in written}) == 1
+    assert any("2019" in str(path.parent.name) for path in written) is not deidentify
+    DicomFolder(tmp_path, deidentify=deidentify)  # they are ours

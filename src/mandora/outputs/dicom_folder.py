@@ -37,6 +37,7 @@ class PatientFiles:
         shapes: (height, width), px, of each film that could be read, as it was scored.
         evidence: by film name, then by landmark name.
         overlays: PNG files by film name.
+        visit: name of the visit, if the patient has several: each has a folder of its own.
     """
 
     result: StudyResult
@@ -44,13 +45,14 @@ class PatientFiles:
     shapes: Mapping[str, tuple[int, int]]
     evidence: Mapping[str, Mapping[str, PatchEvidence]]
     overlays: Mapping[str, bytes]
+    visit: str | None = None
 
 
 class DicomFolder:
     """Writes the DICOM objects of patients, each patient's into a folder of its own.
 
     Args:
-        out: folder of the run; ``dicom/<patient>/`` is made in it.
+        out: folder of the run; ``dicom/<patient>/`` is made in it, or ``dicom/<patient>/<visit>/``.
         deidentify: names and UIDs are replaced by pseudonyms, also that of the folder. Their key
             and the list of patients lie in ``out``, beside ``dicom/``.
 
@@ -94,11 +96,14 @@ class DicomFolder:
 
         study, pseudonyms = given.result.study, self._pseudonyms
         folder = self._folder / (pseudonyms.name(study) if pseudonyms else study)
+        patient = folder.name
+        if given.visit is not None:  # its name may be a date
+            folder /= pseudonyms.name(f"{study} {given.visit}") if pseudonyms else given.visit
         written: list[Path] = []
         try:
             with _quiet():
                 for name, data in dicom_files(given, pseudonyms):
-                    folder.mkdir(exist_ok=True)
+                    folder.mkdir(parents=True, exist_ok=True)
                     write_atomically(folder / name, data)
                     written.append(folder / name)
         except BaseException:
@@ -106,7 +111,7 @@ class DicomFolder:
             raise
         _remove_ours(folder, written)
         if pseudonyms:
-            self._listed[study] = folder.name
+            self._listed[study] = patient
             rows = [("patient", "pseudonym"), *self._listed.items()]
             write_atomically(self._list, csv_text(rows).encode())
         return tuple(written)
@@ -129,11 +134,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _foreign(folder: Path) -> str | None:
-    """The name of a file that is not ours, in the folder or one of its patients' folders."""
-    for entry in listed(folder):
-        for path in listed(entry) if entry.is_dir() else (entry,):
-            if not _OURS.fullmatch(path.name):
-                return path.name
+    """The name of a file that is not ours, in the folder or one of the folders in it."""
+    for path in sorted(folder.rglob("*")):
+        if not path.is_dir() and not _OURS.fullmatch(path.name):
+            return path.name
     return None
 
 

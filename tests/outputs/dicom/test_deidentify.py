@@ -81,6 +81,8 @@ def test_the_report_is_read_back_without_names(without: Any, tmp_path: Any) -> N
     back = read_structured_report(tmp_path / "SR.dcm")
     assert back.study == Pseudonyms(KEY).name("P001")
     assert {film.name for film in back.films} == {"LH.dcm", "RH.dcm", "LF.dcm", "RF.dcm"}
+    # words of a reader, and hashes by which a file can be found
+    assert {(film.detail, film.sha256, film.remarks) for film in back.films} == {(None, None, ())}
 
 
 def test_a_film_with_text_in_its_picture_is_refused(new_film: Any, tmp_path: Any) -> None:

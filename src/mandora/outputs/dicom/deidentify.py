@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
@@ -26,11 +27,17 @@ from mandora import __version__
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
 from mandora.core.inputs import read_bytes
-from mandora.core.records import StudyResult
+from mandora.core.records import FilmRecord, Record, StudyResult
 
 KEY_FILE = "deidentification.key"
 _EDITION = "dicomfields_2026c"  # of the standard
 _KEY_BYTES = 32
+_OF_RESULT = frozenset(
+    ("schema_version", "study", "notice", "films", "locations", "scores", "totals", "model")
+)
+_OF_FILM = frozenset(
+    ("name", "side", "limb", "status", "reason", "width", "height", "spacing_mm")
+)  # not what is said in words: it may quote names of files
 _UIDS_OF_THE_STANDARD = "1.2.840.10008."  # of SOP classes, transfer syntaxes: they identify nobody
 
 
@@ -93,18 +100,22 @@ def anonymous_result(
         The record, and the new name of each film by its old one.
     """
     names = {f.name: f"{f.side}{f.limb.value[0].upper()}.dcm" for f in result.films}
-    films = tuple(
-        f.model_copy(update={"name": names[f.name], "sha256": None, "detail": None})
-        for f in result.films
-    )
+    unknown = _defaults(FilmRecord, _OF_FILM)
+    films = tuple(f.model_copy(update={**unknown, "name": names[f.name]}) for f in result.films)
     scores = tuple(
         s.model_copy(update={"film": names.get(s.film, s.film) if s.film else None})
         for s in result.scores
     )
     changed = {
+        **_defaults(StudyResult, _OF_RESULT),
         "study": pseudonyms.name(result.study), "films": films, "scores": scores, "locations": (),
     }  # fmt: skip
     return result.model_copy(update=changed), names
+
+
+def _defaults(record: type[Record], kept: frozenset[str]) -> dict[str, Any]:
+    """What stands in the place of all fields but some: a field that is new may identify."""
+    return {n: f.default for n, f in record.model_fields.items() if n not in kept}
 
 
 def deidentify(dataset: Dataset, patient: str, pseudonyms: Pseudonyms) -> None:

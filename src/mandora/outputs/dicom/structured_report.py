@@ -187,7 +187,8 @@ def _records(patient: Patient) -> Iterator[Group]:
     for film in result.films:
         yield _record(patient, coding.FILM, f"film {film.side}{film.limb.upper()[0]}", film)
     yield _record(patient, coding.MODEL, "model", result.model)
-    head = {"study": result.study, "schema_version": result.schema_version}
+    head = {n: getattr(result, n) for n in type(result).model_fields if n != "notice"}
+    head = {n: value for n, value in head.items() if isinstance(value, str)}
     yield _fields(patient, coding.PATIENT, "record", head)
 
 
