@@ -103,3 +103,25 @@ def test_values_that_are_not_valid_are_not_quoted(
     made = dcmread(tmp_path / "out" / "dicom" / "P001" / "SR.dcm")
     assert made.PatientBirthDate == ""
     assert made.PatientName == "SECRETNAME"
+
+
+def test_both_hands_on_one_film_are_two_limbs_of_one_picture(
+    given: PatientFiles, new_film: Callable[..., Path], tmp_path: Path
+) -> None:
+    both = new_film(tmp_path / "both.dcm", np.full((480, 320), 900))
+    paths = {"LH.dcm": both, "RH.dcm": both}
+    only = PatientFiles(given.result, paths, given.shapes, given.evidence, {})
+    folder = DicomFolder(tmp_path / "out", deidentify=True)
+    made = {path.name: dcmread(path) for path in folder.write(only)}
+    # one copy of the film, and of each limb its own objects, all of that film
+    assert set(made) == {
+        "LH.dcm", "SR.dcm", "SC.dcm", "LH-SEG.dcm", "RH-SEG.dcm", "LH-PR.dcm", "RH-PR.dcm",
+    }  # fmt: skip
+    uid = made["LH.dcm"].SOPInstanceUID
+    for name in ("LH-PR.dcm", "RH-PR.dcm"):
+        (image,) = made[name].ReferencedSeriesSequence[0].ReferencedImageSequence
+        assert image.ReferencedSOPInstanceUID == uid
+    (study,) = made["SR.dcm"].CurrentRequestedProcedureEvidenceSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence] == [uid]
+    assert len({film.SOPInstanceUID for film in made.values()}) == len(made)

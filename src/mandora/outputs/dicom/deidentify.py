@@ -115,7 +115,8 @@ def anonymous_result(
 
 def _defaults(record: type[Record], kept: frozenset[str]) -> dict[str, Any]:
     """What stands in the place of all fields but some: a field that is new may identify."""
-    return {n: f.default for n, f in record.model_fields.items() if n not in kept}
+    fields = {n: f for n, f in record.model_fields.items() if n not in kept}
+    return {n: f.get_default(call_default_factory=True) for n, f in fields.items()}
 
 
 def deidentify(dataset: Dataset, patient: str, pseudonyms: Pseudonyms) -> None:

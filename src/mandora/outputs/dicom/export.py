@@ -52,7 +52,8 @@ def dicom_files(
             "so there is no study for them; export the films from the archive as DICOM"
         )
     if pseudonyms is not None:
-        for film in films:
+        # a film of both hands is one file
+        for film in {film.path: film for film in reversed(films)}.values():
             read = dcmread(film.path)
             change(read)
             yield f"{film.slot.code}.dcm", _bytes(read)

@@ -56,7 +56,8 @@ def structured_report(patient: Patient) -> ComprehensiveSR:
     # gets one site of each film, which refers to the film, and the document the whole afterwards.
     brief = _content(patient, list(dict(reversed(sites)).values()))
     report = ComprehensiveSR(
-        evidence=[film.header for film in patient.films],
+        # a film of both hands is there twice
+        evidence=list({f.header.SOPInstanceUID: f.header for f in patient.films}.values()),
         content=brief,
         is_complete=True,
         coding_schemes=[
