@@ -117,3 +117,16 @@ def test_each_visit_of_a_patient_has_a_folder(
     assert len({path.parent.parent for path in written}) == 1
     assert any("2019" in str(path.parent.name) for path in written) is not deidentify
     DicomFolder(tmp_path, deidentify=deidentify)  # they are ours
+
+
+@needs_extra
+def test_what_the_packages_say_of_a_header_is_not_repeated(
+    tmp_path: Path, files: PatientFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(given: PatientFiles, pseudonyms: Any) -> Any:
+        raise TypeError("SECRET is no date")
+
+    monkeypatch.setattr("mandora.outputs.dicom.export.dicom_files", broken)
+    with pytest.raises(InputError, match="TypeError") as error:
+        DicomFolder(tmp_path).write(files)
+    assert "SECRET" not in str(error.value)

@@ -22,6 +22,7 @@ from mandora.damage.evidence import PatchEvidence
 if TYPE_CHECKING:
     from mandora.outputs.dicom.deidentify import Pseudonyms
 
+_LOG = logging.getLogger(__name__)
 FOLDER = "dicom"
 PSEUDONYMS_FILE = "pseudonyms.csv"
 _OURS = re.compile(r"(SR|SC|[LR][HF](-(SEG|PR|SC))?)\.dcm")
@@ -106,9 +107,16 @@ class DicomFolder:
                     folder.mkdir(parents=True, exist_ok=True)
                     write_atomically(folder / name, data)
                     written.append(folder / name)
-        except BaseException:
+        except BaseException as error:
             _remove_ours(folder, [])
-            raise
+            if isinstance(error, InputError | OutputError) or not isinstance(error, Exception):
+                raise
+            # the texts of pydicom and highdicom may quote the header
+            _LOG.debug("%s: DICOM objects", study, exc_info=error)
+            raise InputError(
+                f"no DICOM objects can be made of the films' headers ({type(error).__name__}); "
+                "export the films from the archive again"
+            ) from None
         _remove_ours(folder, written)
         if pseudonyms:
             self._listed[study] = patient

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeVar
 
 from PIL import Image
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from mandora.core.errors import InputError
@@ -17,7 +16,7 @@ from mandora.outputs.dicom.deidentify import Pseudonyms, anonymous_result, deide
 from mandora.outputs.dicom.presentation import presentation_state
 from mandora.outputs.dicom.segmentation import segmentation
 from mandora.outputs.dicom.series import Patient
-from mandora.outputs.dicom.source import source_films
+from mandora.outputs.dicom.source import read_film, source_films
 from mandora.outputs.dicom.structured_report import structured_report
 from mandora.outputs.dicom_folder import PatientFiles
 
@@ -54,7 +53,8 @@ def dicom_files(
     if pseudonyms is not None:
         # a film of both hands is one file
         for film in {film.path: film for film in reversed(films)}.values():
-            read = dcmread(film.path)
+            read = read_film(film.path)
+            assert read is not None  # its header was read
             change(read)
             yield f"{film.slot.code}.dcm", _bytes(read)
     patient = Patient(given.result, films, given.evidence)

@@ -16,6 +16,7 @@ from mandora.core.anatomy import SLOTS, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Affine
 from mandora.core.records import FilmRecord, StudyResult
+from mandora.images.dicom import is_dicom
 
 # type 2 of the patient and study modules: they are there, if empty
 _EMPTY_IF_UNKNOWN = (
@@ -37,6 +38,7 @@ _WHO = ("PatientID", "IssuerOfPatientID")
 _TEXT = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI", "UT")
 )
+_HEAD_BYTES = 4096  # enough to see what a file is
 _SAME_RATIO = 0.01  # whole numbers of px are stretched to whole numbers of px
 
 
@@ -118,10 +120,9 @@ def source_films(
     films, people = [], dict[tuple[str, ...], str]()
     for record in result.films:
         path, shape = paths.get(record.name), shapes.get(record.name)
-        if path is None or shape is None or not _is_dicom(path):
+        read = read_film(path, stop_before_pixels=True) if path and shape else None
+        if path is None or shape is None or read is None:
             continue
-        # the file was decoded in the decoding process before it got here
-        read = dcmread(path, stop_before_pixels=True)
         who = tuple(str(read.get(keyword) or "") for keyword in _WHO)
         people.setdefault(who, record.name)
         try:
@@ -149,9 +150,19 @@ def _px_ratios(header: Dataset) -> list[float]:
     ]
 
 
-def _is_dicom(path: Path) -> bool:
+def read_film(path: Path, *, stop_before_pixels: bool = False) -> Dataset | None:
+    """A film's data set; None if the file is not DICOM.
+
+    Args:
+        path: of a film that was read before, in the decoding process: its header is sound.
+        stop_before_pixels: read the header only.
+    """
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
+        if not is_dicom(head):
+            return None
+        return dcmread(file, stop_before_pixels=stop_before_pixels)
 
 
 def clean_header(read: Dataset) -> Dataset:
