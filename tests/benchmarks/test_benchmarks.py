@@ -158,6 +158,53 @@ def test_cohort_statistics(run: Run) -> None:
     assert "Change since the first visit" in out
 
 
+def test_film_cases(run: Run, tmp_path: Path) -> None:
+    example = ROOT / "src" / "mandora" / "scoring" / "example" / "EXAMPLE-LH.jpg"
+    cases = []
+    for name, expect in (("copy", "same"), ("empty", "refuse"), ("grey", "same")):
+        (tmp_path / name).mkdir()
+        data = b"" if name == "empty" else example.read_bytes()
+        (tmp_path / name / f"{name}-LH.jpg").write_bytes(data)
+        cases.append({"name": name, "expect": expect, "slot": "LH", "note": ""})
+    grey = Image.open(example).convert("L").transpose(Image.Transpose.ROTATE_180)
+    grey.save(tmp_path / "grey" / "grey-LH.jpg")
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    out = run("film_cases", tmp_path, "--only", "copy", "empty")
+    assert re.search(r"^ +\| copy +\| same +\| same +\| 0\.000", out, re.MULTILINE)
+    assert re.search(r"^ +\| empty +\| refuse +\| refuse +\| the file is empty", out, re.MULTILINE)
+    assert "2 films: 2 as expected, 0 to look at" in out
+    with pytest.raises(SystemExit):
+        run("film_cases", tmp_path, "--only", "grey")
+
+
+@pytest.mark.slow
+def test_fuzz_films(run: Run, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    out = run("fuzz_films", "--films", 42, "--journal", journal)
+    assert re.search(r"all 42 +\d+ +\d+ +\d+ +0 +0 +0$", out, re.MULTILINE)
+    assert re.search(r"peak memory: \d+ MiB reading", out)
+    # a run that was ended goes on, and film 5 is the same again
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines[:5], ""]))
+    run("fuzz_films", "--films", 6, "--journal", journal)
+    again = json.loads(journal.read_text().splitlines()[5])
+    whole = json.loads(lines[5])
+    assert (again["film"], again["got"], again["of"]) == (5, whole["got"], whole["of"])
+
+
+def test_transfer_syntaxes(run: Run) -> None:
+    pytest.importorskip("gdcm")
+    pytest.importorskip("openjpeg")
+    out = run("transfer_syntaxes")
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    for line in out.splitlines()[2:]:
+        name, identifier, bits, _, difference = line.strip("| ").split(" | ")
+        assert f"| {name} | {identifier} | {bits} |" in page
+        if not difference.startswith("refused"):
+            assert f"| {difference} |" in page
+    assert out.count("refused") == 1
+
+
 @pytest.mark.slow
 def test_inflict(run: Run, folder: Path) -> None:
     out = run("inflict", folder, "rsna", "--part", part_of_first(folder, "rsna"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -38,6 +39,29 @@ def write_table() -> WriteTable:
         texts = [line if isinstance(line, str) else ",".join(map(str, line)) for line in lines]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join([*texts, ""]), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_workbook() -> WriteTable:
+    """Write rows of texts and numbers as the only sheet of an Excel workbook."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, int | float):
+            return f"<c><v>{value}</v></c>"
+        return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+
+    def write(path: Path, *rows: Iterable[object]) -> Path:
+        lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as book:
+            book.writestr(
+                "xl/worksheets/sheet1.xml",
+                '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+                f"<sheetData>{lines}</sheetData></worksheet>",
+            )
         return path
 
     return write

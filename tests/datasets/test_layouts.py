@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mandora.core.anatomy import TARGET_INDEX
 from mandora.datasets.film_files import LABEL_FOLDERS
 from mandora.datasets.findings import Severity
 from mandora.datasets.formats.ram.names import SITES, W600_KEYS
@@ -23,6 +24,27 @@ def ra2(tmp_path: Path, write_film: WriteFilm, write_table: WriteTable) -> Path:
     write_film(tmp_path / "P1-LH.png")
     write_table(tmp_path / "training.csv", "Patient_ID,LH_mcp_E__1", "P1,2")
     return tmp_path
+
+
+def test_tables_may_be_workbooks(
+    tmp_path: Path, write_film: WriteFilm, write_workbook: WriteTable
+) -> None:
+    for name, header in (
+        ("training.xlsx", ["Patient_ID", "LH_mcp_E__1"]),
+        ("manifest.xlsx", ["patient", "film", "slot", "score"]),
+    ):
+        folder = tmp_path / name.partition(".")[0]
+        film = write_film(folder / "P1-LH.png").name
+        cells = ["P1", 2] if name.startswith("t") else ["P1", film, "LH", ""]
+        table = write_workbook(folder / name, header, cells)
+        layout = "ra2" if name.startswith("t") else "manifest"
+        assert layout_of(folder) == layout_of(table) == layout
+        for path in (folder, table):
+            dataset, _ = read_dataset(path)
+            assert dataset is not None
+            assert [film.patient for film in dataset.films] == ["P1"]
+            if layout == "ra2":
+                assert dataset.official["P1"][TARGET_INDEX["LH-mcp1:erosion"]] == 2
 
 
 def test_layouts_are_told_apart(tmp_path: Path, ra2: Path, write_table: WriteTable) -> None:

@@ -9,7 +9,6 @@ from mandora.images.radiograph import (
     UnreadableFilm,
     check_size,
     checked_spacing_mm,
-    limb_named,
     rescaled,
 )
 
@@ -89,24 +88,6 @@ def test_rescaling_refuses_blank_and_broken_pictures() -> None:
         rescaled(np.full((4, 4), 7, np.uint16))
     with pytest.raises(UnreadableFilm, match="not numbers"):
         rescaled(np.array([[0.0, np.nan]]))
-
-
-@pytest.mark.parametrize(
-    ("text", "limb"),
-    [
-        ("HAND", Limb.HAND),
-        ("left hand", Limb.HAND),
-        ("WRIST", Limb.HAND),
-        ("L_FOOT", Limb.FOOT),
-        ("TOE", Limb.FOOT),
-        ("HAND FOOT", None),
-        ("CHEST", None),
-        ("HANDLE", None),
-        ("", None),
-    ],
-)
-def test_limb_named(text: str, limb: Limb | None) -> None:
-    assert limb_named(text) is limb
 
 
 def test_true_spacing_keeps_what_can_be_true() -> None:

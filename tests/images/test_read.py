@@ -200,7 +200,7 @@ def test_missing_empty_folder_and_foreign_files(tmp_path: Path) -> None:
     assert "0 bytes" in refusal(saved(tmp_path, b""))
     assert "not a PNG" in refusal(saved(tmp_path, b"Patient_ID,Overall_Tol\n" * 50))
     assert "not a PNG" in refusal(saved(tmp_path, b"BMI is 27, " * 50))
-    assert "not a PNG" in refusal(saved(tmp_path, encoded(Image.fromarray(QUADRANTS), "GIF")))
+    assert "this is GIF" in refusal(saved(tmp_path, encoded(Image.fromarray(QUADRANTS), "GIF")))
 
 
 def test_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Damage, Limb, Side
-from mandora.core.geometry import limb_size
+from mandora.core.geometry import Box, limb_size
 from mandora.core.records import JointScore, ModelInfo, Reason, Status
 from mandora.core.totals import TOTALS
+from mandora.damage.evidence import PatchEvidence
+from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.locate.orientation import Orientation, orientations
 from mandora.locate.template import limb_template
 from mandora.model.contract import IntervalContract, Spread
 from mandora.scoring.assembly import location, study_result, totals
-from mandora.scoring.film import failed_film
+from mandora.scoring.film import FilmResult, failed_film
+from mandora.scoring.film_record import scored_record
 
 LH, RH, LF, RF = SLOTS
 MODEL = ModelInfo(
@@ -138,10 +141,31 @@ def test_a_point_without_a_place_has_its_reason() -> None:
     foot = FoundLandmarks(
         foot.limb, foot.orientation, foot.landmarks, foot.confidence, reasons, foot.fit
     )
-    lost, there = (location("x.png", Limb.FOOT, Side.LEFT, i, foot) for i in (2, 3))
+    lost, there = (location("x.png", Side.LEFT, i, foot, None) for i in (2, 3))
     assert (lost.site, lost.x, lost.y) == (LANDMARKS[Limb.FOOT][2].name, None, None)
     assert lost.reason is Reason.NOT_FOUND
     assert (there.x, there.y) == tuple(foot.landmarks[3])
+
+
+def test_places_on_a_film_that_was_resampled_are_those_in_its_file() -> None:
+    film = Radiograph(
+        np.linspace(0, 1, 200 * 200, dtype=np.float32).reshape(200, 200), "x.dcm", "0" * 64,
+        file_px=(1.0, 0.5),
+    )  # fmt: skip
+    foot = found(Limb.FOOT)
+    x, y = foot.landmarks[3]
+    place = location("x.dcm", Side.LEFT, 3, foot, film)
+    assert (place.x, place.y) == (x, (y + 0.5) / 2 - 0.5)
+    record = scored_record(LF, film, foot)
+    assert (record.width, record.height) == (200, 100)
+    box = Box.around((x, y), 5)
+    seen = PatchEvidence("mtp2", box, np.zeros((8, 8), np.float32))
+    part = FilmResult(record, film, foot, {"mtp2": seen})
+    score = next(
+        s for s in study_result("P1", {LF: part}, NAN, NAN, MODEL).scores
+        if s.target == "LF-mtp2:narrowing"
+    )  # fmt: skip
+    assert (score.x, score.y) == (x, (y + 0.5) / 2 - 0.5)
 
 
 def test_a_failed_film_and_films_that_were_not_given_are_told_apart() -> None:

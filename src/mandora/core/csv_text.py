@@ -47,12 +47,12 @@ def _quoted(text: str) -> str:
     return '"{}"'.format(text.replace('"', '""')) if _SPECIAL.search(text) else text
 
 
-def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows of CSV with commas, each with the number of its last line.
+def csv_rows(text: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Rows of CSV, each with the number of its last line.
 
     Raises:
         csv.Error: if it is not CSV.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     for row in reader:
         yield reader.line_num, [unescape_formula(cell) for cell in row]

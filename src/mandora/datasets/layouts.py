@@ -56,7 +56,8 @@ def layout_of(path: AnyPath) -> str | None:
 
     A folder with a ``manifest.csv`` is a manifest, whatever else lies there; one with a
     ``training.csv`` is in RA2's layout. Score files of RAM are looked for in the folder and up
-    to four levels below. Any other file ``*.csv`` is taken for a manifest.
+    to four levels below. Any other file ``*.csv`` is taken for a manifest. Instead of ``*.csv``
+    there may be a workbook ``*.xlsx``.
     """
     layout = _layout(Path(path))
     return layout.name if layout else None

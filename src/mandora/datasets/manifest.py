@@ -29,7 +29,7 @@ from mandora.core.errors import InputError
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.film_labels import FilmLabels, no_landmarks
 from mandora.datasets.findings import Report
-from mandora.datasets.formats.ra2.folder import TRAINING_CSV
+from mandora.datasets.formats.ra2.folder import TRAINING_CSV, TRAINING_XLSX, training_table
 from mandora.datasets.impressions import IMPRESSIONS_CSV, read_impressions
 from mandora.datasets.label_files import LABEL_SUFFIXES
 from mandora.datasets.score_tables import OFFICIAL, Scores, score_of, unknown_scores, with_weights
@@ -37,6 +37,7 @@ from mandora.datasets.study_ids import study_id_fault
 from mandora.datasets.tables import Row, read_table
 
 MANIFEST_CSV = "manifest.csv"
+MANIFEST_XLSX = "manifest.xlsx"
 SCORE_COLUMNS: tuple[str, ...] = tuple(
     dict.fromkeys(
         f"{site.name}:{damage}"
@@ -85,8 +86,14 @@ class _Content:
 def is_manifest(path: Path) -> bool:
     """Whether a folder holds a manifest, or a file is taken for one."""
     if path.is_file():
-        return path.suffix.lower() == ".csv" and path.name != TRAINING_CSV
-    return (path / MANIFEST_CSV).is_file()
+        is_training = path.name in (TRAINING_CSV, TRAINING_XLSX)
+        return path.suffix.lower() in (".csv", ".xlsx") and not is_training
+    return _table_of(path).is_file()
+
+
+def _table_of(folder: Path) -> Path:
+    tables = [folder / MANIFEST_CSV, folder / MANIFEST_XLSX]
+    return next((table for table in tables if table.is_file()), tables[0])
 
 
 def read_manifest(
@@ -95,7 +102,7 @@ def read_manifest(
     """Read a manifest.
 
     Args:
-        path: the CSV file, or the folder of a ``manifest.csv``.
+        path: the table, or the folder of a ``manifest.csv`` or ``manifest.xlsx``.
         weights: of readers in the label that training uses; they replace those of the file.
         report: what is wrong is added to it.
 
@@ -103,9 +110,10 @@ def read_manifest(
         None if the file is no table with the columns ``patient`` and ``film``.
     """
     if path.is_dir():
-        if (path / TRAINING_CSV).is_file():
-            report.note("training-csv-not-used", path / TRAINING_CSV, f"{MANIFEST_CSV} is read")
-        path = path / MANIFEST_CSV
+        manifest = _table_of(path)
+        if (other := training_table(path)).is_file():
+            report.note("training-csv-not-used", other, f"{manifest.name} is read")
+        path = manifest
     table = read_table(path, report, ("patient", "film"), COLUMNS)
     if table is None:
         return None

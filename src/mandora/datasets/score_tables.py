@@ -21,6 +21,12 @@ OFFICIAL = "official"
 """The name of the label that validation uses, wherever readers are named."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
+_NO_VALUE = frozenset({
+    "na", "n/a", "#n/a", "#nv", "nan", "null", "none", "nil", ".", "-", "\u2013", "\u2014",
+})  # fmt: skip
+"""What people and programs write where there is no value, in small letters."""
+
 _TRUE_GRADE = "true_grade"  # of a simulated cohort; training.csv has it as well
 
 
@@ -43,11 +49,12 @@ def score_of(
         code: first part of the codes in the report.
 
     Returns:
-        NaN where the cell is blank, or cannot be used.
+        NaN where the cell is blank or says that there is no value, or cannot be used.
     """
     cell = row[column]
-    if not cell:
+    if not cell or cell.lower() in _NO_VALUE:
         return math.nan
+    cell = _DECIMAL_COMMA.sub(r"\1.\2", cell) if _DECIMAL_COMMA.fullmatch(cell) else cell
     if not _NUMBER.fullmatch(cell):
         fault = f"column {column}: {cell!r} is no number; leave the cell blank if it is missing"
         report.error(f"{code}-not-a-number", path, fault, row.line)

@@ -1,16 +1,16 @@
-"""CSV files read row by row, with everything that is wrong in them noted and nothing raised."""
+"""Tables read row by row, with everything that is wrong in them noted and nothing raised."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandora.core.csv_text import csv_rows
 from mandora.core.errors import InputError
-from mandora.core.inputs import read_text
 from mandora.datasets.findings import Report
+from mandora.datasets.table_files import header_at, read_rows
+
+_TITLE_ROWS = 10  # that may stand above a header
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file.
+    """A table file.
 
     Attributes:
         path: the file.
@@ -51,10 +51,11 @@ def read_table(
     required: Iterable[str] = (),
     known: Collection[str] | None = None,
 ) -> Table | None:
-    """Read a CSV file with a header.
+    """Read a table with a header.
 
     Args:
-        path: UTF-8, with commas.
+        path: CSV with commas, semicolons or tabs, or a workbook, see
+            :mod:`mandora.datasets.table_files`.
         report: what is wrong is added to it.
         required: columns that must be there.
         known: columns that may be there, if others are mistakes.
@@ -62,34 +63,51 @@ def read_table(
     Returns:
         None if there is nothing to look at, or a required column is missing.
     """
+    required = tuple(required)
     try:
-        text = read_text(path, "utf-8-sig")
-        lines = [(number, [cell.strip() for cell in row]) for number, row in csv_rows(text)]
+        found = read_rows(path)
     except InputError as error:
         report.not_read("file-unreadable", path, error)
         return None
     except OSError as error:
         report.error("file-unreadable", path, f"cannot be read ({error.strerror}); check the file")
         return None
-    except (UnicodeDecodeError, csv.Error) as error:
-        fault = f"is no CSV file ({error}); save it as CSV with commas, in UTF-8"
-        report.error("file-unreadable", path, fault)
-        return None
-    lines = [(number, row) for number, row in lines if any(row)]
-    if not lines:
+    for remark in found.remarks:
+        report.warning("table-encoding", path, remark)
+    if not found.rows:
         report.error("table-empty", path, "the table is empty; give a header and rows")
         return None
-    (head, header), *body = lines
+    at = header_at(found.rows, required, _TITLE_ROWS)
+    head, named = found.rows[at]
+    header = _header(path, report, named, head, {*required, *(known or ())})
+    if at:
+        report.note("rows-above-header", path, f"{at} rows above the header are not read", head)
     if not _header_holds(path, report, header, head, required, known):
         return None
     rows = []
-    for number, row in body:
-        if len(row) != len(header):
+    for number, row in found.rows[at + 1 :]:
+        cells = row[: len(header)]
+        if len(cells) < len(header) or any(row[len(header) :]):
             fault = f"has {len(row)} cells, the header has {len(header)}; correct the row"
             report.error("row-length", path, fault, number)
             continue
-        rows.append(Row(number, dict(zip(header, row, strict=True))))
+        rows.append(Row(number, dict(zip(header, cells, strict=True))))
     return Table(path, tuple(dict.fromkeys(header)), tuple(rows))
+
+
+def _header(
+    path: Path, report: Report, row: tuple[str, ...], line: int, known: Collection[str]
+) -> list[str]:
+    """The columns by the names that are known, whatever their capitals; blank ends cut off."""
+    header = list(row)
+    while not header[-1]:
+        header.pop()
+    spelt = {column.casefold(): column for column in known}
+    names = [c if c in known else spelt.get(c.casefold(), c) for c in header]
+    if names != header:
+        fault = "columns are written in other capitals than here; they were taken for the same"
+        report.note("column-spelling", path, fault, line)
+    return names
 
 
 def _header_holds(
@@ -103,8 +121,7 @@ def _header_holds(
     """Whether the rows can be read; says what is wrong with the header."""
     missing = [column for column in required if column not in header]
     for column in missing:
-        hint = "; separate the columns by commas" if ";" in "".join(header) else "; add it"
-        report.error("column-missing", path, f"column {column} is missing{hint}", line)
+        report.error("column-missing", path, f"column {column} is missing; add it", line)
     for column in dict.fromkeys(header):
         if header.count(column) > 1:
             fault = f"column {column} is there {header.count(column)} times; keep one"

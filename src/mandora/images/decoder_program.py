@@ -107,7 +107,9 @@ _Reply = tuple[NDArray[Any], dict[str, Any]]
 
 
 def _of_picture(picture: Picture) -> _Reply:
-    about = {"remarks": picture.remarks, "spacing_mm": picture.spacing_mm}
+    about = {
+        "remarks": picture.remarks, "spacing_mm": picture.spacing_mm, "file_px": picture.file_px,
+    }  # fmt: skip
     return picture.pixels, about | picture.tags._asdict()
 
 

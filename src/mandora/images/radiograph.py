@@ -30,11 +30,6 @@ DAMAGED = f"the file is damaged or truncated and cannot be decoded; {AGAIN}"
 SEVERAL_PICTURES = "the file contains more than one picture; save each film as a separate file"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-_LIMB_WORDS = {
-    Limb.HAND: {"HAND", "HANDS", "WRIST", "WRISTS"},
-    Limb.FOOT: {"FOOT", "FEET", "FOREFOOT", "TOE", "TOES"},
-}
-
 
 class FilmTags(NamedTuple):
     """What a file's tags say about which limb a film shows; None where they do not."""
@@ -51,12 +46,14 @@ class Picture(NamedTuple):
         remarks: as in :class:`Radiograph`.
         tags: limb and side, as far as the file's tags say.
         spacing_mm: mm per px, or None.
+        file_px: as in :class:`Radiograph`.
     """
 
     pixels: Pixels
     remarks: tuple[str, ...]
     tags: FilmTags = FilmTags()
     spacing_mm: float | None = None
+    file_px: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +71,8 @@ class Radiograph:
         limb: hand or foot, if the file's tags say so.
         remarks: what a reader of the results should know about how the film was read; holds
             nothing that identifies the patient.
+        file_px: (x, y), width and height of a px of ``pixels`` in px of the file. Both are 1 but
+            for a film that was resampled because its rows and columns are not equally far apart.
 
     Raises:
         ValueError: if a field breaks one of these rules.
@@ -86,6 +85,7 @@ class Radiograph:
     side: Side | None = None
     limb: Limb | None = None
     remarks: tuple[str, ...] = ()
+    file_px: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         if not self.name or PurePath(self.name).name != self.name:
@@ -118,6 +118,11 @@ class Radiograph:
     def shape(self) -> tuple[int, int]:
         """(height, width) in px."""
         return self.height, self.width
+
+    def in_file(self, x: float, y: float) -> tuple[float, float]:
+        """A place of the film as (x, y) px of the picture in its file."""
+        across, down = self.file_px
+        return (x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5
 
 
 def _check_pixels(pixels: Pixels, name: str) -> None:
@@ -180,17 +185,6 @@ def rescaled(levels: NDArray[Any]) -> Pixels:
     exact = np.subtract(exact, low, out=exact)
     exact = np.divide(exact, high - low, out=exact)
     return exact.astype(np.float32, copy=False)
-
-
-def limb_named(text: str) -> Limb | None:
-    """Find the limb that the words of a body part name, e.g. ``LEFT HAND``.
-
-    Returns:
-        None if they name neither hand nor foot, or both.
-    """
-    words = set(re.findall("[A-Z]+", text.upper()))
-    limbs = [limb for limb, known in _LIMB_WORDS.items() if words & known]
-    return limbs[0] if len(limbs) == 1 else None
 
 
 def checked_spacing_mm(

@@ -25,6 +25,7 @@ from PIL import (
 )
 
 from mandora.images import jpeg, tiff
+from mandora.images.other_formats import format_named, not_read
 from mandora.images.radiograph import (
     DAMAGED,
     SEVERAL_PICTURES,
@@ -130,6 +131,8 @@ def read_stored(data: bytes, as_grey: bool) -> Stored:
 def _opened(data: bytes, least_px: int) -> Image.Image:
     """A picture of one frame and a possible size, in which no damage was found."""
     found = next((one for one in FORMATS if one.matches(data)), None)
+    if found is None and (name := format_named(data)):
+        raise UnreadableFilm(not_read(name))
     if found is None:
         names = ", ".join(one.name for one in FORMATS)
         raise UnreadableFilm(f"this is not a {names} or DICOM file; save it as one of these")
@@ -204,6 +207,7 @@ def _is_quick_jpeg(data: bytes) -> bool:
 
 def _open_jpeg(data: bytes, least_px: int) -> Image.Image:
     stream = jpeg.parse(data)
+    jpeg.check_process(stream)
     check_size(stream.width, stream.height, least_px)
     image = JpegImagePlugin.JpegImageFile(io.BytesIO(stream.data))
     values = jpeg.decoded(stream)

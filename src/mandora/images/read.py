@@ -22,7 +22,7 @@ from mandora.core.anatomy import Limb, Side
 from mandora.core.files import AnyPath
 from mandora.core.inputs import NotRegular, open_regular
 from mandora.images.decoder import decode
-from mandora.images.dicom import is_dicom
+from mandora.images.dicom_file import is_dicom
 from mandora.images.radiograph import (
     AGAIN,
     DAMAGED,
@@ -67,6 +67,7 @@ def read_radiograph(path: AnyPath, least_px: int = MIN_SIDE_PX) -> Radiograph:
             picture.spacing_mm,
             *picture.tags,
             picture.remarks,
+            picture.file_px,
         )
 
 
@@ -195,7 +196,9 @@ def _picture(data: bytes, least_px: int) -> Picture:
         with _strict():
             return read_raster(data, least_px)
     pixels, about = decode("dicom" if is_dicom(data) else "film", data, least_px)
-    return Picture(pixels, tuple(about["remarks"]), _tags(about), about["spacing_mm"])
+    across, down = about["file_px"]
+    remarks = tuple(about["remarks"])
+    return Picture(pixels, remarks, _tags(about), about["spacing_mm"], (across, down))
 
 
 def _tags(about: Mapping[str, Any]) -> FilmTags:

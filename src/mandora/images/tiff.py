@@ -17,12 +17,23 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 258, 259, 277, 284
 _STRIPS, _ROWS, _STRIP_BYTES = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES = 322, 323, 324, 325, 347
+_SAMPLE_FORMAT = 339
+_SIGNED, _FLOAT, _APART = 2, 3, 2  # values of the tags of sample format and of planes
 _WANTED = frozenset({
     _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR, _STRIPS, _ROWS, _STRIP_BYTES,
-    _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES,
+    _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES, _SAMPLE_FORMAT,
 })  # fmt: skip
 _TYPES = {1: "B", 3: "H", 4: "L", 7: "B", 13: "L", 16: "Q", 18: "Q"}  # whole numbers and bytes
 _JPEG, _DEFLATE = (7,), (8, 32946)
+_READ = frozenset({1, 2, 3, 4, 5, 6, *_JPEG, *_DEFLATE, 32771, 32773, 34925, 50000})
+"""Compressions that Pillow's libtiff decodes, by their number in the tag."""
+
+_NAMES = {
+    33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 33007: "JPEG 2000",
+    34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG of DNG", 50001: "WebP",
+    50002: "JPEG XL", 52546: "JPEG XL", 34661: "JBIG", 34715: "JBIG2", 34933: "PNG",
+    22610: "JPEG XR", 34934: "JPEG XR",
+}  # fmt: skip
 
 
 def check(data: bytes, least_px: int) -> None:
@@ -36,6 +47,13 @@ def check(data: bytes, least_px: int) -> None:
     width, height = tags[_WIDTH][0], tags[_HEIGHT][0]
     check_size(width, height, least_px)
     compression = tags.get(_COMPRESSION, (1,))[0]
+    if compression not in _READ:
+        name = _NAMES.get(compression, f"number {compression}")
+        raise UnreadableFilm(
+            f"the TIFF has the compression {name}, which is not read; save it without "
+            "compression, or as PNG"
+        )
+    _check_values(tags)
     if compression not in (*_JPEG, *_DEFLATE):
         return
     places, lengths = (
@@ -50,6 +68,25 @@ def check(data: bytes, least_px: int) -> None:
         needs, most = _part_bytes(tags, width, height, len(places))
         for part, need in zip(parts, needs, strict=True):
             _check_deflate(part, need, most)
+
+
+def _check_values(tags: dict[int, tuple[int, ...]]) -> None:
+    """Refuse kinds of values that Pillow takes for others, or not at all."""
+    bits = max(tags.get(_BITS, (1,)))
+    kind = tags.get(_SAMPLE_FORMAT, (1,))[0]
+    fault = None
+    if kind == _FLOAT and bits != 32:
+        fault = f"floating-point numbers of {bits} bits"
+    elif kind == _SIGNED and bits <= 8:
+        fault = f"signed numbers of {bits} bits"
+    elif kind > _FLOAT and bits > 8:
+        fault = "numbers of no known kind"
+    elif bits > 8 and tags.get(_PLANAR, (1,))[0] == _APART and tags.get(_SAMPLES, (1,))[0] > 1:
+        fault = f"colours of {bits} bits in planes of their own"
+    if fault:
+        raise UnreadableFilm(
+            f"the TIFF holds {fault}, which are not read; save it as grey with 8 or 16 bits"
+        )
 
 
 def _directory(data: bytes) -> dict[int, tuple[int, ...]]:
@@ -86,6 +123,7 @@ def _check_jpeg(part: bytes, tables: bytes, most_px: int) -> None:
     stream = jpeg.parse(part[:2] + tables[2:-2] + part[2:])
     if stream.width * stream.height > 2 * most_px + (1 << 20):  # tiles reach over the border
         raise UnreadableFilm(DAMAGED)
+    jpeg.check_process(stream)
     jpeg.decoded(stream)
 
 
@@ -94,7 +132,7 @@ def _part_bytes(
 ) -> tuple[list[int], int]:
     """Bytes that each strip or tile must give, and those that one may give at most."""
     samples = tags.get(_SAMPLES, (1,))[0]
-    planes = samples if tags.get(_PLANAR, (1,))[0] == 2 else 1
+    planes = samples if tags.get(_PLANAR, (1,))[0] == _APART else 1
     bits = max(tags.get(_BITS, (1,))) * (samples // planes)
     if _TILES in tags and _STRIPS not in tags:
         whole = -(-tags[_TILE_WIDTH][0] * bits // 8) * tags[_TILE_HEIGHT][0]

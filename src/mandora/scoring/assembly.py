@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.core.anatomy import LANDMARKS, TARGETS, Limb, Side, Slot, Target
+from mandora.core.anatomy import LANDMARKS, TARGETS, Side, Slot, Target
 from mandora.core.records import (
     JointLocation,
     JointScore,
@@ -27,6 +27,7 @@ from mandora.core.totals import (
     all_totals,
     no_film_of,
 )
+from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.contract import IntervalContract
 from mandora.scoring.film import FilmResult
@@ -47,7 +48,7 @@ def _joint_score(
     about["film"] = part.record.name
     seen = part.evidence.get(target.site.landmark_name)
     if seen is not None:
-        x, y = seen.box.centre
+        x, y = _in_file(part.radiograph, *seen.box.centre)
         about |= {"x": x, "y": y, "half_px": seen.box.width / 2, "turn_deg": seen.box.turn_deg}
     if not np.isfinite(final):
         reason = part.reasons.get(target.site.landmark_name, Reason.STAGE_FAILED)
@@ -75,26 +76,34 @@ def _locations_on(part: FilmResult) -> list[JointLocation]:
         return []
     record, found = part.record, part.found
     return [
-        location(record.name, record.limb, record.side, i, found)
+        location(record.name, record.side, i, found, part.radiograph)
         for i in range(len(LANDMARKS[record.limb]))
     ]
 
 
-def location(film: str, limb: Limb, side: Side, index: int, found: FoundLandmarks) -> JointLocation:
+def _in_file(radiograph: Radiograph | None, x: float, y: float) -> tuple[float, float]:
+    """A place in px of the film's file, where the film was resampled when it was read."""
+    return radiograph.in_file(x, y) if radiograph else (x, y)
+
+
+def location(
+    film: str, side: Side, index: int, found: FoundLandmarks, radiograph: Radiograph | None
+) -> JointLocation:
     """One landmark of a film as a record.
 
     Args:
         film: its name.
-        limb: hand or foot.
         side: the patient's side.
-        index: of the landmark in ``anatomy.LANDMARKS[limb]``.
+        index: of the landmark in ``anatomy.LANDMARKS[found.limb]``.
         found: the film's landmarks.
+        radiograph: the film as it was read.
     """
-    x, y = found.landmarks[index]
+    limb = found.limb
+    x, y = _in_file(radiograph, *map(float, found.landmarks[index]))
     placed = bool(np.isfinite(x) and np.isfinite(y))
     return JointLocation(
         film=film, limb=limb, side=side, site=LANDMARKS[limb][index].name,
-        x=float(x) if placed else None, y=float(y) if placed else None,
+        x=x if placed else None, y=y if placed else None,
         confidence=float(found.confidence[index]), reason=found.reasons[index],
     )  # fmt: skip
 

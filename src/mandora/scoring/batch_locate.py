@@ -17,6 +17,7 @@ from mandora.core.files import AnyPath, make_output_folder, paths_of
 from mandora.core.parallel.threads import map_threads
 from mandora.core.records import Reason
 from mandora.datasets.film_files import FilmFile, Problem, find_films
+from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
 from mandora.model.bundle import Bundle
@@ -114,18 +115,19 @@ def _locate_film(
         np.isfinite(found.landmarks).all(axis=1).sum(), len(found.landmarks),
         time.monotonic() - start,
     )  # fmt: skip
+    side = side or found.orientation.side
     if np.isfinite(found.landmarks).any():
-        return _landmark_rows(film.name, side or found.orientation.side, found), None
+        return _landmark_rows(film.name, side, found, radiograph), None
     detail = f"no {limb or 'hand or foot'} was found; it must be seen from the front or the back"
     # rows without positions need to know whose landmarks they are
-    rows = _landmark_rows(film.name, side or found.orientation.side, found) if limb else ""
+    rows = _landmark_rows(film.name, side, found, radiograph) if limb else ""
     return rows, Problem(film.name, Reason.NOT_FOUND, detail)
 
 
-def _landmark_rows(name: str, side: Side, found: FoundLandmarks) -> str:
+def _landmark_rows(name: str, side: Side, found: FoundLandmarks, film: Radiograph) -> str:
     rows = []
     for index in range(len(found.landmarks)):
-        landmark = location(name, found.limb, side, index, found)
+        landmark = location(name, side, index, found, film)
         x, y = ("" if v is None else f"{v:.2f}" for v in (landmark.x, landmark.y))
         confidence, reason = f"{found.confidence[index]:.4f}", landmark.reason or ""
         rows.append([name, found.limb, side, landmark.site, x, y, confidence, reason])

@@ -48,9 +48,11 @@ def scored_record(slot: Slot, film: Radiograph, found: FoundLandmarks) -> FilmRe
 
 
 def _record(slot: Slot, film: Radiograph, remarks: tuple[str, ...] = ()) -> FilmRecord:
+    size = film.width, film.height
+    width, height = (round(n * px) for n, px in zip(size, film.file_px, strict=True))
     return FilmRecord(
         name=film.name, side=slot.side, limb=slot.limb, status=Status.SCORED,
-        sha256=film.sha256, width=film.width, height=film.height, spacing_mm=film.spacing_mm,
+        sha256=film.sha256, width=width, height=height, spacing_mm=film.spacing_mm,
         remarks=(*film.remarks, *remarks),
     )  # fmt: skip
 

@@ -456,6 +456,7 @@ def test_absent_and_constant_targets_and_little_damage() -> None:
     [
         ("UAB001", "uab001", True),
         ("UAB 001", "UAB_001", True),
+        ("007", "7", True),  # a spreadsheet takes the zeros away
         ("UAB001", "UAB002", False),
         ("P1-1", "P11", False),
     ],

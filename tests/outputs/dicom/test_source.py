@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,16 @@ def test_both_hands_on_one_film_are_two_limbs_of_one_picture(
     (series,) = study.ReferencedSeriesSequence
     assert [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence] == [uid]
     assert len({film.SOPInstanceUID for film in made.values()}) == len(made)
+
+
+def test_a_film_without_preamble_is_de_identified_as_well(
+    given: PatientFiles, new_film: Callable[..., Path], tmp_path: Path
+) -> None:
+    whole = new_film(tmp_path / "LF.dcm", np.full((480, 320), 900)).read_bytes()
+    (length,) = struct.unpack("<L", whole[140:144])
+    bare = tmp_path / "bare.dcm"
+    bare.write_bytes(whole[144 + length :])  # begins with its first value
+    only = PatientFiles(given.result, {"LF.dcm": bare}, given.shapes, given.evidence, {})
+    DicomFolder(tmp_path / "out", deidentify=True).write(only)
+    (film,) = (tmp_path / "out" / "dicom").rglob("LF.dcm")
+    assert dcmread(film).pixel_array.max() == 900

@@ -16,7 +16,7 @@ from mandora.core.inputs import read_text
 from mandora.core.ra2 import RA2_ID, ra2_column, target_from_ra2
 from mandora.datasets.dataset import Dataset
 from mandora.datasets.findings import Report
-from mandora.datasets.formats.ra2.folder import TRAINING_CSV
+from mandora.datasets.formats.ra2.folder import training_table
 
 FEW_DAMAGED = 50
 """So many damaged joints of a limb are the least that a kind of damage can be learnt from."""
@@ -39,7 +39,7 @@ def check_scores(dataset: Dataset, report: Report) -> None:
     """
     place = dataset.root
     if dataset.layout == "ra2":
-        place = dataset.root / TRAINING_CSV
+        place = training_table(dataset.root)
         _check_toes(place, report)
     _check_ids(dataset, place, report)
     _check_coverage(dataset, place, report)
@@ -88,12 +88,14 @@ def _check_toes(path: Path, report: Report) -> None:
 def _check_ids(dataset: Dataset, place: Path, report: Report) -> None:
     alike: dict[str, list[str]] = defaultdict(list)
     for patient in _everyone(dataset):
-        alike[re.sub(r"[\s_-]+", "_", patient.casefold()).strip("_")].append(patient)
+        plain = re.sub(r"[\s_-]+", "_", patient.casefold()).strip("_")
+        # a spreadsheet makes 7 of 007
+        alike[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].append(patient)
     for names in alike.values():
         if len(names) > 1:
             fault = (
-                f"{RA2_ID} {', '.join(map(repr, names))} differ in case or spacing only and count "
-                "as different patients; use one spelling if they are one"
+                f"{RA2_ID} {', '.join(map(repr, names))} differ in case, spacing or leading zeros "
+                "only and count as different patients; use one spelling if they are one"
             )
             report.warning("patients-alike", place, fault)
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import config, dcmread
+from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import validate_value
 
 from mandora.core.anatomy import SLOTS, Slot
 from mandora.core.errors import InputError
 from mandora.core.geometry import Affine
+from mandora.core.inputs import read_bytes
 from mandora.core.records import FilmRecord, StudyResult
-from mandora.images.dicom import is_dicom
+from mandora.images.dicom_file import is_dicom, opened
 
 # type 2 of the patient and study modules: they are there, if empty
 _EMPTY_IF_UNKNOWN = (
@@ -38,7 +40,6 @@ _WHO = ("PatientID", "IssuerOfPatientID")
 _TEXT = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI", "UT")
 )
-_HEAD_BYTES = 4096  # enough to see what a file is
 _SAME_RATIO = 0.01  # whole numbers of px are stretched to whole numbers of px
 
 
@@ -157,12 +158,15 @@ def read_film(path: Path, *, stop_before_pixels: bool = False) -> Dataset | None
         path: of a film that was read before, in the decoding process: its header is sound.
         stop_before_pixels: read the header only.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-        file.seek(0)
-        if not is_dicom(head):
-            return None
-        return dcmread(file, stop_before_pixels=stop_before_pixels)
+    data = read_bytes(path)
+    if not is_dicom(data):
+        return None
+    read = opened(data, stop_before_pixels=stop_before_pixels)
+    if "TransferSyntaxUID" not in read.file_meta:  # a file that begins with its first value
+        implicit = read.original_encoding[0]
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        read.file_meta.TransferSyntaxUID = syntax
+    return read
 
 
 def clean_header(read: Dataset) -> Dataset:

@@ -27,6 +27,9 @@ from mandora.datasets.score_tables import (
 )
 
 TRAINING_CSV = "training.csv"
+TRAINING_XLSX = "training.xlsx"
+"""Read where there is no :data:`TRAINING_CSV`."""
+
 _KINDS = ("spaces", "erosions")
 _FILE_FOLDERS = ("labelme", "annotations", "cvat")  # of files of annotation tools
 _FILES = (
@@ -36,7 +39,14 @@ _FILES = (
 
 def is_ra2(path: Path) -> bool:
     """Whether a folder is in RA2's layout, or a file is the table of one."""
-    return path.name == TRAINING_CSV if path.is_file() else (path / TRAINING_CSV).is_file()
+    names = (TRAINING_CSV, TRAINING_XLSX)
+    return path.name in names if path.is_file() else training_table(path).is_file()
+
+
+def training_table(folder: Path) -> Path:
+    """The table of scores of a folder in RA2's layout."""
+    tables = [folder / TRAINING_CSV, folder / TRAINING_XLSX]
+    return next((table for table in tables if table.is_file()), tables[0])
 
 
 def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) -> Dataset:
@@ -46,15 +56,16 @@ def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) ->
     who have one official label. A visit's folder is a data set of its own.
 
     Args:
-        path: the folder, or its ``training.csv``.
+        path: the folder, or its ``training.csv`` or ``training.xlsx``.
         weights: of readers in the label that training uses, see
             :func:`mandora.datasets.score_tables.with_weights`.
         report: what is wrong is added to it.
     """
     folder = path if path.is_dir() else path.parent
-    official, lines = read_patient_scores(folder / TRAINING_CSV, report)
+    table = path if path.is_file() else training_table(folder)
+    official, lines = read_patient_scores(table, report)
     films = _films(folder, report)
-    _compare(folder / TRAINING_CSV, films, official, lines, report)
+    _compare(table, films, official, lines, report)
     labels = FilmLabels(films, report)
     _note_unread(folder, _add_labels(folder, labels), report)
     readers = _readers(folder, official, report)
