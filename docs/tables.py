@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from mandora.core import records, settings
+from mandora.core import coding, records, settings
+from mandora.core.anatomy import SITES, Damage
 
 
 def renewed(page: str) -> str:
@@ -21,7 +22,7 @@ def renewed(page: str) -> str:
     parts = re.split(r"(<!-- table \w+ -->\n).*?(<!-- end of table -->)", page, flags=re.S)
     for i in range(1, len(parts), 3):
         name = parts[i].split()[2]
-        made = reasons_table() if name == "reasons" else settings_table(getattr(settings, name))
+        made = TABLES[name]() if name in TABLES else settings_table(getattr(settings, name))
         parts[i] += f"\n{made}\n\n"
     return "".join(parts)
 
@@ -69,6 +70,29 @@ def reasons_table() -> str:
     rows = ["| reason | meaning |", "|---|---|"]
     rows += [f"| `{reason}` | {text} |" for reason, text in records.REASON_TEXT.items()]
     return "\n".join(rows)
+
+
+def codes_table() -> str:
+    """A Markdown table of the private codes of scores and totals in DICOM objects."""
+    codes = [coding.score_code(kind, field) for kind in Damage for field in coding.SCORE_FIELDS]
+    codes += [
+        *coding.PLACE_FIELDS.values(), coding.SITE_ASSESSMENT, coding.SITE_WITHOUT_FILM,
+        coding.TOTAL, coding.FILM, coding.MODEL, coding.PATIENT, coding.JOINT_SPACE,
+    ]  # fmt: skip
+    rows = ["| code | meaning |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `{code.value}` | {code.meaning} |" for code in codes)])
+
+
+def places_table() -> str:
+    """A Markdown table of the codes of sites in DICOM objects."""
+    rows = ["| site | private code | SNOMED CT code | its meaning |", "|---|---|---|---|"]
+    for limb, name in dict.fromkeys((site.limb, site.name) for site in SITES):
+        place, own = coding.place_code(limb, name), coding.site_code(limb, name)
+        rows.append(f"| {limb} `{name}` | `{own.value}` | {place.value} | {place.meaning} |")
+    return "\n".join(rows)
+
+
+TABLES = {"reasons": reasons_table, "codes": codes_table, "places": places_table}
 
 
 if __name__ == "__main__":

@@ -113,8 +113,9 @@ def test_tables_of_the_code_are_those_of_the_code() -> None:
         text = page.read_text("utf-8")
         assert tables.renewed(text) == text, f"{page.name} is behind the code: make tables"
         named += re.findall(r"<!-- table (\w+) -->", text)
-    assert {"reasons", "TrainLocateSettings", "TrainDamageSettings", "TrainSymmetrySettings",
-            "SimulateSettings", "ReproduceSettings"} == set(named)  # fmt: skip
+    assert {"reasons", "codes", "places", "ListenSettings", "TrainLocateSettings",
+            "TrainDamageSettings", "TrainSymmetrySettings", "SimulateSettings",
+            "ReproduceSettings"} == set(named)  # fmt: skip
 
 
 def test_versions_of_the_model_are_not_taken_for_those_of_the_software() -> None:

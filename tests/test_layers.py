@@ -41,13 +41,14 @@ def without_extras(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def scoring_modules() -> list[str]:
-    """Every module but the networks, training and evaluation, which may load the extras."""
+    """Every module but those that may load the extras: networks, training, DICOM objects …"""
     package = ROOT / "src" / "mandora"
     names = []
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
         if (
-            parts[0] not in {"training", "metrics", "evaluation", "reproduce"}
+            parts[0] not in {"training", "metrics", "evaluation", "reproduce", "archive"}
+            and parts[:2] != ("outputs", "dicom")
             and parts[-1] != "network"
         ):
             names.append(".".join(("mandora", *(p for p in parts if p != "__init__"))))
@@ -64,7 +65,7 @@ def test_no_module_that_scores_loads_a_package_of_the_extras() -> None:
 
 def test_scoring_starts_without_what_takes_long_to_load() -> None:
     assert loaded_after("import mandora.scoring.pipeline").isdisjoint(
-        {"scipy", "matplotlib", "pandas"}
+        {"scipy", "matplotlib", "pandas", "highdicom", "pydicom"}
     )
 
 

@@ -115,7 +115,7 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
 }  # fmt: skip
 WRITERS = {
     "read_result", "Settings.from_toml", "write_bundle", "with_calibration", "score_films",
-    "locate_films", "predict_template",
+    "locate_films", "predict_template", "read_structured_report",
 }  # fmt: skip
 
 

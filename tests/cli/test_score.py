@@ -47,6 +47,12 @@ def score(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
+def test_deidentify_alone_is_refused(tmp_path: Path) -> None:
+    done = mandora("score", tmp_path, "--out", tmp_path / "out", "--deidentify")
+    assert done.exit_code == 2
+    assert "add --dicom" in done.stderr
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return [{k: unescape_formula(v) for k, v in row.items()} for row in csv.DictReader(file)]

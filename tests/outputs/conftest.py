@@ -150,6 +150,6 @@ def patient() -> Patient:
     return make_patient()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_patient() -> Callable[..., Patient]:
     return make_patient

@@ -8,7 +8,13 @@ from PIL import Image
 
 from mandora.core.anatomy import FAMILIES, Damage, Limb
 from mandora.damage.evidence import PatchEvidence
-from mandora.outputs.overlay import LONG_SIDE_PX, draw_overlay, missing_lines, severity_step
+from mandora.outputs.overlay import (
+    LONG_SIDE_PX,
+    draw_overlay,
+    missing_lines,
+    retitled,
+    severity_step,
+)
 
 
 def _on(patient, slot: str):
@@ -128,3 +134,10 @@ def test_same_input_gives_the_same_picture(patient) -> None:
     pixels, scores, evidence = _on(patient, "LH")
     first, second = (draw_overlay(pixels, scores, evidence, "t").tobytes() for _ in range(2))
     assert first == second
+
+
+def test_another_title_changes_nothing_but_the_title(patient) -> None:
+    pixels, scores, evidence = _on(patient, "LH")
+    long = draw_overlay(pixels, scores, evidence, "P001 · left hand · P001-LH.png")
+    plain = draw_overlay(pixels, scores, evidence, "left hand")
+    assert retitled(long, "left hand").tobytes() == plain.tobytes()

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mandora.core.files import OutputError
 from mandora.core.records import Reason, read_result
@@ -50,6 +52,55 @@ def test_the_summary_says_what_came_out(
     assert summary.only is None
     record = read_result(tmp_path / "out" / "results" / "P1.json")
     assert summary.results[0].totals == record.totals
+
+
+def as_dicom(png: Path) -> None:
+    """The film as a DICOM file of the same name."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
+
+    with Image.open(png) as image:
+        grey = np.asarray(image.convert("L"))
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, "1.2.77.1"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.77.2", "1.2.77.3"
+    ds.PatientID, ds.Modality = "SECRET-1", "CR"
+    ds.Rows, ds.Columns = grey.shape
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    ds.PixelData = grey.tobytes() + b"\0" * (grey.size % 2)
+    ds.save_as(png.with_suffix(".dcm"), enforce_file_format=True)
+    png.unlink()
+
+
+def test_dicom_objects_are_written_of_patients_with_dicom_films(
+    bundle: Bundle, give: Callable[..., Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("highdicom", reason="needs the extra dicom")
+    films = give(P1_LF="LF", P2_LF="LF")
+    as_dicom(films / "P1-LF.png")
+    lines: list[str] = []
+    out = tmp_path / "out"
+    summary = score_films([films], out, bundle=bundle, dicom="as given", warn=lines.append)
+    made = {p.relative_to(out).as_posix() for p in (out / "dicom").rglob("*.dcm")}
+    assert {"dicom/P1/SR.dcm", "dicom/P1/SC.dcm", "dicom/P1/LF-SC.dcm"} <= made
+    assert not any("P2" in name for name in made)
+    # P2 is scored all the same, and is told why it has none
+    assert [r.patient for r in summary.results] == ["P1", "P2"]
+    (problem,) = summary.problems
+    assert (problem.study, problem.reason) == ("P2", Reason.OUTPUT_FAILED)
+    assert "none of the films that could be read is a DICOM file" in lines[-1]
+    record = read_result(out / "results" / "P1.json")
+    from mandora.outputs.dicom.read_back import read_structured_report
+
+    back = read_structured_report(out / "dicom" / "P1" / "SR.dcm")
+    assert back == record.model_copy(update={"locations": ()})
+    # what was written is no film of the next run
+    again = score_films([films, out], tmp_path / "again", bundle=bundle)
+    assert again.problems == ()
+    assert [r.patient for r in again.results] == ["P1", "P2"]
 
 
 def test_of_one_patient_the_whole_result_is_at_hand(

@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from mandora import __version__
-from mandora.cli import bench, bundle, data, evaluate, intake, reproduce, score, train
+from mandora.cli import (
+    archive,
+    bench,
+    bundle,
+    data,
+    evaluate,
+    intake,
+    reproduce,
+    score,
+    train,
+)
 from mandora.cli.app import Commands
 from mandora.cli.console import EXIT_INTERRUPTED, INTERRUPTED, NOTICE
 from mandora.core.terminal import replace_unencodable, write_line
@@ -25,7 +35,7 @@ app = Commands(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (score, intake, data, evaluate, reproduce):
+for family in (score, intake, data, evaluate, reproduce, archive):
     app.add_typer(family.commands)
 app.add_typer(train.commands, name="train")
 app.add_typer(bundle.commands, name="bundle")

@@ -52,15 +52,21 @@ def score(
     example: Annotated[
         bool, typer.Option("--example", help="Score the packaged example patient.")
     ] = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write results as DICOM objects.")
+    ] = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="DICOM objects and films without identity.")
+    ] = False,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
     """Score every joint of one or many patients.
 
     `mandora intake` shows whose films they are taken for. Writes scores.csv, joints.csv,
-    totals.csv, summary.json, results/, overlays/ and reports/. Exit code 0: all scored; 1: some
-    files, films or joints failed, each with its reason; 2: the input or an option cannot be used;
-    3: a fault of the program; 130: stopped by Ctrl-C.
+    totals.csv, summary.json, results/, overlays/ and reports/, and dicom/ with --dicom. Exit code
+    0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input or an
+    option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError
     from mandora.datasets.intake.plan import Intake
@@ -71,6 +77,8 @@ def score(
     if (inputs or manifest) and example:
         named = ", ".join(map(str, inputs or [manifest]))
         fail(f"--example scores the packaged patient alone: leave out --example, or {named}")
+    if deidentify and not dicom:
+        fail("--deidentify is about the DICOM objects: add --dicom, or leave it out")
     chosen = example_films() if example else inputs or []
     intake = Intake(manifest, strict, keep_ids, id_key)
     model = open_model(bundle)
@@ -78,6 +86,7 @@ def score(
         with Progress(show=not as_json) as progress:
             summary = score_films(
                 chosen, out, bundle=model, template=template, intake=intake, threads=threads,
+                dicom="deidentified" if deidentify else "as given" if dicom else None,
                 progress=progress.step, warn=progress.warn,
             )  # fmt: skip
     except OutputError as error:
@@ -86,6 +95,8 @@ def score(
         write_line(summary.to_json())
     else:
         print_summary(summary, {EXAMPLE: example_truth()} if example else {})
+        if deidentify:
+            write_line("Text in the pictures is not removed: look at all films in dicom/ first.")
     if summary.problems:
         raise typer.Exit(EXIT_SOME_FAILED)
 

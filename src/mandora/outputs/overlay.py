@@ -37,6 +37,7 @@ _WHITE: Colour = (240, 243, 245)
 _GROUND: Colour = (14, 17, 20)
 _LETTER = {Damage.NARROWING: "N", Damage.EROSION: "E"}
 _FONT_PX = 23
+_HEAD_PX = 51  # room for the title
 _MARGIN_PX = 184  # room for the longest label of the wrist
 _FILM_HEIGHT_PX = 1150  # leaves room for the title and the legend
 
@@ -86,6 +87,20 @@ def draw_overlay(
     return canvas
 
 
+def retitled(overlay: Image.Image, title: str) -> Image.Image:
+    """An overlay with another line above the film.
+
+    Args:
+        overlay: of :func:`draw_overlay`.
+        title: the new line; empty for none.
+    """
+    canvas = overlay.convert("RGB")
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, 0, canvas.width, _HEAD_PX - 1), fill=_GROUND)
+    _text(draw, (_FONT_PX, 0.6 * _FONT_PX), [(title, _WHITE)])
+    return canvas
+
+
 def missing_lines(scores: Sequence[JointScore]) -> tuple[str, ...]:
     """One line per reason: which scores are missing and why."""
     by_reason: dict[str, dict[str, list[str]]] = {}
@@ -114,7 +129,7 @@ class _Sheet:
         # small films are enlarged, or their labels would cover them
         scale = min((LONG_SIDE_PX - 2 * _MARGIN_PX) / film_wh[0], _FILM_HEIGHT_PX / film_wh[1])
         w, h = (max(1, round(side * scale)) for side in film_wh)
-        head, width = round(2.2 * _FONT_PX), w + 2 * _MARGIN_PX
+        head, width = _HEAD_PX, w + 2 * _MARGIN_PX
         lines = tuple(_wrapped(missing, width - 2 * _FONT_PX))
         foot = round((6.2 + 1.1 * len(lines)) * _FONT_PX)
         return _Sheet((width, head + h + foot), (_MARGIN_PX, head), (w, h), scale, lines)

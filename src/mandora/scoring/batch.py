@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from mandora.core.anatomy import Slot
 from mandora.core.errors import InputError
@@ -19,11 +20,12 @@ from mandora.datasets.intake.plan import AS_FOUND, Intake, make_plan
 from mandora.datasets.intake.rows import Plan, Problem, VisitFilms
 from mandora.datasets.intake.slots import studies_of
 from mandora.model.bundle import Bundle
+from mandora.outputs.dicom_folder import DicomFolder, PatientFiles
 from mandora.outputs.pictures import Pictures, draw_pictures
 from mandora.outputs.table import ProblemRow
-from mandora.outputs.writer import ResultWriter
+from mandora.outputs.writer import UNDATED, ResultWriter
 from mandora.scoring.failures import why_failed
-from mandora.scoring.pipeline import Pipeline, Rejected
+from mandora.scoring.pipeline import Pipeline, Rejected, ScoredStudy
 from mandora.scoring.placing import PlacedFilms, planned_of
 from mandora.scoring.summary import (
     FileCount,
@@ -39,6 +41,7 @@ from mandora.scoring.summary import (
 SUMMARY_FILE = "summary.json"
 
 _LOG = logging.getLogger(__name__)
+Dicom = Literal["as given", "deidentified"]
 
 
 def score_films(
@@ -49,6 +52,7 @@ def score_films(
     template: AnyPath | None = None,
     intake: Intake = AS_FOUND,
     threads: int = 2,
+    dicom: Dicom | None = None,
     progress: Progress = lambda done, total: None,
     warn: Warn = lambda line: None,
 ) -> Summary:
@@ -68,6 +72,8 @@ def score_films(
         template: CSV file whose columns ``scores.csv`` gets.
         intake: how films are taken in. The key of pseudonyms lies in ``out`` if no other is named.
         threads: processor threads, and patients in memory at a time.
+        dicom: also write DICOM objects of patients with DICOM films: as they are, or
+            de-identified.
         progress: called after each patient.
         warn: called with each item that failed, when it fails, and with each remark on a film.
 
@@ -88,6 +94,7 @@ def score_films(
         raise InputError(
             f"no film in {first_few(inputs)}; name films <patient>-LH.jpg, -RH, -LF, -RF"
         )
+    folder = DicomFolder(out, deidentify=dicom == "deidentified") if dicom else None
     pipeline = Pipeline.from_bundle(bundle, threads)
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     # patients side by side keep all threads busy, films do so where there is one patient
@@ -95,7 +102,7 @@ def score_films(
     worker = _Worker(pipeline, created, _first_ids(visits), films_at_once)
     known = any(visit.visit for visit in visits)
     with ResultWriter(out, columns, visits=known) as writer:
-        run = _Run(writer, warn)
+        run = _Run(writer, warn, folder)
         run.note_unplaced(plan, visits)
         result, total = None, len(visits)
         progress(0, total)
@@ -143,6 +150,7 @@ class _Worked:
         placed: by limb, after their pictures were looked at.
         result: the record; None if the patient could not be scored.
         pictures: None if they could not be drawn.
+        sources: what DICOM objects are made from; None without pictures.
         error: why there is no result, or why there are no pictures.
         same_id: another patient whose id differs in capitals only; this one was not scored.
         seconds: that it took.
@@ -152,6 +160,7 @@ class _Worked:
     placed: PlacedFilms | None = None
     result: StudyResult | None = None
     pictures: Pictures | None = None
+    sources: PatientFiles | None = None
     error: Exception | None = None
     same_id: str | None = None
     seconds: float = 0.0
@@ -180,8 +189,10 @@ class _Worker:
             result = scored.result
             pictures = draw_pictures(result, scored.radiographs, scored.evidence, self.created)
         except Exception as error:  # the other patients are still scored
-            return _Worked(study, placed, result, None, error)
-        return _Worked(study, placed, result, pictures, seconds=time.monotonic() - start)
+            return _Worked(study, placed, result, error=error)
+        sources = _sources(study, placed, scored, pictures)
+        seconds = time.monotonic() - start
+        return _Worked(study, placed, result, pictures, sources, seconds=seconds)
 
 
 @dataclass
@@ -190,6 +201,7 @@ class _Run:
 
     writer: ResultWriter
     warn: Warn
+    dicom: DicomFolder | None
     results: list[PatientSummary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     files: FileCount = field(default_factory=FileCount)
@@ -233,6 +245,8 @@ class _Run:
             self._note_patient(study, *why_failed(error, study.study))
             return None
         assert result is not None  # there was no error
+        if self.dicom is not None and worked.sources is not None:
+            self._write_dicom(study, worked.sources)
         summary = PatientSummary.of(result)
         for remark in summary.remarks:
             self.warn(remark_line(remark))
@@ -279,6 +293,17 @@ class _Run:
         self._note(Problem("", reason, detail, study.study, visit=study.visit), row=True)
         self._count(refused=sum(len(film.also) or 1 for film in planned_of(study)))
 
+    def _write_dicom(self, study: VisitFilms, sources: PatientFiles) -> None:
+        """The patient's DICOM objects; without them the patient still counts as scored."""
+        assert self.dicom is not None
+        try:
+            self.dicom.write(sources)
+        except Exception as error:  # the other patients are still written
+            reason, detail = why_failed(error, study.study)
+            usable = isinstance(error, InputError | OutputError)
+            reason = Reason.OUTPUT_FAILED if usable else reason
+            self._note(Problem("", reason, detail, study.study, visit=study.visit), row=True)
+
     def _note(self, problem: Problem, *, row: bool) -> None:
         """Keep a problem and warn of it; ``row``: joints.csv needs a row of its own for it."""
         self.problems.append(problem)
@@ -289,6 +314,20 @@ class _Run:
                 problem.path_name, problem.reason, problem.study or "", problem.visit or "", side,
                 problem.detail,
             ))  # fmt: skip
+
+
+def _sources(
+    study: VisitFilms, placed: PlacedFilms, scored: ScoredStudy, pictures: Pictures
+) -> PatientFiles:
+    slots = {film.name: Slot(film.side, film.limb) for film in scored.result.films}
+    return PatientFiles(
+        scored.result,
+        {name: placed.films[slot].path for name, slot in slots.items() if slot in placed.films},
+        {name: film.shape for name, film in scored.radiographs.items()},
+        scored.evidence,
+        pictures.overlays,
+        (study.visit or UNDATED) if study.one_of_several else None,
+    )
 
 
 def _failures(result: StudyResult) -> list[Problem]:

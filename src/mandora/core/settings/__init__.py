@@ -3,6 +3,7 @@
 Unknown keys are errors. A preset is a set of values for these classes, never a subclass.
 """
 
+from mandora.core.settings.archive import ListenSettings
 from mandora.core.settings.base import LoopSettings, Settings
 from mandora.core.settings.commands import (
     EquivalenceSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "DamageSettings",
     "EquivalenceSettings",
     "FilmChangeSettings",
+    "ListenSettings",
     "LocateSettings",
     "LoopSettings",
     "PatchChangeSettings",

@@ -180,6 +180,9 @@ def _is_output(folder: Path) -> bool:
         return is_regular(parent / "training.csv") or _is_cohort(parent)
     if name in _RUN_FOLDERS:
         return _is_run(parent) or is_regular(parent / "training.csv")
+    if name == "dicom":  # a usual name of folders of films too: a report shows that it is ours
+        reports = (*folder.glob("*/SR.dcm"), *folder.glob("*/*/SR.dcm"))  # a visit's is deeper
+        return _is_run(parent) and bool(reports)
     return False
 
 
