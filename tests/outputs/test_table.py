@@ -47,7 +47,7 @@ def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
         tables.write(patient.result)
     text = (tmp_path / "joints.csv").read_text(encoding="utf-8")
     assert text.splitlines()[0] == (
-        "patient,film,side,site,kind,x,y,score,grade,low,high,status,reason"
+        "patient,visit,film,side,site,kind,x,y,score,grade,low,high,status,reason,remarks"
     )
     rows = _rows(tmp_path / "joints.csv")
     assert len(rows) == 86
@@ -72,6 +72,7 @@ def test_totals_have_a_row_each_with_what_they_are_of(patient, tmp_path) -> None
     assert list(found) == [t.name for t in TOTALS]
     foot = next(t for t in result.totals if t.name == "LF:erosion")
     assert found["LF:erosion"] == {
+        "visit": "",
         "patient": "P001", "total": "LF:erosion", "limb": "foot", "side": "L", "kind": "erosion",
         "value": f"{foot.value:.4f}", "low": "", "high": "", "maximum": "60",
         "observed": f"{foot.observed:.4f}", "scored": "6", "expected": "6", "method": "complete",
