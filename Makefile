@@ -125,7 +125,7 @@ COMPILE = $(DEV)/bin/python -m piptools compile --quiet --strip-extras --allow-u
 
 lock: $(DEV)/.package ## renew the locks in requirements/ (UPGRADE=--upgrade for newer releases)
 	$(COMPILE) $(UPGRADE) --generate-hashes -o requirements/core.txt pyproject.toml
-	$(COMPILE) $(UPGRADE) --generate-hashes --extra dicom --extra docs --extra dev \
+	$(COMPILE) $(UPGRADE) --generate-hashes --extra dicom --extra archive --extra docs --extra dev \
 		-c requirements/core.txt -o requirements/dev.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --extra train --extra explain -c requirements/dev.txt \
 		-o requirements/train.txt pyproject.toml
