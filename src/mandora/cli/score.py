@@ -75,7 +75,7 @@ def score(
     if not inputs and not example and manifest is None:
         fail("name at least one film or folder, or use --manifest or --example")
     if (inputs or manifest) and example:
-        named = ", ".join(map(str, inputs or [manifest]))
+        named = ", ".join(str(path) for path in (*(inputs or ()), manifest) if path)
         fail(f"--example scores the packaged patient alone: leave out --example, or {named}")
     if deidentify and not dicom:
         fail("--deidentify is about the DICOM objects: add --dicom, or leave it out")

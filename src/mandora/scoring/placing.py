@@ -79,8 +79,8 @@ def place(stages: Stages, visit: VisitFilms) -> PlacedFilms:
         try:
             made = _looked_at(stages, film)
         except Exception as error:  # the other films are still scored
-            given = film.also or (film,)
-            problems += [_problem(visit, one, *_why(error, one), one.slot) for one in given]
+            together = film.also or (film,)
+            problems += [_problem(visit, one, *_why(error, one), one.slot) for one in together]
             slots.append(())
             continue
         for slot, given in made.items():

@@ -77,14 +77,14 @@ def read_ra2(path: Path, weights: Mapping[str, float] | None, report: Report) ->
 
 def _films(folder: Path, report: Report) -> list[DatasetFilm]:
     candidates = film_candidates(folder)
-    visits = [path for path in listed(folder) if _is_visit(path)]
-    if visits:
+    later = [path for path in listed(folder) if _is_visit(path)]
+    if later:
         fault = (
-            f"{len(visits)} later visits ({visits[0].name}, …) are not used: a patient has one "
+            f"{len(later)} later visits ({later[0].name}, …) are not used: a patient has one "
             "label; open a visit's folder by its own name"
         )
         report.note("visits-not-used", folder, fault)
-    inputs = [p for p in candidates if p not in visits and _can_be_searched(p, folder, report)]
+    inputs = [p for p in candidates if p not in later and _can_be_searched(p, folder, report)]
     # archives are left alone: the download of a data set often lies beside its films
     plan = make_plan(inputs, Intake(keep_ids=True, archives=False))
     for problem in plan.problems:
