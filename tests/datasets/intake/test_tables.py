@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from mandora.datasets.intake.tables import read_manifest
+from mandora.datasets.intake.plan import Intake, make_plan
+from mandora.datasets.intake.tables import plan_csv, read_manifest
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 TEXT = "Datei,Patient ID,Study Date,Body Part,Laterality\nü.png,Müller,02.03.2019,Hand,links\n"
 
@@ -47,3 +51,14 @@ def test_dates_of_spreadsheets(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(text, encoding="utf-8")
     visits = [row.facts.visit for row in read_manifest(tmp_path / "list.csv")]
     assert visits == ["2019-03-02", "2019-03-02", "baseline", None]
+
+
+def test_names_that_are_no_text_can_be_written_and_read_back(tmp_path: Path) -> None:
+    film = tmp_path / os.fsdecode(b"M\xfcller-LH.png")  # from a Windows archive
+    film.write_bytes(PNG)
+    (tmp_path / "plan.csv").write_bytes(plan_csv(make_plan([tmp_path]), tmp_path).encode())
+    (planned,) = make_plan([], Intake(tmp_path / "plan.csv")).films
+    assert planned.path == film
+    assert planned.patient is not None
+    assert planned.patient.value == "Müller"
+    assert "no UTF-8" in planned.remarks[0]

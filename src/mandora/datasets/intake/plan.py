@@ -20,7 +20,7 @@ from mandora.datasets.intake.headers import KEY_NAME, Identity, Naming, TagFacts
 from mandora.datasets.intake.listing import listed_files, rows_of
 from mandora.datasets.intake.people import called
 from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Sides, Stated
-from mandora.datasets.intake.search import FoundFile, search
+from mandora.datasets.intake.search import FoundFile, name_text, search
 from mandora.datasets.intake.slots import sorted_out
 from mandora.datasets.intake.tables import ManifestRow, read_manifest
 from mandora.datasets.intake.words import FILM_SUFFIXES, NameFacts, read_folder, read_name
@@ -79,6 +79,7 @@ class Intake:
         keep_ids: call patients of DICOM files by PatientID, as it is.
         id_key: file with the key of the pseudonyms; made if absent.
         archives: look into zip archives that lie in folders.
+        copies: find files that are the same byte by byte; a data set has its own check of copies.
     """
 
     manifest: AnyPath | None = None
@@ -86,10 +87,11 @@ class Intake:
     keep_ids: bool = False
     id_key: AnyPath | None = None
     archives: bool = True
+    copies: bool = True
 
-    def with_key_in(self, folder: Path) -> Intake:
+    def with_key_in(self, folder: AnyPath) -> Intake:
         """With the key in a folder, if the user names no other one."""
-        return self if self.id_key is not None else replace(self, id_key=folder / KEY_NAME)
+        return self if self.id_key is not None else replace(self, id_key=Path(folder) / KEY_NAME)
 
 
 AS_FOUND = Intake()
@@ -124,7 +126,8 @@ def make_plan(inputs: AnyPath | Sequence[AnyPath], intake: Intake = AS_FOUND) ->
     planned = [(d, _planned(d)) for d in drafts]
     planned.sort(key=lambda pair: _order(pair[1]))
     films, refused = sorted_out(
-        [(f, d.file.size) for d, f in planned if d.problem is None], intake.strict
+        [(f, d.file.size if intake.copies else None) for d, f in planned if d.problem is None],
+        intake.strict,
     )
     refused += [
         (film, Problem(film.name, *draft.problem, _value(film.patient), film.slot,
@@ -173,8 +176,7 @@ def _shown_names(paths: Sequence[Path]) -> dict[Path, str]:
             if len(same) > 1 and depth < 50:
                 waiting += same
             else:
-                text = name.encode("utf-8", "replace").decode()
-                shown |= dict.fromkeys(same, text)
+                shown |= dict.fromkeys(same, name_text(name))
         depth += 1
     return shown
 
@@ -183,13 +185,16 @@ def _named(file: FoundFile, shown: str) -> Draft:
     limb = sides = visit = patient = None
     home: tuple[str, ...] = ()
     for depth, name in enumerate(file.folders):
-        said = read_folder(name)
+        said = read_folder(name_text(name))
         limb, sides, visit = limb or said.limb, sides or said.sides, visit or said.visit
         if patient is None and said.patient:
             patient, home = said.patient, file.folders[depth:]
-    by_name = read_name(file.path.name)
+    text = name_text(file.path.name)
+    by_name = read_name(text)
     draft = Draft(file, shown, by_name, Facts(patient, visit, limb, sides), home)
     draft.remarks += by_name.facts.remarks
+    if text != file.path.name:
+        draft.remarks.append(f"its name holds bytes that are no UTF-8; it was read as {text}")
     return draft
 
 

@@ -7,6 +7,7 @@ beside it: naming it is naming its folder.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -77,7 +78,7 @@ def search(inputs: Iterable[Path], archives: bool = True) -> tuple[list[FoundFil
             found = iter([_found(given, (given.absolute().parent.name,))])
         elif given.exists() or given.is_symlink():
             detail = "this is not a regular file; name an image file"
-            problems.append(Problem(_shown(given), Reason.FILM_UNREADABLE, detail))
+            problems.append(Problem(name_text(given.name), Reason.FILM_UNREADABLE, detail))
             continue
         else:
             raise InputError(f"{given}: there is no such file or folder; check the path")
@@ -124,13 +125,15 @@ def _in_folder(folder: Path, problems: list[Problem], archives: bool) -> Iterato
                     yield _found(path, folders)
             elif path.resolve() in searched:  # else every film is there again, by another path
                 detail = "this is a link to a folder that is searched already; it was not followed"
-                problems.append(Problem(_shown(path), Reason.UNKNOWN_NAME, detail))
+                problems.append(Problem(name_text(path.name), Reason.UNKNOWN_NAME, detail))
             else:
                 searched.add(path.resolve())
                 try:
                     below.append((film_candidates(path), (path.name, *folders)))
                 except InputError as error:
-                    problems.append(Problem(_shown(path), Reason.FILM_UNREADABLE, str(error)))
+                    problems.append(
+                        Problem(name_text(path.name), Reason.FILM_UNREADABLE, str(error))
+                    )
         waiting += reversed(below)
 
 
@@ -140,10 +143,10 @@ def _in_archive(
     try:
         members = list_members(archive)
     except (InputError, OSError) as error:
-        problems.append(Problem(_shown(archive), Reason.FILM_UNREADABLE, str(error)))
+        problems.append(Problem(name_text(archive.name), Reason.FILM_UNREADABLE, str(error)))
         return
     for name, fault in members.faults.items():
-        shown = f"{_shown(archive)}/{name}"
+        shown = f"{name_text(archive.name)}/{name}"
         problems.append(Problem(shown, Reason.FILM_UNREADABLE, fault))
     for name in sorted(members.sizes, key=natural_key):
         *inside, last = name.split("/")
@@ -152,7 +155,7 @@ def _in_archive(
             continue
         if last.lower().endswith(".zip"):
             detail = "an archive in an archive is not searched; unpack the outer one"
-            shown = f"{_shown(archive)}/{printable(name, one_line=True)}"
+            shown = f"{name_text(archive.name)}/{printable(name, one_line=True)}"
             problems.append(Problem(shown, Reason.FILM_UNREADABLE, detail))
             continue
         within = (*reversed(inside), archive.stem, *folders)
@@ -194,6 +197,14 @@ def _is_run(folder: Path) -> bool:
     return all(is_regular(folder / name) for name in _RUN_TABLES)
 
 
-def _shown(path: Path) -> str:
-    # bytes that are no text in a file name would break every file that quotes it
-    return path.name.encode("utf-8", "replace").decode()
+def name_text(name: str) -> str:
+    """The name of a file or folder as text.
+
+    Bytes that are no UTF-8 are read as letters of Windows' code page 1252, which archives of old
+    programs hold; as they are they would break every file that quotes them.
+    """
+    raw = os.fsencode(name)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")

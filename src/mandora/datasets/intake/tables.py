@@ -119,7 +119,8 @@ def _plan_row(film: PlannedFilm, folder: Path | None) -> list[str]:
     ]  # fmt: skip
     return [
         file_cell(film.path, folder),
-        *(one.value if one else "" for one in stated),
+        # bytes of a file's name that are no text may be in a patient's name
+        *(printable(one.value, one_line=True) if one else "" for one in stated),
         *(one.origin.value if one else "" for one in stated[:2]),
         *(one.origin.value if one else Origin.PICTURE.value for one in stated[2:]),
         "; ".join(film.remarks),
