@@ -92,6 +92,13 @@ def test_a_film_of_both_hands_is_split(seen: Seen, tmp_path: Path) -> None:
     assert "picture" not in made.films[LH].origins.values(), "the name says both"
 
 
+def test_a_film_of_both_hands_on_which_one_is_found_says_so(seen: Seen, tmp_path: Path) -> None:
+    seen.limbs = {"both hands.png": [found(Limb.HAND, Side.RIGHT)]}
+    (made,) = place(NO_STAGES, visit_of(tmp_path, "both hands.png")).films.values()
+    assert made.remarks[-1] == "the name states both hands, and one was found"
+    assert made.origins["side"] == "picture"
+
+
 def test_one_file_given_as_left_and_right_must_show_both(seen: Seen, tmp_path: Path) -> None:
     (tmp_path / "P1").mkdir()
     for name in ("LH.png", "RH.png"):

@@ -140,10 +140,11 @@ def _looked_at(stages: Stages, film: PlannedFilm) -> dict[Slot, GivenFilm]:
         guess = stated is None or (stated is Sides.BOTH and len(found) < 2)
         guessed = guess or limb is None
         origins = origins_of(film) | ({"side": Origin.PICTURE.value} if guess else {})
-        made[Slot(side, one.limb)] = GivenFilm(
-            film.path, (*film.remarks, *_remarks(Slot(side, one.limb), len(found), guessed)),
-            origins, radiograph, one,
-        )  # fmt: skip
+        remarks = [*film.remarks, *_remarks(Slot(side, one.limb), len(found), guessed)]
+        if film.sides is not None and guess:
+            by = film.sides.origin
+            remarks.append(f"the {by} states both {one.limb.plural}, and one was found")
+        made[Slot(side, one.limb)] = GivenFilm(film.path, tuple(remarks), origins, radiograph, one)
     return made
 
 
