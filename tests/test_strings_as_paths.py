@@ -19,7 +19,7 @@ from mandora.core.files import paths_of
 from mandora.core.inference import Network
 from mandora.core.records import read_result
 from mandora.core.settings import LocateSettings, SimulateSettings
-from mandora.datasets.intake.plan import make_plan
+from mandora.datasets.intake.plan import Intake, make_plan
 from mandora.datasets.layouts import layout_of, open_dataset, read_dataset
 from mandora.images.read import peek_header, peek_kind, peek_size, read_labels, read_radiograph
 from mandora.model.bundle import (
@@ -95,6 +95,9 @@ READERS: dict[str, Callable[[Kind, Path, Path, Path], Any]] = {
     "peek_kind": lambda as_, model, films, cohort: peek_kind(as_(films / "P1-LH.png")),
     "make_plan": lambda as_, model, films, cohort: (
         make_plan([as_(films)]), make_plan(as_(films))
+    ),
+    "Intake.with_key_in": lambda as_, model, films, cohort: (
+        Intake().with_key_in(as_(films)).id_key
     ),
     "first_few": lambda as_, model, films, cohort: first_few([as_(films)]),
     "layout_of": lambda as_, model, films, cohort: layout_of(as_(cohort)),

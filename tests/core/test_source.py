@@ -61,6 +61,7 @@ CUT, FOUND, TRAINED = patches._one, fold_jobs.find_landmarks, fold_jobs.train_da
         (InflictedFilms, "inflict/erosion.py"), (SimulatedFilms, "simulate/xray/render.py"),
         (SimulatedFilms, "simulate/anatomy/shape_prior.json"),
         (SimulatedPatients, "simulate/xray/render.py"), (FilmCache, "images/dicom.py"),
+        (FilmCache, "images/dicom_pixels.py"), (FilmCache, "images/decoder_program.py"),
         (FOUND, "locate/locator.py"), (FOUND, "scoring/pipeline.py"), (FOUND, "reproduce/jobs.py"),
         (TRAINED, "training/loop.py"), (TRAINED, "damage/network.py"),
         (fold_jobs.grow_trees, "symmetry/forest.py"),

@@ -208,7 +208,7 @@ def test_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise PermissionError(13, "Permission denied", str(path))
 
     path = saved(tmp_path, encoded(Image.fromarray(QUADRANTS), "PNG"))
-    monkeypatch.setattr("mandora.images.read.open_regular", denied)
+    monkeypatch.setattr("mandora.core.archives.open_regular", denied)
     assert "permissions" in refusal(path)
 
 

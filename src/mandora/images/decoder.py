@@ -20,19 +20,20 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mandora.images.decoder_program import receive, send
+from mandora.images.decoder_program import main, receive, send
 from mandora.images.radiograph import AGAIN, DAMAGED, UnreadableFilm
 
 SECONDS = 60
 MEMORY_BYTES = 4 << 30
 """Of the decoding process, on top of the file; the largest film that is read takes less."""
-# imports this very package, also where a script has put it on its path
-_PROGRAM = """
+# imports this very package, also where a script has put it on its path; names its main function
+# by the object, so that the digest of code that reads films has all decoders in it
+_PROGRAM = f"""
 import sys
 if sys.argv[1] not in sys.path:
     sys.path.insert(0, sys.argv[1])
-from mandora.images.decoder_program import main
-main()
+from {main.__module__} import {main.__name__}
+{main.__name__}()
 """
 
 _lock = threading.Lock()

@@ -22,7 +22,8 @@ def sorted_out(films: Sequence[Sized], strict: bool) -> tuple[list[PlannedFilm],
     """The films to use, and those that cannot be used together.
 
     Args:
-        films: with their sizes in bytes; each has a patient.
+        films: with their sizes in bytes, or None for a film that is compared with no other one;
+            each has a patient.
         strict: refuse films that only the picture can place.
     """
     refused: Refused = []

@@ -34,8 +34,8 @@ SCORES = "Patient_ID,LH_mcp_E__1"
 @pytest.fixture
 def ra2(tmp_path: Path, write_film: WriteFilm, write_table: WriteTable) -> Path:
     """Two patients, P1 with both hands and P2 with the left one."""
-    for name in ("P1-LH.png", "P1-RH.png", "P2-LH.png"):
-        write_film(tmp_path / name)
+    for height, name in enumerate(("P1-LH.png", "P1-RH.png", "P2-LH.png"), 80):
+        write_film(tmp_path / name, (100, height))
     write_table(tmp_path / "training.csv", SCORES, "P1,2", "P2,0")
     return tmp_path
 
@@ -90,12 +90,32 @@ def test_what_does_not_fit_is_said(ra2: Path, write_table: WriteTable) -> None:
     shutil.copy(ra2 / "P1-LH.png", ra2 / "scan.png")
     dataset, findings = read(ra2)
     assert codes(findings) == [
-        ("film-not-used", "scan.png", None),
         ("film-repeated", "P1-LH.jpg", None),
+        ("film-repeated", "P1-LH.png", None),
+        ("film-not-used", "scan.png", None),
         ("scores-missing", "P2-LH.png", None),
         ("films-missing", "training.csv", 3),
     ]
     assert dataset.patients == ("P1", "P2")
+
+
+@pytest.mark.parametrize("name", ["P1-RH.png", "P1-RF.png"])
+def test_copies_for_two_limbs_are_left_to_the_check_of_data_sets(ra2: Path, name: str) -> None:
+    shutil.copy(ra2 / "P1-LH.png", ra2 / name)
+    dataset, findings = read(ra2)
+    assert codes(findings) == []
+    assert {"P1-LH.png", name} <= {f.name for f in dataset.films}
+
+
+def test_a_film_of_both_hands_has_a_finding_that_says_so(ra2: Path, write_film: WriteFilm) -> None:
+    write_film(ra2 / "P3 both hands.png", (100, 90))
+    write_film(ra2 / "P4.png", (100, 91))
+    findings = [f for f in read(ra2)[1] if f.code == "film-not-used"]
+    assert [(f.file, f.severity) for f in findings] == [
+        ("P3 both hands.png", Severity.WARNING), ("P4.png", Severity.WARNING),
+    ]  # fmt: skip
+    assert "shows both limbs" in findings[0].message
+    assert "does not say which limb and side" in findings[1].message
 
 
 def test_no_films(tmp_path: Path, write_table: WriteTable) -> None:

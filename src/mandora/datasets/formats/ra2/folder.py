@@ -85,8 +85,9 @@ def _films(folder: Path, report: Report) -> list[DatasetFilm]:
         )
         report.note("visits-not-used", folder, fault)
     inputs = [p for p in candidates if p not in later and _can_be_searched(p, folder, report)]
-    # archives are left alone: the download of a data set often lies beside its films
-    plan = make_plan(inputs, Intake(keep_ids=True, archives=False))
+    # archives are left alone: the download of a data set often lies beside its films; copies are
+    # found by the check of a data set, in every layout
+    plan = make_plan(inputs, Intake(keep_ids=True, archives=False, copies=False))
     for problem in plan.problems:
         place, message = folder / problem.path_name, problem.detail
         if problem.reason is Reason.DUPLICATE_FILM:
@@ -100,6 +101,8 @@ def _films(folder: Path, report: Report) -> list[DatasetFilm]:
             report.error("film-repeated", next(iter(visit.films.values())).path, fault)
         for film in visit.unplaced:
             fault = "does not say which limb and side it shows; name it <patient>-LH.jpg or so"
+            if film.limb and film.sides:
+                fault = "shows both limbs; use a manifest, or cut it and name its halves"
             report.warning("film-not-used", film.path, fault)
     films = [
         DatasetFilm(visit.study, slot, film.path, no_landmarks(slot.limb))
