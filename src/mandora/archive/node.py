@@ -21,6 +21,7 @@ from pydicom.uid import (
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 
 from mandora.archive.inbox import Inbox
+from mandora.core.coding import MANUFACTURER
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
 from mandora.core.settings.archive import ListenSettings, TlsSettings
@@ -33,7 +34,6 @@ FILMS = (
 """What is accepted: the SOP classes of films."""
 _ECHO = "1.2.840.10008.1.1"  # Verification SOP Class
 _REJECTING_S = 0.1
-OURS = "mandora"  # maker of the objects that this program sends
 
 # statuses of C-STORE, DICOM PS3.4 annex B.2.3
 SUCCESS, NO_ROOM, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC000
@@ -151,7 +151,7 @@ class _Store:
             tags = ["StudyInstanceUID", "SOPInstanceUID", "Manufacturer"]
             header = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=tags)
             study, film = header.StudyInstanceUID, header.SOPInstanceUID
-            ours = header.get("Manufacturer") == OURS
+            ours = header.get("Manufacturer") == MANUFACTURER
         except Exception:  # a parser fails in any way it likes; its words may quote tags
             _LOG.warning("a film cannot be understood; its sender was told")
             return NOT_UNDERSTOOD

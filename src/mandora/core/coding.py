@@ -15,6 +15,8 @@ from mandora.core.anatomy import Damage, JointGroup, Limb, Side, landmark
 SCHEME = "99MANDORA"
 SCHEME_NAME = "mandora: Sharp/van der Heijde scores"
 SNOMED = "SCT"
+MANUFACTURER = "mandora"
+"""Maker of the DICOM objects that this program writes; by it they are known when they come back."""
 
 
 class CodedTerm(NamedTuple):

@@ -20,6 +20,8 @@ _LINES = {
     "birth_date": ("PatientBirthDate",),
     "study_date": ("StudyDate", "AcquisitionDate", "ContentDate", "SeriesDate"),
     "study_uid": ("StudyInstanceUID",),
+    "modality": ("Modality",),
+    "manufacturer": ("Manufacturer",),
 }
 _TEXTS = (
     "BodyPartExamined", "ViewPosition", "SeriesDescription", "ProtocolName",
@@ -46,6 +48,8 @@ class FilmHeader(NamedTuple):
         birth_date: as stored, ``19470228``.
         study_date: likewise; the date of acquisition or content where that of the study is missing.
         study_uid: StudyInstanceUID.
+        modality: as stored, ``CR``.
+        manufacturer: of the device or program that made the file.
         lateralities: letters and words of laterality, the likeliest place first.
         codes: value and meaning of codes of the anatomic region and of its modifiers.
         texts: body part, view, and titles of series, protocol and study.
@@ -56,6 +60,8 @@ class FilmHeader(NamedTuple):
     birth_date: str = ""
     study_date: str = ""
     study_uid: str = ""
+    modality: str = ""
+    manufacturer: str = ""
     lateralities: tuple[tuple[str, str], ...] = ()
     codes: tuple[tuple[str, str, str], ...] = ()
     texts: tuple[tuple[str, str], ...] = ()

@@ -281,6 +281,40 @@ def test_where_tags_say_the_limb(tmp_path: Path, tags: dict[str, str], code: str
     assert [slot.code for slot in only(make_plan([tmp_path])).films] == ([code] if code else [])
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        *({"Modality": modality} for modality in ("SR", "SEG", "PR", "KO", "DOC")),
+        {"Modality": "OT", "Manufacturer": "mandora"},
+        {"Modality": "CR", "Manufacturer": "mandora"},
+    ],
+)
+def test_objects_that_an_archive_exports_with_films_are_passed_over(
+    tmp_path: Path, tags: dict[str, str]
+) -> None:
+    hand = {"ImageLaterality": "L", "BodyPartExamined": "HAND"}
+    write_dicom(tmp_path / "films/P1-LH.dcm", Modality="CR", Manufacturer="Maker", **hand)
+    other = write_dicom(tmp_path / "films/IM2", **hand, **tags)
+    with zipfile.ZipFile(tmp_path / "films/more.zip", "w") as book:
+        book.write(other, "IM3")
+    plan = make_plan([tmp_path / "films"])
+    assert films_of(plan) == {"P1": ["LH"]}
+    assert plan.problems == ()
+    table = tmp_path / "films.csv"
+    table.write_text("file,patient\nfilms/IM2,P1\n", encoding="utf-8")
+    for named in (make_plan([other]), make_plan([], Intake(manifest=table))):
+        assert named.films == ()
+        (problem,) = named.others
+        assert (problem.path_name, problem.reason) == ("IM2", Reason.UNKNOWN_NAME)
+        assert "no film" in problem.detail
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX", "OT", "SC", ""])
+def test_pictures_of_other_makers_are_films(tmp_path: Path, modality: str) -> None:
+    write_dicom(tmp_path / "P1-LH.dcm", Modality=modality, Manufacturer="Maker")
+    assert films_of(make_plan([tmp_path])) == {"P1": ["LH"]}
+
+
 def test_placeholders_are_no_patients_and_birth_dates_tell_people_apart(tmp_path: Path) -> None:
     hand = {"ImageLaterality": "L", "BodyPartExamined": "HAND"}
     write_dicom(tmp_path / "A1/x.dcm", PatientID="ANONYMOUS", **hand)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from mandora.core.anatomy import Limb
+from mandora.core.coding import MANUFACTURER
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
 from mandora.core.inputs import is_regular, read_bytes
@@ -54,6 +55,9 @@ _LETTERS = {
 """Letters of laterality tags: L, gauche, izquierda, sinistra, esquerda; R, droite, derecha …"""
 
 
+_NO_FILMS = frozenset({"SR", "SEG", "PR", "KO", "DOC"})
+"""Modalities of reports, segmentations, presentation states, selections and documents."""
+
 Value = TypeVar("Value")
 
 
@@ -72,10 +76,12 @@ class TagFacts:
     Attributes:
         facts: visit, limb and sides; the patient is in ``identity``.
         identity: None if the header names nobody.
+        no_film: what the file is instead of a film; None if it may be one.
     """
 
     facts: Facts
     identity: Identity | None
+    no_film: str | None = None
 
 
 def read_tags(header: FilmHeader) -> TagFacts:
@@ -89,7 +95,16 @@ def read_tags(header: FilmHeader) -> TagFacts:
         remarks.append("its DICOM tags hold no PatientID")
     else:
         identity = Identity(header.patient_id, header.issuer, header.birth_date)
-    return TagFacts(Facts(None, visit, limb, sides, tuple(remarks)), identity)
+    return TagFacts(Facts(None, visit, limb, sides, tuple(remarks)), identity, _no_film(header))
+
+
+def _no_film(header: FilmHeader) -> str | None:
+    """What an export of a study holds beside its films; our own results come back with it."""
+    if header.manufacturer == MANUFACTURER:
+        return "a result of mandora"
+    if header.modality in _NO_FILMS:
+        return f"a DICOM object of modality {header.modality}"
+    return None
 
 
 def _sides(header: FilmHeader, remarks: list[str]) -> Sides | None:

@@ -31,7 +31,8 @@ def listed_files(table: Path, rows: Sequence[ManifestRow]) -> tuple[list[FoundFi
             problems.append(Problem(shown, Reason.FILM_UNREADABLE, detail))
             continue
         size = path.stat().st_size if is_regular(path) else None
-        files.setdefault(path.absolute(), FoundFile(path, (path.absolute().parent.name,), size))
+        file = FoundFile(path, (path.absolute().parent.name,), size, named=True)
+        files.setdefault(path.absolute(), file)
     return list(files.values()), problems
 
 

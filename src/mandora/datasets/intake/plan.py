@@ -159,6 +159,11 @@ def _drafts(files: Sequence[FoundFile]) -> tuple[list[Draft], list[Problem]]:
             continue
         if kind == "dicom":
             _add_tags(draft)
+        if (instead := draft.by_tag.no_film) is not None:
+            if file.named:  # in a folder it is passed over, as a table is
+                detail = f"it is {instead} and no film; name films"
+                unusable.append(Problem(draft.shown, Reason.UNKNOWN_NAME, detail))
+            continue
         drafts.append(draft)
     return drafts, unusable
 

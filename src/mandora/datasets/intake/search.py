@@ -48,11 +48,13 @@ class FoundFile:
         folders: names of the folders that it lies in, the nearest first, as far as the user named
             them; an archive counts as a folder.
         size: bytes; None if that cannot be said.
+        named: by the user, so that it is never passed over.
     """
 
     path: Path
     folders: tuple[str, ...]
     size: int | None
+    named: bool = False
 
 
 def search(inputs: Iterable[Path], archives: bool = True) -> tuple[list[FoundFile], list[Problem]]:
@@ -75,7 +77,7 @@ def search(inputs: Iterable[Path], archives: bool = True) -> tuple[list[FoundFil
         elif is_zip(given):
             found = _in_archive(given, (), problems)
         elif is_regular(given):
-            found = iter([_found(given, (given.absolute().parent.name,))])
+            found = iter([_found(given, (given.absolute().parent.name,), named=True)])
         elif given.exists() or given.is_symlink():
             detail = "this is not a regular file; name an image file"
             problems.append(Problem(name_text(given.name), Reason.FILM_UNREADABLE, detail))
@@ -101,11 +103,11 @@ def film_candidates(folder: AnyPath) -> list[Path]:
     return sorted(kept, key=lambda path: natural_key(path.name))
 
 
-def _found(path: Path, folders: tuple[str, ...]) -> FoundFile:
+def _found(path: Path, folders: tuple[str, ...], *, named: bool = False) -> FoundFile:
     size = None
     with suppress(OSError):  # a link to nothing: the reader will say so
         size = path.stat().st_size
-    return FoundFile(path, folders, size)
+    return FoundFile(path, folders, size, named)
 
 
 def _in_folder(folder: Path, problems: list[Problem], archives: bool) -> Iterator[FoundFile]:

@@ -13,11 +13,11 @@ from uuid import UUID, uuid5
 from highdicom import UID
 
 from mandora import __version__
+from mandora.core.coding import MANUFACTURER
 from mandora.core.records import ModelInfo, StudyResult
 from mandora.damage.evidence import PatchEvidence
 from mandora.outputs.dicom.source import SourceFilm
 
-MANUFACTURER = "mandora"
 _NAMESPACE = UUID("6d0c2f3e-5f0b-5c39-9a57-0a4d6b0c77b1")  # of all names made here
 
 # numbers that scanners do not use, so that the series stand together at the end of a study

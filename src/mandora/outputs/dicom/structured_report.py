@@ -37,10 +37,10 @@ from pydicom.sr.codedict import codes
 
 from mandora.core import coding
 from mandora.core.anatomy import target
-from mandora.core.coding import CodedTerm
+from mandora.core.coding import MANUFACTURER, CodedTerm
 from mandora.core.records import REASON_TEXT, JointScore, Record, Status
 from mandora.outputs.dicom.outlines import outline_on
-from mandora.outputs.dicom.series import MANUFACTURER, Patient, derived_uid, model_name
+from mandora.outputs.dicom.series import Patient, derived_uid, model_name
 from mandora.outputs.dicom.source import SourceFilm
 from mandora.outputs.dicom.terms import DEGREES, NO_UNIT, PIXELS, POINTS, concept
 
