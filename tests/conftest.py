@@ -191,7 +191,8 @@ def small_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
     folder = tmp_path_factory.mktemp("films")
-    patient = draw_patient(3, 0)
+    # a patient of whom the small bundle puts all joints onto the films, far from their borders
+    patient = draw_patient(11, 0)
     for slot in SLOTS:
         film = simulate_film(patient, slot, pixels_per_mm=2)
         grey = Image.fromarray((film.pixels * 255 + 0.5).astype(np.uint8))

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from typer.testing import CliRunner, Result
 
 from mandora.cli.main import app
@@ -74,7 +75,7 @@ def test_four_films(score: Callable[..., Result], small_films: Path, tmp_path: P
     assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
     assert files(tmp_path / "out") == {
-        *TABLES, "results/P1.json", "reports/P1.html",
+        *TABLES, "summary.json", "results/P1.json", "reports/P1.html",
         *(f"overlays/P1-{slot.code}.png" for slot in SLOTS),
     }  # fmt: skip
     for words in ("Scores of P1", "hand mcp2", "Totals", "1 of 1 patients", "research use only"):
@@ -307,18 +308,38 @@ def test_names_that_say_nothing(score: Callable[..., Result], films: Path, tmp_p
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
 
 
-def test_two_films_for_one_slot(score: Callable[..., Result], films: Path, tmp_path: Path) -> None:
+def test_two_films_for_one_slot(
+    score: Callable[..., Result], films: Path, small_films: Path, tmp_path: Path
+) -> None:
     for name in ("P1-RF.png", "P1-RF.tif"):
-        with Image.open(films / "P1-LF.png") as image:
+        with Image.open(small_films / "P1-RF.png") as image:
             image.save(films / name)
     done = score(films)
     assert done.exit_code == 1
-    assert "P1-RF.png, P1-RF.tif" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    assert done.stderr.splitlines() == [
+        f"{name}: more than one film was given for this limb: 2 films of the right foot were "
+        "given (P1-RF.png, P1-RF.tif); none was used, keep one"
+        for name in ("P1-RF.tif", "P1-RF.png")
+    ]
     assert "3 files: 1 scored, 0 guessed, 2 refused" in done.stdout
     right = [r for r in rows(tmp_path / "out" / "joints.csv") if r["reason"] == "duplicate_film"]
     assert len(right) == 12 + 1, "a row for each joint, and one for the other file"
     assert outcomes(tmp_path / "out", "P1-LF.png") == {("scored", "")}
+
+
+def test_one_file_for_both_limbs_and_a_film_of_one_of_them(
+    score: Callable[..., Result], films: Path, small_films: Path, tmp_path: Path
+) -> None:
+    shutil.copy(films / "P1-LF.png", films / "P1-RF.png")
+    with Image.open(small_films / "P1-RF.png") as image:
+        image.save(films / "P1-RF.tif")
+    done = score(films)
+    assert done.exit_code == 1
+    given = "P1-RF.tif, P1-LF.png and P1-RF.png (the same file)"
+    assert done.stderr.count(f"2 films of the right foot were given ({given})") == 3
+    assert "3 files: 0 scored, 0 guessed, 3 refused" in done.stdout
+    for name in ("P1-LF.png", "P1-RF.png", "P1-RF.tif"):
+        assert outcomes(tmp_path / "out", name) == {("failed", "duplicate_film")}
 
 
 @pytest.mark.parametrize("patient", ["..", "a\\b", "C:x", "..\\..\\x", ""])
@@ -446,8 +467,11 @@ def test_the_example_is_scored_alone_or_not_at_all(films: Path, tmp_path: Path) 
 def test_control_c_keeps_what_is_finished(
     tiny_bundle: Path, films: Path, tmp_path: Path, threads: int
 ) -> None:
-    for n in range(2, 31):
-        shutil.copy(films / "P1-LF.png", films / f"P{n}-LF.png")
+    with Image.open(films / "P1-LF.png") as image:
+        for n in range(2, 31):  # the same file of two patients would be remarked upon
+            note = PngInfo()
+            note.add_text("Comment", str(n))
+            image.save(films / f"P{n}-LF.png", pnginfo=note)
     out = tmp_path / "out"
     words = ["score", films, "--out", out, "--bundle", tiny_bundle, "--threads", threads]
     run = start(CALL, *words)
@@ -498,4 +522,4 @@ def test_a_full_disk(
     if code == 1:
         reasons = [(r["patient"], r["reason"]) for r in rows(out / "joints.csv")]
         assert reasons == [("P1", "output_failed"), ("P2", "output_failed")]
-        assert files(out) == set(TABLES)
+        assert files(out) == {*TABLES, "summary.json"}

@@ -54,9 +54,11 @@ def test_joints_hold_86_rows_with_places_and_reasons(patient, tmp_path) -> None:
     mcp2 = next(r for r in rows if (r["side"], r["site"], r["kind"]) == ("L", "mcp2", "erosion"))
     score = patient.result.scores[[t.key for t in TARGETS].index("LH-mcp2:erosion")]
     assert mcp2 == {
-        "patient": "P001", "film": "P001-LH.png", "side": "L", "site": "mcp2", "kind": "erosion",
+        "patient": "P001", "visit": "", "film": "P001-LH.png", "side": "L", "site": "mcp2",
+        "kind": "erosion",
         "x": f"{score.x:.1f}", "y": f"{score.y:.1f}", "score": f"{score.score:.4f}",
         "grade": str(score.grade), "low": "", "high": "", "status": "scored", "reason": "",
+        "remarks": "turned by 180 degrees",
     }  # fmt: skip
     lost = [r for r in rows if r["site"] == "pip3" and r["side"] == "L"]
     assert {(r["score"], r["grade"], r["status"], r["reason"]) for r in lost} == {

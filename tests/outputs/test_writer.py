@@ -198,7 +198,7 @@ def test_full_disk_leaves_what_was_finished(tmp_path, limit, refused, scored) ->
     with (out / "joints.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert len(rows) == 1 + 86 * len(scored)
-    assert {len(row) for row in rows} == {13}
+    assert {len(row) for row in rows} == {15}
     for n in ("P1", "P2"):
         assert read_result(out / "results" / f"{n}.json").study == n
         assert (out / "reports" / f"{n}.html").read_text(encoding="utf-8").endswith("</html>")

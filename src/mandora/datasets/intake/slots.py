@@ -163,16 +163,20 @@ def _without_rivals(films: Sequence[PlannedFilm], refused: Refused) -> list[Plan
     bad: dict[Slot, list[PlannedFilm]] = {s: g for s, g in by_slot.items() if len(g) > 1}
     out: list[PlannedFilm] = []
     for slot, group in bad.items():
-        names = ", ".join(film.name for film in group)
-        for film in group:
-            if film not in out:
-                out.append(film)
-                detail = (
-                    f"{len(group)} films of the {slot.title} were given ({names}); none was used, "
-                    "keep one"
-                )
-                made = _problem(film, Reason.DUPLICATE_FILM, detail)
-                refused.append((film, replace(made, slot=slot)))
+        names = ", ".join(
+            " and ".join(given.name for given in film.also) + " (the same file)"
+            if film.also
+            else film.name
+            for film in group
+        )
+        detail = (
+            f"{len(group)} films of the {slot.title} were given ({names}); none was used, keep one"
+        )
+        for film in (film for film in group if film not in out):
+            out.append(film)
+            for given in film.also or (film,):
+                made = _problem(given, Reason.DUPLICATE_FILM, detail)
+                refused.append((given, replace(made, slot=given.slot or slot)))
     return [film for film in films if film not in out]
 
 
