@@ -206,7 +206,7 @@ def half_a_dicom(path: Path) -> None:
     meta.MediaStorageSOPInstanceUID = "1.2.3"
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, "1.2.3"
-    ds.PatientName = "SECRET"
+    ds.PatientName, ds.PatientID = "SECRET", "SECRET-7"
     ds.Rows = ds.Columns = 200
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.BitsAllocated = ds.BitsStored = 16
