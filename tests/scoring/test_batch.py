@@ -4,6 +4,7 @@ import csv
 import json
 import time
 import weakref
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def test_the_summary_says_what_came_out(
     assert [r["patient"] for r in content["results"]] == ["P1", "P2"]
     assert content["results"][0]["joints"] == {"scored": 31, "failed": 0, "missing": 55}
     total = content["results"][0]["totals"]["Overall_Tol"]
-    assert (total["value"], total["reason"]) == (None, "too_few_joints")
+    assert (total["value"], total["reason"]) == (None, "film_missing")
     assert [(p["film"], p["reason"]) for p in content["problems"]] == [("scan.png", "no_patient")]
     assert len(lines) == 1
     assert lines[0].startswith("scan.png: nothing says whose film")
@@ -54,8 +55,8 @@ def test_the_summary_says_what_came_out(
     assert summary.results[0].totals == record.totals
 
 
-def as_dicom(png: Path) -> None:
-    """The film as a DICOM file of the same name."""
+def as_dicom(png: Path, uid: str = "1.2.77.1", **tags: str) -> Path:
+    """The film as a DICOM file of the same name, in place of it."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
@@ -64,15 +65,18 @@ def as_dicom(png: Path) -> None:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, "1.2.77.1"
+    ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, uid
     ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.77.2", "1.2.77.3"
     ds.PatientID, ds.Modality = "SECRET-1", "CR"
     ds.Rows, ds.Columns = grey.shape
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
     ds.PixelData = grey.tobytes() + b"\0" * (grey.size % 2)
+    for keyword, value in tags.items():
+        setattr(ds, keyword, value)
     ds.save_as(png.with_suffix(".dcm"), enforce_file_format=True)
     png.unlink()
+    return png.with_suffix(".dcm")
 
 
 def test_dicom_objects_are_written_of_patients_with_dicom_films(
@@ -91,7 +95,8 @@ def test_dicom_objects_are_written_of_patients_with_dicom_films(
     assert [r.patient for r in summary.results] == ["P1", "P2"]
     (problem,) = summary.problems
     assert (problem.study, problem.reason) == ("P2", Reason.OUTPUT_FAILED)
-    assert "none of the films that could be read is a DICOM file" in lines[-1]
+    (line,) = [line for line in lines if ": remark: " not in line]
+    assert "none of the films that could be read is a DICOM file" in line
     record = read_result(out / "results" / "P1.json")
     from mandora.outputs.dicom.read_back import read_structured_report
 
@@ -101,6 +106,40 @@ def test_dicom_objects_are_written_of_patients_with_dicom_films(
     again = score_films([films, out], tmp_path / "again", bundle=bundle)
     assert again.problems == ()
     assert [r.patient for r in again.results] == ["P1", "P2"]
+
+
+def test_dicom_objects_of_two_visits_in_an_archive_stay_apart(
+    bundle: Bundle, give: Callable[..., Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("highdicom", reason="needs the extra dicom")
+    from pydicom import dcmread
+
+    from mandora.outputs.dicom.read_back import read_structured_report
+
+    films = give(a__P1_LF="LF", b__P1_LF="RF")
+    days = {"a": "20190302", "b": "20200405"}
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as book:
+        for number, (name, day) in enumerate(days.items()):
+            film = as_dicom(films / name / "P1-LF.png", f"1.2.77.1.{number}", StudyDate=day,
+                            Laterality="L", BodyPartExamined="FOOT")  # fmt: skip
+            book.write(film, f"{name}/P1-LF.dcm")
+    out = tmp_path / "out"
+    summary = score_films([tmp_path / "export.zip"], out, bundle=bundle, dicom="as given")
+    assert summary.problems == ()
+    visits = ["2019-03-02", "2020-04-05"]
+    assert [(r.patient, r.visit) for r in summary.results] == [("P1", visit) for visit in visits]
+    for number, visit in enumerate(visits):
+        made = out / "dicom" / "P1" / visit
+        assert {"SR.dcm", "SC.dcm", "LF-SC.dcm", "LF-PR.dcm"} <= {p.name for p in made.iterdir()}
+        record = read_result(out / "results" / "P1" / f"{visit}.json")
+        assert record.visit == visit
+        back = read_structured_report(made / "SR.dcm")
+        assert back == record.model_copy(update={"locations": ()})
+        (study,) = dcmread(made / "SR.dcm").CurrentRequestedProcedureEvidenceSequence
+        (series,) = study.ReferencedSeriesSequence
+        (film,) = series.ReferencedSOPSequence
+        assert film.ReferencedSOPInstanceUID == f"1.2.77.1.{number}"
+    assert [path for path in (out / "dicom" / "P1").iterdir() if path.is_file()] == []
 
 
 def test_of_one_patient_the_whole_result_is_at_hand(
@@ -159,7 +198,18 @@ def test_results_and_their_order_do_not_depend_on_the_number_of_threads(
         score_films(
             [films], tmp_path / str(threads), bundle=bundle, threads=threads, warn=said[-1].append
         )
-    assert len(said[0]) == 3
+    remarks = [line for line in said[0] if ": remark: " in line]
+    assert remarks == [
+        "P1-LF.png: remark: it is the same file as that of another patient or visit: "
+        "P2-LF.png, P4-LF.png, P5-LF.png",
+        "P2-LF.png: remark: it is the same file as that of another patient or visit: "
+        "P1-LF.png, P4-LF.png, P5-LF.png",
+        "P5-LF.png: remark: it is the same file as that of another patient or visit: "
+        "P1-LF.png, P2-LF.png, P4-LF.png",
+    ]
+    assert [line.partition(":")[0] for line in said[0] if line not in remarks] == [
+        "P3-LF.png", "P4", "p5",
+    ]  # fmt: skip
     assert said == [said[0]] * 3
     made = [
         {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
