@@ -107,12 +107,12 @@ def test_copies_for_two_limbs_are_left_to_the_check_of_data_sets(ra2: Path, name
     assert {"P1-LH.png", name} <= {f.name for f in dataset.films}
 
 
-def test_a_film_of_both_hands_has_a_finding_that_says_so(ra2: Path, write_film: WriteFilm) -> None:
+def test_films_of_no_single_limb_are_said_to_be_so(ra2: Path, write_film: WriteFilm) -> None:
     write_film(ra2 / "P3 both hands.png", (100, 90))
-    write_film(ra2 / "P4.png", (100, 91))
+    write_film(ra2 / "P4 hand.png", (100, 91))
     findings = [f for f in read(ra2)[1] if f.code == "film-not-used"]
     assert [(f.file, f.severity) for f in findings] == [
-        ("P3 both hands.png", Severity.WARNING), ("P4.png", Severity.WARNING),
+        ("P3 both hands.png", Severity.WARNING), ("P4 hand.png", Severity.WARNING),
     ]  # fmt: skip
     assert "shows both limbs" in findings[0].message
     assert "does not say which limb and side" in findings[1].message
