@@ -157,7 +157,7 @@ def _drafts(files: Sequence[FoundFile]) -> tuple[list[Draft], list[Problem]]:
             )
             unusable.append(Problem(draft.shown, Reason.UNKNOWN_NAME, detail))
             continue
-        if kind == "dicom":
+        if kind == "dicom" or file.size is None:  # of a link to nothing, the reader says so
             _add_tags(draft)
         if (instead := draft.by_tag.no_film) is not None:
             if file.named:  # in a folder it is passed over, as a table is
