@@ -116,7 +116,7 @@ def write(run: Path, out: Path) -> Bundle:
 def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Localisers that know where the joints of ``small_films``' left limbs lie."""
     for limb in Limb:
-        film = simulate_film(draw_patient(3, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
+        film = simulate_film(draw_patient(11, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
         places = (film.landmarks + 0.5) / film.pixels.shape[::-1]
         for point, place in zip(LANDMARKS[limb], places, strict=True):
             for seed in (1, 2):
@@ -152,7 +152,7 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
     assert len(masks) == 54
     # the left films are those that the localisers know
     for limb in Limb:
-        truth = simulate_film(draw_patient(3, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
+        truth = simulate_film(draw_patient(11, 0), Slot(Side.LEFT, limb), pixels_per_mm=2)
         found = [(p.x, p.y) for p in result.locations if (p.side, p.limb) == (Side.LEFT, limb)]
         away = np.abs(np.array(found) - truth.landmarks) / truth.pixels.shape[::-1]
         assert away.max() <= 0.5 / 64 + 1e-6, "half a px of the heat map"
