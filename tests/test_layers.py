@@ -49,7 +49,7 @@ def scoring_modules() -> list[str]:
         if (
             parts[0] not in {"training", "metrics", "evaluation", "reproduce", "archive"}
             and parts[:2] != ("outputs", "dicom")
-            and parts[-1] != "network"
+            and parts[-1] not in {"network", "openjpeg_plugin"}
         ):
             names.append(".".join(("mandora", *(p for p in parts if p != "__init__"))))
     return names
