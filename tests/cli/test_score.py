@@ -30,7 +30,7 @@ from mandora.core.settings import SimulateSettings
 from mandora.images import decoder
 from mandora.simulate.cohort.folder import simulate_cohort
 
-TABLES = ("scores.csv", "joints.csv", "totals.csv")
+TABLES = ("scores.csv", "joints.csv", "totals.csv", "quality.csv")
 CALL = "import sys; from mandora.cli.main import main; sys.argv[0] = 'mandora'; main()"
 
 
@@ -276,8 +276,8 @@ def test_joints_outside_the_film_are_named(
     assert 0 < len(lost) < len(foot)
     assert {(r["status"], r["reason"]) for r in lost} == {("missing", "outside_film")}
     record = json.loads((tmp_path / "out" / "results" / "P1.json").read_text(encoding="utf-8"))
-    remarks = next(f["remarks"] for f in record["films"] if f["name"] == "P1-LF.png")
-    assert any("a part of the foot" in remark for remark in remarks)
+    film = next(f for f in record["films"] if f["name"] == "P1-LF.png")
+    assert any("a part of the foot" in finding["words"] for finding in film["findings"])
 
 
 def test_dicom_without_its_package_is_that_films_failure(

@@ -11,7 +11,8 @@ from mandora.core.geometry import Box
 from mandora.core.records import Reason
 from mandora.core.specs import PatchLimits, PatchSpec
 from mandora.damage.patches import Windows, cut_patches, window_box
-from mandora.damage.scorable import edge_widths, unscorable
+from mandora.damage.scorable import unscorable
+from mandora.images.quality import edge_widths
 from mandora.model.contract import DEFAULT_LIMITS
 from mandora.simulate.cohort.patients import draw_patient, simulate_film
 
@@ -24,7 +25,8 @@ def reasons(
     pixels: np.ndarray, limb: Limb, boxes: dict[int, Box], limits: PatchLimits = LIMITS
 ) -> dict[int, Reason]:
     patches = cut_patches(SPEC, pixels, limb, boxes, mirrored=False)
-    return unscorable(patches, SPEC, limits)
+    widths = edge_widths(np.stack([patch.grey for patch in patches]))
+    return unscorable(patches, SPEC, limits, widths)
 
 
 def a_limb(

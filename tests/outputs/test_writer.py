@@ -16,7 +16,7 @@ from mandora.outputs.pictures import draw_pictures
 from mandora.outputs.table import ProblemRow
 from mandora.outputs.writer import ResultWriter
 
-TABLES = {"scores.csv", "joints.csv", "totals.csv"}
+TABLES = {"scores.csv", "joints.csv", "totals.csv", "quality.csv"}
 
 
 def _files(out: Path) -> set[str]:

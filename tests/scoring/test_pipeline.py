@@ -23,8 +23,9 @@ from mandora.core.anatomy import (
     Slot,
 )
 from mandora.core.errors import InputError, UntrainedLimb
+from mandora.core.findings import Check, Outcome
 from mandora.core.geometry import box_to_grid
-from mandora.core.records import ModelInfo, Reason, Status, StudyResult
+from mandora.core.records import Finding, ModelInfo, Reason, Status, StudyResult
 from mandora.core.settings import SymmetrySettings
 from mandora.core.specs import FilmSpec, PatchSpec
 from mandora.damage.patches import Patch
@@ -274,7 +275,7 @@ def test_a_part_of_a_limb_is_scored_and_the_rest_is_missing(films: dict[Slot, Pa
     result = pipeline(hand).score("P1", {LH: films[LH]}).result
     assert result.complete, "nothing failed"
     assert result.films[0].status is Status.SCORED
-    assert "part of the hand: 10 of 21 joints" in result.films[0].remarks[0]
+    assert "part of the hand: 10 of 21 joints" in result.films[0].told[0]
     on_film = [s for s in result.scores if s.film]
     assert {s.status for s in on_film if s.site in fingers} == {Status.MISSING}
     assert {s.reason for s in on_film if s.site in fingers} == {Reason.OUTSIDE_FILM}
@@ -499,13 +500,18 @@ def test_one_known_point_has_a_patch_where_patches_follow_the_film() -> None:
     assert set(pipeline().examine(LF, film(), landmarks).evidence) == {"mtp2", "mtp5"}
 
 
+def finding(part: FilmResult, check: Check) -> Finding:
+    (made,) = [found for found in part.record.findings if found.check is check]
+    return made
+
+
 def test_a_film_that_lies_otherwise_is_remarked_upon() -> None:
     turned = pipeline(FakeLocator(Limb.FOOT), FakeLocator(Limb.FOOT, orientation=Orientation(2)))
-    assert turned.examine(LF, film()).record.remarks == (
-        "the toes point down: the limb was scored as if the film was upright",
-    )
+    assert (
+        "orientation: fixed: the toes point down: the limb was scored as if the film was upright"
+    ) in turned.examine(LF, film()).record.told
     dark = pipeline(FakeLocator(Limb.HAND, orientation=Orientation(inverted=True)))
-    assert "bone is dark" in dark.examine(LH, film()).record.remarks[0]
+    assert finding(dark.examine(LH, film()), Check.INVERTED).outcome is Outcome.FIXED
 
 
 def test_a_mirrored_film_is_scored_and_remarked_upon() -> None:
@@ -514,13 +520,14 @@ def test_a_mirrored_film_is_scored_and_remarked_upon() -> None:
     )
     assert part.record.side is Side.LEFT
     assert len(part.scores) == 31
-    assert "mirrored" in part.record.remarks[0]
+    assert finding(part, Check.MIRRORED).outcome is Outcome.WARN
 
 
 def test_tags_that_contradict_the_name_are_remarked_upon() -> None:
     part = pipeline().examine(LH, film(side=Side.RIGHT, limb=Limb.HAND))
-    assert "tags do not say left hand" in part.record.remarks[0]
-    assert pipeline().examine(LH, film(side=Side.LEFT)).record.remarks == ()
+    assert "tags do not say left hand" in finding(part, Check.SIDE).words
+    right = pipeline().examine(LH, film(side=Side.LEFT))
+    assert finding(right, Check.SIDE).outcome is Outcome.PASS
 
 
 def test_two_films_of_one_name_are_told_apart(tmp_path: Path, films: dict[Slot, Path]) -> None:

@@ -64,8 +64,8 @@ def score(
     """Score every joint of one or many patients.
 
     `mandora intake` shows whose films they are taken for. Writes scores.csv, joints.csv,
-    totals.csv, summary.json, results/, overlays/ and reports/, and dicom/ with --dicom. Exit code
-    0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input or an
+    totals.csv, quality.csv, summary.json, results/, overlays/ and reports/, and dicom/ with
+    --dicom. Exit code 0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input or an
     option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError

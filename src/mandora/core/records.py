@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mandora.core.anatomy import TARGETS, Damage, Limb, Side
 from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
+from mandora.core.findings import SEVERITY, Check, Outcome
 from mandora.core.inputs import read_bytes
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 RESEARCH_NOTICE = (
     "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 )
@@ -87,6 +88,41 @@ class Record(BaseModel):
     )
 
 
+class Finding(Record):
+    """One finding of the quality gate on one film."""
+
+    check: Check
+    outcome: Outcome
+    words: str = Field("", description="what was found or done, for people")
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.outcome}: {self.words}"
+
+
+def refused_check(reason: Reason) -> Check:
+    """The check that a film which is refused for a reason does not pass."""
+    by_picture = (Reason.WRONG_LIMB, Reason.NOT_FOUND)
+    return Check.BODY_PART if reason in by_picture else Check.FILE
+
+
+def merged(*given: Finding) -> tuple[Finding, ...]:
+    """One finding for each check, in the order of the checks.
+
+    Args:
+        given: any number for a check: the worst outcome counts, and its words.
+    """
+    made: dict[Check, Finding] = {}
+    for finding in given:
+        before = made.get(finding.check)
+        step = SEVERITY[finding.outcome] - (SEVERITY[before.outcome] if before else -1)
+        if step > 0 or before is None:
+            made[finding.check] = finding
+        elif step == 0 and finding.words and finding.words not in before.words:
+            both = "; ".join(words for words in (before.words, finding.words) if words)
+            made[finding.check] = before.model_copy(update={"words": both})
+    return tuple(made[check] for check in Check if check in made)
+
+
 class FilmRecord(Record):
     """One film of a study, as it was given."""
 
@@ -100,7 +136,8 @@ class FilmRecord(Record):
     width: int | None = Field(None, description="px")
     height: int | None = Field(None, description="px")
     spacing_mm: float | None = Field(None, description="mm per px, if the file states it")
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = Field((), description="on how it was found, read and placed")
+    findings: tuple[Finding, ...] = Field((), description="of the quality gate, one a check")
     origins: dict[str, str] = Field(
         default_factory=dict,
         description="who says patient, visit, limb and side: manifest, tag, name, folder, picture",
@@ -110,6 +147,15 @@ class FilmRecord(Record):
     def guessed(self) -> bool:
         """Whether only the picture said which limb or side this is."""
         return "picture" in (self.origins.get("limb"), self.origins.get("side"))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a user should know: remarks, and findings that are no pass and no refusal.
+
+        A refusal is told by ``reason`` and ``detail``.
+        """
+        quiet = (Outcome.PASS, Outcome.REFUSE)
+        return (*self.remarks, *(str(f) for f in self.findings if f.outcome not in quiet))
 
 
 class JointLocation(Record):

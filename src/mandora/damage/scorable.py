@@ -24,15 +24,19 @@ COVERED = 0.08  # share of the joint that metal must hide
 MIN_JOINTS = 4  # of a group, to know how bright its bone is
 
 Grey = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
-def unscorable(patches: Sequence[Patch], spec: PatchSpec, limits: PatchLimits) -> dict[int, Reason]:
+def unscorable(
+    patches: Sequence[Patch], spec: PatchSpec, limits: PatchLimits, edge_widths: Floats
+) -> dict[int, Reason]:
     """Joints of one film that cannot be scored, and why.
 
     Args:
         patches: of one film.
         spec: how they were cut.
         limits: of the model.
+        edge_widths: of the patches, see :func:`mandora.images.quality.edge_widths`.
 
     Returns:
         ``BLURRED``, ``COVERED`` or ``REPLACED`` by index of the landmark; joints that can be
@@ -46,27 +50,12 @@ def unscorable(patches: Sequence[Patch], spec: PatchSpec, limits: PatchLimits) -
         }
         if len(greys) >= MIN_JOINTS:
             found |= _metal(greys, limits)
-    if not patches:
-        return found
-    widths = edge_widths(np.stack([patch.grey for patch in patches]))
-    for patch, width in zip(patches, widths, strict=True):
+    for patch, width in zip(patches, edge_widths, strict=True):
         larger = spec.enlargement(patch.limb, patch.landmark)  # blur is not enlarged
         coarse = patch.box.width < larger * limits.least_window_px
         if coarse or larger * width > limits.widest_edge:
             found.setdefault(patch.landmark, Reason.BLURRED)
     return found
-
-
-def edge_widths(greys: Grey) -> NDArray[np.float64]:
-    """Share of each window's side over which its steepest edges rise; large on blurred films.
-
-    Args:
-        greys: (N, S, S) float32, grey values.
-    """
-    low, high = np.percentile(greys[:, ::2, ::2], (1, 99), axis=(1, 2))
-    down, across = np.gradient(greys, axis=(1, 2))
-    steepest = np.sqrt(np.percentile(down**2 + across**2, 99.5, axis=(1, 2)))
-    return np.asarray((high - low) / np.maximum(steepest, 1e-6) / greys.shape[1], np.float64)
 
 
 def _metal(greys: Mapping[int, Grey], limits: PatchLimits) -> dict[int, Reason]:

@@ -78,7 +78,7 @@ def _told(result: StudyResult) -> list[tuple[str, str, list[str]]]:
     told = []
     for film in result.films:
         reason = [REASON_TEXT[film.reason]] if film.reason else []
-        lines = [*reason, *([film.detail] if film.detail else []), *film.remarks]
+        lines = [*reason, *([film.detail] if film.detail else []), *film.told]
         if lines:
             told.append((Slot(film.side, film.limb).title, film.name, lines))
     return told

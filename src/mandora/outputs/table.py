@@ -1,7 +1,7 @@
-"""The tables of a run, one patient after the other: scores, joints and totals.
+"""The tables of a run, one patient after the other: scores, joints, totals and film quality.
 
-``scores.csv`` has the columns of RA2, ``joints.csv`` a row for each score and ``totals.csv`` one
-for each total. The files are valid after every patient: rows are flushed to the disk at once, and
+``scores.csv`` has the columns of RA2, ``joints.csv`` a row for each score, ``totals.csv`` one for
+each total and ``quality.csv`` one for each finding on a film. The files are valid after every patient: rows are flushed to the disk at once, and
 removed again if they could not be written whole. Tables of an earlier run in the same folder are
 replaced.
 """
@@ -15,8 +15,18 @@ from typing import NamedTuple, Self
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
 from mandora.core.files import write_atomically
+from mandora.core.findings import Outcome
 from mandora.core.ra2 import RA2_COLUMNS
-from mandora.core.records import FilmRecord, JointScore, Reason, Status, StudyResult, Total
+from mandora.core.records import (
+    REASON_TEXT,
+    FilmRecord,
+    JointScore,
+    Reason,
+    Status,
+    StudyResult,
+    Total,
+    refused_check,
+)
 from mandora.core.terminal import printable
 from mandora.datasets.formats.ra2.tables import VISIT, Template, format_row
 from mandora.outputs.row_file import RowFile
@@ -34,6 +44,10 @@ TOTAL_COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 """Columns of ``totals.csv``: value, interval, maximum and observed in SvH points; scored and
 expected are numbers of scores."""
+QUALITY_COLUMNS: tuple[str, ...] = (
+    "patient", "visit", "film", "side", "limb", "check", "outcome", "words",
+)  # fmt: skip
+"""Columns of ``quality.csv``: the findings of :mod:`mandora.core.findings`."""
 BOTH = "both"
 """In ``totals.csv``: a total of both limbs, of both sides or of both kinds of damage."""
 
@@ -59,7 +73,7 @@ class ProblemRow(NamedTuple):
 
 
 class TableWriter:
-    """Writes ``scores.csv``, ``joints.csv`` and ``totals.csv`` of one run.
+    """Writes ``scores.csv``, ``joints.csv``, ``totals.csv`` and ``quality.csv`` of one run.
 
     Use it as a context manager. If an exception ends the run, the rows stay in the order in which
     they were written.
@@ -86,6 +100,7 @@ class TableWriter:
             self._scores = opened.enter_context(RowFile(folder / "scores.csv", self._columns))
             self._joints = opened.enter_context(RowFile(folder / "joints.csv", JOINT_COLUMNS))
             self._totals = opened.enter_context(RowFile(folder / "totals.csv", TOTAL_COLUMNS))
+            self._quality = opened.enter_context(RowFile(folder / "quality.csv", QUALITY_COLUMNS))
             self._files = opened.pop_all()
 
     @property
@@ -115,6 +130,7 @@ class TableWriter:
             for file, text in (
                 (self._joints, csv_text(_joint_rows(result))),
                 (self._totals, csv_text(_total_row(result, total) for total in result.totals)),
+                (self._quality, csv_text(_quality_rows(result))),
                 (self._scores, row),
             ):
                 before = file.size
@@ -126,6 +142,8 @@ class TableWriter:
     def write_problem(self, item: ProblemRow) -> None:
         """Append a ``failed`` row to ``joints.csv`` for an item that is not in a patient's rows.
 
+        A film also gets a row of ``quality.csv``, with its one finding.
+
         Raises:
             OutputError: if the disk refuses.
         """
@@ -133,6 +151,11 @@ class TableWriter:
         row |= {name: _shown(text) for name, text in item._asdict().items()}
         row |= {"status": Status.FAILED.value, "reason": item.reason.value}
         self._joints.append(csv_text([list(row.values())]))
+        if item.film:
+            words = item.remarks or REASON_TEXT[item.reason]
+            about = (item.patient, item.visit, item.film, item.side, "")
+            finding = (refused_check(item.reason), Outcome.REFUSE, words)
+            self._quality.append(csv_text([[_shown(text) for text in (*about, *finding)]]))
 
     def __enter__(self) -> Self:
         return self
@@ -175,8 +198,19 @@ def _joint_rows(result: StudyResult) -> list[list[str]]:
     ]
 
 
+def _quality_rows(result: StudyResult) -> list[list[str]]:
+    return [
+        [
+            result.study, result.visit or "", _shown(film.name), film.side, film.limb,
+            finding.check, finding.outcome, _shown(finding.words),
+        ]
+        for film in result.films
+        for finding in film.findings
+    ]  # fmt: skip
+
+
 def _remarks(film: FilmRecord) -> str:
-    return "; ".join([*([film.detail] if film.detail else []), *film.remarks])
+    return "; ".join([*([film.detail] if film.detail else []), *film.told])
 
 
 def _joint_row(patient: str, visit: str | None, score: JointScore, remarks: str) -> list[str]:

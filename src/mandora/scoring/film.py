@@ -17,11 +17,12 @@ import numpy as np
 from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot, targets_of
 from mandora.core.errors import UntrainedLimb, WrongLimb
 from mandora.core.geometry import Points, limb_size
-from mandora.core.records import FilmRecord, Reason
+from mandora.core.records import FilmRecord, Reason, Status, merged
 from mandora.core.specs import PatchSpec
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import Patch, Windows, cut_patches, window_box, windows_of
 from mandora.damage.scorable import unscorable
+from mandora.images.quality import window_quality
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
@@ -29,6 +30,7 @@ from mandora.locate.orientation import Orientation, orientation_of_landmarks
 from mandora.model.loading import LimbLocator, Stages
 from mandora.scoring.failures import why_failed
 from mandora.scoring.film_record import failed_record, not_found_record, scored_record
+from mandora.scoring.findings import Seen, findings_of, placed_by
 
 MIN_FOUND = 4  # fewer landmarks fit together by chance
 ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks on the film; fewer are taken for accidents
@@ -68,6 +70,7 @@ class GivenFilm:
         origins: who says so, see :class:`~mandora.core.records.FilmRecord`.
         radiograph: its pixels, where it was read already to see what it shows.
         found: the limb, where it was found then.
+        limbs: how many were found then; None if that was not looked for.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class GivenFilm:
     origins: Mapping[str, str] = field(default_factory=dict)
     radiograph: Radiograph | None = None
     found: FoundLandmarks | None = None
+    limbs: int | None = None
 
 
 def score_film(stages: Stages, slot: Slot, given: GivenFilm, name: str) -> FilmResult:
@@ -111,8 +115,12 @@ def score_film(stages: Stages, slot: Slot, given: GivenFilm, name: str) -> FilmR
 
 
 def _with_origins(record: FilmRecord, given: GivenFilm) -> FilmRecord:
-    remarks = (*given.remarks, *record.remarks)
-    return record.model_copy(update={"remarks": remarks, "origins": dict(given.origins)})
+    remarks, findings = (*given.remarks, *record.remarks), record.findings
+    if record.status is Status.SCORED:
+        slot = Slot(record.side, record.limb)
+        findings = merged(*findings, *placed_by(slot, given.origins, given.limbs))
+    changed = {"remarks": remarks, "findings": findings, "origins": dict(given.origins)}
+    return record.model_copy(update=changed)
 
 
 def failed_film(name: str, slot: Slot, reason: Reason, detail: str) -> FilmResult:
@@ -157,7 +165,8 @@ def examine(
         return FilmResult(not_found_record(slot, film), film, found, reasons=reasons)
     damage, windows = stages.contract.damage, _windows(stages, film, found)
     patches = _patches(damage, film, found, windows)
-    not_scored = unscorable(patches, damage, damage.limits)
+    quality = window_quality(np.stack([patch.grey for patch in patches]))
+    not_scored = unscorable(patches, damage, damage.limits, quality.edge_widths)
     reasons |= {names[i]: reason for i, reason in not_scored.items()}
     evidence, scores = {}, {}
     for patch, seen in zip(patches, stages.scorer.score(patches), strict=True):
@@ -170,7 +179,10 @@ def examine(
             value = seen.of(target.damage)
             if target.site.landmark_name == name and value is not None:
                 scores[target.key] = value
-    return FilmResult(scored_record(slot, film, found), film, found, evidence, scores, reasons)
+    sure = None if landmarks is not None else stages.contract.locate.thresholds[slot.limb].sure_fit
+    seen = Seen(found, sure, quality, {names[i]: reason for i, reason in not_scored.items()})
+    record = scored_record(slot, film, findings_of(slot, film, seen))
+    return FilmResult(record, film, found, evidence, scores, reasons)
 
 
 # ── locate ───────────────────────────────────────────────────────────────────────────────

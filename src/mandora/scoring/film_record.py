@@ -1,11 +1,13 @@
-"""What is recorded of one film: that it was scored, and what its user should know, or why not."""
+"""What is recorded of one film: that it was scored, and how it was judged, or why not."""
 
 from __future__ import annotations
 
-from mandora.core.anatomy import Limb, Slot
-from mandora.core.records import FilmRecord, Reason, Status
+from collections.abc import Iterable
+
+from mandora.core.anatomy import Slot
+from mandora.core.records import FilmRecord, Finding, Reason, Status, merged
 from mandora.images.radiograph import Radiograph
-from mandora.locate.locator import FoundLandmarks
+from mandora.scoring.findings import refusal
 
 
 def failed_record(name: str, slot: Slot, reason: Reason, detail: str) -> FilmRecord:
@@ -19,7 +21,7 @@ def failed_record(name: str, slot: Slot, reason: Reason, detail: str) -> FilmRec
     """
     return FilmRecord(
         name=name, side=slot.side, limb=slot.limb, status=Status.FAILED, reason=reason,
-        detail=detail,
+        detail=detail, findings=(refusal(reason, detail),),
     )  # fmt: skip
 
 
@@ -32,47 +34,29 @@ def not_found_record(slot: Slot, film: Radiograph) -> FilmRecord:
         f"no {slot.limb} was found on the film; check that it shows the {slot.title} or a part "
         "of it, not from the side"
     )
-    outcome = {"status": Status.FAILED, "reason": Reason.NOT_FOUND, "detail": detail}
+    outcome = {
+        "status": Status.FAILED, "reason": Reason.NOT_FOUND, "detail": detail,
+        "findings": (refusal(Reason.NOT_FOUND, detail),),
+    }  # fmt: skip
     return _record(slot, film).model_copy(update=outcome)
 
 
-def scored_record(slot: Slot, film: Radiograph, found: FoundLandmarks) -> FilmRecord:
-    """A film that was scored, with remarks on what it lacks and on what contradicts its name."""
-    outside = found.reasons.count(Reason.OUTSIDE_FILM)
-    lacking = [
-        f"the film shows a part of the {slot.limb}: {outside} of {len(found.reasons)} joints that "
-        "are looked for lie outside it and have no score"
-    ]
-    remarks = lacking * (outside > 0) + _contradictions(slot, film, found)
-    return _record(slot, film, tuple(remarks))
+def scored_record(slot: Slot, film: Radiograph, findings: Iterable[Finding]) -> FilmRecord:
+    """A film that was scored, and how it was judged.
+
+    Args:
+        slot: what the film is given as.
+        film: read.
+        findings: of the quality gate, any number for a check.
+    """
+    return _record(slot, film).model_copy(update={"findings": merged(*findings)})
 
 
-def _record(slot: Slot, film: Radiograph, remarks: tuple[str, ...] = ()) -> FilmRecord:
+def _record(slot: Slot, film: Radiograph) -> FilmRecord:
     size = film.width, film.height
     width, height = (round(n * px) for n, px in zip(size, film.file_px, strict=True))
     return FilmRecord(
         name=film.name, side=slot.side, limb=slot.limb, status=Status.SCORED,
         sha256=film.sha256, width=width, height=height, spacing_mm=film.spacing_mm,
-        remarks=(*film.remarks, *remarks),
+        remarks=film.remarks,
     )  # fmt: skip
-
-
-def _contradictions(slot: Slot, film: Radiograph, found: FoundLandmarks) -> list[str]:
-    remarks = []
-    lies = found.orientation
-    if lies.side is not slot.side:
-        remarks.append(
-            f"the limb looks like a {'right' if lies.mirrored else 'left'} one: the "
-            f"film is displayed mirrored or is not the {slot.title}; scored as the {slot.title}"
-        )
-    if lies.turns:
-        digits = "fingers" if slot.limb is Limb.HAND else "toes"
-        where = ("up", "right", "down", "left")[lies.turns]
-        remarks.append(
-            f"the {digits} point {where}: the limb was scored as if the film was upright"
-        )
-    if lies.inverted:
-        remarks.append("bone is dark on the film: the limb was scored with inverted grey values")
-    if film.side not in (None, slot.side) or film.limb not in (None, slot.limb):
-        remarks.append(f"the file's tags do not say {slot.title}, as which it was given")
-    return remarks

@@ -113,7 +113,8 @@ def _looked_at(stages: Stages, film: PlannedFilm) -> dict[Slot, GivenFilm]:
     radiograph = read_radiograph(film.path)
     limb = film.limb.value if film.limb else None
     stated = film.sides.value if film.sides else None
-    if stated is not None and stated is not Sides.BOTH:
+    one_side = stated is not None and stated is not Sides.BOTH
+    if stated is not None and one_side:
         best = one_film.locate(stages, radiograph, limb, stated.side)
         found = [best] if one_film.shows_limb(stages, best, radiograph.shape) else []
     else:
@@ -138,25 +139,14 @@ def _looked_at(stages: Stages, film: PlannedFilm) -> dict[Slot, GivenFilm]:
         if limb is not None:
             one_film.check_limb(stages, Slot(side, limb), radiograph, one)
         guess = stated is None or (stated is Sides.BOTH and len(found) < 2)
-        guessed = guess or limb is None
         origins = origins_of(film) | ({"side": Origin.PICTURE.value} if guess else {})
-        remarks = [*film.remarks, *_remarks(Slot(side, one.limb), len(found), guessed)]
+        remarks = list(film.remarks)
         if film.sides is not None and guess:
             by = film.sides.origin
             remarks.append(f"the {by} states both {one.limb.plural}, and one was found")
-        made[Slot(side, one.limb)] = GivenFilm(film.path, tuple(remarks), origins, radiograph, one)
+        made[Slot(side, one.limb)] = GivenFilm(film.path, tuple(remarks), origins, radiograph, one,
+                                               None if one_side else len(found))  # fmt: skip
     return made
-
-
-def _remarks(slot: Slot, count: int, guessed: bool) -> list[str]:
-    remarks = [f"guessed from the picture alone: {slot.title}"] if guessed else []
-    if count > 1:
-        remarks.append(
-            f"the film shows both {'hands' if slot.limb is Limb.HAND else 'feet'}; each was scored "
-            "by itself, and the sides were told apart by their shape: check them if films may be "
-            "mirrored"
-        )
-    return remarks
 
 
 def origins_of(film: PlannedFilm) -> dict[str, str]:

@@ -91,7 +91,7 @@ class PatientSummary:
         remarks = tuple(
             Remark(result.study, result.visit, film.name, text)
             for film in result.films
-            for text in film.remarks
+            for text in film.told
         )
         return PatientSummary(result.study, *numbers, result.totals, result.visit, remarks)
 
