@@ -65,8 +65,8 @@ def score(
 
     `mandora intake` shows whose films they are taken for. Writes scores.csv, joints.csv,
     totals.csv, quality.csv, summary.json, results/, overlays/ and reports/, and dicom/ with
-    --dicom. Exit code 0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input or an
-    option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
+    --dicom. Exit code 0: all scored; 1: some files, films or joints failed, each with its reason;
+    2: the input or an option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError
     from mandora.datasets.intake.plan import Intake

@@ -47,7 +47,7 @@ CHECK_TEXT: dict[Check, str] = {
 class Outcome(StrEnum):
     """How a check ended; worse ones come later."""
 
-    PASS = "pass"  # noqa: S105  # no password
+    PASS = "pass"
     FIXED = "fixed"  # something was wrong and was put right
     WARN = "warn"  # scored; look at it
     REFUSE = "refuse"  # not scored

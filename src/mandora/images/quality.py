@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 Grey = NDArray[np.float32]
 
-CLIPPED_BELOW, CLIPPED_ABOVE = 0.004, 0.996  # one of 256 grey values at either end
+SAME_GREY = 1 / 512  # half a step of 256 grey values
 _MIDDLE = 0.25  # share of a window's side that is left out on each side: no air there
 
 
@@ -24,7 +23,7 @@ class WindowQuality:
     """What the windows around the joints of one film say.
 
     Attributes:
-        clipped_bright: share of their px that have the brightest grey value.
+        clipped_bright: share of their px that have the brightest grey value of them all.
         clipped_dark: share of the px in their middle, which is no air, that have the darkest.
         grey_range: from dark to bright in a window, 0..1; the median of all windows.
         edge_widths: (N,) float64, see :func:`edge_widths`.
@@ -46,8 +45,8 @@ def window_quality(greys: Grey) -> WindowQuality:
     middle = greys[:, inset:-inset, inset:-inset]
     low, high = _dark_and_bright(greys)
     return WindowQuality(
-        float((greys >= CLIPPED_ABOVE).mean()),
-        float((middle <= CLIPPED_BELOW).mean()),
+        float((greys >= greys.max() - SAME_GREY).mean()),
+        float((middle <= greys.min() + SAME_GREY).mean()),
         float(np.median(high - low)),
         _edge_widths(greys, high - low),
     )

@@ -1,9 +1,9 @@
 """The tables of a run, one patient after the other: scores, joints, totals and film quality.
 
 ``scores.csv`` has the columns of RA2, ``joints.csv`` a row for each score, ``totals.csv`` one for
-each total and ``quality.csv`` one for each finding on a film. The files are valid after every patient: rows are flushed to the disk at once, and
-removed again if they could not be written whole. Tables of an earlier run in the same folder are
-replaced.
+each total and ``quality.csv`` one for each finding on a film. The files are valid after every
+patient: rows are flushed to the disk at once, and removed again if they could not be written whole.
+Tables of an earlier run in the same folder are replaced.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ class ResultWriter:
     """Writes the results of a run into one folder, as they come.
 
     The folder gets ``scores.csv``, ``joints.csv``, ``totals.csv``, ``quality.csv``,
-    ``results/<patient>.json``, ``overlays/<film>.png`` and ``reports/<patient>.html``. Single files are whole or not there;
-    the tables are valid after every patient. In a folder that holds an earlier run the tables
-    start anew, and a patient's other files are replaced when the patient is written again;
-    files of other patients stay.
+    ``results/<patient>.json``, ``overlays/<film>.png`` and ``reports/<patient>.html``. Single files
+    are whole or not there; the tables are valid after every patient. In a folder that holds an
+    earlier run the tables start anew, and a patient's other files are replaced when the patient is
+    written again; files of other patients stay.
 
     Args:
         out: the folder; made if absent.
