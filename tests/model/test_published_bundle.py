@@ -133,7 +133,7 @@ def test_a_bundle_of_the_published_design_scores_a_patient(
     bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # right limbs are looked for where the left ones lie: what a patch shows there is accident
-    monkeypatch.setattr("mandora.scoring.film.unscorable", lambda *of: {})
+    monkeypatch.setattr("mandora.scoring.quality.unscorable", lambda *of: {})
     assert len(bundle.manifest.files) == 2 * 27 + 4 + 2
     scored = Pipeline.from_bundle(open_bundle(bundle.folder), 1).score("P1", patient)
     result = scored.result
@@ -196,7 +196,7 @@ def test_the_bundle_says_what_a_corner_is(
 def test_an_earlier_bundle_is_scored_with_the_channels_that_it_was_trained_with(
     bundle: Bundle, patient: dict[Slot, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("mandora.scoring.film.unscorable", lambda *of: {})
+    monkeypatch.setattr("mandora.scoring.quality.unscorable", lambda *of: {})
     slot = Slot(Side.LEFT, Limb.FOOT)
 
     def scores(folder: Path) -> list[float | None]:

@@ -146,7 +146,9 @@ def _in_a_word(number: int, boxes: Mapping[int, _BoxOf]) -> bool:
         share = (rows.stop - rows.start) / height
         if other == number or not 0.4 <= share <= 1 / 0.75:
             continue
-        apart = max(rows.start - bottom, top - rows.stop, columns.start - right, left - columns.stop)
+        apart = max(
+            rows.start - bottom, top - rows.stop, columns.start - right, left - columns.stop
+        )
         if apart < 0 or (share >= 0.75 and apart <= height):
             return True
     return False

@@ -22,6 +22,7 @@ METAL_REACH = 0.5  # limb sizes around the joints that are looked at
 METAL_NEAR = 0.3  # limb sizes between metal and a joint that it may spoil
 METAL_SIZE_PX = 64  # limb size at which metal is looked for, px
 SAME_GREY = 1 / 512  # half a step of 256 grey values
+_BRIGHT_JOINTS = 80.0  # percentile of a film's joints
 _MIDDLE = 0.25  # share of a window's side that is left out on each side: no air there
 
 
@@ -96,13 +97,14 @@ class Levels:
 
     @staticmethod
     def of(greys: Grey) -> Levels:
-        """From the windows of joints that lie under equally much flesh, as those of fingers.
+        """From the windows around joints.
 
         Args:
             greys: (N, S, S) float32, 0..1; N at least 1.
         """
         dark, bright = np.percentile(greys[:, ::2, ::2], (5, 99), axis=(1, 2))
-        return Levels(float(np.median(dark)), float(np.median(bright)))
+        # bone of the wrist is brighter than that of fingers
+        return Levels(float(np.median(dark)), float(np.percentile(bright, _BRIGHT_JOINTS)))
 
     @property
     def contrast(self) -> float:
@@ -151,7 +153,7 @@ def _compact(
     from scipy import ndimage
 
     opened = ndimage.binary_opening(above)
-    regions, count = ndimage.label(opened)
+    regions, _ = ndimage.label(opened)
     kept = np.zeros_like(opened)
     for number, box in enumerate(ndimage.find_objects(regions), start=1):
         wide = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in box)

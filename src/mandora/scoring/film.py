@@ -21,8 +21,6 @@ from mandora.core.records import FilmRecord, Reason, Status, merged
 from mandora.core.specs import PatchSpec
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import Patch, Windows, cut_patches, window_box, windows_of
-from mandora.damage.scorable import unscorable
-from mandora.images.quality import window_quality
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks
@@ -30,7 +28,8 @@ from mandora.locate.orientation import Orientation, orientation_of_landmarks
 from mandora.model.loading import LimbLocator, Stages
 from mandora.scoring.failures import why_failed
 from mandora.scoring.film_record import failed_record, not_found_record, scored_record
-from mandora.scoring.findings import Seen, findings_of, placed_by
+from mandora.scoring.findings import findings_of, placed_by
+from mandora.scoring.quality import look_at
 
 MIN_FOUND = 4  # fewer landmarks fit together by chance
 ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks on the film; fewer are taken for accidents
@@ -165,8 +164,9 @@ def examine(
         return FilmResult(not_found_record(slot, film), film, found, reasons=reasons)
     damage, windows = stages.contract.damage, _windows(stages, film, found)
     patches = _patches(damage, film, found, windows)
-    quality = window_quality(np.stack([patch.grey for patch in patches]))
-    not_scored = unscorable(patches, damage, damage.limits, quality.edge_widths)
+    judged = None if landmarks is not None else stages.contract.locate.thresholds[slot.limb]
+    seen = look_at(film, found, patches, damage, _locator(stages, slot.limb).template, judged)
+    not_scored = seen.unscorable
     reasons |= {names[i]: reason for i, reason in not_scored.items()}
     evidence, scores = {}, {}
     for patch, seen in zip(patches, stages.scorer.score(patches), strict=True):
@@ -179,8 +179,6 @@ def examine(
             value = seen.of(target.damage)
             if target.site.landmark_name == name and value is not None:
                 scores[target.key] = value
-    sure = None if landmarks is not None else stages.contract.locate.thresholds[slot.limb].sure_fit
-    seen = Seen(found, sure, quality, {names[i]: reason for i, reason in not_scored.items()})
     record = scored_record(slot, film, findings_of(slot, film, seen))
     return FilmResult(record, film, found, evidence, scores, reasons)
 

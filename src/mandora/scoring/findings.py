@@ -8,42 +8,25 @@ that few of them get a warning: ``docs/quality.md`` has the distributions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from mandora.core.anatomy import LANDMARKS, Limb, Slot
+from mandora.core.anatomy import Limb, Side, Slot
 from mandora.core.findings import Check, Outcome
 from mandora.core.records import Finding, Reason, refused_check
+from mandora.images.markers import Marker
 from mandora.images.quality import WindowQuality
 from mandora.images.radiograph import Radiograph
 from mandora.locate.locator import FoundLandmarks
+from mandora.scoring.quality import Seen
 
 MOST_CLIPPED = 0.05  # share of the px at the joints
 LEAST_RANGE = 0.05  # grey range at a joint, of a film's 0..1
+LEAST_WIDTH = 0.85  # of a foot against its length; 1 as in the template
 WIDEST_EDGE = 0.15  # share of a joint's window over which its steepest edges rise
 
 _DIRECTIONS = "up", "right", "down", "left"
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What was measured on a film with a limb.
-
-    Attributes:
-        found: the limb.
-        sure_fit: fit from which a limb is a good view; None if its landmarks were given.
-        windows: what the windows around the joints say.
-        reasons: why joints with a position have no score, by name.
-        near_metal: joints near something brighter than bone, by name.
-    """
-
-    found: FoundLandmarks
-    sure_fit: float | None
-    windows: WindowQuality
-    reasons: Mapping[str, Reason]
-    near_metal: tuple[str, ...] = ()
 
 
 def refusal(reason: Reason, detail: str) -> Finding:
@@ -62,7 +45,7 @@ def findings_of(slot: Slot, film: Radiograph, seen: Seen) -> Iterable[Finding]:
     yield _finding(Check.FILE)
     yield _finding(Check.BODY_PART)
     yield from _view(seen)
-    yield from _position(slot, film, seen.found)
+    yield from _position(slot, film, seen)
     yield _coverage(slot.limb, seen.found)
     yield _exposure(seen.windows)
     yield _sharpness(seen)
@@ -103,23 +86,29 @@ def _warning(check: Check, words: Iterable[str]) -> Finding:
 
 
 def _view(seen: Seen) -> Iterable[Finding]:
-    if seen.sure_fit is not None:
-        poor = seen.found.fit < seen.sure_fit
-        yield _warning(Check.VIEW, [
-            "the joints do not lie as in a frontal view: the film may be oblique or lateral, or "
-            "the limb is deformed or bent"
-        ] * poor)  # fmt: skip
+    if seen.sure_fit is None:
+        return
+    words = []
+    if seen.found.fit < seen.sure_fit:
+        words.append(
+            "the joints do not lie as in a frontal view: the film may be oblique, or the limb is "
+            "bent or deformed"
+        )
+    elif seen.found.limb is Limb.FOOT and (seen.width or 1.0) < LEAST_WIDTH:
+        words.append(
+            f"the forefoot is {1 - (seen.width or 1.0):.0%} narrower than in a frontal view: the "
+            "film may be oblique"
+        )
+    yield _warning(Check.VIEW, words)
 
 
-def _position(slot: Slot, film: Radiograph, found: FoundLandmarks) -> Iterable[Finding]:
-    lies = found.orientation
+def _position(slot: Slot, film: Radiograph, seen: Seen) -> Iterable[Finding]:
+    lies = seen.found.orientation
     other = film.side not in (None, slot.side) or film.limb not in (None, slot.limb)
     tags = f"the file's tags do not say {slot.title}, as which it was given"
     yield _warning(Check.SIDE, [tags] * other)
-    yield _warning(Check.MIRRORED, [
-        f"the limb looks like a {lies.side.word} one: the film is displayed mirrored or is not the "
-        f"{slot.title}; scored as the {slot.title}"
-    ] * (lies.side is not slot.side))  # fmt: skip
+    yield _marker(slot, seen.markers)
+    yield _mirrored(slot, lies.side, {marker.side for marker in seen.markers})
     digits = "fingers" if slot.limb is Limb.HAND else "toes"
     where = f"the {digits} point {_DIRECTIONS[lies.turns]}"
     if lies.turns:
@@ -130,6 +119,27 @@ def _position(slot: Slot, film: Radiograph, found: FoundLandmarks) -> Iterable[F
         yield _finding(Check.INVERTED, Outcome.FIXED, words)
     else:
         yield _finding(Check.INVERTED)
+
+
+def _marker(slot: Slot, markers: Iterable[Marker]) -> Finding:
+    letters = {marker.letter: marker.side for marker in markers}
+    words = ", ".join(f"{letter} ({side.word})" for letter, side in sorted(letters.items()))
+    if letters and slot.side not in letters.values():
+        words = f"the letter on the film is {words}, and it is given as the {slot.title}"
+        return _finding(Check.MARKER, Outcome.WARN, words)
+    return _finding(Check.MARKER, words=f"read: {words}" if words else "none read")
+
+
+def _mirrored(slot: Slot, looks: Side, markers: Collection[Side]) -> Finding:
+    if looks is slot.side:
+        return _finding(Check.MIRRORED)
+    if set(markers) == {slot.side}:
+        words = f"the film is displayed mirrored, by its letter; scored as the {slot.title}"
+        return _finding(Check.MIRRORED, Outcome.FIXED, words)
+    return _finding(Check.MIRRORED, Outcome.WARN, (
+        f"the limb looks like a {looks.word} one: the film is displayed mirrored or is not the "
+        f"{slot.title}; scored as the {slot.title}"
+    ))  # fmt: skip
 
 
 def _coverage(limb: Limb, found: FoundLandmarks) -> Finding:
@@ -166,15 +176,12 @@ def _metal(seen: Seen) -> Finding:
     lost = _with(seen, Reason.COVERED, Reason.REPLACED)
     if lost:
         words.append(f"something dense at {', '.join(lost)}, without a score")
-    near = [name for name in seen.near_metal if name not in lost]
+    near = [name for name in seen.names(seen.near_metal) if name not in lost]
     if near:
         words.append(f"something brighter than bone near {', '.join(near)}: look at their scores")
     return _warning(Check.METAL, words)
 
 
 def _with(seen: Seen, *reasons: Reason) -> list[str]:
-    """Joints without a score for one of some reasons, in the order of anatomy."""
-    return [
-        mark.name for mark in LANDMARKS[seen.found.limb]
-        if seen.reasons.get(mark.name) in reasons
-    ]  # fmt: skip
+    """Joints without a score for one of some reasons."""
+    return seen.names([i for i, reason in seen.unscorable.items() if reason in reasons])
