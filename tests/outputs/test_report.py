@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mandora.core.records import RESEARCH_NOTICE, StudyResult
+from mandora.core.anatomy import Slot
+from mandora.core.findings import Check, Outcome
+from mandora.core.records import RESEARCH_NOTICE, Finding, StudyResult
 from mandora.outputs.crops import joint_crops
 from mandora.outputs.overlay import draw_overlay
 from mandora.outputs.report import render_report
@@ -137,6 +139,31 @@ def test_notice_model_films_and_date_are_named(patient) -> None:
     ):  # fmt: skip
         assert words in text
     assert "2026" not in _Page(_render(patient)).text
+
+
+def test_findings_are_told_at_the_top_and_listed_with_the_films(patient) -> None:
+    result = with_findings(patient.result)
+    html = render_report(result, {}, {})
+    top = html[: html.index('aria-label="Totals"')]
+    assert "metal: warn: a ring near mcp4" in top
+    assert "3 checks, 1 passed, 1 to look at, 1 refused" in top
+    films = html[html.index('id="films"') :]
+    assert '<th scope="row">metal</th><td class="bad">warn</td>' in films
+    assert "Quality of the films" not in render_report(patient.result, {}, {}), "an old record"
+
+
+def with_findings(result: StudyResult) -> StudyResult:
+    """The record with two findings on its first film, and one on the film that failed."""
+    of = {
+        "LH": (Finding(check=Check.BODY_PART, outcome=Outcome.PASS),
+               Finding(check=Check.METAL, outcome=Outcome.WARN, words="a ring near mcp4")),
+        "RF": (Finding(check=Check.FILE, outcome=Outcome.REFUSE, words="it ends too early"),),
+    }  # fmt: skip
+    films = tuple(
+        film.model_copy(update={"findings": of.get(Slot(film.side, film.limb).code, ())})
+        for film in result.films
+    )
+    return result.model_copy(update={"films": films})
 
 
 def test_what_the_model_was_trained_on_stands_beside_the_notice(patient) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from mandora.core.anatomy import TARGETS
 from mandora.core.files import OutputError
+from mandora.core.findings import Check, Outcome
 from mandora.core.ra2 import RA2_COLUMNS, ra2_column
-from mandora.core.records import Reason
+from mandora.core.records import Finding, Reason
 from mandora.core.totals import TOTALS
 from mandora.datasets.formats.ra2.tables import Template
 from mandora.outputs.row_file import RowFile
@@ -87,6 +88,25 @@ def test_totals_have_a_row_each_with_what_they_are_of(patient, tmp_path) -> None
     unread = found["RF:total"]
     assert (unread["value"], unread["observed"], unread["scored"]) == ("", "", "0")
     assert unread["reason"] == "film_unreadable"
+
+
+def test_findings_have_a_row_each_and_refused_files_too(patient, tmp_path) -> None:
+    warned = Finding(check=Check.EXPOSURE, outcome=Outcome.WARN, words="clipped")
+    films = (patient.result.films[0].model_copy(update={"findings": (warned,)}),)
+    with TableWriter(tmp_path) as tables:
+        tables.write(patient.result.model_copy(update={"films": films}))
+        tables.write_problem(ProblemRow("notes.jpg", Reason.UNKNOWN_NAME, remarks="no limb"))
+        tables.write_problem(ProblemRow("", Reason.PROGRAM_FAULT, "P2"))
+    found, refused = _rows(tmp_path / "quality.csv")
+    assert found == {
+        "patient": "P001", "visit": "", "film": "P001-LH.png", "side": "L", "limb": "hand",
+        "check": "exposure", "outcome": "warn", "words": "clipped",
+    }  # fmt: skip
+    assert (refused["film"], refused["check"], refused["outcome"], refused["words"]) == (
+        "notes.jpg", "file", "refuse", "no limb",
+    )  # fmt: skip
+    joints = _rows(tmp_path / "joints.csv")
+    assert joints[0]["remarks"] == "turned by 180 degrees; exposure: warn: clipped"
 
 
 def test_problem_outside_a_patient_is_a_row_of_its_own(patient, tmp_path) -> None:

@@ -60,7 +60,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     return Seen(monkeypatch)
 
 
-NO_STAGES = cast(Stages, None)
+STAGES = cast(Stages, SimpleNamespace(
+    contract=SimpleNamespace(locate=SimpleNamespace(thresholds=DEFAULT_THRESHOLDS))
+))  # fmt: skip
 
 
 def visit_of(folder: Path, *names: str) -> VisitFilms:
@@ -73,7 +75,7 @@ def visit_of(folder: Path, *names: str) -> VisitFilms:
 
 def test_a_film_that_nothing_places_is_what_it_looks_like(seen: Seen, tmp_path: Path) -> None:
     seen.limbs = {"scan1.png": [found(Limb.FOOT, Side.RIGHT)], "scan2.png": []}
-    made = place(NO_STAGES, visit_of(tmp_path, "LH.png", "scan1.png", "scan2.png"))
+    made = place(STAGES, visit_of(tmp_path, "LH.png", "scan1.png", "scan2.png"))
     assert list(made.films) == [LH, RF]
     assert made.films[RF].origins["side"] == made.films[RF].origins["limb"] == "picture"
     assert made.films[RF].limbs == 1
@@ -84,7 +86,7 @@ def test_a_film_that_nothing_places_is_what_it_looks_like(seen: Seen, tmp_path: 
 def test_a_film_of_both_hands_is_split(seen: Seen, tmp_path: Path) -> None:
     both = [found(Limb.HAND, Side.RIGHT), found(Limb.HAND, Side.LEFT)]
     seen.limbs = {"both hands.png": both}
-    made = place(NO_STAGES, visit_of(tmp_path, "both hands.png"))
+    made = place(STAGES, visit_of(tmp_path, "both hands.png"))
     assert {slot: film.found for slot, film in made.films.items()} == {LH: both[1], RH: both[0]}
     assert made.films[LH].radiograph is made.films[RH].radiograph
     assert made.slots == ((LH, RH),)
@@ -94,7 +96,7 @@ def test_a_film_of_both_hands_is_split(seen: Seen, tmp_path: Path) -> None:
 
 def test_a_film_of_both_hands_on_which_one_is_found_says_so(seen: Seen, tmp_path: Path) -> None:
     seen.limbs = {"both hands.png": [found(Limb.HAND, Side.RIGHT)]}
-    (made,) = place(NO_STAGES, visit_of(tmp_path, "both hands.png")).films.values()
+    (made,) = place(STAGES, visit_of(tmp_path, "both hands.png")).films.values()
     assert made.remarks[-1] == "the name states both hands, and one was found"
     assert made.origins["side"] == "picture"
 
@@ -105,9 +107,9 @@ def test_one_file_given_as_left_and_right_must_show_both(seen: Seen, tmp_path: P
         (tmp_path / "P1" / name).write_bytes(b"the same")
     visit = visit_of(tmp_path)
     seen.limbs = {"LH.png": [found(Limb.HAND, Side.LEFT), found(Limb.HAND, Side.RIGHT)]}
-    assert list(place(NO_STAGES, visit).films) == [LH, RH]
+    assert list(place(STAGES, visit).films) == [LH, RH]
     seen.limbs = {"LH.png": [found(Limb.HAND, Side.LEFT)]}
-    made = place(NO_STAGES, visit)
+    made = place(STAGES, visit)
     assert made.films == {}
     assert [(p.slot, p.reason) for p in made.problems] == [
         (LH, Reason.SAME_PICTURE), (RH, Reason.SAME_PICTURE),
@@ -116,20 +118,26 @@ def test_one_file_given_as_left_and_right_must_show_both(seen: Seen, tmp_path: P
 
 def test_a_guess_yields_to_a_film_whose_limb_is_stated(seen: Seen, tmp_path: Path) -> None:
     seen.limbs = {name: [found(Limb.HAND, Side.LEFT)] for name in ("scan1.png", "scan2.png")}
-    made = place(NO_STAGES, visit_of(tmp_path, "LH.png", "scan1.png"))
+    made = place(STAGES, visit_of(tmp_path, "LH.png", "scan1.png"))
     assert list(made.films) == [LH]
     assert made.films[LH].radiograph is None
     assert [problem.reason for problem in made.problems] == [Reason.DUPLICATE_FILM]
     (tmp_path / "P1" / "LH.png").unlink()
-    made = place(NO_STAGES, visit_of(tmp_path, "scan1.png", "scan2.png"))
+    made = place(STAGES, visit_of(tmp_path, "scan1.png", "scan2.png"))
     assert (made.films, len(made.problems)) == ({}, 2)
 
 
 def test_two_views_of_one_hand_are_one(seen: Seen) -> None:
     views = [found(Limb.HAND, Side.LEFT, 0.9), found(Limb.HAND, Side.LEFT, 0.8)]
     seen.limbs = {"a.png": views}
-    assert limbs_on(NO_STAGES, FILM, Limb.HAND) == views[:1]
-    assert limbs_on(NO_STAGES, FILM) == views[:1]
+    assert limbs_on(STAGES, FILM, Limb.HAND) == views[:1]
+    assert limbs_on(STAGES, FILM) == views[:1]
+
+
+def test_a_film_that_nothing_places_must_show_a_clear_limb(seen: Seen) -> None:
+    seen.limbs = {"a.png": [found(Limb.FOOT, Side.LEFT, 0.68)]}
+    assert limbs_on(STAGES, FILM) == [], "it may be a wrist"
+    assert limbs_on(STAGES, FILM, Limb.FOOT) == seen.limbs["a.png"], "its limb is stated"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ from mandora.core.anatomy import (
     Target,
     target,
 )
+from mandora.core.findings import Check, Outcome
 from mandora.core.records import REASON_TEXT, JointScore, StudyResult
 from mandora.outputs.report_totals import total_cards, totals_table, why_no_overall
 
@@ -70,7 +72,42 @@ def render_report(
         reasons={reason.value: text for reason, text in REASON_TEXT.items()},
         films=[(Slot(f.side, f.limb).title, f) for f in result.films],
         told=_told(result),
+        quality=_quality(result),
     )
+
+
+@dataclass(frozen=True)
+class _Quality:
+    """The findings on the films of a patient.
+
+    Attributes:
+        summary: how many checks ended how.
+        titles: of the films.
+        rows: each check and its outcome on each film.
+    """
+
+    summary: str
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _quality(result: StudyResult) -> _Quality | None:
+    """The findings; None for records of before schema 1.5, which have none."""
+    made = [{f.check: f.outcome for f in film.findings} for film in result.films]
+    count = Counter(outcome for film in made for outcome in film.values())
+    if not count:
+        return None
+    words = {"pass": "passed", "fixed": "fixed", "warn": "to look at", "refuse": "refused"}
+    summary = ", ".join(f"{count[o]} {words[o.value]}" for o in Outcome if count[o])
+    total = sum(count.values())
+    return _Quality(
+        f"{total} {'check' if total == 1 else 'checks'}, {summary}",
+        tuple(Slot(film.side, film.limb).title for film in result.films),
+        tuple(
+            (check.value, tuple(film[check].value if check in film else "–" for film in made))
+            for check in Check if any(check in film for film in made)
+        ),
+    )  # fmt: skip
 
 
 def _told(result: StudyResult) -> list[tuple[str, str, list[str]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 from mandora.core.anatomy import LANDMARKS, Limb, Side, Slot, targets_of
 from mandora.core.errors import UntrainedLimb, WrongLimb
 from mandora.core.geometry import Points, limb_size
-from mandora.core.records import FilmRecord, Reason, Status, merged
+from mandora.core.records import FilmRecord, Finding, Reason, Status, merged
 from mandora.core.specs import PatchSpec
 from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import Patch, Windows, cut_patches, window_box, windows_of
@@ -29,7 +29,7 @@ from mandora.model.loading import LimbLocator, Stages
 from mandora.scoring.failures import why_failed
 from mandora.scoring.film_record import failed_record, not_found_record, scored_record
 from mandora.scoring.findings import findings_of, placed_by
-from mandora.scoring.quality import look_at
+from mandora.scoring.quality import Seen, look_at
 
 MIN_FOUND = 4  # fewer landmarks fit together by chance
 ENOUGH_FOR_LIMB = 1 / 3  # share of the landmarks on the film; fewer are taken for accidents
@@ -164,9 +164,8 @@ def examine(
         return FilmResult(not_found_record(slot, film), film, found, reasons=reasons)
     damage, windows = stages.contract.damage, _windows(stages, film, found)
     patches = _patches(damage, film, found, windows)
-    judged = None if landmarks is not None else stages.contract.locate.thresholds[slot.limb]
-    seen = look_at(film, found, patches, damage, _locator(stages, slot.limb).template, judged)
-    not_scored = seen.unscorable
+    measured = _measured(stages, film, found, patches, given=landmarks is not None)
+    not_scored = measured.unscorable
     reasons |= {names[i]: reason for i, reason in not_scored.items()}
     evidence, scores = {}, {}
     for patch, seen in zip(patches, stages.scorer.score(patches), strict=True):
@@ -179,8 +178,23 @@ def examine(
             value = seen.of(target.damage)
             if target.site.landmark_name == name and value is not None:
                 scores[target.key] = value
-    record = scored_record(slot, film, findings_of(slot, film, seen))
+    record = scored_record(slot, film, findings_of(slot, film, measured))
     return FilmResult(record, film, found, evidence, scores, reasons)
+
+
+def judge(
+    stages: Stages, slot: Slot, film: Radiograph, found: FoundLandmarks
+) -> tuple[Finding, ...]:
+    """The findings of the quality gate on a film, without scoring it.
+
+    Args:
+        stages: of the model.
+        slot: what the film is given as.
+        film: read.
+        found: the limb, with at least one landmark.
+    """
+    patches = _patches(stages.contract.damage, film, found, _windows(stages, film, found))
+    return merged(*findings_of(slot, film, _measured(stages, film, found, patches)))
 
 
 # ── locate ───────────────────────────────────────────────────────────────────────────────
@@ -346,3 +360,13 @@ def _patches(
     }
     pixels = lies.upright(film.pixels)
     return cut_patches(spec, pixels, found.limb, boxes, mirrored=lies.mirrored)
+
+
+def _measured(
+    stages: Stages, film: Radiograph, found: FoundLandmarks, patches: Sequence[Patch],
+    given: bool = False,
+) -> Seen:  # fmt: skip
+    """What the quality gate measures; ``given``: the landmarks were not looked for."""
+    thresholds = None if given else stages.contract.locate.thresholds[found.limb]
+    template = _locator(stages, found.limb).template
+    return look_at(film, found, patches, stages.contract.damage, template, thresholds)

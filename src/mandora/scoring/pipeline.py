@@ -18,7 +18,7 @@ from mandora.core.errors import InputError
 from mandora.core.files import AnyPath
 from mandora.core.geometry import Points
 from mandora.core.parallel.threads import map_threads
-from mandora.core.records import ModelInfo, Reason, StudyResult
+from mandora.core.records import Finding, ModelInfo, Reason, StudyResult
 from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.intake.rows import VisitFilms
 from mandora.images.radiograph import Radiograph
@@ -182,6 +182,14 @@ class Pipeline:
     ) -> FoundLandmarks:
         """The landmarks of one limb on a film, see :func:`mandora.scoring.film.locate`."""
         return one_film.locate(self._stages, film, limb, side)
+
+    def recognised(self, film: Radiograph) -> FoundLandmarks | None:
+        """The limb that a film shows, see :func:`mandora.scoring.placing.recognised`."""
+        return placing.recognised(self._stages, film)
+
+    def judge(self, slot: Slot, film: Radiograph, found: FoundLandmarks) -> tuple[Finding, ...]:
+        """The findings on a film, see :func:`mandora.scoring.film.judge`."""
+        return one_film.judge(self._stages, slot, film, found)
 
     def limbs_on(self, film: Radiograph, limb: Limb | None = None) -> list[FoundLandmarks]:
         """The limbs on a film, one or both sides, see :func:`mandora.scoring.placing.limbs_on`."""

@@ -37,6 +37,21 @@ class PlacedFilms:
     slots: tuple[tuple[Slot, ...], ...]
 
 
+def recognised(stages: Stages, film: Radiograph) -> FoundLandmarks | None:
+    """The limb that a film shows, by its picture alone; None if none is clear.
+
+    More is asked than of a film whose limb is stated: a wrist or a lateral view may look a little
+    like a foot or a hand.
+
+    Args:
+        stages: of the model.
+        film: read.
+    """
+    best = one_film.locate(stages, film)
+    clear = best.fit >= stages.contract.locate.thresholds[best.limb].clear_fit
+    return best if clear and one_film.shows_limb(stages, best, film.shape) else None
+
+
 def limbs_on(stages: Stages, film: Radiograph, limb: Limb | None = None) -> list[FoundLandmarks]:
     """The limbs on a film: one, or the two sides; the one that fits best first.
 
@@ -50,8 +65,8 @@ def limbs_on(stages: Stages, film: Radiograph, limb: Limb | None = None) -> list
         that fits best.
     """
     if limb is None:
-        best = one_film.locate(stages, film)
-        if not one_film.shows_limb(stages, best, film.shape):
+        best = recognised(stages, film)
+        if best is None:
             return []
         limb = best.limb
     found = one_film.locate_all(stages, film, limb)
