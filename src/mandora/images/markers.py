@@ -89,7 +89,11 @@ def read_markers(pixels: Grey) -> list[Marker]:
     # initials of who took the film are smaller than the letter of the side
     tallest = max((one.height for one in found), default=0.0)
     found = [one for one in found if one.height >= _LEAST_SHARE * tallest]
-    return sorted(found, key=lambda one: -one.likeness)
+    apart: list[Marker] = []  # a letter on a plate is seen twice: as such, and with the plate
+    for one in sorted(found, key=lambda one: -one.likeness):
+        if all(np.hypot(one.x - other.x, one.y - other.y) > one.height for other in apart):
+            apart.append(one)
+    return apart
 
 
 # scipy.ndimage is imported where it is used: it costs a start 0.3 seconds.

@@ -21,10 +21,10 @@ def relative_width(landmarks: Points, template: Points) -> float | None:
         template: (N, 2) template of an upright limb.
 
     Returns:
-        None if fewer than four landmarks are known or all lie on a line.
+        None if fewer than four landmarks are known or all lie at one place.
     """
     known = np.isfinite(landmarks).all(axis=1)
-    if known.sum() < _MIN_LANDMARKS:
+    if known.sum() < _MIN_LANDMARKS or not np.ptp(landmarks[known], axis=0).any():
         return None
     there = np.column_stack([template[known], np.ones(int(known.sum()))])
     stretch = np.linalg.lstsq(there, landmarks[known], rcond=None)[0][:2]
