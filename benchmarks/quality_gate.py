@@ -1,6 +1,6 @@
 """How well the quality gate judges real films.
 
-    python benchmarks/quality_gate.py FOLDER [--part train --part development] [--turned N]
+    python benchmarks/quality_gate.py FOLDER [--part train --part development] [--turned SET ...]
         [--every N] [--found FILE]
 
 FOLDER is described in ``real_films.py``. Nothing is told of a film but its picture. Printed are
@@ -8,8 +8,8 @@ FOLDER is described in ``real_films.py``. Nothing is told of a film but its pict
 - *body part*: what films of hands, feet, wrists and other body parts are taken for. Right is a
   frontal hand taken for a hand, a frontal foot (DP) for a foot, and any other body part for
   neither. Films from other directions and wrists are shown and not counted.
-- *orientation*: whether the direction of fingers or toes is right, as the films are, and for every
-  Nth frontal film turned by 90, 180 and 270 degrees and mirrored.
+- *orientation*: whether the direction of fingers or toes is right, as the films are, and for
+  frontal films of some sets turned by 90, 180 and 270 degrees and mirrored.
 - *side*: the same films given once as their side and once as the other one: whether that is
   contradicted, by the shape or by a letter.
 - *letters*: of films whose side is known.
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--part", choices=get_args(Part), action="append")
-    parser.add_argument("--turned", type=int, default=4, help="every Nth frontal film is turned")
+    parser.add_argument("--turned", nargs="*", default=["dha"], help="sets whose films are turned")
     parser.add_argument("--every", type=int, default=1, help="every Nth film of the set rsna")
     parser.add_argument("--found", type=Path, help="file that keeps what was found on the films")
     args = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> None:
     findings: dict[Check, Counter[Outcome]] = defaultdict(Counter)
     words: list[str] = []
     seconds: list[float] = []
-    for number, case in enumerate(cases(args.folder, args.part, args.every)):
+    for case in cases(args.folder, args.part, args.every):
         film = read_radiograph(args.folder / case.row["file"])
         found = finder.recognised(case, film, "0")
         body[_kind(case)][found.limb.value if found else "neither"] += 1
@@ -102,7 +102,7 @@ def main() -> None:
         truth = _truth(case)
         if truth is not None:
             turned["as it is"].append(found.orientation.turns == truth)
-            if number % args.turned == 0:
+            if case.row["set"] in args.turned:
                 for turn, right in _turned(finder, case, film, truth):
                     turned[turn].append(right)
         start = time.process_time()

@@ -335,6 +335,18 @@ def test_locate_real_films(run: Run, folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_quality_gate(run: Run, simulated: Path, tmp_path: Path) -> None:
+    options = (simulated, "--turned", "dha", "--found", tmp_path / "found.jsonl")
+    printed = run("quality_gate", *options)
+    rights = [line.split()[1:4] for line in printed.splitlines() if line.startswith("right ")]
+    assert rights[0] == ["4", "of", "4"], "two hands and two feet are taken for what they are"
+    turned = next(line for line in printed.splitlines() if line.startswith("mirrored "))
+    assert turned.split()[1:4] == ["1", "of", "1"]
+    assert len((tmp_path / "found.jsonl").read_text(encoding="utf-8").splitlines()) == 8
+    again = run("quality_gate", *options)
+    assert again.split("judging took")[0] == printed.split("judging took")[0]
+
+
 def test_montage_simulated(run: Run, folder: Path, tmp_path: Path) -> None:
     run("montage_simulated", tmp_path, "--films", 1, "--rows", 1, "--real", folder)
     assert {p.name for p in tmp_path.iterdir()} == {

@@ -42,7 +42,7 @@ def test_a_faint_film_has_a_small_range_and_a_blurred_one_wide_edges() -> None:
 
 
 POINTS = np.array([[100.0, 100], [200, 100], [100, 250], [200, 250], [np.nan, np.nan]])
-LEVELS = Levels.of(windows())
+LEVELS = Levels(soft=0.3, bone=0.7)
 
 
 def a_film() -> np.ndarray:
@@ -58,6 +58,12 @@ def test_a_ring_is_near_the_joint_beside_it_only() -> None:
     assert near_metal(film, POINTS, 100.0, LEVELS).tolist() == [False, False, False, True, False]
     twice = np.repeat(np.repeat(film, 2, 0), 2, 1)
     assert near_metal(twice, POINTS * 2, 200.0, LEVELS)[3], "whatever the resolution"
+
+
+def test_levels_are_those_of_flesh_and_bone() -> None:
+    levels = Levels.of(windows()[:, :, 8:])
+    assert levels.soft == pytest.approx(0.3, abs=0.05)
+    assert levels.bone == pytest.approx(0.7, abs=0.02)
 
 
 def test_bright_bone_specks_and_what_lies_far_off_are_no_metal() -> None:
