@@ -11,19 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mandora.core.files import AnyPath, paths_of
+from mandora.core.limb_words import Sides
 from mandora.core.records import Reason
 from mandora.core.terminal import printable
 from mandora.datasets.intake.headers import KEY_NAME, Identity, Naming, TagFacts, read_tags
 from mandora.datasets.intake.listing import listed_files, rows_of
+from mandora.datasets.intake.homes import tell_homes_apart
 from mandora.datasets.intake.people import called
-from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Sides, Stated
+from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Stated
 from mandora.datasets.intake.search import FoundFile, name_text, search
 from mandora.datasets.intake.slots import sorted_out
 from mandora.datasets.intake.tables import ManifestRow, read_manifest
-from mandora.datasets.intake.words import FILM_SUFFIXES, NameFacts, read_folder, read_name
+from mandora.datasets.intake.names import FILM_SUFFIXES, NameFacts, read_folder, read_name, side_folder
 from mandora.datasets.study_ids import natural_key, study_id_fault
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_header, peek_kind
@@ -32,6 +34,18 @@ Value = TypeVar("Value")
 
 MOST_WITHOUT_NAME = 4
 """Films of a visit that a folder may give a patient to: so many limbs has a person."""
+
+
+class Home(NamedTuple):
+    """A folder that may name a patient.
+
+    Attributes:
+        patient: as its name says.
+        folders: its name and those of the folders that it lies in, the nearest first.
+    """
+
+    patient: str
+    folders: tuple[str, ...]
 
 
 @dataclass
@@ -43,7 +57,8 @@ class Draft:
         shown: its name, or more of its path where two files have that name.
         by_name: what its name says.
         by_folder: what its folders say together, the nearest first.
-        home: the folder that names the patient, if one does.
+        homes: the folders that may name a patient, the nearest first: what they are called, and
+            their path.
         by_tag: what its DICOM header says.
         by_row: what the manifest says; None if it does not name the film.
         patient: as it was decided.
@@ -55,12 +70,17 @@ class Draft:
     shown: str
     by_name: NameFacts
     by_folder: Facts
-    home: tuple[str, ...] = ()
+    homes: tuple[Home, ...] = ()
     by_tag: TagFacts = field(default_factory=lambda: TagFacts(Facts(), None))
     by_row: Facts | None = None
     patient: Stated[str] | None = None
     remarks: list[str] = field(default_factory=list)
     problem: tuple[Reason, str] | None = None
+
+    @property
+    def home(self) -> tuple[str, ...]:
+        """The folder that names the patient; empty if none does."""
+        return self.homes[0].folders if self.homes else ()
 
     @property
     def identity(self) -> Identity | None:
@@ -121,7 +141,9 @@ def make_plan(inputs: AnyPath | Sequence[AnyPath], intake: Intake = AS_FOUND) ->
     drafts, unusable = _drafts(files)
     if table is not None:
         others += _apply_manifest(table, rows, drafts, bool(given))
-    called([d for d in drafts if d.problem is None], naming)
+    usable = [d for d in drafts if d.problem is None]
+    called(usable, naming)
+    tell_homes_apart(usable)
     _check_patients(drafts)
     planned = [(d, _planned(d)) for d in drafts]
     planned.sort(key=lambda pair: _order(pair[1]))
@@ -187,16 +209,20 @@ def _shown_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _named(file: FoundFile, shown: str) -> Draft:
-    limb = sides = visit = patient = None
-    home: tuple[str, ...] = ()
-    for depth, name in enumerate(file.folders):
-        said = read_folder(name_text(name))
-        limb, sides, visit = limb or said.limb, sides or said.sides, visit or said.visit
-        if patient is None and said.patient:
-            patient, home = said.patient, file.folders[depth:]
+    said = [read_folder(name_text(name)) for name in file.folders]
+    named = [depth for depth, facts in enumerate(said) if facts.patient]
+    for depth in named[:-1]:  # "P1/li": beside a folder that names the patient, it is a side
+        if (side := side_folder(file.folders[depth])) is not None:
+            said[depth] = Facts(sides=side)
+    homes = [Home(f.patient, file.folders[i:]) for i, f in enumerate(said) if f.patient]
+    limb, sides, visit = (
+        next((value for facts in said if (value := getattr(facts, what))), None)
+        for what in ("limb", "sides", "visit")
+    )
     text = name_text(file.path.name)
     by_name = read_name(text)
-    draft = Draft(file, shown, by_name, Facts(patient, visit, limb, sides), home)
+    patient = homes[0].patient if homes else None
+    draft = Draft(file, shown, by_name, Facts(patient, visit, limb, sides), tuple(homes))
     draft.remarks += by_name.facts.remarks
     if text != file.path.name:
         draft.remarks.append(f"its name holds bytes that are no UTF-8; it was read as {text}")

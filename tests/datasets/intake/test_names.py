@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.datasets.intake.words import iso_date, limb_and_sides, read_folder, read_name
+from mandora.core.limb_texts import limb_and_sides
+from mandora.datasets.intake.names import read_folder, read_name
+from mandora.datasets.intake.visits import iso_date
 
 ISSUE = """
 UAB001-LH.jpg                  | UAB001    |            | hand | left
