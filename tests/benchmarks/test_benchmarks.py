@@ -172,7 +172,7 @@ def test_film_cases(run: Run, tmp_path: Path) -> None:
     out = run("film_cases", tmp_path, "--only", "copy", "empty")
     assert re.search(r"^ +\| copy +\| same +\| same +\| 0\.000", out, re.MULTILINE)
     assert re.search(r"^ +\| empty +\| refuse +\| refuse +\| the file is empty", out, re.MULTILINE)
-    assert "2 films: 2 as expected, 0 to look at" in out
+    assert "2 cases: 2 as expected, 0 to look at" in out
     with pytest.raises(SystemExit):
         run("film_cases", tmp_path, "--only", "grey")
 

@@ -39,7 +39,7 @@ def test_kinds_of_cells(tmp_path: Path) -> None:
     book = Workbook()
     book.active.append(["a ", None, "c"])
     book.active["A3"], book.active["B3"], book.active["C3"] = 42, 1.5, 2.0
-    book.active["A4"], book.active["B4"] = date(2019, 3, 2), datetime(2019, 3, 2, 10, 45)  # noqa: DTZ001
+    book.active["A4"], book.active["B4"] = date(2019, 3, 2), datetime(2019, 3, 2, 10, 45)
     book.active["A5"] = 7
     book.active["A5"].number_format = "000"  # an id, shown as 007
     book.active["B5"] = True

@@ -141,7 +141,9 @@ class _Search:
         remarks = ()
         limb = next(iter(self._limbs), None)
         if len(self._limbs) > 1:
-            remarks = (f"the name says {' and '.join(self._limbs)}; the limb was not taken from it",)
+            remarks = (
+                f"the name says {' and '.join(self._limbs)}; the limb was not taken from it",
+            )
             limb = None
         sides = self._one_side()
         if sides is None and several and plural_is_both and limb:

@@ -40,6 +40,7 @@ _NO_ID = re.compile(
 _NO_FILMS = frozenset({"SR", "SEG", "PR", "KO", "DOC"})
 """Modalities of reports, segmentations, presentation states, selections and documents."""
 
+
 class Identity(NamedTuple):
     """A person, as an archive tells persons apart; never shown."""
 
@@ -84,7 +85,6 @@ def _no_film(header: FilmHeader) -> str | None:
     if header.modality in _NO_FILMS:
         return f"a DICOM object of modality {header.modality}"
     return None
-
 
 
 # ── pseudonyms ─────────────────────────────────────────────────────────────────────────────

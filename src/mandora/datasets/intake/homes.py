@@ -80,7 +80,10 @@ def _doubt(draft: Draft, name: str, others: Sequence[str]) -> None:
         draft.remarks.append(f"films of {name} lie in several folders ({shown}); they are joined")
         return
     draft.patient = None
-    draft.problem = Reason.NO_PATIENT, (
-        f"films called {name} lie in the folders of several ({shown}) and may be of several "
-        "people; name them <patient>-LH.jpg and so on, or use a manifest"
+    draft.problem = (
+        Reason.NO_PATIENT,
+        (
+            f"films called {name} lie in the folders of several ({shown}) and may be of several "
+            "people; name them <patient>-LH.jpg and so on, or use a manifest"
+        ),
     )

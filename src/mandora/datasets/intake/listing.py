@@ -61,9 +61,10 @@ def rows_of(table: Path, rows: Sequence[ManifestRow], paths: Sequence[Path]) -> 
 
 def _by_end(cell: str, paths: Sequence[Path]) -> list[int]:
     """The files whose paths end as a cell does; as it is, else without capitals and ending."""
-    path = _cell_path(cell)
-    is_full = _is_full(cell)
-    parts = path.parts[1:] if is_full else path.parts
+    quoted = PurePosixPath(cell).name  # bytes that are no text are written with a backslash
+    if "\\" in quoted and (same := [i for i, p in enumerate(paths) if _text(p.name) == quoted]):
+        return same
+    parts = _cell_path(cell).parts[_is_full(cell) :]
     for key in (_as_written, _folded, _without_ending):
         wanted = tuple(map(key, parts))
         own = [tuple(key(_text(part)) for part in path.absolute().parts) for path in paths]
@@ -101,8 +102,9 @@ def _resolved(table: Path, cell: str) -> Path | None:
                 return path
         return None
     # a name that is no text is written as it can be printed
-    path = folder / names
-    if is_folder(path.parent):
+    for path in (folder / cell, folder / names):
+        if not is_folder(path.parent):
+            continue
         there = [p for p in listed(path.parent) if is_regular(p)]
         for key in (_as_written, _folded, _without_ending):
             same = [p for p in there if key(_text(p.name)) == key(path.name)]

@@ -29,6 +29,7 @@ _OWN_FORM = re.compile(
 )
 _UID = re.compile(r"\d+(\.\d+){3,}|[0-9a-f]{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _COUNTER = re.compile(rf"({'|'.join(known.COUNTED)})?[0-9]+", re.IGNORECASE)
+_LETTERS = {"l": Sides.LEFT, "r": Sides.RIGHT}
 _LEAST_CODE = 3  # letters and digits; fewer count films
 _COPY_MARK = re.compile(r"\s*\(\d{1,3}\)\s*$")
 _COPY_OF = re.compile(r"(copy of|kopie von|copie de|copia de|copia di|kopie van)\s+", re.I)
@@ -82,8 +83,8 @@ def read_name(name: str) -> NameFacts:
         slot = Slot.parse(own["slot"])
         facts = Facts(own["patient"], None, slot.limb, Sides.of(slot.side))
         return NameFacts(facts, own_form=True)
-    if _UID.fullmatch(stem):
-        return NameFacts(Facts())
+    if _UID.fullmatch(stem) or stem.lower() in _LETTERS:
+        return NameFacts(Facts(sides=_LETTERS.get(stem.lower())))
     return _Reading(_VIEW.sub(r"\1\2", _CAMERA.sub(r"\g<date>", stem))).facts(folder=False)
 
 
@@ -91,9 +92,15 @@ def read_folder(name: str) -> Facts:
     """What a folder's name says; it names no patient if it is a word such as ``films``."""
     if _UID.fullmatch(name):
         return Facts()
-    if name.lower() in ("l", "r"):
-        return Facts(sides=Sides.LEFT if name.lower() == "l" else Sides.RIGHT)
-    return _Reading(_composed(name)).facts(folder=True).facts
+    if (side := _LETTERS.get(name.lower())) is not None:
+        return Facts(sides=side)
+    name = _composed(name)
+    bare = _COPY_MARK.sub("", name)
+    if bare != name and plain(bare) not in known.TITLES:  # "New folder (2)" names nobody
+        facts = _Reading(bare).facts(folder=True).facts
+        if facts.patient is None:
+            return facts
+    return _Reading(name).facts(folder=True).facts
 
 
 def side_folder(name: str) -> Sides | None:

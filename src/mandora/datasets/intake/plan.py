@@ -18,14 +18,20 @@ from mandora.core.limb_words import Sides
 from mandora.core.records import Reason
 from mandora.core.terminal import printable
 from mandora.datasets.intake.headers import KEY_NAME, Identity, Naming, TagFacts, read_tags
-from mandora.datasets.intake.listing import listed_files, rows_of
 from mandora.datasets.intake.homes import tell_homes_apart
+from mandora.datasets.intake.listing import listed_files, rows_of
+from mandora.datasets.intake.names import (
+    FILM_SUFFIXES,
+    NameFacts,
+    read_folder,
+    read_name,
+    side_folder,
+)
 from mandora.datasets.intake.people import called
 from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Stated
 from mandora.datasets.intake.search import FoundFile, name_text, search
 from mandora.datasets.intake.slots import sorted_out
 from mandora.datasets.intake.tables import ManifestRow, read_manifest
-from mandora.datasets.intake.names import FILM_SUFFIXES, NameFacts, read_folder, read_name, side_folder
 from mandora.datasets.study_ids import natural_key, study_id_fault
 from mandora.images.radiograph import UnreadableFilm
 from mandora.images.read import peek_header, peek_kind

@@ -141,9 +141,7 @@ def find_visit(words: Sequence[Word], used: set[int], *, folder: bool) -> str | 
     return None
 
 
-def _word_and_number(
-    word: str, number: str, together: bool, apart: bool, free: bool
-) -> str | None:
+def _word_and_number(word: str, number: str, together: bool, apart: bool, free: bool) -> str | None:
     """``week 12``, ``V2``.
 
     Args:
