@@ -67,7 +67,7 @@ NAMES: dict[str, str] = {
     "n-lat-Lpad": "one person 1",
     "n-lat-l": "one person 1",
     "n-lat-LEFT": "one person 1",
-    "n-lat-B": "one person 1 by picture",
+    "n-lat-B": "one person 1",
     "n-lat-U": "one person 1 by picture",
     "n-lat-blank": "one person 1 by picture",
 }
@@ -163,6 +163,9 @@ def scored(folder: Path, slot: Slot) -> tuple[str, str]:
         return "refuse", f"{failed[0].reason}: {failed[0].detail}"
     plain, got = plain_scores(slot.limb), patch_scores(result)
     wanted = {key for key in plain if any(key.startswith(s.code) for s in films)}
+    if wanted.isdisjoint(got):
+        reasons = {s.reason.value for s in result.scores if s.target in wanted and s.reason}
+        return "refuse", f"no score: {', '.join(sorted(reasons))}"
     off = {key: abs(got.get(key, 9.0) - plain[key]) for key in wanted}
     other = sum(value > LIMIT_SCORE for value in off.values())
     remarks = [remark for film in result.films for remark in film.remarks]

@@ -138,7 +138,7 @@ class _Search:
             self._add_codes()
         places = (*self._limbs.values(), *self._sides.values())
         used = frozenset({i for at in places for i in at} | self._other_side_words())
-        remarks = ()
+        remarks: tuple[str, ...] = ()
         limb = next(iter(self._limbs), None)
         if len(self._limbs) > 1:
             remarks = (

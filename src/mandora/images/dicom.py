@@ -54,6 +54,6 @@ def read_dicom(data: bytes) -> Picture:
     height, width = pixels.shape
     pixels = with_square_px(pixels, ratio, remarks)
     shown = limb_in_header(header_of(dataset))
-    tags = FilmTags(shown.sides and shown.sides.side, shown.limb)
+    tags = FilmTags(shown.sides.side if shown.sides else None, shown.limb)
     scale = width / pixels.shape[1], height / pixels.shape[0]
     return Picture(pixels, tuple(remarks), tags, spacing, scale)

@@ -81,7 +81,7 @@ def read_name(name: str) -> NameFacts:
     stem = stem_of(_composed(name))
     if own := _OWN_FORM.fullmatch(stem):
         slot = Slot.parse(own["slot"])
-        facts = Facts(own["patient"], None, slot.limb, Sides.of(slot.side))
+        facts = Facts(own["patient"].strip(), None, slot.limb, Sides.of(slot.side))
         return NameFacts(facts, own_form=True)
     if _UID.fullmatch(stem) or stem.lower() in _LETTERS:
         return NameFacts(Facts(sides=_LETTERS.get(stem.lower())))

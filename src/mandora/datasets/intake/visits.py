@@ -1,4 +1,4 @@
-"""Dates and visits in names of files and folders: ``20190302``, ``02Mar2019``, ``week 12``, ``V2``."""
+"""Dates and visits in names: ``20190302``, ``02Mar2019``, ``week 12``, ``V2``."""
 
 from __future__ import annotations
 

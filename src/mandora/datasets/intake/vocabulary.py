@@ -10,15 +10,17 @@ from mandora.core.limb_words import VIEWS, word_set
 
 NOISE = VIEWS | word_set(
     "x ray xray xrays rx rontgen roentgen rontgenbild radiograph radiographs radiographie "
-    "radiografia radiografie radiography rad cr dx dr scan scans image images imagen imagem immagine img im bild bilder film films foto "
-    "photo pic picture pictures aufnahme final orig original edited study studies series serie "
-    "view views of the von der die das de du des la le les el los las del della do da dos das van "
-    "het een en et und and y e ed di in on mit with sans con data daten export exports exported "
-    "dicom dcm jpg jpeg png tif tiff input inputs test train training all alle todos files file "
-    "dateien new neu bone joint joints patients patienten pazienti pacientes archive "
-    "archiv xr rtg folder ordner neuer dossier nouveau carpeta nueva cartella nuova pasta nova map nieuwe "
-    "radiology radiologie radiologia rontgenaufnahme pacs unknown tmp temp download downloads desktop documents sin contraste whatsapp "
-    "screenshot bildschirmfoto old alt neue scanned digital extremity extremitat skelett skeleton"
+    "radiografia radiografie radiography rad cr dx dr scan scans image images imagen imagem "
+    "immagine img im bild bilder film films foto photo pic picture pictures aufnahme final orig "
+    "original edited study studies series serie view views of the von der die das de du des la "
+    "le les el los las del della do da dos van het een en et und and y e ed di in on mit with "
+    "sans con data daten export exports exported dicom dcm jpg jpeg png tif tiff input inputs "
+    "test train training all alle todos files file dateien new neu bone joint joints patients "
+    "patienten pazienti pacientes archive archiv xr rtg folder ordner neuer dossier nouveau "
+    "carpeta nueva cartella nuova pasta nova map nieuwe radiology radiologie radiologia "
+    "rontgenaufnahme pacs unknown tmp temp download downloads desktop documents sin contraste "
+    "whatsapp screenshot bildschirmfoto old alt neue scanned digital extremity extremitat "
+    "skelett skeleton"
 )
 """Words that say neither whose film it is nor what it shows."""
 
