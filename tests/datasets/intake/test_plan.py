@@ -232,6 +232,25 @@ def test_links_that_lead_back_cost_no_film(tmp_path: Path) -> None:
     assert {"self", "back"} == {problem.path_name for problem in plan.problems}
 
 
+def test_a_file_without_ending_that_cannot_be_read_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> object:
+        if path.name in ("IM1", "P1-LH.jpg"):
+            raise PermissionError(path)
+        return path.open("rb")
+
+    monkeypatch.setattr("mandora.images.read.open_film", closed)
+    touch(tmp_path, "IM1", "IM2", "P1-LH.jpg")
+    plan = make_plan([tmp_path])
+    told = {problem.path_name: problem for problem in plan.others}
+    assert (told["IM1"].reason, told["IM2"].reason) == (
+        Reason.FILM_UNREADABLE, Reason.UNKNOWN_NAME,
+    )  # fmt: skip
+    assert "check its permissions" in told["IM1"].detail
+    assert films_of(plan) == {"P1": ["LH"]}, "the reader will say why"
+
+
 def test_odd_inputs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="absent: there is no such"):
         make_plan([tmp_path / "absent"])

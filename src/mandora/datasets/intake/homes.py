@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mandora.core.records import Reason
+from mandora.datasets.intake.drafts import Draft, Home
 from mandora.datasets.intake.rows import Origin, Stated
 from mandora.datasets.intake.visits import visit_alone
-
-if TYPE_CHECKING:
-    from mandora.datasets.intake.plan import Draft, Home
 
 _SURE_DIGITS = 3  # with letters, as P050; numbers alone need more
 _SURE_NUMBER = 5
