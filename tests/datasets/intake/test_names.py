@@ -84,6 +84,10 @@ P1_M0_LH.png                   | P1        | month-0    | hand | left
 Copy of P1-LH.jpg              | P1        |            | hand | left
 P1-LH - Kopie (2).jpg          | P1        |            | hand | left
 P1 IMG_20230301_101112 LH.jpg  | P1        | 2023-03-01 | hand | left
+P1_HL.jpg                      | P1        |            | hand | left
+P1_F_R.jpg                     | P1        |            | foot | right
+P1_V2_L_H.jpg                  | P1        | visit-2    | hand | left
+P1_L.jpg                       | P1        |            |      | left
 IMG_20230301_101112.jpg        |           | 2023-03-01 |      |
 PXL_20230301_101112345.jpg     |           | 2023-03-01 |      |
 WhatsApp Image 2023-03-01 at 10.11.12.jpeg |  | 2023-03-01 |   |
@@ -101,6 +105,8 @@ Mueller_19470228_RH.jpg        | Mueller_19470228 |     | hand | right
 Klinikum hand left 0034.jpg    | Klinikum 0034 |        | hand | left
 P12_19870512_LH.jpg            | P12       | 1987-05-12 | hand | left
 P1_45M_LH.jpg                  | P1_45M    |            | hand | left
+Schmidt_L.jpg                  | Schmidt_L |            |      |
+chest.jpg                      |           |            |      |
 Hand_Schmidt.jpg               |           |            | hand |
 """
 """What a loose rule would make one patient of: people of one surname, of one hospital."""
@@ -166,6 +172,7 @@ def test_names(case: list[str]) -> None:
         ("P050 baseline", "P050", "baseline", None, None),
         ("Neuer Ordner (2)", None, None, None, None),
         ("CD1", None, None, None, None),
+        ("Patient (1)", "Patient (1)", None, None, None),
         ("1.2.840.113619.2.55", None, None, None, None),
     ],
 )

@@ -144,15 +144,23 @@ def test_bad_ids_are_refused(tmp_path: Path) -> None:
     [
         (["P1/V1_LH.jpg", "P2/V1_RH.jpg"], {"P1/visit-1": ["LH"], "P2/visit-1": ["RH"]}),
         (["P1/2019/LH.jpg", "P2/2019/RH.jpg"], {"P1/2019": ["LH"], "P2/2019": ["RH"]}),
+        (
+            ["P1/V1_LH.jpg", "P1/V2_LH.jpg", "P2/V1_LH.jpg"],
+            {"P1/visit-1": ["LH"], "P1/visit-2": ["LH"], "P2/visit-1": ["LH"]},
+        ),
         (["P1/li/Hand.jpg", "P1/re/Hand.jpg"], {"P1": ["LH", "RH"]}),
         (["P1/L/hand.jpg", "P1/R/hand.jpg"], {"P1": ["LH", "RH"]}),
         (["Li/hand R.jpg", "Re/hand R.jpg"], {"Li": ["RH"], "Re": ["RH"]}),
         (["batch 1/UAB001-LH.jpg", "batch 2/UAB001-RH.jpg"], {"UAB001": ["LH", "RH"]}),
+        (["hands/P1_L.jpg", "feet/P1_R.jpg"], {"P1": ["LH", "RF"]}),
         (["2019/P1-LH.jpg", "2020/P1-RH.jpg"], {"P1": ["LH", "RH"]}),
         (["hands/P1/L.jpg", "feet/P1/L.jpg"], {"P1": ["LH", "LF"]}),
         # of whom they are is not sure
         (["P1/mine LH.jpg", "P2/mine RH.jpg"], {}),
         (["Site A/001/LH.jpg", "Site B/001/RH.jpg"], {}),
+        (["Site A/Subject 001/LH.jpg", "Site B/Subject 001/RH.jpg"], {}),
+        (["Site A/UAB001-LH.jpg", "Site B/UAB001-RH.jpg"], {}),
+        (["b 1/Subject 001/LH.jpg", "b 2/Subject 001/RH.jpg"], {}),
         (["Site A/001_LH.jpg", "Site B/001_RH.jpg"], {}),
         (["Site A/Schmidt LH.jpg", "Site B/Schmidt RH.jpg"], {}),
     ],

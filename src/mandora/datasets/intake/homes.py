@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mandora.core.limb_texts import words_of
 from mandora.core.records import Reason
+from mandora.datasets.intake import vocabulary as known
 from mandora.datasets.intake.drafts import Draft, Home
 from mandora.datasets.intake.rows import Origin, Stated
 from mandora.datasets.intake.visits import visit_alone
@@ -33,18 +35,21 @@ def tell_homes_apart(drafts: Sequence[Draft]) -> None:
             continue
         if draft.identity is None and (home := _other_home(draft, patient)) is not None:
             same[patient.value].append((draft, home))
+    several = {n for n, group in same.items() if len({home.patient for _, home in group}) > 1}
+    # where one of them is a visit, the others in these folders are
+    with_visits = {home for n in several if visit_alone(n) for _, home in same[n]}
     for name, group in same.items():
         others = sorted({home.patient for _, home in group})
         visit = visit_alone(name)
         for draft, home in group:
-            if visit and len(others) > 1:
+            if visit and home in with_visits:
                 _make_visit(draft, home, visit)
             elif visit:
                 draft.remarks.append(
                     f"{name} was taken for a patient; if it is a visit of {home.patient}, say so "
                     "in a manifest"
                 )
-            elif len(others) > 1:
+            elif name in several:
                 _doubt(draft, name, others)
 
 
@@ -69,11 +74,13 @@ def _make_visit(draft: Draft, home: Home, visit: str) -> None:
 
 def _doubt(draft: Draft, name: str, others: Sequence[str]) -> None:
     """A full id is the same person's, with a remark; other names may be two people's."""
-    digits = sum(c.isdigit() for c in name)
-    is_mixed = 0 < digits < len(name)
+    words = [w for w in words_of(name) if w.text not in known.TITLES]
+    digits = sum(len(w.text) for w in words if w.text.isdigit())
+    is_mixed = digits > 0 and not all(w.text.isdigit() for w in words)
     enough = 1 if draft.by_name.own_form else _SURE_DIGITS
     shown = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
-    if digits >= (enough if is_mixed else _SURE_NUMBER):
+    at_sites = any(w.text in known.SITES for other in others for w in words_of(other))
+    if digits >= (enough if is_mixed else _SURE_NUMBER) and not at_sites:
         draft.remarks.append(f"films of {name} lie in several folders ({shown}); they are joined")
         return
     draft.patient = None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mandora.core.anatomy import SLOTS, Slot
+from mandora.core.anatomy import SLOTS, Limb, Slot
 from mandora.core.limb_texts import MOST_COUNTED, compound, find_limb, words_of
 from mandora.core.limb_words import CODES, Sides, plain
 from mandora.datasets.intake import vocabulary as known
@@ -29,6 +29,11 @@ _OWN_FORM = re.compile(
 )
 _UID = re.compile(r"\d+(\.\d+){3,}|[0-9a-f]{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _COUNTER = re.compile(rf"({'|'.join(known.COUNTED)})?[0-9]+", re.IGNORECASE)
+_SHORT_END = re.compile(  # after an id with a digit, behind which no initial of a person stands
+    r"(?P<id>.*\d)[-_ .]+((?P<limb>[hf])[-_ ]?)?(?P<side>[lr])([-_ ](?P<limb_after>[hf]))?"
+    r"([-_ ]?\d)?",
+    re.IGNORECASE,
+)
 _LETTERS = {"l": Sides.LEFT, "r": Sides.RIGHT}
 _LEAST_CODE = 3  # letters and digits; fewer count films
 _COPY_MARK = re.compile(r"\s*\(\d{1,3}\)\s*$")
@@ -85,7 +90,22 @@ def read_name(name: str) -> NameFacts:
         return NameFacts(facts, own_form=True)
     if _UID.fullmatch(stem) or stem.lower() in _LETTERS:
         return NameFacts(Facts(sides=_LETTERS.get(stem.lower())))
-    return _Reading(_VIEW.sub(r"\1\2", _CAMERA.sub(r"\g<date>", stem))).facts(folder=False)
+    stem = _VIEW.sub(r"\1\2", _CAMERA.sub(r"\g<date>", stem))
+    said = _Reading(stem).facts(folder=False)
+    if said.facts.limb is None and said.facts.sides is None and (end := _SHORT_END.fullmatch(stem)):
+        return _with_short_end(end)
+    return said
+
+
+def _with_short_end(end: re.Match[str]) -> NameFacts:
+    """What a name such as ``P1_HL``, ``P1_F_R`` or ``P1_L`` says."""
+    said = _Reading(end["id"]).facts(folder=False)
+    letter = (end["limb"] or end["limb_after"] or "").lower()
+    limb = {"h": Limb.HAND, "f": Limb.FOOT}.get(letter)
+    sides = _LETTERS[end["side"].lower()]
+    shown = f"{sides} {limb}" if limb else f"the {sides} side"
+    remarks = (*said.facts.remarks, f"the end of its name was taken for {shown}")
+    return replace(said, facts=replace(said.facts, limb=limb, sides=sides, remarks=remarks))
 
 
 def read_folder(name: str) -> Facts:
@@ -208,6 +228,7 @@ class _Reading:
             return ""
         start = self._words[runs[block[0]][0]].start
         end = self._words[runs[block[-1]][-1]].end
+        end += "(" in self._name[start:end] and self._name[end : end + 1] == ")"
         text = self._name[start:end].strip()
         return "" if plain(text) in known.TITLES else text
 
