@@ -9,30 +9,26 @@ from __future__ import annotations
 from mandora.core.limb_words import VIEWS, word_set
 
 OTHER_PARTS = word_set(
-    "chest thorax lung lungs lunge knee knees knie genou rodilla ginocchio spine wirbelsaule hws lws "
-    "bws pelvis becken bassin hip hips hufte hanche shoulder shoulders schulter epaule elbow elbows "
-    "ellenbogen coude ankle ankles sprunggelenk osg cheville skull schadel crane sacrum isg"
+    "chest thorax lung lungs lunge knee knees knie genou rodilla ginocchio spine wirbelsaule hws "
+    "lws bws pelvis becken bassin hip hips hufte hanche shoulder shoulders schulter epaule elbow "
+    "elbows ellenbogen coude ankle ankles sprunggelenk osg cheville skull schadel crane sacrum isg"
 )
 """Other parts of the body, of which patients have films as well; not their names."""
 
-NOISE = (
-    VIEWS
-    | OTHER_PARTS
-    | word_set(
-        "x ray xray xrays rx rontgen roentgen rontgenbild radiograph radiographs radiographie "
-        "radiografia radiografie radiography rad cr dx dr scan scans image images imagen imagem "
-        "immagine img im bild bilder film films foto photo pic picture pictures aufnahme final orig "
-        "original edited study studies series serie view views of the von der die das de du des la "
-        "le les el los las del della do da dos van het een en et und and y e ed di in on mit with "
-        "sans con data daten export exports exported dicom dcm jpg jpeg png tif tiff input inputs "
-        "test train training all alle todos files file dateien new neu bone joint joints patients "
-        "patienten pazienti pacientes archive archiv xr rtg folder ordner neuer dossier nouveau "
-        "carpeta nueva cartella nuova pasta nova map nieuwe radiology radiologie radiologia "
-        "rontgenaufnahme pacs unknown tmp temp download downloads desktop documents sin contraste "
-        "whatsapp screenshot bildschirmfoto old alt neue scanned digital extremity extremitat "
-        "skelett skeleton"
-    )
-)
+NOISE = word_set(
+    "x ray xray xrays rx rontgen roentgen rontgenbild radiograph radiographs radiographie "
+    "radiografia radiografie radiography rad cr dx dr scan scans image images imagen imagem "
+    "immagine img im bild bilder film films foto photo pic picture pictures aufnahme final orig "
+    "original edited study studies series serie view views of the von der die das de du des la "
+    "le les el los las del della do da dos van het een en et und and y e ed di in on mit with "
+    "sans con data daten export exports exported dicom dcm jpg jpeg png tif tiff input inputs "
+    "test train training all alle todos files file dateien new neu bone joint joints patients "
+    "patienten pazienti pacientes archive archiv xr rtg folder ordner neuer dossier nouveau "
+    "carpeta nueva cartella nuova pasta nova map nieuwe radiology radiologie radiologia "
+    "rontgenaufnahme pacs unknown tmp temp download downloads desktop documents sin contraste "
+    "whatsapp screenshot bildschirmfoto old alt neue scanned digital extremity extremitat "
+    "skelett skeleton"
+).union(VIEWS, OTHER_PARTS)
 """Words that say neither whose film it is nor what it shows."""
 
 PARTICLES = word_set("van von der de du di del della da do dos la le el")
@@ -51,8 +47,9 @@ COUNTED = word_set(
 """Words whose number counts files."""
 
 SITES = word_set(
-    "site centre center centro zentrum clinic klinik clinique clinica hospital krankenhaus klinikum "
-    "hopital ospedale ziekenhuis ward station department abteilung sede praxis country land"
+    "site centre center centro zentrum clinic klinik clinique clinica hospital krankenhaus "
+    "klinikum hopital ospedale ziekenhuis ward station department abteilung sede praxis "
+    "country land"
 )
 """Words for a place where patients are numbered by themselves."""
 
