@@ -45,8 +45,8 @@ def test_kinds_of_cells(tmp_path: Path) -> None:
     book.active["B5"] = True
     book.save(tmp_path / "m.xlsx")
     assert read_sheet(tmp_path / "m.xlsx") == [
-        ["a", "", "c"], [], ["42", "1.5", "2"], ["2019-03-02", "2019-03-02 10:45:00"],
-        ["007", "True"],
+        ["a", "", "c"], [], ["42", "1.5", "2"], ["2019-03-02", "2019-03-02 10:45:00", ""],
+        ["007", "True", ""],
     ]  # fmt: skip
 
 

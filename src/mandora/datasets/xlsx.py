@@ -28,7 +28,7 @@ def read_sheet(path: Path) -> list[list[str]]:
     """Read the first sheet of an ``.xlsx`` workbook.
 
     Returns:
-        Rows of cells as text, as far as a row has any; rows that are left out are empty. Dates are
+        Rows of cells as text, of one length; rows without any are empty. Dates are
         ``2019-03-02``, whole numbers have no decimals, and one that is shown with zeros in front
         has them: ``007``.
 
@@ -78,7 +78,11 @@ def _rows(file: Any) -> list[list[str]]:
             rows.append(_trimmed(map(_text, row)))
     while rows and not rows[-1]:
         rows.pop()
-    return rows
+    # Excel leaves blank cells at a row's end out; in a CSV file they are there
+    width = max(map(len, rows), default=0)
+    if width * sum(map(bool, rows)) > _MAX_CELLS:
+        raise InputError("its first sheet is too large for a table")
+    return [row + [""] * (width - len(row)) if row else row for row in rows]
 
 
 def _trimmed(cells: Iterable[str]) -> list[str]:
