@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mandora.core.anatomy import LANDMARKS, SLOTS, TARGETS, Limb
+from mandora.core.ra2 import RA2_COLUMNS
 from mandora.core.settings import SimulateSettings
 from mandora.datasets.layouts import open_dataset
 from mandora.simulate.cohort.folder import simulate_cohort
@@ -172,9 +173,24 @@ def test_film_cases(run: Run, tmp_path: Path) -> None:
     out = run("film_cases", tmp_path, "--only", "copy", "empty")
     assert re.search(r"^ +\| copy +\| same +\| same +\| 0\.000", out, re.MULTILINE)
     assert re.search(r"^ +\| empty +\| refuse +\| refuse +\| the file is empty", out, re.MULTILINE)
-    assert "2 films: 2 as expected, 0 to look at" in out
+    assert "2 cases: 2 as expected, 0 to look at" in out
     with pytest.raises(SystemExit):
         run("film_cases", tmp_path, "--only", "grey")
+
+
+def test_film_cases_of_names_and_tables(run: Run, tmp_path: Path) -> None:
+    cases = [{"name": "n-under", "expect": "either", "slot": "LH", "note": "a blank"}]
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    (tmp_path / "n-under").mkdir()
+    for name in ("P1_LH.jpg", "P1 RH.jpg", "P1-LF (1).jpg", "P1-RF copy.jpg"):
+        (tmp_path / "n-under" / name).write_bytes(name.encode())
+    cells = ["P1", *"1" * (len(RA2_COLUMNS) - 2), "999"]
+    (tmp_path / "tables" / "dash").mkdir(parents=True)
+    table = "\n".join([",".join(RA2_COLUMNS), ",".join(cells)])
+    (tmp_path / "tables" / "dash" / "training.csv").write_text(table)
+    out = run("film_cases", tmp_path, "--tables", tmp_path / "tables")
+    assert re.search(r"^ +\| n-under +\| P1 4 +\| P1 4 +\| a blank", out, re.MULTILINE)
+    assert re.search(r"^ +\| t-dash +\| refused +\| refused +\| column", out, re.MULTILINE)
 
 
 @pytest.mark.slow

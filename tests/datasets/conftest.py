@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -48,20 +47,15 @@ def write_table() -> WriteTable:
 def write_workbook() -> WriteTable:
     """Write rows of texts and numbers as the only sheet of an Excel workbook."""
 
-    def cell(value: object) -> str:
-        if isinstance(value, int | float):
-            return f"<c><v>{value}</v></c>"
-        return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+    from openpyxl import Workbook
 
     def write(path: Path, *rows: Iterable[object]) -> Path:
-        lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(path, "w") as book:
-            book.writestr(
-                "xl/worksheets/sheet1.xml",
-                '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
-                f"<sheetData>{lines}</sheetData></worksheet>",
-            )
+        book = Workbook(write_only=True)
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(list(row))
+        book.save(path)
         return path
 
     return write

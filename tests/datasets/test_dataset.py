@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from mandora.core.anatomy import (
 from mandora.datasets.dataset import Dataset, DatasetFilm, DatasetRoi, point_scores
 from mandora.datasets.outlines import Outline
 from mandora.datasets.score_tables import Scores
+from mandora.images.radiograph import Radiograph, UnreadableFilm
 
 WriteFilm = Callable[..., Path]
 LH, LF = Slot(Side.LEFT, Limb.HAND), Slot(Side.LEFT, Limb.FOOT)
@@ -50,6 +52,14 @@ def film(tmp_path: Path, slot: Slot = LF, **labels: object) -> DatasetFilm:
 def dataset(**fields: object) -> Dataset:
     whole = {"films": (), "rois": (), "official": {}} | fields
     return Dataset(Path("/data"), "ra2", **whole)  # type: ignore[arg-type]
+
+
+def test_a_data_set_has_the_name_of_its_folder(tmp_path: Path) -> None:
+    file = tmp_path / "cohort" / "manifest.csv"
+    file.parent.mkdir()
+    file.touch()
+    assert replace(dataset(), root=file).name == "cohort"
+    assert replace(dataset(), root=file.parent).name == "cohort"
 
 
 # --- readers --------------------------------------------------------------------------------
@@ -188,3 +198,22 @@ def test_polygons_of_the_other_limb_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"P1-LF\.png: hand-mcp2 is no site of a foot"):
         one.space_map((20, 30))
     assert one.name == "P1-LF.png"
+
+
+# --- films ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", ["landmarks", "spaces", None])
+def test_marks_on_a_film_without_square_px_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str | None
+) -> None:
+    pixels = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+    stretched = Radiograph(pixels, "P1-LF.dcm", "0" * 64, file_px=(1.0, 0.5))
+    monkeypatch.setattr("mandora.datasets.dataset.read_radiograph", lambda *_: stretched)
+    item = film(tmp_path, spaces=tmp_path / "s.png" if mark == "spaces" else None)
+    item.landmarks[0] = (3.0, 4.0) if mark == "landmarks" else np.nan
+    if mark is None:
+        assert item.read() is stretched
+    else:
+        with pytest.raises(UnreadableFilm, match=r"P1-LF\.png: its rows and columns are not"):
+            item.read()

@@ -285,7 +285,7 @@ def region(meaning: str) -> Dataset:
         ({"ImageLaterality": "U", "BodyPartExamined": "Toe"}, None, Limb.FOOT),
         ({"BodyPartExamined": "CHEST"}, None, None),
         ({"AnatomicRegionSequence": [region("Hand")]}, None, Limb.HAND),
-        ({"BodyPartExamined": "HAND", "AnatomicRegionSequence": [region("Foot")]}, None, None),
+        ({"BodyPartExamined": "HAND", "AnatomicRegionSequence": [region("Foot")]}, None, Limb.HAND),
     ],
 )
 def test_side_and_limb_come_from_the_tags(

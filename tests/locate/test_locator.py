@@ -236,6 +236,16 @@ def test_a_limb_too_small_to_be_seen_beside_the_other_is_looked_for_in_parts_of_
     assert_found(make(Limb.FOOT, left, right).locate(film(400, 600), Side.RIGHT), right)
 
 
+def test_a_small_foot_that_looks_like_the_other_ones_side_is_looked_for_again(make: Make) -> None:
+    left, right = pair(Limb.FOOT)
+    right.smallest_px = 450
+    taken_for = shown(Limb.FOOT, centre=(440, 200), heights=0.9)
+    found = make(Limb.FOOT, left, taken_for, right).locate_all(film(400, 600))
+    by_side = {one.orientation.side: one for one in found}
+    assert by_side.keys() == set(Side)
+    assert_found(by_side[Side.RIGHT], right)
+
+
 @pytest.mark.parametrize("side", [None, Side.LEFT])
 def test_a_better_view_is_sought_beside_a_poor_one(make: Make, side: Side | None) -> None:
     """As of a hand from the front that is seen only when the oblique one is out of sight."""

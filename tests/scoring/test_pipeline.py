@@ -322,6 +322,7 @@ def test_a_film_that_shows_the_other_limb_is_refused_as_such(films: dict[Slot, P
     scored = pipeline(FakeLocator(Limb.HAND, fit=0.1)).score("P1", films)
     assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.WRONG_LIMB)}
     assert "shows a foot" in str(scored.result.films[0].detail)
+    assert "P1-LH.png" in scored.radiographs, "a reader wants to see what was refused"
     both = FakeLocator(Limb.HAND, fit=0.1), FakeLocator(Limb.FOOT, fit=0.1)
     scored = pipeline(*both).score("P1", films)
     assert set(of(scored.result, LH).values()) == {(Status.FAILED, Reason.NOT_FOUND)}

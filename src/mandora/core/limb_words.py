@@ -1,116 +1,146 @@
-"""Which limb and which side a few words name, in the languages that archives write.
+"""Words for hand, foot, left, right and both: the one list, for tags, names, folders and tables.
 
-English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish and Norwegian. For
-short texts only, such as a body part or the title of a series: in a sentence a word such as
-``main`` or ``re`` has other meanings.
+English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish and Norwegian. All
+are in small letters without accents, as :func:`plain` gives them. Weak words mean something else
+as well, as ``main`` (French: hand) or ``der`` (Spanish: right; German: the); they count only
+beside a word that says which meaning it is. How a text is read is in
+:mod:`mandora.core.limb_texts`.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Set
+from enum import StrEnum
 
 from mandora.core.anatomy import Limb, Side
 
 
-def _set(words: str) -> Set[str]:
-    return frozenset(words.split())
+class Sides(StrEnum):
+    """Which limbs a film shows, of one kind: one of the two, or both."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BOTH = "both"
+
+    @property
+    def side(self) -> Side | None:
+        """The patient's side; None for both."""
+        return {Sides.LEFT: Side.LEFT, Sides.RIGHT: Side.RIGHT}.get(self)
+
+    @staticmethod
+    def of(side: Side) -> Sides:
+        """The one side."""
+        return Sides.LEFT if side is Side.LEFT else Sides.RIGHT
 
 
-_LIMBS: dict[Limb, Set[str]] = {
-    Limb.HAND: _set(
+LEFT, RIGHT, BOTH = Sides
+
+_WHOLE = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
+
+
+def plain(text: str) -> str:
+    """Small letters without accents; ``ß`` becomes ``ss``, ``ø`` becomes ``o``."""
+    parts = unicodedata.normalize("NFKD", text.casefold().translate(_WHOLE))
+    return "".join(c for c in parts if not unicodedata.combining(c))
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+LIMBS: dict[Limb, frozenset[str]] = {
+    Limb.HAND: word_set(
         "hand hands wrist wrists finger fingers thumb thumbs metacarpal metacarpals carpus "
-        "hande haende handgelenk handgelenke handwurzel mittelhand handskelett daumen "
-        "main mains poignet poignets doigt doigts pouce mano manos muneca munecas pulgar carpo "
-        "mani polso polsi pollice mao maos punho punhos polegar "
-        "handen pols polsen vinger vingers duim hander handled haand haender hender"
+        "hande haende hde handen fingern handgelenk handgelenke handwurzel mittelhand handskelett "
+        "daumen mains poignet poignets doigt doigts pouce mano manos muneca munecas pulgar carpo "
+        "mani polso polsi pollice mao maos punho punhos polegar pols polsen vinger vingers duim "
+        "handled handleden haand haender hender handledd"
     ),
-    Limb.FOOT: _set(
+    Limb.FOOT: word_set(
         "foot feet forefoot forefeet toe toes metatarsal metatarsals hallux "
-        "fuss fusse fuesse vorfuss vorfusse vorfuesse mittelfuss zeh zehe zehen grosszehe "
-        "pied pieds avantpied orteil orteils pie pies antepie piede piedi avampiede "
-        "pe pes antepe voet voeten voorvoet tenen fot fotter fod fodder foetter"
+        "fuss fusse fuesse fussen vorfuss vorfusse vorfuesse mittelfuss zeh zehe zehen grosszehe "
+        "pied pieds orteil orteils avantpied pies antepie antepies piede piedi avampiede "
+        "avampiedi pes antepe voet voeten voorvoet voorvoeten tenen "
+        "fot fotter fod fodder foetter framfot forfod forfot"
     ),
 }
-_SIDES: dict[Side, Set[str]] = {
-    Side.LEFT: _set(
-        "l lt lft left li lks links linke linken linker linkes gauche izq izda izquierda "
-        "izquierdo sin sx sinistra sinistro sinister esq esquerda esquerdo venstre vanster"
+"""Words that mean a limb wherever they stand."""
+
+SEVERAL = word_set(
+    "hands wrists hande haende hde handen mains poignets manos munecas mani polsi maos punhos "
+    "polsen haender hender handleden feet forefeet fusse fuesse vorfusse vorfuesse pieds pies "
+    "antepies piedi avampiedi pes voeten voorvoeten fotter fodder foetter"
+)
+"""Of these, plural: where no side is stated they mean both. Fingers and toes are several anyway."""
+
+SIDES: dict[Sides, frozenset[str]] = {
+    LEFT: word_set(
+        "left lt lft links lks linker linke linkes linken gauche gche izquierda izquierdo izda "
+        "izdo izqda izqdo izq sinistra sinistro esquerda esquerdo esq sx sinister venstre vanster"
     ),
-    Side.RIGHT: _set(
-        "r rt rgt right re rts rechts rechte rechten rechter rechtes droit droite dcha derecha "
-        "derecho dx destra destro dext dexter dir direita direito hoyre hojre hoger"
+    RIGHT: word_set(
+        "right rt rgt rechts rts rechte rechter rechtes rechten droite droit drte derecha derecho "
+        "dcha dcho drcha destra destro direita direito dta dto dexter dextra dext hoyre hojre "
+        "hoger"
+    ),
+    BOTH: word_set(
+        "both bilateral bilat bilateraux bilaterale bilaterali bilateraal beide beiden beider "
+        "beidseits beids beidseitig bds bdsts bdst ambas ambos entrambe entrambi ambedue amba deux "
+        "leftright rightleft begge bada"
     ),
 }
-_BOTH = _set(
-    "both bilateral bilat bil bds beide beiden beids beidseits ambas ambos entrambi entrambe "
-    "ambedue deux begge bada"
+"""Words that mean a side wherever they stand."""
+
+CODES: dict[str, tuple[Sides, Limb]] = {
+    "lh": (LEFT, Limb.HAND), "rh": (RIGHT, Limb.HAND),
+    "lf": (LEFT, Limb.FOOT), "rf": (RIGHT, Limb.FOOT),
+}  # fmt: skip
+"""Limb and side in one."""
+
+_FRENCH, _SPANISH = (
+    word_set("main mains pied pieds poignet"),
+    word_set("mano manos pie pies muneca"),
 )
-_PLURALS = _set(
-    "hands hande haende mains manos mani maos handen hander haender hender feet fusse fuesse "
-    "pieds pies piedi pes voeten fotter fodder foetter"
+_ITALIAN = word_set("mano mani piede piedi polso avampiede")
+_PORTUGUESE = word_set("mao maos pe pes punho antepe")
+_GERMAN = word_set(
+    "hand hande haende hde hd fuss fusse fuesse vorfuss vorfusse vf handgelenk finger zehen zehe"
 )
-_ITALIAN = _set("mano mani polso polsi piede piedi avampiede dito dita")
-# letters that tags of laterality have besides L and R: gauche, izquierda, sinistra, esquerda;
-# droite, derecha, destra, direita
-_LETTERS = {**dict.fromkeys("lgise", Side.LEFT), **dict.fromkeys("rd", Side.RIGHT)}
-_SPECIAL = str.maketrans({"ß": "ss", "ø": "o", "æ": "ae", "å": "a"})
-_WORD = re.compile(r"[a-z]+")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_FUSED = re.compile(r"(left|right|lt|rt|l|r)?([a-z]+?)(left|right|lt|rt|l|r)?")
+_DUTCH = word_set("hand voet pols handen voeten voorvoet")
+_ANY = LIMBS[Limb.HAND] | LIMBS[Limb.FOOT] | {"main", "pie", "pe", "hd", "vf"}
 
+WEAK_SIDES: dict[str, tuple[Sides, frozenset[str]]] = {
+    "l": (LEFT, _ANY), "r": (RIGHT, _ANY), "b": (BOTH, _ANY),
+    "li": (LEFT, _GERMAN | _DUTCH), "lk": (LEFT, _GERMAN),
+    "re": (RIGHT, _GERMAN | _DUTCH), "g": (LEFT, _FRENCH),
+    "d": (RIGHT, _FRENCH | _SPANISH | _ITALIAN | _PORTUGUESE),
+    "gau": (LEFT, _FRENCH), "dr": (RIGHT, _FRENCH), "dte": (RIGHT, _FRENCH),
+    "i": (LEFT, _SPANISH), "iz": (LEFT, _SPANISH), "der": (RIGHT, _SPANISH),
+    "s": (LEFT, _ITALIAN), "sin": (LEFT, _ITALIAN), "sn": (LEFT, _ITALIAN),
+    "dx": (RIGHT, _ITALIAN), "des": (RIGHT, _ITALIAN), "ds": (RIGHT, _ITALIAN),
+    "e": (LEFT, _PORTUGUESE), "dir": (RIGHT, _PORTUGUESE),
+    "link": (LEFT, _DUTCH), "recht": (RIGHT, _DUTCH),
+}  # fmt: skip
+"""Words that mean a side only beside one of these words for a limb."""
 
-def words_of(text: str) -> list[str]:
-    """The words of a text in small letters without accents; ``LHAND`` is ``l`` and ``hand``."""
-    plain = unicodedata.normalize("NFKD", _CAMEL.sub(" ", text).lower().translate(_SPECIAL))
-    letters = "".join(c for c in plain if not unicodedata.combining(c))
-    return [part for word in _WORD.findall(letters) for part in _parts(word)]
+SIDE_LETTERS: dict[str, Sides] = {
+    **dict.fromkeys("lgise", LEFT), **dict.fromkeys("rd", RIGHT), "b": BOTH,
+    "li": LEFT, "re": RIGHT, "sin": LEFT, "sx": LEFT, "dx": RIGHT, "dir": RIGHT,
+}  # fmt: skip
+"""What is a side where nothing but a side can stand: L, gauche, izquierda; R, droite, destra …"""
 
+WEAK_LIMBS: dict[str, tuple[Limb, frozenset[str]]] = {
+    "main": (Limb.HAND, word_set("gauche gche droite drte g d gau dte dr deux")),
+    "pie": (Limb.FOOT, word_set("izquierdo izdo izqdo izq derecho dcho der dcha izda d i iz")),
+    "pe": (Limb.FOOT, word_set("direito esquerdo esq dir dto d e")),
+    "hd": (Limb.HAND, word_set("li re lk l r links rechts linke rechte bds")),
+    "vf": (Limb.FOOT, word_set("li re lk l r links rechts bds")),
+}
+"""Words that mean a limb only beside one of these words for a side, or as a whole body part."""
 
-def _parts(word: str) -> list[str]:
-    if not _is_limb(word):
-        match = _FUSED.fullmatch(word)
-        if match and (match[1] or match[3]) and _is_limb(match[2]):
-            return [part for part in match.groups() if part]
-    return [word]
-
-
-def _is_limb(word: str) -> bool:
-    return any(word in known for known in _LIMBS.values())
-
-
-def limb_named(text: str) -> Limb | None:
-    """Find the limb that the words of a body part name, e.g. ``LEFT HAND`` or ``Vorfuß``.
-
-    Returns:
-        None if they name neither hand nor foot, or both.
-    """
-    words = set(words_of(text))
-    limbs = [limb for limb, known in _LIMBS.items() if words & known]
-    return limbs[0] if len(limbs) == 1 else None
-
-
-def side_named(text: str) -> Side | None:
-    """Find the side that words name, e.g. ``Hand links`` or ``LHAND``.
-
-    Returns:
-        None if they name no side, or both.
-    """
-    words = set(words_of(text))
-    if words & (_BOTH | _PLURALS):
-        return None
-    if not words & _ITALIAN:
-        words -= {"dx", "sx"}  # DX is digital radiography
-    sides = [side for side, known in _SIDES.items() if words & known]
-    return sides[0] if len(sides) == 1 else None
-
-
-def side_of_tag(text: str) -> Side | None:
-    """The side that a value of a laterality tag means: ``L``, ``r``, ``LEFT``, ``D`` (droite).
-
-    Returns:
-        None for ``B`` (both), ``U`` (unpaired), a blank and anything else.
-    """
-    value = text.strip(" \0").lower()
-    return _LETTERS.get(value) or side_named(value)
+VIEWS = word_set(
+    "ap pa dp dv ob obl oblique oblik schrag seitlich lat lateral face profil axial frontal "
+    "volar dorsal standing stehend bel belastet norgaard"
+)
+"""Directions of the beam; they may stand between limb and side."""

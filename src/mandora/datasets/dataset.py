@@ -20,9 +20,17 @@ from mandora.core.geometry import Points
 from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
 from mandora.datasets.outlines import Outline
 from mandora.datasets.score_tables import Scores, unknown_scores
+from mandora.images.radiograph import MIN_SIDE_PX, Radiograph, UnreadableFilm
+from mandora.images.read import read_radiograph
 
 Labels = Path | tuple[Outline, ...] | None
 """The pixels of joints: a label map's file, polygons, or unknown."""
+
+NOT_SQUARE = (
+    "its rows and columns are not equally far apart, so that places marked on it are not those of "
+    "the film as it is read; save it with square px and mark its joints there"
+)
+"""Fault of a labelled film that has to be resampled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,22 @@ class DatasetFilm:
     def name(self) -> str:
         """The film's file name."""
         return self.path.name
+
+    def read(self, least_px: int = MIN_SIDE_PX) -> Radiograph:
+        """Read the film.
+
+        Args:
+            least_px: as :func:`mandora.images.read.read_radiograph` takes it.
+
+        Raises:
+            UnreadableFilm: also if something is marked on it and its px are not square: it is
+                resampled when it is read, and marks are in px of the file.
+        """
+        film = read_radiograph(self.path, least_px)
+        marked = bool(np.isfinite(self.landmarks).any() or self.spaces or self.erosions)
+        if marked and film.file_px != (1.0, 1.0):
+            raise UnreadableFilm(f"{self.name}: {NOT_SQUARE}")
+        return film
 
     def space_map(self, shape: tuple[int, int]) -> NDArray[np.uint8] | None:
         """The joint spaces as a label map.
@@ -141,6 +165,12 @@ class Dataset:
     readers: Mapping[str, Mapping[str, Scores]] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     persons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of its folder; files in which data sets are written all have the same name."""
+        root = self.root.resolve()
+        return (root.parent if root.is_file() else root).name
 
     @property
     def patients(self) -> tuple[str, ...]:

@@ -28,7 +28,6 @@ from mandora.damage.evidence import PatchEvidence
 from mandora.datasets.dataset import Dataset, DatasetFilm
 from mandora.datasets.impressions import Impression
 from mandora.images.radiograph import Radiograph
-from mandora.images.read import read_radiograph
 from mandora.locate.template import limb_template
 from mandora.metrics import Arrays, Floats
 from mandora.scoring.failures import why_failed
@@ -174,7 +173,7 @@ def _assess_film(pipeline: Pipeline, film: DatasetFilm) -> _AssessedFilm:
     true[: len(LANDMARKS[slot.limb])] = film.landmarks
     beyond, at_true = 0, dict[str, float]()
     try:
-        radiograph = read_radiograph(film.path)
+        radiograph = film.read()
         size[:] = radiograph.shape[::-1]
         off_film = _beyond_film(true, size)
         true[off_film], beyond = np.nan, int(off_film.sum())

@@ -19,7 +19,6 @@ from mandora.evaluation.figures.style import save_view
 from mandora.evaluation.page import FigureView, Section, TableView, interval_cells
 from mandora.evaluation.scores import RESAMPLES
 from mandora.images.radiograph import UnreadableFilm
-from mandora.images.read import read_radiograph
 from mandora.metrics import Arrays, Floats, Number
 from mandora.metrics.bootstrap import intervals
 from mandora.metrics.localisation import film_distances, group_columns, limb_distances
@@ -157,7 +156,7 @@ def _example(assessed: Assessed, index: int, error: float) -> figures.LocatedExa
     """A whole film with its marked and found joints."""
     film = assessed.films[index]
     try:
-        pixels = read_radiograph(film.path).pixels
+        pixels = film.read().pixels
     except UnreadableFilm:
         pixels = np.zeros((SHOWN_PX, SHOWN_PX), np.float32)
     step = max(1, -(-max(pixels.shape) // SHOWN_PX))

@@ -12,9 +12,10 @@ from PIL import Image
 from mandora.images.dicom_display import displayed, with_square_px
 from mandora.images.dicom_file import check_header, opened
 from mandora.images.dicom_pixels import stored_levels
-from mandora.images.dicom_tags import film_tags, px_ratio, spacing_mm
+from mandora.images.dicom_spacing import px_ratio, spacing_mm
 from mandora.images.header import HEADER_KEYWORDS, FilmHeader, header_of
-from mandora.images.radiograph import Picture, rescaled
+from mandora.images.header_limb import limb_in_header
+from mandora.images.radiograph import FilmTags, Picture, rescaled
 
 
 def read_header(data: bytes) -> FilmHeader:
@@ -44,7 +45,7 @@ def read_dicom(data: bytes) -> Picture:
     check_header(dataset)
     remarks: list[str] = []
     ratio = px_ratio(dataset)
-    tags, spacing = film_tags(dataset), spacing_mm(dataset, ratio, remarks)
+    spacing = spacing_mm(dataset, ratio, remarks)
     levels = stored_levels(dataset, remarks)
     if levels.ndim == 2:
         pixels = displayed(dataset, levels, remarks)
@@ -52,5 +53,7 @@ def read_dicom(data: bytes) -> Picture:
         pixels = rescaled(np.asarray(Image.fromarray(levels).convert("L")))
     height, width = pixels.shape
     pixels = with_square_px(pixels, ratio, remarks)
+    shown = limb_in_header(header_of(dataset))
+    tags = FilmTags(shown.sides.side if shown.sides else None, shown.limb)
     scale = width / pixels.shape[1], height / pixels.shape[0]
     return Picture(pixels, tuple(remarks), tags, spacing, scale)

@@ -114,13 +114,14 @@ def peek_kind(path: AnyPath) -> Literal["dicom", "picture"] | None:
     """What kind of film the first bytes of a file say that it is.
 
     Returns:
-        None if they are those of no film, or cannot be read.
+        None if they are those of no film.
+
+    Raises:
+        UnreadableFilm: if they cannot be read.
     """
-    try:
-        with _open(Path(path)) as file:
-            data = file.read(_FIRST_BYTES)
-    except (OSError, InputError):
-        return None
+    path = Path(path)
+    with _faults_named(path), _open(path) as file:
+        data = file.read(_FIRST_BYTES)
     if is_dicom(data):
         return "dicom"
     return "picture" if data.startswith(_PICTURES) else None

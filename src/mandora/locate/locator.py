@@ -166,7 +166,9 @@ class Locator:
         small, to_small = _reduced(pixels)
         candidates = self._search(small, rivals_only=False, stages=None)
         limbs = _apart(candidates)
-        if limbs and not any(self._clear(limb) for limb in limbs[1:]):
+        # two of one side may be the two sides, of which one was seen in the mirror
+        others = (c for c in limbs[1:] if c.orientation.side is not limbs[0].orientation.side)
+        if limbs and not any(self._clear(limb) for limb in others):
             limbs = _apart([*candidates, *self._beside(small, limbs[0])])
         return [self._found(limb, to_small, pixels.shape) for limb in limbs[:MOST_LIMBS]]
 

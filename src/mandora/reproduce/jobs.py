@@ -20,7 +20,6 @@ from mandora.core.parallel import JobContext
 from mandora.core.records import ModelInfo
 from mandora.core.settings import SymmetrySettings, TrainDamageSettings, TrainLocateSettings
 from mandora.datasets.dataset import Dataset
-from mandora.images.read import read_radiograph
 from mandora.locate.orientation import Orientation
 from mandora.metrics.explain import mean_contributions
 from mandora.model.loading import Stages
@@ -115,7 +114,7 @@ def find_landmarks(
         count = len(LANDMARKS[film.slot.limb])
         true[i, :count] = film.landmarks
         try:
-            radiograph = read_radiograph(film.path)
+            radiograph = film.read()
             size[i] = radiograph.shape[::-1]
             limb = pipeline.locate(radiograph, film.slot.limb, film.slot.side)
         except Exception as error:  # costs this film: nothing is found on it

@@ -94,6 +94,7 @@ def score_film(stages: Stages, slot: Slot, given: GivenFilm, name: str) -> FilmR
         patient the others.
     """
     start = time.monotonic()
+    film: Radiograph | None = None
     try:
         film = given.radiograph or read_radiograph(given.path)
         film = film if film.name == name else replace(film, name=name)
@@ -104,7 +105,9 @@ def score_film(stages: Stages, slot: Slot, given: GivenFilm, name: str) -> FilmR
         made = examine(stages, slot, film, found=found)
     except Exception as error:
         made = failed_film(name, slot, *why_failed(error, name))
-        return replace(made, record=_with_origins(made.record, given))
+        # the picture shows what the words say
+        seen = film if isinstance(error, WrongLimb) else None
+        return replace(made, record=_with_origins(made.record, given), radiograph=seen)
     made = replace(made, record=_with_origins(made.record, given))
     _LOG.debug(
         "%s: read in %.2f s, examined in %.2f s: %d of %d scores", name, read - start,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from mandora.core.anatomy import SLOTS, Limb, Slot
 from mandora.core.errors import InputError
+from mandora.core.limb_words import Sides
 from mandora.core.records import Reason
-from mandora.datasets.intake.rows import Origin, PlannedFilm, Problem, Sides, VisitFilms
+from mandora.datasets.intake.rows import Origin, PlannedFilm, Problem, VisitFilms
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
 from mandora.locate.locator import FoundLandmarks

@@ -28,6 +28,7 @@ from mandora.core.files import write_atomically
 from mandora.core.inputs import file_sha256
 from mandora.core.parallel.workers import KILLED_ALONE, map_items
 from mandora.core.source import code_digest
+from mandora.datasets.dataset import NOT_SQUARE
 from mandora.images.read import read_radiograph
 
 _DEPTH = 65535
@@ -61,7 +62,10 @@ class FilmCache:
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         if not kept.exists():
-            film = read_radiograph(path).pixels
+            radiograph = read_radiograph(path)
+            if radiograph.file_px != (1.0, 1.0):
+                raise InputError(f"{path}: {NOT_SQUARE}")
+            film = radiograph.pixels
             self._folder.mkdir(parents=True, exist_ok=True)
             data = io.BytesIO()
             np.save(data, np.round(film * _DEPTH).astype(np.uint16), allow_pickle=False)

@@ -163,7 +163,7 @@ class LabelledPatients:
     def films(self, index: int) -> Iterator[Film]:
         """The patient's whole films."""
         for film in self._films[self._names[index]]:
-            yield Film(film.slot, partial(read_radiograph, film.path), film.landmarks)
+            yield Film(film.slot, film.read, film.landmarks)
 
     def truth(self, index: int) -> NDArray[np.float64]:
         """The readers' weighted mean."""

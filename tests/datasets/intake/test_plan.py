@@ -139,6 +139,51 @@ def test_bad_ids_are_refused(tmp_path: Path) -> None:
     assert [p.reason for p in plan.problems] == [Reason.BAD_STUDY_ID] * 4
 
 
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["P1/V1_LH.jpg", "P2/V1_RH.jpg"], {"P1/visit-1": ["LH"], "P2/visit-1": ["RH"]}),
+        (["P1/2019/LH.jpg", "P2/2019/RH.jpg"], {"P1/2019": ["LH"], "P2/2019": ["RH"]}),
+        (
+            ["P1/V1_LH.jpg", "P1/V2_LH.jpg", "P2/V1_LH.jpg"],
+            {"P1/visit-1": ["LH"], "P1/visit-2": ["LH"], "P2/visit-1": ["LH"]},
+        ),
+        (["P1/li/Hand.jpg", "P1/re/Hand.jpg"], {"P1": ["LH", "RH"]}),
+        (["P1/L/hand.jpg", "P1/R/hand.jpg"], {"P1": ["LH", "RH"]}),
+        (["Li/hand R.jpg", "Re/hand R.jpg"], {"Li": ["RH"], "Re": ["RH"]}),
+        (["batch 1/UAB001-LH.jpg", "batch 2/UAB001-RH.jpg"], {"UAB001": ["LH", "RH"]}),
+        (["hands/P1_L.jpg", "feet/P1_R.jpg"], {"P1": ["LH", "RF"]}),
+        (["2019/P1-LH.jpg", "2020/P1-RH.jpg"], {"P1": ["LH", "RH"]}),
+        (["hands/P1/L.jpg", "feet/P1/L.jpg"], {"P1": ["LH", "LF"]}),
+        # of whom they are is not sure
+        (["P1/mine LH.jpg", "P2/mine RH.jpg"], {}),
+        (["Site A/001/LH.jpg", "Site B/001/RH.jpg"], {}),
+        (["Site A/Subject 001/LH.jpg", "Site B/Subject 001/RH.jpg"], {}),
+        (["Site A/UAB001-LH.jpg", "Site B/UAB001-RH.jpg"], {}),
+        (["b 1/Subject 001/LH.jpg", "b 2/Subject 001/RH.jpg"], {}),
+        (["Site A/001_LH.jpg", "Site B/001_RH.jpg"], {}),
+        (["Site A/Schmidt LH.jpg", "Site B/Schmidt RH.jpg"], {}),
+    ],
+)
+def test_one_name_in_the_folders_of_several_makes_no_patient_of_two_people(
+    tmp_path: Path, names: list[str], found: dict[str, list[str]]
+) -> None:
+    touch(tmp_path / "films", *names)
+    plan = make_plan([tmp_path / "films"])
+    assert films_of(plan) == found
+    if not found:
+        assert [p.reason for p in plan.problems] == [Reason.NO_PATIENT] * 2
+        assert "may be of several people" in plan.problems[0].detail
+
+
+def test_what_may_be_a_visit_or_a_patient_is_remarked_upon(tmp_path: Path) -> None:
+    touch(tmp_path / "P1", "V1_LH.jpg")
+    (film,) = make_plan([tmp_path / "P1"]).films
+    assert "if it is a visit of P1" in film.remarks[0]
+    touch(tmp_path, "films/b 1/UAB001-LH.jpg", "films/b 2/UAB001-RH.jpg")
+    assert all("are joined" in f.remarks[0] for f in make_plan([tmp_path / "films"]).films)
+
+
 # ── what is searched ───────────────────────────────────────────────────────────────────────
 
 
@@ -193,6 +238,25 @@ def test_links_that_lead_back_cost_no_film(tmp_path: Path) -> None:
     plan = make_plan([tmp_path])
     assert films_of(plan) == {"P1": ["LH"], "P2": ["LH"], "P3": ["LH"]}, "a reader will say why"
     assert {"self", "back"} == {problem.path_name for problem in plan.problems}
+
+
+def test_a_file_without_ending_that_cannot_be_read_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> object:
+        if path.name in ("IM1", "P1-LH.jpg"):
+            raise PermissionError(path)
+        return path.open("rb")
+
+    monkeypatch.setattr("mandora.images.read.open_film", closed)
+    touch(tmp_path, "IM1", "IM2", "P1-LH.jpg")
+    plan = make_plan([tmp_path])
+    told = {problem.path_name: problem for problem in plan.others}
+    assert (told["IM1"].reason, told["IM2"].reason) == (
+        Reason.FILM_UNREADABLE, Reason.UNKNOWN_NAME,
+    )  # fmt: skip
+    assert "check its permissions" in told["IM1"].detail
+    assert films_of(plan) == {"P1": ["LH"]}, "the reader will say why"
 
 
 def test_odd_inputs(tmp_path: Path) -> None:
@@ -266,7 +330,7 @@ def test_a_tag_wins_over_a_name_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tags", "code"),
     [
-        ({"ImageLaterality": "L", "BodyPartExamined": "MAIN"}, None),
+        ({"ImageLaterality": "L", "BodyPartExamined": "MAIN"}, "LH"),
         ({"ImageLaterality": "LEFT", "BodyPartExamined": "HAND"}, "LH"),
         ({"Laterality": "R", "BodyPartExamined": "VORFUSS"}, "RF"),
         ({"SeriesDescription": "Mano izquierda AP"}, "LH"),
@@ -324,6 +388,8 @@ def test_placeholders_are_no_patients_and_birth_dates_tell_people_apart(tmp_path
     plan = make_plan([tmp_path])
     assert len(studies_of(plan)) == 4
     assert {"A1", "B1"} < films_of(plan).keys()
+    without = [film for film in plan.films if film.patient and film.patient.value in ("A1", "B1")]
+    assert all("its DICOM tags hold no PatientID" in film.remarks for film in without)
     write_dicom(tmp_path / "D/x.dcm", PatientID="ANON1", **hand)
     write_dicom(tmp_path / "D/y.dcm", PatientID="ANON2", **hand)
     assert len(studies_of(make_plan([tmp_path / "D"]))) == 2

@@ -16,7 +16,7 @@ from mandora.datasets.dataset import DatasetFilm, DatasetRoi, Labels
 from mandora.datasets.findings import Finding, Report
 from mandora.datasets.label_maps import check_label_size, fill_outlines, read_label_map
 from mandora.datasets.outlines import Outline, site_name
-from mandora.images.radiograph import MIN_JOINT_PX, MIN_SIDE_PX, Radiograph, UnreadableFilm
+from mandora.images.radiograph import MIN_JOINT_PX, Radiograph, UnreadableFilm
 from mandora.images.read import peek_size, read_radiograph
 from mandora.locate.orientation import CERTAIN_LANDMARKS, mirror_misfits
 from mandora.locate.template import limb_template
@@ -52,9 +52,10 @@ def check_film(item: DatasetFilm | DatasetRoi, root: Path) -> CheckedFilm:
     """
     report = Report(root)
     try:
-        film = read_radiograph(
-            item.path, MIN_JOINT_PX if isinstance(item, DatasetRoi) else MIN_SIDE_PX
-        )
+        if isinstance(item, DatasetRoi):
+            film = read_radiograph(item.path, MIN_JOINT_PX)
+        else:
+            film = item.read()
     except UnreadableFilm as error:
         report.error("film-unreadable", item.path, str(error).removeprefix(f"{item.path.name}: "))
         return CheckedFilm(tuple(report.findings))

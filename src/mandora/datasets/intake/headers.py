@@ -13,16 +13,16 @@ import secrets
 from base64 import b32encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from mandora.core.anatomy import Limb
 from mandora.core.coding import MANUFACTURER
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
 from mandora.core.inputs import is_regular, read_bytes
-from mandora.datasets.intake.rows import Facts, Sides
-from mandora.datasets.intake.words import iso_date, limb_and_sides
+from mandora.datasets.intake.rows import Facts
+from mandora.datasets.intake.visits import iso_date
 from mandora.images.header import FilmHeader
+from mandora.images.header_limb import limb_in_header
 
 KEY_NAME = "patient-ids.key"
 """The key beside the results, if the user keeps none."""
@@ -37,28 +37,8 @@ _NO_ID = re.compile(
 )
 """PatientIDs that say that there is none."""
 
-_LIMB_CODES = {
-    "85562004": Limb.HAND, "T-D8700": Limb.HAND, "8205005": Limb.HAND, "T-D8800": Limb.HAND,
-    "74670003": Limb.HAND, "7569003": Limb.HAND, "T-D8810": Limb.HAND,
-    "56459004": Limb.FOOT, "T-D9700": Limb.FOOT, "29707007": Limb.FOOT, "T-D9800": Limb.FOOT,
-    "285519001": Limb.FOOT,
-}  # fmt: skip
-_SIDE_CODES = {
-    "7771000": Sides.LEFT, "G-A101": Sides.LEFT, "24028007": Sides.RIGHT, "G-A100": Sides.RIGHT,
-    "51440002": Sides.BOTH, "G-A102": Sides.BOTH,
-}  # fmt: skip
-"""SNOMED CT, and SNOMED RT of older devices: DICOM PS3.16, CID 4031 and CID 244."""
-
-_LETTERS = {
-    **dict.fromkeys("lgise", Sides.LEFT), **dict.fromkeys("rd", Sides.RIGHT), "b": Sides.BOTH,
-}  # fmt: skip
-"""Letters of laterality tags: L, gauche, izquierda, sinistra, esquerda; R, droite, derecha …"""
-
-
 _NO_FILMS = frozenset({"SR", "SEG", "PR", "KO", "DOC"})
 """Modalities of reports, segmentations, presentation states, selections and documents."""
-
-Value = TypeVar("Value")
 
 
 class Identity(NamedTuple):
@@ -86,16 +66,16 @@ class TagFacts:
 
 def read_tags(header: FilmHeader) -> TagFacts:
     """Understand a header; what its places say in two ways is remarked upon."""
-    remarks: list[str] = []
-    sides = _sides(header, remarks)
-    limb = _limb(header, remarks)
+    shown = limb_in_header(header)
+    remarks = list(shown.remarks)
     visit = iso_date(header.study_date)
     identity = None
     if _NO_ID.fullmatch(header.patient_id):
         remarks.append("its DICOM tags hold no PatientID")
     else:
         identity = Identity(header.patient_id, header.issuer, header.birth_date)
-    return TagFacts(Facts(None, visit, limb, sides, tuple(remarks)), identity, _no_film(header))
+    facts = Facts(None, visit, shown.limb, shown.sides, tuple(remarks))
+    return TagFacts(facts, identity, _no_film(header))
 
 
 def _no_film(header: FilmHeader) -> str | None:
@@ -105,48 +85,6 @@ def _no_film(header: FilmHeader) -> str | None:
     if header.modality in _NO_FILMS:
         return f"a DICOM object of modality {header.modality}"
     return None
-
-
-def _sides(header: FilmHeader, remarks: list[str]) -> Sides | None:
-    """The side that the first place states; another one that differs is remarked upon."""
-    stated: list[tuple[str, Sides]] = []
-    for place, text in header.lateralities:
-        side = _LETTERS.get(text.lower()) or limb_and_sides(text)[1]
-        stated += [(place, side)] if side else []
-    for place, code, meaning in header.codes:
-        side = _SIDE_CODES.get(code) or limb_and_sides(meaning)[1]
-        stated += [(place, side)] if side else []
-    for place, text in header.texts:
-        # "both" in a title is about the study, and says nothing against a film of one side
-        side = limb_and_sides(text)[1]
-        if side and not (side is Sides.BOTH and stated):
-            stated.append((place, side))
-    return _first(stated, remarks)
-
-
-def _limb(header: FilmHeader, remarks: list[str]) -> Limb | None:
-    stated: list[tuple[str, Limb]] = []
-    for place, code, meaning in header.codes:
-        limb = _LIMB_CODES.get(code) or limb_and_sides(meaning)[0]
-        stated += [(place, limb)] if limb else []
-    found = [(place, limb_and_sides(text)[0]) for place, text in header.texts]
-    first = [(place, limb) for place, limb in found if limb and place == "BodyPartExamined"]
-    others = [(place, limb) for place, limb in found if limb and place != "BodyPartExamined"]
-    return _first([*first, *stated, *others], remarks)
-
-
-def _first(stated: list[tuple[str, Value]], remarks: list[str]) -> Value | None:
-    if not stated:
-        return None
-    place, value = stated[0]
-    for other, differs in stated[1:]:
-        if differs != value:
-            remarks.append(
-                f"its DICOM tags differ: {place} says {value}, {other} says {differs}; "
-                f"{place} was believed"
-            )
-            break
-    return value
 
 
 # ── pseudonyms ─────────────────────────────────────────────────────────────────────────────

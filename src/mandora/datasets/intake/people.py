@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from mandora.datasets.intake.drafts import Draft
 from mandora.datasets.intake.headers import Identity, Naming
 from mandora.datasets.intake.rows import Origin, Stated
-
-if TYPE_CHECKING:
-    from mandora.datasets.intake.plan import Draft
 
 _SHORT = 2  # so many letters or digits count films, if a folder names the patient
 

@@ -9,63 +9,29 @@ docs/intake.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from mandora.core.files import AnyPath, paths_of
+from mandora.core.limb_words import Sides
 from mandora.core.records import Reason
 from mandora.core.terminal import printable
-from mandora.datasets.intake.headers import KEY_NAME, Identity, Naming, TagFacts, read_tags
+from mandora.datasets.intake.drafts import Draft, drafts_of
+from mandora.datasets.intake.headers import KEY_NAME, Naming
+from mandora.datasets.intake.homes import tell_homes_apart
 from mandora.datasets.intake.listing import listed_files, rows_of
 from mandora.datasets.intake.people import called
-from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Sides, Stated
-from mandora.datasets.intake.search import FoundFile, name_text, search
+from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Problem, Stated
+from mandora.datasets.intake.search import search
 from mandora.datasets.intake.slots import sorted_out
 from mandora.datasets.intake.tables import ManifestRow, read_manifest
-from mandora.datasets.intake.words import FILM_SUFFIXES, NameFacts, read_folder, read_name
 from mandora.datasets.study_ids import natural_key, study_id_fault
-from mandora.images.radiograph import UnreadableFilm
-from mandora.images.read import peek_header, peek_kind
 
 Value = TypeVar("Value")
 
 MOST_WITHOUT_NAME = 4
 """Films of a visit that a folder may give a patient to: so many limbs has a person."""
-
-
-@dataclass
-class Draft:
-    """A film while it is being placed.
-
-    Attributes:
-        file: as it was found.
-        shown: its name, or more of its path where two files have that name.
-        by_name: what its name says.
-        by_folder: what its folders say together, the nearest first.
-        home: the folder that names the patient, if one does.
-        by_tag: what its DICOM header says.
-        by_row: what the manifest says; None if it does not name the film.
-        patient: as it was decided.
-        remarks: so far.
-        problem: why it is not used.
-    """
-
-    file: FoundFile
-    shown: str
-    by_name: NameFacts
-    by_folder: Facts
-    home: tuple[str, ...] = ()
-    by_tag: TagFacts = field(default_factory=lambda: TagFacts(Facts(), None))
-    by_row: Facts | None = None
-    patient: Stated[str] | None = None
-    remarks: list[str] = field(default_factory=list)
-    problem: tuple[Reason, str] | None = None
-
-    @property
-    def identity(self) -> Identity | None:
-        """The person that the tags name."""
-        return self.by_tag.identity
 
 
 @dataclass(frozen=True)
@@ -118,10 +84,12 @@ def make_plan(inputs: AnyPath | Sequence[AnyPath], intake: Intake = AS_FOUND) ->
         files, others = search(given, intake.archives)
     else:
         files, others = listed_files(table, rows)
-    drafts, unusable = _drafts(files)
+    drafts, unusable = drafts_of(files)
     if table is not None:
         others += _apply_manifest(table, rows, drafts, bool(given))
-    called([d for d in drafts if d.problem is None], naming)
+    usable = [d for d in drafts if d.problem is None]
+    called(usable, naming)
+    tell_homes_apart(usable)
     _check_patients(drafts)
     planned = [(d, _planned(d)) for d in drafts]
     planned.sort(key=lambda pair: _order(pair[1]))
@@ -139,81 +107,6 @@ def make_plan(inputs: AnyPath | Sequence[AnyPath], intake: Intake = AS_FOUND) ->
 
 
 # ── what each source says ─────────────────────────────────────────────────────────────────
-
-
-def _drafts(files: Sequence[FoundFile]) -> tuple[list[Draft], list[Problem]]:
-    """A draft for each file that is a film, and a problem for each other one."""
-    drafts: list[Draft] = []
-    unusable: list[Problem] = []
-    shown = _shown_names([file.path for file in files])
-    for file in files:
-        kind = peek_kind(file.path)
-        draft = _named(file, shown[file.path])
-        is_named = FILM_SUFFIXES.fullmatch(file.path.suffix) is not None
-        if kind is None and not is_named:
-            detail = (
-                "it is no PNG, JPEG, TIFF, BMP or DICOM file; export the film in one of these "
-                "formats, named <patient>-<part> as in UAB001-LH.jpg"
-            )
-            unusable.append(Problem(draft.shown, Reason.UNKNOWN_NAME, detail))
-            continue
-        if kind == "dicom" or file.size is None:  # of a link to nothing, the reader says so
-            _add_tags(draft)
-        if (instead := draft.by_tag.no_film) is not None:
-            if file.named:  # in a folder it is passed over, as a table is
-                detail = f"it is {instead} and no film; name films"
-                unusable.append(Problem(draft.shown, Reason.UNKNOWN_NAME, detail))
-            continue
-        drafts.append(draft)
-    return drafts, unusable
-
-
-def _shown_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A name for each file: its own, or so many of its folders that no two are the same."""
-    shown: dict[Path, str] = {}
-    waiting, depth = list(paths), 1
-    while waiting:
-        names: dict[str, list[Path]] = {}
-        for path in waiting:
-            names.setdefault("/".join(path.absolute().parts[-depth:]), []).append(path)
-        waiting = []
-        for name, same in names.items():
-            if len(same) > 1 and depth < 50:
-                waiting += same
-            else:
-                shown |= dict.fromkeys(same, name_text(name))
-        depth += 1
-    return shown
-
-
-def _named(file: FoundFile, shown: str) -> Draft:
-    limb = sides = visit = patient = None
-    home: tuple[str, ...] = ()
-    for depth, name in enumerate(file.folders):
-        said = read_folder(name_text(name))
-        limb, sides, visit = limb or said.limb, sides or said.sides, visit or said.visit
-        if patient is None and said.patient:
-            patient, home = said.patient, file.folders[depth:]
-    text = name_text(file.path.name)
-    by_name = read_name(text)
-    draft = Draft(file, shown, by_name, Facts(patient, visit, limb, sides), home)
-    draft.remarks += by_name.facts.remarks
-    if text != file.path.name:
-        draft.remarks.append(f"its name holds bytes that are no UTF-8; it was read as {text}")
-    return draft
-
-
-def _add_tags(draft: Draft) -> None:
-    try:
-        header = peek_header(draft.file.path)
-    except UnreadableFilm as error:
-        # its name may say which film it is; then the reader says what is wrong
-        if not draft.by_name.own_form:
-            draft.problem = Reason.FILM_UNREADABLE, str(error)
-        return
-    if header is not None:
-        draft.by_tag = read_tags(header)
-        draft.remarks += draft.by_tag.facts.remarks
 
 
 def _apply_manifest(

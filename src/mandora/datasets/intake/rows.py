@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from mandora.core.anatomy import Limb, Side, Slot
+from mandora.core.anatomy import Limb, Slot
+from mandora.core.limb_words import Sides
 from mandora.core.records import Reason
 
 Value = TypeVar("Value")
@@ -21,24 +22,6 @@ class Origin(StrEnum):
     NAME = "name"
     FOLDER = "folder"
     PICTURE = "picture"
-
-
-class Sides(StrEnum):
-    """Which limbs a film shows, of one kind: one of the two, or both."""
-
-    LEFT = "left"
-    RIGHT = "right"
-    BOTH = "both"
-
-    @property
-    def side(self) -> Side | None:
-        """The patient's side; None for both."""
-        return {Sides.LEFT: Side.LEFT, Sides.RIGHT: Side.RIGHT}.get(self)
-
-    @staticmethod
-    def of(side: Side) -> Sides:
-        """The one side."""
-        return Sides.LEFT if side is Side.LEFT else Sides.RIGHT
 
 
 class Stated(NamedTuple, Generic[Value]):

@@ -10,8 +10,9 @@ from pathlib import Path
 from mandora.core.anatomy import SLOTS, Slot
 from mandora.core.archives import film_sha256
 from mandora.core.errors import InputError
+from mandora.core.limb_words import Sides
 from mandora.core.records import Reason
-from mandora.datasets.intake.rows import Plan, PlannedFilm, Problem, Sides, Stated, VisitFilms
+from mandora.datasets.intake.rows import Plan, PlannedFilm, Problem, Stated, VisitFilms
 from mandora.datasets.study_ids import natural_key
 
 Sized = tuple[PlannedFilm, int | None]

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from mandora.core.anatomy import Limb
 from mandora.core.csv_text import csv_text
 from mandora.core.errors import InputError
+from mandora.core.limb_texts import limb_and_sides, sides_of_value
+from mandora.core.limb_words import Sides, plain, word_set
 from mandora.core.terminal import printable
-from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Sides, Stated
-from mandora.datasets.intake.vocabulary import plain, word_set
-from mandora.datasets.intake.words import limb_and_sides, read_folder
+from mandora.datasets.intake.names import read_folder
+from mandora.datasets.intake.rows import Facts, Origin, Plan, PlannedFilm, Stated
 from mandora.datasets.table_files import read_rows
 
 PLAN_COLUMNS: tuple[str, ...] = (
@@ -27,23 +29,45 @@ PLAN_COLUMNS: tuple[str, ...] = (
 
 _COLUMNS: dict[str, frozenset[str]] = {
     "file": word_set(
-        "file film filename file_name path image image_path datei dateiname fichier archivo "
-        "bestand arquivo ficheiro"
+        "file film filename file_name filepath file_path full_path path image image_file "
+        "image_name image_path imagefile imagename datei dateiname dateipfad pfad bild bilddatei "
+        "fichier nom_du_fichier chemin archivo nombre_de_archivo ruta bestand bestandsnaam "
+        "arquivo ficheiro percorso nome_file"
     ),
     "patient": word_set(
-        "patient patient_id patientid pid id subject subject_id usubjid subjid patientnr "
-        "patienten_id paciente paziente"
+        "patient patient_id patientid patid pat_id id_pat id_patient id_paciente id_paziente "
+        "patient_no patient_nr patient_number patientnr patientno pat_nr pat_no pid id subject "
+        "subject_id subjectid id_subject subject_no usubjid subjid participant participant_id "
+        "patienten_id patientenid patientennummer patienten_nr proband probanden_id paciente "
+        "paziente"
     ),
     "visit": word_set(
-        "visit visit_date visitdate study_date studydate date timepoint datum besuch visite fecha"
+        "visit visit_id visit_name visit_no timepoint time_point besuch visite visita bezoek"
     ),
-    "limb": word_set("limb body_part bodypart bodypartexamined part region anatomy extremity"),
-    "side": word_set("side laterality seite cote lado lato zijde"),
+    "date": word_set(
+        "visit_date visitdate study_date studydate date exam_date date_of_exam examination_date "
+        "acquisition_date film_date xray_date x_ray_date datum studiendatum aufnahmedatum "
+        "untersuchungsdatum rontgendatum fecha date_de_l_examen"
+    ),
+    "limb": word_set(
+        "limb body_part bodypart bodypartexamined part region anatomy anatomical_region extremity "
+        "slot film_type korperteil korperregion extremitat membre partie region_du_corps parte "
+        "parte_del_cuerpo parte_del_corpo lichaamsdeel"
+    ),
+    "side": word_set(
+        "side body_side side_l_r side_lr l_r lr laterality imagelaterality image_laterality seite "
+        "korperseite cote lado lato lateralite lateralidad lateralita zijde"
+    ),
 }
-"""What a column may be called, without accents, capitals, and with ``_`` for blanks."""
+"""What a column may be called, without accents, capitals, and with ``_`` for blanks.
+
+The date is the visit where the table has no column for visits, or where that is blank.
+"""
+
+_GENERAL = word_set("id image path bild part parte region date datum")
+"""Of these, what yields to another column of the same meaning: an ``id`` may count the rows."""
 
 _EXCEL_START, _EXCEL_DAYS = date(1899, 12, 30), range(18_000, 60_000)  # 1949 to 2064
-_LETTERS = {"l": Sides.LEFT, "r": Sides.RIGHT, "b": Sides.BOTH}
 
 
 @dataclass(frozen=True)
@@ -84,7 +108,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     header = rows[at][1]
     places = _places(header)
     for name in _COLUMNS:
-        if sum(_column(cell) == name for cell in header) > 1:
+        if len(_those_for(name, header)) > 1:
             raise InputError(f"{path}: has two columns for {name}; keep one")
     made = []
     for line, row in rows[at + 1 :]:
@@ -136,32 +160,41 @@ def file_cell(path: Path, folder: Path | None) -> str:
     return printable(full.as_posix(), one_line=True)
 
 
-def _column(cell: str) -> str | None:
-    name = re.sub(r"[\W_]+", "_", plain(cell)).strip("_")
-    return next((column for column, names in _COLUMNS.items() if name in names), None)
+def _names_of(cell: str) -> tuple[str, str]:
+    """What a column may be called: its words, and all in one."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cell)  # PatientId
+    name = re.sub(r"[\W_]+", "_", plain(apart)).strip("_")
+    return name, name.replace("_", "")
+
+
+def _those_for(column: str, header: Sequence[str]) -> list[int]:
+    """The places of a header that may be a column; general names only if there is no other."""
+    found = {i: _names_of(cell) for i, cell in enumerate(header)}
+    found = {i: names for i, names in found.items() if not _COLUMNS[column].isdisjoint(names)}
+    certain = [i for i, names in found.items() if _GENERAL.isdisjoint(names)]
+    return certain or list(found)
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for i, cell in enumerate(header):
-        if (name := _column(cell)) is not None:
-            found.setdefault(name, i)
-    return found
+    found = {column: _those_for(column, header) for column in _COLUMNS}
+    return {column: places[0] for column, places in found.items() if places}
 
 
 def _row(line: int, cells: dict[str, str], remarks: tuple[str, ...]) -> ManifestRow:
     fault = None
     limb_cell, side_cell = cells.get("limb", ""), cells.get("side", "")
-    limb, sides = None, _LETTERS.get(side_cell.lower())
-    for cell in (limb_cell, side_cell):
-        if cell.lower() in _LETTERS:
-            continue
-        found = limb_and_sides(cell)
-        if cell and found == (None, None):
+    limb: Limb | None = None
+    sides: Sides | None = None
+    for cell, stated in (
+        (limb_cell, limb_and_sides(limb_cell, body_part=True)),
+        (side_cell, (limb_and_sides(side_cell)[0], sides_of_value(side_cell))),
+    ):
+        if cell and stated == (None, None):
             fault = f"line {line} of the manifest says {cell!r}; write hand or foot, left or right"
-        limb, sides = limb or found[0], sides or found[1]
+        limb, sides = limb or stated[0], stated[1] or sides
     said = tuple(f"the manifest {remark}" for remark in remarks)
-    facts = Facts(cells.get("patient") or None, _visit(cells.get("visit", "")), limb, sides, said)
+    visit = _visit(cells.get("visit") or cells.get("date") or "")
+    facts = Facts(cells.get("patient") or None, visit, limb, sides, said)
     return ManifestRow(line, cells["file"], facts, fault)
 
 

@@ -1,132 +1,57 @@
-"""Words for hand, foot, left, right and both in seven languages, and the words around them.
+"""Words of files' and folders' names around those for limb and side, in seven languages.
 
-English, German, French, Spanish, Italian, Portuguese and Dutch. All are in small letters without
-accents, as :func:`plain` gives them. Weak words mean something else as well, as ``main`` (French:
-hand) or ``der`` (Spanish: right; German: the); they count only beside a word that says which
-meaning it is.
+English, German, French, Spanish, Italian, Portuguese and Dutch, in small letters without accents.
+The words for limb and side are in :mod:`mandora.core.limb_words`.
 """
 
 from __future__ import annotations
 
-import unicodedata
+from mandora.core.limb_words import VIEWS, word_set
 
-from mandora.core.anatomy import Limb
-from mandora.datasets.intake.rows import Sides
-
-LEFT, RIGHT, BOTH = Sides
-
-
-def plain(text: str) -> str:
-    """Small letters without accents; ``ß`` becomes ``ss``."""
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in parts if not unicodedata.combining(c))
-
-
-def word_set(text: str) -> frozenset[str]:
-    """The words of a text."""
-    return frozenset(text.split())
-
-
-LIMBS: dict[Limb, frozenset[str]] = {
-    Limb.HAND: word_set(
-        "hand hands wrist wrists finger fingers thumb "
-        "hande haende handen fingern handgelenk handgelenke handwurzel handskelett "
-        "mains poignet poignets doigt doigts mano manos muneca munecas mani polso polsi "
-        "mao maos punho punhos pols polsen vinger vingers"
-    ),
-    Limb.FOOT: word_set(
-        "foot feet forefoot forefeet toe toes fuss fusse fuesse fussen vorfuss vorfusse vorfuesse "
-        "zehe zehen pied pieds orteil orteils avantpied pies antepie antepies piede piedi "
-        "avampiede avampiedi pes antepe voet voeten voorvoet voorvoeten tenen"
-    ),
-}
-"""Words that mean a limb wherever they stand."""
-
-SEVERAL = word_set(
-    "hands wrists hande haende handen mains poignets manos munecas mani polsi maos punhos polsen "
-    "feet forefeet fusse fuesse vorfusse vorfuesse pieds pies antepies piedi avampiedi pes voeten "
-    "voorvoeten"
+OTHER_PARTS = word_set(
+    "chest thorax lung lungs lunge knee knees knie genou rodilla ginocchio spine wirbelsaule hws "
+    "lws bws pelvis becken bassin hip hips hufte hanche shoulder shoulders schulter epaule elbow "
+    "elbows ellenbogen coude ankle ankles sprunggelenk osg cheville skull schadel crane sacrum isg"
 )
-"""Of these, plural: where no side is stated they mean both. Fingers and toes are several anyway."""
-
-SIDES: dict[Sides, frozenset[str]] = {
-    LEFT: word_set(
-        "left lt lft links linke linker linkes linken  gauche gche izquierda "
-        "izquierdo izda izdo izqda izqdo izq sinistra sinistro esquerda esquerdo esq sx sinister"
-    ),
-    RIGHT: word_set(
-        "right rt rgt rechts rechte rechter rechtes rechten  droite droit "
-        "drte derecha derecho dcha dcho drcha destra destro direita direito dta dto dexter dextra"
-    ),
-    BOTH: word_set(
-        "both bilateral bilat bilateraux bilaterale bilaterali bilateraal beide beiden beidseits "
-        "beids beidseitig bds bdsts ambas ambos entrambe entrambi ambedue amba deux leftright "
-        "rightleft"
-    ),
-}
-"""Words that mean a side wherever they stand."""
-
-CODES: dict[str, tuple[Sides, Limb]] = {
-    "lh": (LEFT, Limb.HAND), "rh": (RIGHT, Limb.HAND),
-    "lf": (LEFT, Limb.FOOT), "rf": (RIGHT, Limb.FOOT),
-}  # fmt: skip
-"""Limb and side in one."""
-
-_FRENCH, _SPANISH = (
-    word_set("main mains pied pieds poignet"),
-    word_set("mano manos pie pies muneca"),
-)
-_ITALIAN = word_set("mano mani piede piedi polso avampiede")
-_PORTUGUESE = word_set("mao maos pe pes punho antepe")
-_GERMAN = word_set("hand hande haende fuss fusse fuesse vorfuss vorfusse handgelenk finger zehen")
-_ANY = LIMBS[Limb.HAND] | LIMBS[Limb.FOOT] | {"main", "pie", "pe"}
-
-WEAK_SIDES: dict[str, tuple[Sides, frozenset[str]]] = {
-    "l": (LEFT, _ANY), "r": (RIGHT, _ANY), "b": (BOTH, _ANY),
-    "li": (LEFT, _GERMAN), "lk": (LEFT, _GERMAN), "re": (RIGHT, _GERMAN),
-    "g": (LEFT, _FRENCH), "d": (RIGHT, _FRENCH | _SPANISH | _ITALIAN | _PORTUGUESE),
-    "gau": (LEFT, _FRENCH), "dr": (RIGHT, _FRENCH), "dte": (RIGHT, _FRENCH),
-    "i": (LEFT, _SPANISH), "iz": (LEFT, _SPANISH), "der": (RIGHT, _SPANISH),
-    "s": (LEFT, _ITALIAN), "sin": (LEFT, _ITALIAN), "sn": (LEFT, _ITALIAN),
-    "dx": (RIGHT, _ITALIAN), "des": (RIGHT, _ITALIAN),
-    "e": (LEFT, _PORTUGUESE), "dir": (RIGHT, _PORTUGUESE),
-    "link": (LEFT, word_set("hand voet pols")), "recht": (RIGHT, word_set("hand voet pols")),
-}  # fmt: skip
-"""Words that mean a side only beside one of these words for a limb."""
-
-WEAK_LIMBS: dict[str, tuple[Limb, frozenset[str]]] = {
-    "main": (Limb.HAND, word_set("gauche gche droite drte g d gau dte dr deux")),
-    "pie": (Limb.FOOT, word_set("izquierdo izdo izqdo izq derecho dcho der dcha izda d i iz")),
-    "pe": (Limb.FOOT, word_set("direito esquerdo esq dir dto d e")),
-    "hd": (Limb.HAND, word_set("li re lk links rechts linke rechte bds")),
-    "vf": (Limb.FOOT, word_set("li re lk links rechts bds")),
-}
-"""Words that mean a limb only beside one of these words for a side."""
+"""Other parts of the body, of which patients have films as well; not their names."""
 
 NOISE = word_set(
     "x ray xray xrays rx rontgen roentgen rontgenbild radiograph radiographs radiographie "
-    "radiografia radiografie radiography rad cr dx dr dp pa ap dv ob obl oblique schrag seitlich "
-    "profil scan scans image images imagen imagem immagine img im bild bilder film films foto "
-    "photo pic picture pictures aufnahme final orig original edited study studies series serie "
-    "view views of the von der die das de du des la le les el los las del della do da dos das van "
-    "het een en et und and y e ed di in on mit with sans con data daten export exports exported "
-    "dicom dcm jpg jpeg png tif tiff input inputs test train training all alle todos files file "
-    "dateien new neu bone joint joints patients patienten pazienti pacientes archive "
-    "archiv pacs unknown tmp temp download downloads desktop documents sin contraste"
-)
+    "radiografia radiografie radiography rad cr dx dr scan scans image images imagen imagem "
+    "immagine img im bild bilder film films foto photo pic picture pictures aufnahme final orig "
+    "original edited study studies series serie view views of the von der die das de du des la "
+    "le les el los las del della do da dos van het een en et und and y e ed di in on mit with "
+    "sans con data daten export exports exported dicom dcm jpg jpeg png tif tiff input inputs "
+    "test train training all alle todos files file dateien new neu bone joint joints patients "
+    "patienten pazienti pacientes archive archiv xr rtg folder ordner neuer dossier nouveau "
+    "carpeta nueva cartella nuova pasta nova map nieuwe radiology radiologie radiologia "
+    "rontgenaufnahme pacs unknown tmp temp download downloads desktop documents sin contraste "
+    "whatsapp screenshot bildschirmfoto old alt neue scanned digital extremity extremitat "
+    "skelett skeleton"
+).union(VIEWS, OTHER_PARTS)
 """Words that say neither whose film it is nor what it shows."""
 
 PARTICLES = word_set("van von der de du di del della da do dos la le el")
 """Of these, what begins a surname."""
+
+SEVERAL_VIEWS = word_set("view views incidence incidences ebenen proiezioni proyecciones")
+"""Words behind a number of views."""
 
 TITLES = word_set("patient pat pt id pid subject proband patientin paziente paciente")
 """Words before an id; alone they are none."""
 
 COUNTED = word_set(
     "img im image images dsc dscn scan bild foto photo film pic picture imagen immagine imagem "
-    "file export se st series serie study cr dx page seite"
+    "file export se st series serie study cr dx page seite cd dvd scn pxl mvimg"
 )
 """Words whose number counts files."""
+
+SITES = word_set(
+    "site centre center centro zentrum clinic klinik clinique clinica hospital krankenhaus "
+    "klinikum hopital ospedale ziekenhuis ward station department abteilung sede praxis "
+    "country land"
+)
+"""Words for a place where patients are numbered by themselves."""
 
 COPIES = word_set("copy copia copie kopie kopia kopi")
 
@@ -165,5 +90,17 @@ VISIT_WORDS: dict[str, str] = {
 }
 """Words before the number of a visit, and how the visit is then called: ``week-12``."""
 
+UNITS: dict[str, str] = {
+    **dict.fromkeys(word_set("week weeks woche wochen semaines semanas weken wk wks"), "week"),
+    **dict.fromkeys(
+        word_set("month months monat monate mois meses mesi maanden mo mos mth mths"), "month"
+    ),
+    **dict.fromkeys(word_set("year years jahr jahre ans anos anni yr yrs"), "year"),
+}
+"""Words behind the number of a visit: ``12 months``."""
+
 FIRST_VISITS = word_set("baseline basal inclusion screening bl")
 """Words that name a visit by themselves."""
+
+BIRTH = word_set("geb geboren born dob birth birthdate ne nee nacido nacida nato nata nascido")
+"""Words before a date of birth."""

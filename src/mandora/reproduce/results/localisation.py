@@ -14,7 +14,6 @@ from mandora.evaluation.figures import localisation as figures
 from mandora.evaluation.figures.style import save_view
 from mandora.evaluation.localisation import located_table
 from mandora.evaluation.page import FigureView, Section
-from mandora.images.read import read_radiograph
 from mandora.metrics import Arrays, Floats
 from mandora.metrics.localisation import film_distances, group_columns
 from mandora.reproduce.claim_rules import localisation_claims
@@ -86,7 +85,7 @@ def _of_group(landmarks: Arrays, group: JointGroup) -> NDArray[np.bool_]:
 def _example(
     words: str, film: DatasetFilm, true: Floats, found: Floats, joint: int, distance: float
 ) -> figures.LocatedExample:
-    radiograph = read_radiograph(film.path)
+    radiograph = film.read()
     height, width = radiograph.shape
     both = np.stack([true[joint], found[joint]])
     middle = both.mean(axis=0)

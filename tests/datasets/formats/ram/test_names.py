@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,14 +118,9 @@ def test_metadata_as_csv(tmp_path: Path, write_table: WriteTable) -> None:
     assert "1 studies" in report.findings[0].message
 
 
-def test_metadata_as_workbook(tmp_path: Path) -> None:
+def test_metadata_as_workbook(tmp_path: Path, write_workbook: WriteTable) -> None:
     cells = [["Mapped Image Stem", "PatientID"], ["0040_0001", "7"]]
-    rows = "".join(
-        "<row>" + "".join(f'<c t="inlineStr"><is><t>{c}</t></is></c>' for c in row) + "</row>"
-        for row in cells
-    )
-    with zipfile.ZipFile(tmp_path / "Metadata.xlsx", "w") as book:
-        book.writestr("xl/worksheets/sheet1.xml", f"<worksheet>{rows}</worksheet>")
+    write_workbook(tmp_path / "Metadata.xlsx", *cells)
     report = Report(tmp_path)
     assert patients_of(tmp_path, ["0040_0001"], report) == {"0040_0001": "7"}
     assert report.findings == []

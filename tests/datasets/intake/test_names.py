@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.datasets.intake.words import iso_date, limb_and_sides, read_folder, read_name
+from mandora.core.limb_texts import limb_and_sides
+from mandora.datasets.intake.names import read_folder, read_name
+from mandora.datasets.intake.visits import iso_date
 
 ISSUE = """
 UAB001-LH.jpg                  | UAB001    |            | hand | left
@@ -62,6 +64,53 @@ x-ray left hand 0044.png       | 0044      |            | hand | left
 P1-LH-2.jpg                    | P1        |            | hand | left
 """
 
+HOSPITALS = """
+0012_L_Hand_PA_2020-03-01.dcm  | 0012      | 2020-03-01 | hand | left
+MD-001 pie dcho.jpg            | MD-001    |            | foot | right
+0012 HAND AP LI.jpg            | 0012      |            | hand | left
+0012 Hde bds.jpg               | 0012      |            | hand | both
+0012 re Hd.jpg                 | 0012      |            | hand | right
+Hand li. p.a. 0034.png         | 0034      |            | hand | left
+XR HAND LEFT 3 VIEWS_0034.dcm  | 0034      |            | hand | left
+0034lh.jpg                     | 0034      |            | hand | left
+P34lefthand.jpg                | P34       |            | hand | left
+0034_RFoot2.jpg                | 0034      |            | foot | right
+0034_høyre_hånd.jpg            | 0034      |            | hand | right
+0034_vänster_fot.jpg           | 0034      |            | foot | left
+P1_12M_LH.jpg                  | P1        | month-12   | hand | left
+P1 12 months left hand.png     | P1        | month-12   | hand | left
+P1_52wk_RF.png                 | P1        | week-52    | foot | right
+P1_M0_LH.png                   | P1        | month-0    | hand | left
+Copy of P1-LH.jpg              | P1        |            | hand | left
+P1-LH - Kopie (2).jpg          | P1        |            | hand | left
+P1 IMG_20230301_101112 LH.jpg  | P1        | 2023-03-01 | hand | left
+P1_HL.jpg                      | P1        |            | hand | left
+P1_F_R.jpg                     | P1        |            | foot | right
+P1_V2_L_H.jpg                  | P1        | visit-2    | hand | left
+P1_L.jpg                       | P1        |            |      | left
+IMG_20230301_101112.jpg        |           | 2023-03-01 |      |
+PXL_20230301_101112345.jpg     |           | 2023-03-01 |      |
+WhatsApp Image 2023-03-01 at 10.11.12.jpeg |  | 2023-03-01 |   |
+IMG-20230301-WA0001.jpg        |           | 2023-03-01 |      |
+Mueller geb. 28.02.1995 Hand li 2019-03-02.jpg | Mueller geb. 28.02.1995 | 2019-03-02 | hand | left
+"""
+"""Names that a hospital, a trial or a telephone gives."""
+
+TWO_PEOPLE = """
+Schmidt_L_hand_R.jpg           | Schmidt_L |            | hand | right
+Schmidt_R_hand_R.jpg           | Schmidt_R |            | hand | right
+Schmidt_B_hand_L.jpg           | Schmidt_B |            | hand | left
+Mueller_19600101_RH.jpg        | Mueller_19600101 |     | hand | right
+Mueller_19470228_RH.jpg        | Mueller_19470228 |     | hand | right
+Klinikum hand left 0034.jpg    | Klinikum 0034 |        | hand | left
+P12_19870512_LH.jpg            | P12       | 1987-05-12 | hand | left
+P1_45M_LH.jpg                  | P1_45M    |            | hand | left
+Schmidt_L.jpg                  | Schmidt_L |            |      |
+chest.jpg                      |           |            |      |
+Hand_Schmidt.jpg               |           |            | hand |
+"""
+"""What a loose rule would make one patient of: people of one surname, of one hospital."""
+
 WRONG_FRIENDS = """
 Handke_LF.jpg                  | Handke    |            | foot | left
 HAND01_RH.png                  | HAND01    |            | hand | right
@@ -93,7 +142,9 @@ def cases(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line]
 
 
-@pytest.mark.parametrize("case", cases(ISSUE + MORE + WRONG_FRIENDS), ids=lambda case: case[0])
+@pytest.mark.parametrize(
+    "case", cases(ISSUE + MORE + HOSPITALS + TWO_PEOPLE + WRONG_FRIENDS), ids=lambda case: case[0]
+)
 def test_names(case: list[str]) -> None:
     name, patient, visit, limb, sides = case
     found = read_name(name).facts
@@ -116,6 +167,12 @@ def test_names(case: list[str]) -> None:
         ("films", None, None, None, None),
         ("ST000001", None, None, None, None),
         ("SE2", None, None, None, None),
+        ("L", None, None, None, "left"),
+        ("12 Monate", None, "month-12", None, None),
+        ("P050 baseline", "P050", "baseline", None, None),
+        ("Neuer Ordner (2)", None, None, None, None),
+        ("CD1", None, None, None, None),
+        ("Patient (1)", "Patient (1)", None, None, None),
         ("1.2.840.113619.2.55", None, None, None, None),
     ],
 )
@@ -148,3 +205,13 @@ def test_what_is_said_in_two_ways_is_remarked_upon() -> None:
 def test_dates_of_dicom() -> None:
     assert iso_date("20190302") == iso_date("2019.03.02") == "2019-03-02"
     assert iso_date("19000101") is iso_date("20191399") is iso_date("") is None
+
+
+def test_an_umlaut_is_the_same_however_it_is_stored() -> None:
+    (composed, apart) = ("M\xfcller F\xfc\xdfe.jpg", "Mu\u0308ller Fu\u0308\xdfe.jpg")
+    assert read_name(composed) == read_name(apart)
+    assert read_name("Mu\u0308ller-LH.jpg").facts.patient == "M\xfcller"
+
+
+def test_a_date_of_birth_is_remarked_upon() -> None:
+    assert "date of birth" in read_name("Mueller_19600101_RH.jpg").facts.remarks[0]

@@ -1,4 +1,4 @@
-"""Side and limb from every place of a header that states them."""
+"""Limb and side from every place of a header that states them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mandora.core.anatomy import Limb, Side
-from mandora.images.dicom_tags import film_tags
+from mandora.images.header import header_of
+from mandora.images.header_limb import limb_in_header
 
 pytest.importorskip("pydicom")
 
@@ -51,9 +52,10 @@ FRAME = item(FrameAnatomySequence=[
         ({"ImageLaterality": "U", "SeriesDescription": "Hand R"}, Side.RIGHT, Limb.HAND),
         ({"SeriesDescription": "Hands L + R"}, None, Limb.HAND),
         ({"StudyDescription": "hands and feet"}, None, None),
-        ({"BodyPartExamined": "FOOT", "AnatomicRegionSequence": [LEFT_HAND]}, Side.LEFT, None),
+        ({"BodyPartExamined": "FOOT", "AnatomicRegionSequence": [LEFT_HAND]}, Side.LEFT, Limb.FOOT),
         ({"PatientName": "Hand^Left", "PatientComments": "foot R"}, None, None),
     ],
 )
 def test_side_and_limb(tags: dict[str, Any], side: Side | None, limb: Limb | None) -> None:
-    assert film_tags(item(**tags)) == (side, limb)
+    shown = limb_in_header(header_of(item(**tags)))
+    assert (shown.sides and shown.sides.side, shown.limb) == (side, limb)

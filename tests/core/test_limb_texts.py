@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from mandora.core.anatomy import Limb, Side
-from mandora.core.limb_words import limb_named, side_named, side_of_tag
+from mandora.core.anatomy import Limb
+from mandora.core.limb_texts import limb_and_sides, sides_of_value
+from mandora.core.limb_words import Sides
 
-HAND, FOOT, LEFT, RIGHT = Limb.HAND, Limb.FOOT, Side.LEFT, Side.RIGHT
+HAND, FOOT, (LEFT, RIGHT, BOTH) = Limb.HAND, Limb.FOOT, Sides
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,8 @@ HAND, FOOT, LEFT, RIGHT = Limb.HAND, Limb.FOOT, Side.LEFT, Side.RIGHT
         ("LeftFoot", FOOT, LEFT),
         ("Hand links d.v.", HAND, LEFT),
         ("Vorfuß re.", FOOT, RIGHT),
-        ("Hände bds.", HAND, None),
-        ("linke und rechte Hand", HAND, None),
+        ("Hände bds.", HAND, BOTH),
+        ("linke und rechte Hand", HAND, BOTH),
         ("MAIN GAUCHE", HAND, LEFT),
         ("pied droit face", FOOT, RIGHT),
         ("Mano izquierda", HAND, LEFT),
@@ -38,20 +39,20 @@ HAND, FOOT, LEFT, RIGHT = Limb.HAND, Limb.FOOT, Side.LEFT, Side.RIGHT
         ("PÉ ESQUERDO", FOOT, LEFT),
         ("linker voet", FOOT, LEFT),
         ("Hånd venstre", HAND, LEFT),
-        ("hands", HAND, None),
-        ("BOTH FEET L+R", FOOT, None),
+        ("hands", HAND, BOTH),
+        ("BOTH FEET L+R", FOOT, BOTH),
     ],
 )
-def test_limb_and_side_in_words(text: str, limb: Limb | None, side: Side | None) -> None:
-    assert (limb_named(text), side_named(text)) == (limb, side)
+def test_limb_and_side_in_words(text: str, limb: Limb | None, side: Sides | None) -> None:
+    assert limb_and_sides(text) == (limb, side)
 
 
 @pytest.mark.parametrize(
     ("text", "side"),
     [
         ("L", LEFT), ("R", RIGHT), ("l ", LEFT), ("RIGHT\0", RIGHT), ("links", LEFT), ("D", RIGHT),
-        ("G", LEFT), ("B", None), ("U", None), ("", None), ("X", None),
+        ("G", LEFT), ("B", BOTH), ("U", None), ("", None), ("X", None),
     ],
 )  # fmt: skip
-def test_values_of_laterality_tags(text: str, side: Side | None) -> None:
-    assert side_of_tag(text) is side
+def test_values_of_laterality_tags(text: str, side: Sides | None) -> None:
+    assert sides_of_value(text) is side
