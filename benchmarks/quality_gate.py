@@ -1,7 +1,7 @@
 """How well the quality gate judges real films.
 
     python benchmarks/quality_gate.py FOLDER [--part train --part development] [--turned SET ...]
-        [--every N] [--found FILE]
+        [--without PART ...] [--every N] [--found FILE]
 
 FOLDER is described in ``real_films.py``. Nothing is told of a film but its picture. Printed are
 
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--part", choices=get_args(Part), action="append")
     parser.add_argument("--turned", nargs="*", default=["dha"], help="sets whose films are turned")
+    parser.add_argument("--without", nargs="*", default=[], help="body parts that are left out")
     parser.add_argument("--every", type=int, default=1, help="every Nth film of the set rsna")
     parser.add_argument("--found", type=Path, help="file that keeps what was found on the films")
     args = parser.parse_args()
@@ -91,6 +92,8 @@ def main() -> None:
     words: list[str] = []
     seconds: list[float] = []
     for case in cases(args.folder, args.part, args.every):
+        if case.row["body_part"] in args.without:
+            continue
         film = read_radiograph(args.folder / case.row["file"])
         found = finder.recognised(case, film, "0")
         body[_kind(case)][found.limb.value if found else "neither"] += 1

@@ -147,7 +147,7 @@ def test_findings_are_told_at_the_top_and_listed_with_the_films(patient) -> None
     top = html[: html.index('aria-label="Totals"')]
     assert "metal: warn: a ring near mcp4" in top
     assert "3 checks, 1 passed, 1 to look at, 1 refused" in top
-    films = html[html.index('id="films"') :]
+    films = html[html.index('id="checks"') :]
     assert '<th scope="row">metal</th><td class="bad">warn</td>' in films
     assert "Quality of the films" not in render_report(patient.result, {}, {}), "an old record"
 
