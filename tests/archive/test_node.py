@@ -17,9 +17,10 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from mandora.archive.errors import ArchiveError
 from mandora.archive.inbox import Inbox
 from mandora.archive.node import receiving
-from mandora.archive.send import SendError, send
+from mandora.archive.send import send
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
 from mandora.core.settings.archive import (
@@ -119,6 +120,14 @@ def test_many_small_films_are_not_one_large_one(node: int, inbox: Inbox) -> None
     assert len(next(inbox.waiting()).films) == 5
 
 
+def test_two_studies_of_a_patient_and_a_day_wait_together(node: int, inbox: Inbox) -> None:
+    for number, study in enumerate(("1.2.77.2", "1.2.77.8")):
+        one = film(number)
+        one.StudyInstanceUID, one.StudyDate, one.PatientBirthDate = study, "20260101", "19600101"
+        assert stored(node, one) == 0x0000
+    assert [len(study.films) for study in inbox.waiting()] == [2]
+
+
 def test_own_results_that_come_back_are_not_kept(node: int, inbox: Inbox) -> None:
     assert stored(node, film(maker="mandora")) == 0x0000
     assert list(inbox.waiting()) == []
@@ -213,7 +222,7 @@ def test_what_the_archive_does_not_take_is_not_acknowledged(
     answers += [0x0000, 0xA700]
     acknowledged: list[Path] = []
     paths = written(tmp_path, 3)
-    with pytest.raises(SendError, match="0xa700"):
+    with pytest.raises(ArchiveError, match="0xa700"):
         send(settings, target, paths, acknowledged.append)
     assert acknowledged == paths[:1]
 
@@ -222,7 +231,7 @@ def test_what_the_archive_does_not_take_is_not_acknowledged(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_archive_that_does_not_answer_is_named(settings: ListenSettings, tmp_path: Path) -> None:
     target = TargetSettings(ae_title="PACS", host="127.0.0.1", port=free_port())
-    with pytest.raises(SendError, match="PACS at 127"):
+    with pytest.raises(ArchiveError, match="PACS at 127"):
         send(settings, target, written(tmp_path, 1), lambda path: None)
 
 

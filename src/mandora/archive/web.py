@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from mandora.outputs.dicom_folder import quiet
 TOKEN = "MANDORA_DICOMWEB_TOKEN"
 USER, PASSWORD = "MANDORA_DICOMWEB_USER", "MANDORA_DICOMWEB_PASSWORD"
 _PAGE, _MOST_OBJECTS = 200, 5_000  # that are listed at a time, and of a study
+_UID = re.compile(r"[0-9.]{1,64}")
 _CHUNK = 1 << 20
 _LONGEST_ANSWER = 20  # times the longest silence
 _NO_CONNECTION = (
@@ -60,8 +62,9 @@ class WebArchive:
     def __init__(self, settings: WebSettings) -> None:
         url = _checked(settings.url)
         self._settings = settings
-        self.host = url.hostname if url.port is None else f"{url.hostname}:{url.port}"
-        self.unencrypted = url.scheme == "http" and not _is_this_machine(url.hostname or "")
+        name = url.hostname or ""
+        self.host = name if url.port is None else f"{name}:{url.port}"
+        self.unencrypted = url.scheme == "http" and not _is_this_machine(name)
         session = _Session(self.host, settings)
         session.auth = _credentials(settings.url)
         if session.auth is not None and self.unencrypted:
@@ -90,8 +93,13 @@ class WebArchive:
             SOP Instance UID and DICOM file of each film.
 
         Raises:
+            InputError: if this is no UID.
             ArchiveError: if the archive cannot be asked, or does not have the study.
         """
+        if not _UID.fullmatch(study_uid):
+            raise InputError(
+                "the study is no UID: it has digits and points only, such as 1.2.840.99999.1"
+            )
         found = [
             (series, film) for film, (series, kind) in self._objects(study_uid).items()
             if kind in FILMS
@@ -168,7 +176,7 @@ class WebArchive:
                 f"{host} did not answer within {self._settings.timeout_s:g} s", down=True
             ) from None
         except requests.HTTPError as error:
-            status = error.response.status_code
+            status = 0 if error.response is None else error.response.status_code
             down = status in _DOWN
             raise ArchiveError(f"{host} answers {status}{_remedy(status)}", down=down) from None
         except _NO_CONNECTION as error:
@@ -191,15 +199,14 @@ class _Session(requests.Session):
         super().__init__()
         self._host, self._settings = host, settings
 
-    def request(self, method: Any, url: Any, **options: Any) -> Any:
-        # the client's own name of the host lacks the port
-        headers = {k: v for k, v in (options.pop("headers", None) or {}).items() if k != "Host"}
-        # given here, as the environment has the last word otherwise
-        verify = {"verify": self._settings.authority} if self._settings.authority else {}
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        request.headers.pop("Host", None)  # the client's own lacks the port
         # films and credentials go to nobody whom the user did not name
-        options |= {"headers": headers, "allow_redirects": False, "stream": True, **verify}
+        options |= {"allow_redirects": False, "stream": True}
+        if self._settings.authority is not None:  # else the environment has the last word
+            options["verify"] = self._settings.authority
         start, limit = time.monotonic(), round(self._settings.max_film_mb * 1e6)
-        with super().request(method, url, **options) as answer:
+        with super().send(request, **options) as answer:
             if answer.is_redirect:
                 raise ArchiveError(f"{self._host} refers to another URL; give that one")
             body = bytearray()

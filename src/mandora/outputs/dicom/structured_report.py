@@ -70,6 +70,8 @@ def structured_report(patient: Patient) -> ComprehensiveSR:
         ],
         **patient.shared("SR", patient.films[0]),
     )
+    (scheme,) = report.CodingSchemeIdentificationSequence
+    scheme.CodingSchemeUID = coding.SCHEME_UID  # highdicom takes it of registered schemes only
     report.ContentSequence = whole[0].ContentSequence
     return report
 
