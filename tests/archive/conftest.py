@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import socket
+import ssl
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +79,102 @@ def dicom_films(tmp_path: Path, small_films: Path) -> Path:
         ds.PixelData = pixels.tobytes() + b"\0" * (pixels.size % 2)
         ds.save_as(folder / f"{number}.dcm", enforce_file_format=True)
     return folder
+
+
+class WebServer:
+    """A DICOMweb service of this machine that does what a test says.
+
+    Attributes:
+        films: DICOM files, by SOP Instance UID; all are of the study that is asked for.
+        fault: takes the handler of a request and answers it, and returns True; or returns False.
+        got: UIDs of the objects that were stored, in order.
+        seen: method, path and headers of each request.
+    """
+
+    def __init__(self) -> None:
+        self.films: dict[str, bytes] = {}
+        self.fault: Callable[[Any], bool] = lambda request: False
+        self.got: list[str] = []
+        self.seen: list[tuple[str, str, dict[str, str]]] = []
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *words: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                owner.seen.append(("GET", self.path, dict(self.headers)))
+                if not owner.fault(self):
+                    owner._give(self)
+
+            def do_POST(self) -> None:
+                owner.seen.append(("POST", self.path, dict(self.headers)))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if not owner.fault(self):
+                    owner._take(self, body)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/dicom-web"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @staticmethod
+    def answer(request: Any, status: int, body: bytes = b"", **headers: str) -> bool:
+        """Answer a request."""
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+        return True
+
+    def _give(self, request: Any) -> None:
+        uid = request.path.rpartition("/instances/")[2]
+        if uid in self.films:
+            part = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + self.films[uid]
+            kind = 'multipart/related; type="application/dicom"; boundary=x'
+            self.answer(request, 200, part + b"\r\n--x--\r\n", Content_Type=kind)
+            return
+        listed = "offset=0" in request.path
+        found = [
+            {
+                "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.1"]},
+                "00080018": {"vr": "UI", "Value": [film]},
+                "0020000E": {"vr": "UI", "Value": ["1.2.77.6"]},
+            }
+            for film in (self.films if listed else ())
+        ]
+        self.answer(request, 200, json.dumps(found).encode(), Content_Type="application/dicom+json")
+
+    def _take(self, request: Any, body: bytes) -> None:
+        from pydicom import dcmread
+
+        head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+        taken = []
+        for part in message_from_bytes(head + body).get_payload():
+            data = part.get_payload(decode=True)  # type: ignore[union-attr]
+            taken.append(str(dcmread(io.BytesIO(data)).SOPInstanceUID))
+        self.got += taken
+        items = [{"00081155": {"vr": "UI", "Value": [uid]}} for uid in taken]
+        said = json.dumps({"00081199": {"vr": "SQ", "Value": items}}).encode()
+        self.answer(request, 200, said, Content_Type="application/dicom+json")
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def web_server() -> Iterator[WebServer]:
+    """A DICOMweb service on this machine."""
+    server = WebServer()
+    yield server
+    server.stop()
 
 
 class Orthanc:

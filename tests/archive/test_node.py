@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,12 +30,6 @@ from mandora.core.settings.archive import (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def film(number: int = 1, pixels: int = 100, maker: str = "Maker") -> Dataset:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -54,7 +47,7 @@ def film(number: int = 1, pixels: int = 100, maker: str = "Maker") -> Dataset:
 
 
 @pytest.fixture
-def settings() -> ListenSettings:
+def settings(free_port: Callable[[], int]) -> ListenSettings:
     return ListenSettings(
         port=free_port(),
         peers=(
@@ -163,19 +156,6 @@ def test_other_software_is_understood(
 
 
 @pytest.fixture
-def require() -> Callable[[str], str]:
-    import shutil
-
-    def of(program: str) -> str:
-        path = shutil.which(program)
-        if path is None:
-            pytest.skip(f"no {program} (Debian dcmtk)")
-        return path
-
-    return of
-
-
-@pytest.fixture
 def archive() -> Iterator[tuple[TargetSettings, list[str], list[int]]]:
     """An archive: where it is, UIDs of what it got, and statuses that it answers first."""
     got: list[str] = []
@@ -229,10 +209,13 @@ def test_what_the_archive_does_not_take_is_not_acknowledged(
 
 # pynetdicom does not close its socket then
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_archive_that_does_not_answer_is_named(settings: ListenSettings, tmp_path: Path) -> None:
+def test_an_archive_that_does_not_answer_is_named(
+    settings: ListenSettings, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     target = TargetSettings(ae_title="PACS", host="127.0.0.1", port=free_port())
-    with pytest.raises(ArchiveError, match="PACS at 127"):
+    with pytest.raises(ArchiveError, match="PACS at 127") as error:
         send(settings, target, written(tmp_path, 1), lambda path: None)
+    assert error.value.down
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from mandora.core.settings.archive import PeerSettings, TargetSettings, WebSetti
 from mandora.model.bundle import open_bundle
 from mandora.outputs.dicom.read_back import read_structured_report
 
+pytestmark = pytest.mark.slow
+
 FILMS = {"CR": 4}
 RESULTS = {"SR": 1, "SEG": 4, "PR": 4, "OT": 5}
 PRIVATE = ("SECRET-1", "Muster", "1.2.77", "secret-4711")
