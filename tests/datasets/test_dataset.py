@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def film(tmp_path: Path, slot: Slot = LF, **labels: object) -> DatasetFilm:
 def dataset(**fields: object) -> Dataset:
     whole = {"films": (), "rois": (), "official": {}} | fields
     return Dataset(Path("/data"), "ra2", **whole)  # type: ignore[arg-type]
+
+
+def test_a_data_set_has_the_name_of_its_folder(tmp_path: Path) -> None:
+    file = tmp_path / "cohort" / "manifest.csv"
+    file.parent.mkdir()
+    file.touch()
+    assert replace(dataset(), root=file).name == "cohort"
+    assert replace(dataset(), root=file.parent).name == "cohort"
 
 
 # --- readers --------------------------------------------------------------------------------

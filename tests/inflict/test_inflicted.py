@@ -146,6 +146,18 @@ def test_no_grade_gives_back_the_very_pixels(healthy: dict[str, Film]) -> None:
         np.testing.assert_allclose(result.landmark, place(landmarks, "mcp3"))
 
 
+@pytest.mark.parametrize("code", ["LH", "RH"])
+@pytest.mark.parametrize("site", ["mul", "lunate", "radius", "ulna"])
+@pytest.mark.parametrize("grade", [0, 3])
+def test_the_landmark_of_a_bone_stays_where_it_is(
+    healthy: dict[str, Film], code: str, site: str, grade: int
+) -> None:
+    # also where the middle of the bone lies elsewhere: a patch around it would tell the damage
+    pixels, landmarks = healthy[code]
+    result = inflict(pixels, landmarks, site, erosion=grade, seed=1)
+    np.testing.assert_allclose(result.landmark, place(landmarks, site))
+
+
 def test_the_same_seed_gives_the_same_film_and_another_one_another(
     healthy: dict[str, Film],
 ) -> None:

@@ -183,8 +183,8 @@ def bundle_calibrate(
             others, problems = locatable(make_plan(other or []))
             for problem in problems:
                 progress.warn(problem_line(problem))
-            name = data_sets[0].root.resolve().name
-            pictures = limits.Pictures(name, data_sets[0], [film.path for film in others])
+            first, rest = data_sets[0], [film.path for film in others]
+            pictures = limits.Pictures(first.name, first, rest)
             thresholds = limits.calibrate_thresholds(model, pictures, threads, *report)
             if not thresholds and only is Calibrated.THRESHOLDS:
                 fail("no thresholds were set, no bundle was written")
@@ -195,7 +195,7 @@ def bundle_calibrate(
             for data in data_sets:
                 scores = assess(pipeline, data, *report).scores
                 found = scores["predicted_blend"], scores["official"]
-                measured.append(conformal.Labelled(data.root.resolve().name, *found))
+                measured.append(conformal.Labelled(data.name, *found))
             try:
                 intervals = conformal.calibrate(measured, level)
                 for line in conformal.not_measured(intervals):

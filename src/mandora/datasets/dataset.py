@@ -143,6 +143,12 @@ class Dataset:
     persons: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        """The name of its folder; files in which data sets are written all have the same name."""
+        root = self.root.resolve()
+        return (root.parent if root.is_file() else root).name
+
+    @property
     def patients(self) -> tuple[str, ...]:
         """All patients, each once, in the data set's order."""
         named = [film.patient for film in self.films] + [roi.patient for roi in self.rois]

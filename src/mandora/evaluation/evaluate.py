@@ -61,7 +61,7 @@ def evaluate(
     head = {
         "model": f"{manifest.name} {manifest.version}, sha256 {bundle.sha256[:12]}",
         "trained on": manifest.training_data,
-        "data set": dataset.root.resolve().name,
+        "data set": dataset.name,
         "layout": dataset.layout,
         "patients": len(assessed.scores["patient"]),
         "films": len(assessed.films),

@@ -48,7 +48,7 @@ class Subject:
         pixels: (H, W) float32, 0..1, bright bone.
         landmarks: of the limb on it.
         site: name of an SvH site.
-        place: (2,) px, where the site's landmark lies, or the centre of the bone.
+        place: (2,) px, where the damage is: at the site's landmark, or the centre of the bone.
         spaces: (H, W) map of joint spaces; None if none is known.
         erosions: (H, W) map of erosions, likewise.
         grain: length of a pixel of the film, px of ``pixels``; above 1 on a magnified copy.
@@ -66,6 +66,13 @@ class Subject:
     def in_bone(self) -> bool:
         """The site is a bone of the wrist, not a joint."""
         return self.landmarks.limb is Limb.HAND and self.site in BONES
+
+    @property
+    def landmark(self) -> Array:
+        """(2,) px, where the site's landmark lies; of the navicular, which has none, the centre."""
+        if self.site in LANDMARK_INDEX[self.landmarks.limb]:
+            return self.landmarks.known(self.site, self.site)
+        return self.place
 
     @property
     def label(self) -> np.uint8:
@@ -107,8 +114,8 @@ class Outcome:
 def healthy(subject: Subject) -> Outcome:
     """The film without any damage."""
     return Outcome(
-        subject.pixels, np.zeros(subject.pixels.shape, np.bool_), subject.place, np.empty((0, 2)),
-        1.0, subject.spaces, subject.erosions,
+        subject.pixels, np.zeros(subject.pixels.shape, np.bool_), subject.landmark,
+        np.empty((0, 2)), 1.0, subject.spaces, subject.erosions,
     )  # fmt: skip
 
 
@@ -128,7 +135,7 @@ def _in_joint(subject: Subject, state: JointState, rng: np.random.Generator) -> 
     half = 1.1 * width, along
     region = Region(line.frame, subject.pixels.shape, half, subject.grain)
     film, outcome = region.cut(subject.pixels), healthy(subject)
-    landmark = subject.place
+    landmark = subject.landmark
     if state.narrowing_grade:
         moved = displacement(line, state, region, float(rng.choice([-1.0, 1.0])))
         film = narrowed(film, region, moved, rng)

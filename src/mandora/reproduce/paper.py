@@ -256,10 +256,9 @@ class Experiments:
 
     def _data_set_name(self) -> str:
         """The data set; a simulated one with the version that made it."""
-        root = self.dataset.root.resolve()
         if not self.simulated:
-            return root.name
-        about = json.loads((root / ABOUT_COHORT).read_text(encoding="utf-8"))
+            return self.dataset.name
+        about = json.loads((self.dataset.root / ABOUT_COHORT).read_text(encoding="utf-8"))
         return f"simulated cohort, {about['software']}, seed {about['settings']['seed']}"
 
     def _preset_name(self) -> str:

@@ -80,11 +80,9 @@ def about_data(dataset: Dataset | None) -> dict[str, Any]:
     """The content of ``data.json``: which films, and how many."""
     if dataset is None:
         return {"layout": SIMULATED}
-    root = dataset.root.resolve()
     return {
         "layout": dataset.layout,
-        # of a manifest the name of its folder: manifests all have the same name
-        "name": (root.parent if root.is_file() else root).name,
+        "name": dataset.name,
         "patients": len(dataset.patients),
         "films": len(dataset.films),
         "content": content_digest(dataset),
