@@ -113,7 +113,7 @@ def test_tables_of_the_code_are_those_of_the_code() -> None:
         text = page.read_text("utf-8")
         assert tables.renewed(text) == text, f"{page.name} is behind the code: make tables"
         named += re.findall(r"<!-- table (\w+) -->", text)
-    assert {"reasons", "codes", "places", "ListenSettings", "TrainLocateSettings",
+    assert {"reasons", "codes", "places", "ListenSettings", "WebSettings", "TrainLocateSettings",
             "TrainDamageSettings", "TrainSymmetrySettings", "SimulateSettings",
             "ReproduceSettings"} == set(named)  # fmt: skip
 

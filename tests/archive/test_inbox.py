@@ -54,6 +54,23 @@ def test_a_film_that_was_corrected_takes_the_place_of_the_old_one(inbox: Inbox) 
     assert only(inbox).content != before.content
 
 
+def test_a_film_that_was_another_patients_is_taken_away_from_that_one(inbox: Inbox) -> None:
+    inbox.add("patient 1", "1.2.1.1", b"left")
+    inbox.add("patient 1", "1.2.1.2", b"right")
+    inbox.add("patient 2", "1.2.1.2", b"right, patient corrected")
+    films = sorted([f.read_bytes() for f in study.films] for study in inbox.waiting())
+    assert films == [[b"left"], [b"right, patient corrected"]]
+
+
+def test_results_whose_films_are_another_patients_are_removed(inbox: Inbox, tmp_path: Path) -> None:
+    inbox.add("patient 1", "1.2.1.1", b"left")
+    results = scored(inbox, "SR.dcm")
+    inbox.add("patient 2", "1.2.1.1", b"left, patient corrected")
+    with Inbox(tmp_path / "inbox").alone():
+        pass
+    assert not results.exists()
+
+
 def test_results_are_those_of_the_very_films(inbox: Inbox) -> None:
     inbox.add("1.2.1", "1.2.1.1", b"left")
     assert inbox.results(only(inbox)) is None

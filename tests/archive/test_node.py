@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +16,10 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from mandora.archive.errors import ArchiveError
 from mandora.archive.inbox import Inbox
 from mandora.archive.node import receiving
-from mandora.archive.send import SendError, send
+from mandora.archive.send import send
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
 from mandora.core.settings.archive import (
@@ -28,12 +28,6 @@ from mandora.core.settings.archive import (
     TargetSettings,
     TlsSettings,
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def film(number: int = 1, pixels: int = 100, maker: str = "Maker") -> Dataset:
@@ -53,7 +47,7 @@ def film(number: int = 1, pixels: int = 100, maker: str = "Maker") -> Dataset:
 
 
 @pytest.fixture
-def settings() -> ListenSettings:
+def settings(free_port: Callable[[], int]) -> ListenSettings:
     return ListenSettings(
         port=free_port(),
         peers=(
@@ -119,6 +113,14 @@ def test_many_small_films_are_not_one_large_one(node: int, inbox: Inbox) -> None
     assert len(next(inbox.waiting()).films) == 5
 
 
+def test_two_studies_of_a_patient_and_a_day_wait_together(node: int, inbox: Inbox) -> None:
+    for number, study in enumerate(("1.2.77.2", "1.2.77.8")):
+        one = film(number)
+        one.StudyInstanceUID, one.StudyDate, one.PatientBirthDate = study, "20260101", "19600101"
+        assert stored(node, one) == 0x0000
+    assert [len(study.films) for study in inbox.waiting()] == [2]
+
+
 def test_own_results_that_come_back_are_not_kept(node: int, inbox: Inbox) -> None:
     assert stored(node, film(maker="mandora")) == 0x0000
     assert list(inbox.waiting()) == []
@@ -151,19 +153,6 @@ def test_other_software_is_understood(
     echo = [require("echoscu"), "-aet", "PACS", "-aec", "MANDORA", "127.0.0.1", str(node)]
     assert subprocess.run(echo, capture_output=True).returncode == 0
     assert len(list(inbox.waiting())) == 1
-
-
-@pytest.fixture
-def require() -> Callable[[str], str]:
-    import shutil
-
-    def of(program: str) -> str:
-        path = shutil.which(program)
-        if path is None:
-            pytest.skip(f"no {program} (Debian dcmtk)")
-        return path
-
-    return of
 
 
 @pytest.fixture
@@ -213,17 +202,20 @@ def test_what_the_archive_does_not_take_is_not_acknowledged(
     answers += [0x0000, 0xA700]
     acknowledged: list[Path] = []
     paths = written(tmp_path, 3)
-    with pytest.raises(SendError, match="0xa700"):
+    with pytest.raises(ArchiveError, match="0xa700"):
         send(settings, target, paths, acknowledged.append)
     assert acknowledged == paths[:1]
 
 
 # pynetdicom does not close its socket then
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_archive_that_does_not_answer_is_named(settings: ListenSettings, tmp_path: Path) -> None:
+def test_an_archive_that_does_not_answer_is_named(
+    settings: ListenSettings, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     target = TargetSettings(ae_title="PACS", host="127.0.0.1", port=free_port())
-    with pytest.raises(SendError, match="PACS at 127"):
+    with pytest.raises(ArchiveError, match="PACS at 127") as error:
         send(settings, target, written(tmp_path, 1), lambda path: None)
+    assert error.value.down
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 All state is files, so that whatever is to be done follows from the folder alone, also after the
 program or the machine has stopped at any point:
 
-* ``films/<study>/<film>.dcm``: each film that was acknowledged. Names are digests of UIDs.
+* ``films/<study>/<film>.dcm``: each film that was acknowledged. Names are digests of UIDs, and of
+  what says whose study it is where studies are scored together.
 * ``results/<study>/<content>/``: the results of the films with this content. The folder gets its
   name when it is whole.
 * ``results/<study>/<content>/sent.json``: names of the objects that the archive has acknowledged.
+* ``patient-ids.key``: the key of pseudonyms.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mandora.archive.films import digest
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError, make_output_folder, temporary_path, write_atomically
 from mandora.core.inputs import is_regular, listed, read_bytes
+from mandora.datasets.intake.headers import KEY_NAME
 
 _SENT = "sent.json"
 
@@ -35,7 +39,7 @@ class Waiting:
     """A study of the inbox as it is now.
 
     Attributes:
-        study: digest of its UID.
+        study: digest of its UID, or of what several studies of a patient share.
         films: its files, sorted.
         content: digest of what the files hold.
         newest: when the last film came, seconds since 1970.
@@ -66,6 +70,7 @@ class Inbox:
         for one in (folder, self._films, self._results):
             make_output_folder(one)
         self._lock_file = folder / "lock"
+        self.key = folder / KEY_NAME
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -85,27 +90,33 @@ class Inbox:
             self._remove_parts()
             yield
 
-    def add(self, study_uid: str, film_uid: str, data: bytes) -> None:
+    def add(self, together: str, film_uid: str, data: bytes) -> None:
         """Keep a film. It is on the disk when this returns; a film that came before is replaced.
 
+        A film that came as another patient's is taken away from that patient.
+
         Args:
-            study_uid: its Study Instance UID.
+            together: its Study Instance UID, or what films that are scored together share.
             film_uid: its SOP Instance UID.
             data: the DICOM file.
 
         Raises:
             OutputError: if the disk refuses.
         """
-        folder = self._films / _digest(study_uid)
-        path = folder / f"{_digest(film_uid)}.dcm"
+        folder = self._films / digest(together)
+        path = folder / f"{digest(film_uid)}.dcm"
         with self._lock:
-            if path.exists() and self._digest_of(path) == hashlib.sha256(data).digest():
-                return  # sent again: it has nothing new
             try:
-                folder.mkdir(exist_ok=True)
-                _sync(self._films)
-                write_atomically(path, data)
-                _sync(folder)
+                # sent again it may have nothing new
+                if not path.exists() or self._digest_of(path) != hashlib.sha256(data).digest():
+                    folder.mkdir(exist_ok=True)
+                    _sync(self._films)
+                    write_atomically(path, data)
+                    _sync(folder)
+                for other in self._films.glob(f"*/{path.name}"):
+                    if other != path:
+                        other.unlink()
+                        _sync(other.parent)
             except OSError as error:
                 raise OutputError(path, error) from error
 
@@ -170,7 +181,21 @@ class Inbox:
     def unsent(self, results: Path) -> list[Path]:
         """The DICOM objects of results that the archive has not acknowledged yet."""
         sent = set(_sent(results))
-        return [p for p in sorted(results.glob("dicom/*/*.dcm")) if p.name not in sent]
+        objects = sorted((results / "dicom").rglob("*.dcm"))
+        return [path for path in objects if _name(results, path) not in sent]
+
+    def sent_before(self, study: Waiting, name: str) -> list[Path]:
+        """Objects of this file name that the archive has of earlier results of a study.
+
+        Those of the latest results come last.
+        """
+        folder = self._results / study.study
+        earlier = [p for p in listed(folder) if is_regular(p / _SENT)] if folder.is_dir() else []
+        earlier.sort(key=lambda results: (results / _SENT).stat().st_mtime_ns)
+        return [
+            results / sent for results in earlier for sent in _sent(results)
+            if Path(sent).name == name and is_regular(results / sent)
+        ]  # fmt: skip
 
     def note_sent(self, results: Path, sent: Path) -> None:
         """Note that the archive has an object.
@@ -178,7 +203,7 @@ class Inbox:
         Raises:
             OutputError: if the disk refuses.
         """
-        names = [*_sent(results), sent.name]
+        names = [*_sent(results), _name(results, sent)]
         write_atomically(results / _SENT, json.dumps(names).encode())
         _sync(results)
 
@@ -204,7 +229,8 @@ class Inbox:
     def _remove_parts(self) -> None:
         """Remove what an earlier process had begun to write or to remove."""
         for results in listed(self._results):
-            if not (self._films / results.name).is_dir():
+            films = self._films / results.name
+            if not films.is_dir() or not listed(films):
                 shutil.rmtree(results)
         for folder in (*listed(self._films), *listed(self._results)):
             for path in listed(folder) if folder.is_dir() else ():
@@ -220,8 +246,9 @@ def _sent(results: Path) -> list[str]:
     return [str(name) for name in json.loads(read_bytes(path))] if is_regular(path) else []
 
 
-def _digest(uid: str) -> str:
-    return hashlib.sha256(uid.encode()).hexdigest()[:32]
+def _name(results: Path, path: Path) -> str:
+    # with its folders: a study may be of several patients or visits
+    return path.relative_to(results).as_posix()
 
 
 def _sync(folder: Path) -> None:

@@ -12,26 +12,16 @@ from io import BytesIO
 from typing import Any
 
 from pydicom import dcmread
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-)
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 
+from mandora.archive.films import FILMS, PERSON, is_ours, scored_with
 from mandora.archive.inbox import Inbox
-from mandora.core.coding import MANUFACTURER
 from mandora.core.errors import InputError
 from mandora.core.files import OutputError
 from mandora.core.settings.archive import ListenSettings, TlsSettings
+from mandora.outputs.dicom_folder import quiet
 
 _LOG = logging.getLogger(__name__)
-FILMS = (
-    ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing, SecondaryCaptureImageStorage,
-)  # fmt: skip
-"""What is accepted: the SOP classes of films."""
 _ECHO = "1.2.840.10008.1.1"  # Verification SOP Class
 _REJECTING_S = 0.1
 
@@ -64,7 +54,7 @@ def receiving(settings: ListenSettings, inbox: Inbox) -> Iterator[int]:
         (evt.EVT_DATA_RECV, guard.counted),
         (evt.EVT_REQUESTED, guard.requested),
         (evt.EVT_CONN_CLOSE, guard.closed),
-        (evt.EVT_C_STORE, _Store(inbox, guard).store),
+        (evt.EVT_C_STORE, _Store(inbox, guard, settings).store),
     ]
     try:
         server = node.start_server(
@@ -142,16 +132,19 @@ class _Guard:
 class _Store:
     """Keeps what C-STORE brings."""
 
-    def __init__(self, inbox: Inbox, guard: _Guard) -> None:
-        self._inbox, self._guard = inbox, guard
+    def __init__(self, inbox: Inbox, guard: _Guard, settings: ListenSettings) -> None:
+        self._inbox, self._guard, self._join = inbox, guard, settings.join_studies
 
     def store(self, event: Any) -> int:
         try:
             data = event.encoded_dataset()
-            tags = ["StudyInstanceUID", "SOPInstanceUID", "Manufacturer"]
-            header = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=tags)
-            study, film = header.StudyInstanceUID, header.SOPInstanceUID
-            ours = header.get("Manufacturer") == MANUFACTURER
+            tags = ["SpecificCharacterSet", "StudyInstanceUID", "SOPInstanceUID", "Manufacturer"]
+            with quiet():
+                header = dcmread(
+                    BytesIO(data), stop_before_pixels=True, specific_tags=[*tags, *PERSON]
+                )
+                study, film = header.StudyInstanceUID, header.SOPInstanceUID
+                ours, together = is_ours(header), scored_with(header, join_studies=self._join)
         except Exception:  # a parser fails in any way it likes; its words may quote tags
             _LOG.warning("a film cannot be understood; its sender was told")
             return NOT_UNDERSTOOD
@@ -162,7 +155,7 @@ class _Store:
         if not study or not film:
             return NOT_UNDERSTOOD
         try:
-            self._inbox.add(str(study), str(film), data)
+            self._inbox.add(together, str(film), data)
         except OutputError as error:
             _LOG.error("%s", error)
             return NO_ROOM

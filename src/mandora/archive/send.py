@@ -9,14 +9,11 @@ from pathlib import Path
 from pydicom import dcmread
 from pynetdicom import AE
 
+from mandora.archive.errors import ArchiveError
 from mandora.archive.node import tls_context
 from mandora.core.settings.archive import ListenSettings, TargetSettings
 
 _ACCEPTED = (0x0000, 0xB000, 0xB006, 0xB007)  # success, or stored with a warning: PS3.4 B.2.3
-
-
-class SendError(Exception):
-    """The archive did not take an object; it is tried again."""
 
 
 def send(
@@ -34,7 +31,7 @@ def send(
         acknowledged: called with each object that the archive has, before the next is sent.
 
     Raises:
-        SendError: if the archive cannot be reached or refuses an object.
+        ArchiveError: if the archive cannot be reached or refuses an object.
     """
     node = AE(ae_title=settings.ae_title)
     for path in files:
@@ -50,16 +47,19 @@ def send(
         tls_args=(tls, target.host) if tls else None,
     )  # fmt: skip
     if not association.is_established:
-        raise SendError(f"{where} cannot be reached or does not accept this node")
+        raise ArchiveError(
+            f"{where} cannot be reached or does not accept this node; is it running, and does it "
+            f"know {settings.ae_title}?", down=True,
+        )  # fmt: skip
     try:
         for path in files:
             try:
                 status = association.send_c_store(path).get("Status")
             except (ValueError, RuntimeError) as error:
-                raise SendError(f"{where} does not take {path.name}: {error}") from error
+                raise ArchiveError(f"{where} does not take {path.name}: {error}") from error
             if status not in _ACCEPTED:
                 said = "no answer" if status is None else f"status {status:#06x}"
-                raise SendError(f"{where} did not take {path.name}: {said}")
+                raise ArchiveError(f"{where} did not take {path.name}: {said}")
             acknowledged(path)
     finally:
         association.release()

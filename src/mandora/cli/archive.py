@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mandora.cli.app import Commands
+from mandora.cli.console import load
 from mandora.cli.options import BundleOption, ThreadsOption, open_model
 from mandora.core.terminal import write_line
 
@@ -28,14 +29,8 @@ def listen(
     Runs until Ctrl-C. Nothing that was acknowledged is lost when it stops in any way: the next
     call with the same inbox continues.
     """
-    from importlib.util import find_spec
-
-    from mandora.core.errors import InputError
     from mandora.core.settings import ListenSettings
 
-    if find_spec("pynetdicom") is None:
-        raise InputError("listening needs more packages; run: pip install mandora[archive]")
-    from mandora.archive.listen import listen as run
-
+    run = load("archive.listen", "archive").listen
     given = ListenSettings.from_toml(settings)
     run(given, inbox, open_model(bundle), threads=threads, say=write_line)

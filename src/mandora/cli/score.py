@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mandora.cli.app import Commands
-from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail
+from mandora.cli.console import EXIT_SOME_FAILED, NOTICE, Progress, fail, load
 from mandora.cli.options import (
     BundleOption,
     IdKeyOption,
@@ -24,6 +25,7 @@ from mandora.core.anatomy import Damage, Limb, Side
 from mandora.core.terminal import printable, write_line
 
 if TYPE_CHECKING:
+    from mandora.archive.web import WebArchive
     from mandora.core.records import StudyResult, Total
     from mandora.core.totals import Part
     from mandora.scoring import Summary
@@ -58,6 +60,15 @@ def score(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="DICOM objects and films without identity.")
     ] = False,
+    dicomweb: Annotated[
+        str | None, typer.Option(help="URL of a DICOMweb service that has the films.")
+    ] = None,
+    study: Annotated[
+        list[str] | None, typer.Option(help="Study Instance UID there; may be repeated.")
+    ] = None,
+    store: Annotated[
+        bool, typer.Option("--store", help="Send the DICOM objects to the service.")
+    ] = False,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,14 +76,20 @@ def score(
 
     `mandora intake` shows whose films they are taken for. Writes scores.csv, joints.csv,
     totals.csv, quality.csv, summary.json, results/, overlays/ and reports/, and dicom/ with
-    --dicom. Exit code 0: all scored; 1: some files, films or joints failed, each with its reason;
-    2: the input or an option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
+    --dicom. With --dicomweb, films are fetched from there; no other call uses the network. Exit
+    code 0: all scored; 1: some files, films or joints failed, each with its reason; 2: the input or
+    an option cannot be used; 3: a fault of the program; 130: stopped by Ctrl-C.
     """
     from mandora.core.files import OutputError
     from mandora.datasets.intake.plan import Intake
     from mandora.scoring import EXAMPLE, example_films, example_truth, score_films
 
-    if not inputs and not example and manifest is None:
+    web = None
+    if dicomweb is not None or study or store:
+        web = _web_archive(dicomweb, bool(study), bool(inputs or manifest or example))
+        if store and deidentify:
+            fail("--store sends results to the patient's study, --deidentify takes it off: choose")
+    elif not inputs and not example and manifest is None:
         fail("name at least one film or folder, or use --manifest or --example")
     if (inputs or manifest) and example:
         named = ", ".join(str(path) for path in (*(inputs or ()), manifest) if path)
@@ -83,10 +100,11 @@ def score(
     intake = Intake(manifest, strict, keep_ids, id_key)
     model = open_model(bundle)
     try:
-        with Progress(show=not as_json) as progress:
+        with Progress(show=not as_json) as progress, _films(web, study, out, progress) as fetched:
             summary = score_films(
-                chosen, out, bundle=model, template=template, intake=intake, threads=threads,
-                dicom="deidentified" if deidentify else "as given" if dicom else None,
+                chosen if fetched is None else fetched, out,
+                bundle=model, template=template, intake=intake, threads=threads,
+                dicom="deidentified" if deidentify else "as given" if dicom or store else None,
                 progress=progress.step, warn=progress.warn,
             )  # fmt: skip
     except OutputError as error:
@@ -97,8 +115,55 @@ def score(
         print_summary(summary, {EXAMPLE: example_truth()} if example else {})
         if deidentify:
             write_line("Text in the pictures is not removed: look at all films in dicom/ first.")
-    if summary.problems:
+    stored = not store or _store(web, out, study or [])
+    if summary.problems or not stored:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _web_archive(url: str | None, study: bool, others: bool) -> WebArchive:
+    if url is None or not study:
+        fail("--dicomweb, --study and --store go together: give the service's URL and a study")
+    if others:
+        fail("--dicomweb says where the films are: leave out other films, --manifest, --example")
+    web = load("archive.web", "archive")
+    from mandora.core.settings import WebSettings
+
+    archive: WebArchive = web.WebArchive(WebSettings(url=url))
+    if archive.unencrypted:
+        write_line(f"films and results are sent without encryption: {archive.host}", err=True)
+    return archive
+
+
+@contextmanager
+def _films(
+    web: WebArchive | None, studies: list[str] | None, out: Path, progress: Progress
+) -> Iterator[list[Path] | None]:
+    """Films of an archive; None without one."""
+    if web is None:
+        yield None
+        return
+    from mandora.archive.fetch import fetched
+
+    with fetched(web, studies or [], out, progress.step) as films:
+        yield films
+
+
+def _store(web: WebArchive | None, out: Path, studies: list[str]) -> bool:
+    """Whether the objects of a run are in the archive."""
+    from mandora.archive.errors import ArchiveError
+    from mandora.archive.fetch import store_results
+
+    assert web is not None  # --store goes with --dicomweb
+    try:
+        sent = store_results(web, out, studies)
+    except ArchiveError as error:
+        write_line(
+            f"mandora: {error}; the objects are in {out / 'dicom'}: the same call again sends "
+            "them, and the archive keeps one copy of each", err=True,
+        )  # fmt: skip
+        return False
+    write_line(f"{sent} objects sent to {web.host}", err=True)
+    return True
 
 
 @commands.command()

@@ -14,6 +14,9 @@ from mandora.core.anatomy import Damage, JointGroup, Limb, Side, landmark
 
 SCHEME = "99MANDORA"
 SCHEME_NAME = "mandora: Sharp/van der Heijde scores"
+SCHEME_UID = "2.25.121754477754473400667686941787696662684"
+"""Of the private scheme; made once, from a random UUID."""
+SCHEME_OWNER = "The mandora developers"
 SNOMED = "SCT"
 MANUFACTURER = "mandora"
 """Maker of the DICOM objects that this program writes; by it they are known when they come back."""

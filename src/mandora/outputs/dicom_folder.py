@@ -102,7 +102,7 @@ class DicomFolder:
             folder /= pseudonyms.name(f"{study} {given.visit}") if pseudonyms else given.visit
         written: list[Path] = []
         try:
-            with _quiet():
+            with quiet():
                 for name, data in dicom_files(given, pseudonyms):
                     folder.mkdir(parents=True, exist_ok=True)
                     write_atomically(folder / name, data)
@@ -126,7 +126,7 @@ class DicomFolder:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what pydicom and highdicom say of values that are not valid: they quote them."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
     before = [logger.disabled for logger in loggers]

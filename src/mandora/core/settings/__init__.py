@@ -3,7 +3,7 @@
 Unknown keys are errors. A preset is a set of values for these classes, never a subclass.
 """
 
-from mandora.core.settings.archive import ListenSettings
+from mandora.core.settings.archive import ListenSettings, WebSettings
 from mandora.core.settings.base import LoopSettings, Settings
 from mandora.core.settings.commands import (
     EquivalenceSettings,
@@ -40,5 +40,6 @@ __all__ = [
     "TrainDamageSettings",
     "TrainLocateSettings",
     "TrainSymmetrySettings",
+    "WebSettings",
     "preset",
 ]

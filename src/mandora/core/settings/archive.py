@@ -1,4 +1,4 @@
-"""The settings of ``mandora listen``."""
+"""The settings of ``mandora listen`` and of DICOMweb."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ class TargetSettings(Settings):
     port: int = Field(description="its port", ge=1, le=65535)
 
 
+class WebSettings(Settings):
+    """A DICOMweb service; see :mod:`mandora.archive.web` for its credentials."""
+
+    url: str = Field(description="its root, under which `/studies` lies")
+    authority: str | None = Field(
+        None, description="PEM file with its certificate's authority; none: those that are known"
+    )
+    timeout_s: float = Field(60, gt=0, description="longest silence of the server")
+    max_film_mb: float = Field(512, gt=0, description="largest answer")
+    max_films: int = Field(64, ge=1, description="most films of a study")
+
+
 class TlsSettings(Settings):
     """Encryption of what is received and sent; files in PEM format."""
 
@@ -43,12 +55,21 @@ class ListenSettings(Settings):
     port: int = Field(11112, ge=1, le=65535, description="port that it listens at")
     peers: tuple[PeerSettings, ...] = Field((), description="tables `[[peers]]`: who may send")
     target: TargetSettings | None = Field(
-        None, description="table `[target]`: who gets the results; none: they stay in the inbox"
+        None, description="table `[target]`: node that gets the results, by C-STORE"
+    )
+    web: WebSettings | None = Field(
+        None, description="table `[web]`: service that gets them in its place, by STOW-RS"
     )
     tls: TlsSettings | None = Field(None, description="table `[tls]`")
     films: int = Field(4, ge=1, description="films of a study that is complete")
     quiet_s: float = Field(60, ge=0, description="a study without a new film for so long is too")
-    retry_s: float = Field(60, gt=0, description="pause after a study that could not be sent")
+    join_studies: bool = Field(
+        True, description="score studies of one patient from one day together"
+    )
+    retry_s: float = Field(
+        60, gt=0, description="pause after a failure; it doubles with each further one"
+    )
+    retry_longest_s: float = Field(3600, gt=0, description="longest pause")
     max_film_mb: float = Field(512, gt=0, description="largest film")
     max_associations: int = Field(8, ge=1, description="senders at a time")
     keep_days: float = Field(7, ge=0, description="days that films and results stay when sent")
@@ -57,4 +78,10 @@ class ListenSettings(Settings):
     def _somebody_may_send(self) -> Self:
         if not self.peers:
             raise InputError("peers is empty, so nobody may send: add a table [[peers]]")
+        return self
+
+    @model_validator(mode="after")
+    def _results_go_one_way(self) -> Self:
+        if self.target is not None and self.web is not None:
+            raise InputError("results go to [target] or to [web], not to both: leave one out")
         return self

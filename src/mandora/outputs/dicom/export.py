@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from mandora.core.errors import InputError
 from mandora.outputs.dicom.capture import captures
 from mandora.outputs.dicom.deidentify import Pseudonyms, anonymous_result, deidentify
+from mandora.outputs.dicom.predecessors import REPORT_FILE
 from mandora.outputs.dicom.presentation import presentation_state
 from mandora.outputs.dicom.segmentation import segmentation
 from mandora.outputs.dicom.series import Patient
@@ -20,7 +21,6 @@ from mandora.outputs.dicom.source import read_film, source_films
 from mandora.outputs.dicom.structured_report import structured_report
 from mandora.outputs.dicom_folder import PatientFiles
 
-REPORT_FILE = "SR.dcm"
 _T = TypeVar("_T")
 
 

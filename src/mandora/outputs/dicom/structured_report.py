@@ -61,10 +61,17 @@ def structured_report(patient: Patient) -> ComprehensiveSR:
         content=brief,
         is_complete=True,
         coding_schemes=[
-            coding_schemes.CodingSchemeIdentificationItem(coding.SCHEME, coding.SCHEME_NAME)
+            coding_schemes.CodingSchemeIdentificationItem(
+                coding.SCHEME,
+                coding.SCHEME_NAME,
+                uid=coding.SCHEME_UID,
+                responsible_organization=coding.SCHEME_OWNER,
+            )
         ],
         **patient.shared("SR", patient.films[0]),
     )
+    (scheme,) = report.CodingSchemeIdentificationSequence
+    scheme.CodingSchemeUID = coding.SCHEME_UID  # highdicom takes it of registered schemes only
     report.ContentSequence = whole[0].ContentSequence
     return report
 
