@@ -161,7 +161,7 @@ def _in_a_word(number: int, boxes: Mapping[int, _BoxOf]) -> bool:
 def _is_thin(region: NDArray[np.bool_]) -> bool:
     """Whether its strokes are too thin for a letter, as those of a corner of a plate."""
     height, width = region.shape
-    return float(region.sum()) < _LEAST_STROKE * height * (height + width)
+    return bool(region.sum() < _LEAST_STROKE * height * (height + width))
 
 
 def _is_letter_sized(box: _BoxOf, shape: tuple[int, ...]) -> bool:
@@ -169,7 +169,7 @@ def _is_letter_sized(box: _BoxOf, shape: tuple[int, ...]) -> bool:
     height, width = rows.stop - rows.start, columns.stop - columns.start
     inside = rows.start > 0 and columns.start > 0
     inside = inside and rows.stop < shape[0] and columns.stop < shape[1]
-    return inside and height >= _LETTER_PX and 0.35 <= width / height <= 1.1
+    return bool(inside and height >= _LETTER_PX and 0.35 <= width / height <= 1.1)
 
 
 def _read(mask: NDArray[np.bool_]) -> tuple[str, float] | None:
@@ -189,7 +189,7 @@ def _read(mask: NDArray[np.bool_]) -> tuple[str, float] | None:
 def _standardised(image: Image.Image) -> Grey:
     values = np.asarray(image.resize(_LETTER_WH, Image.Resampling.BILINEAR), np.float32).ravel()
     values = values - values.mean()
-    return values / max(float(np.linalg.norm(values)), 1e-6)
+    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6), np.float32)
 
 
 @cache

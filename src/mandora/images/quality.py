@@ -154,7 +154,7 @@ def _compact(
 
     opened = ndimage.binary_opening(above)
     regions, _ = ndimage.label(opened)
-    kept = np.zeros_like(opened)
+    kept = np.zeros(above.shape, np.bool_)
     for number, box in enumerate(ndimage.find_objects(regions), start=1):
         wide = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in box)
         inside = regions[wide] == number
