@@ -46,9 +46,9 @@ def read_in_pairs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
         both = threading.Barrier(2)
 
-        def read(path: Path) -> object:
+        def read(path: Path, *size: float) -> object:
             both.wait(timeout=30)
-            return read_radiograph(path)
+            return read_radiograph(path, *size)
 
         monkeypatch.setattr(f"{module}.read_radiograph", read)
 

@@ -12,7 +12,7 @@ from mandora.core.anatomy import LANDMARKS, Damage, JointGroup, Limb
 from mandora.core.ra2 import RA2_ID, RA2_TOTALS
 from mandora.core.records import Reason, Status
 from mandora.core.settings import PRESETS
-from mandora.outputs.table import JOINT_COLUMNS, TOTAL_COLUMNS
+from mandora.outputs.table import JOINT_COLUMNS, QUALITY_COLUMNS, TOTAL_COLUMNS
 from mandora.scoring.batch_locate import LANDMARK_COLUMNS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -42,7 +42,8 @@ def test_every_status_is_explained() -> None:
 
 def test_every_column_is_explained() -> None:
     assert codes(GLOSSARY, "Columns") == {
-        RA2_ID, *RA2_TOTALS, *JOINT_COLUMNS, *TOTAL_COLUMNS, *LANDMARK_COLUMNS,
+        RA2_ID, *RA2_TOTALS, *JOINT_COLUMNS, *TOTAL_COLUMNS, *QUALITY_COLUMNS,
+        *LANDMARK_COLUMNS,
     }  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_films_are_assessed_side_by_side_and_kept_in_order(
     some, bundle = replace(dataset, films=tuple(feet)), open_bundle(tiny_bundle)
     said: list[list[str]] = [[], []]
     one = assess(Pipeline.from_bundle(bundle, threads=1), some, warn=said[0].append)
-    read_in_pairs("mandora.evaluation.assess")
+    read_in_pairs("mandora.datasets.dataset")
     two = assess(Pipeline.from_bundle(bundle, threads=2), some, warn=said[1].append)
     assert one.films == two.films
     for arrays, others in ((one.landmarks, two.landmarks), (one.scores, two.scores)):

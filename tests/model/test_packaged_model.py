@@ -24,13 +24,13 @@ from mandora.simulate.xray.render import SimulatedFilm
 Floats = NDArray[np.float64]
 
 PATIENTS, SEED, SEVERITY, PIXELS_PER_MM = 8, 2025, 0.7, 4.0
-# By family: Pearson's r at least, RMSE in points at most. Model 0.6.0 was trained on bones that
-# were smoother than those of the simulator of today.
-FLOORS = {"nh": (0.80, 0.88), "nf": (0.70, 0.95), "eh": (0.76, 0.86), "ef": (0.80, 2.3)}
+# By family: Pearson's r at least, RMSE in points at most.
+FLOORS = {"nh": (0.85, 0.75), "nf": (0.70, 0.95), "eh": (0.80, 0.75), "ef": (0.88, 1.3)}
+OFF = 25  # points: so far off are totals of about 100 that a patient has
 MOST_MISSING = 0.01  # share of the scores
 LEAST_R_OF_TOTALS = 0.95
 # shares of the points that lie within so much of the film's longer side
-LEAST_WITHIN = {0.01: 0.94, 0.02: 0.99}
+LEAST_WITHIN = {0.01: 0.97, 0.02: 0.99}
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def test_the_example_is_scored_as_it_is(pipeline: Pipeline) -> None:
     assert None not in scores.values()
     pairs = np.array([(scores[key], truth[key]) for key in truth], float)
     total, true = pairs.sum(axis=0)
-    assert true == 102
-    assert abs(total - true) < 12
+    assert true == 114
+    assert abs(total - true) < OFF
     assert np.corrcoef(pairs.T)[0, 1] > 0.9
     # all at their mean would make the same total, and the joints of another side nearly so
     assert np.sqrt(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2)) < 0.7 < pairs[:, 1].std() / 1.5
@@ -194,8 +194,8 @@ def test_the_example_is_shown_beside_its_truth(name: str, tmp_path: Path) -> Non
         for line in done.stdout.splitlines()
         if line.startswith(("│ EXAMPLE", "│ its true scores"))
     )
-    assert true == ["its true scores", "", "", "61.0", "41.0", "102.0"]
-    assert abs(float(row[-1].split()[0]) - float(true[-1])) < 12
+    assert true == ["its true scores", "", "", "61.0", "53.0", "114.0"]
+    assert abs(float(row[-1].split()[0]) - float(true[-1])) < OFF
     truth = example_truth()
     line = next(k for k in done.stdout.splitlines() if k.startswith("│ hand mcp1 "))
     for side, kind in (("L", "narrowing"), ("L", "erosion"), ("R", "narrowing"), ("R", "erosion")):

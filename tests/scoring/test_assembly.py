@@ -156,7 +156,7 @@ def test_places_on_a_film_that_was_resampled_are_those_in_its_file() -> None:
     x, y = foot.landmarks[3]
     place = location("x.dcm", Side.LEFT, 3, foot, film)
     assert (place.x, place.y) == (x, (y + 0.5) / 2 - 0.5)
-    record = scored_record(LF, film, foot)
+    record = scored_record(LF, film, [])
     assert (record.width, record.height) == (200, 100)
     box = Box.around((x, y), 5)
     seen = PatchEvidence("mtp2", box, np.zeros((8, 8), np.float32))

@@ -31,9 +31,9 @@ class WindowQuality:
     """What the windows around the joints of one film say.
 
     Attributes:
-        clipped_bright: share of their px that have the brightest grey value of them all.
-        clipped_dark: share of the px in their middle, which is no air, that have the darkest.
-        grey_range: from dark to bright in a window, 0..1; the median of all windows.
+        clipped_bright: share of a window's px that have the brightest grey value of all windows.
+        clipped_dark: share of the px in its middle, which is no air, that have the darkest.
+        grey_range: from dark to bright in a window, 0..1. These three are medians over windows.
         edge_widths: (N,) float64, see :func:`edge_widths`.
     """
 
@@ -53,8 +53,8 @@ def window_quality(greys: Grey) -> WindowQuality:
     middle = greys[:, inset:-inset, inset:-inset]
     low, high = _dark_and_bright(greys)
     return WindowQuality(
-        float((greys >= greys.max() - SAME_GREY).mean()),
-        float((middle <= greys.min() + SAME_GREY).mean()),
+        float(np.median((greys >= greys.max() - SAME_GREY).mean(axis=(1, 2)))),
+        float(np.median((middle <= greys.min() + SAME_GREY).mean(axis=(1, 2)))),
         float(np.median(high - low)),
         _edge_widths(greys, high - low),
     )

@@ -154,7 +154,7 @@ def _exposure(windows: WindowQuality) -> Finding:
     words = []
     for share, what in ((windows.clipped_bright, "brightest"), (windows.clipped_dark, "darkest")):
         if share > MOST_CLIPPED:
-            words.append(f"{share:.0%} of the px at the joints have the {what} grey value")
+            words.append(f"{share:.0%} of the px at half of the joints have the {what} grey value")
     if windows.grey_range < LEAST_RANGE:
         words.append(f"the joints use only {windows.grey_range:.1%} of the film's grey values")
     return _warning(Check.EXPOSURE, words)
