@@ -44,7 +44,7 @@ def labelled(pipeline: Pipeline, path: Path) -> Labelled:
     """The scores and labels of a data set."""
     dataset = open_dataset(path)
     scores = assess(pipeline, dataset, lambda *_: None, print).scores
-    name = dataset.root.resolve().name
+    name = dataset.name
     return Labelled(name, scores["predicted_blend"], scores["official"])
 
 

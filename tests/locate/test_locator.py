@@ -15,7 +15,7 @@ from mandora.core.geometry import Affine
 from mandora.core.records import Reason
 from mandora.core.specs import FilmSpec
 from mandora.locate.field_of_view import FieldOfView
-from mandora.locate.locator import FoundLandmarks, Locator
+from mandora.locate.locator import FoundLandmarks, Locator, Search
 from mandora.locate.orientation import Orientation
 from mandora.locate.targets import heat_maps
 from mandora.model.contract import DEFAULT_THRESHOLDS
@@ -178,7 +178,7 @@ def test_a_slanting_limb_is_found_in_its_nearest_view(make: Make, angle: float) 
 
 def test_a_film_is_searched_no_longer_than_it_may(make: Make) -> None:
     locator = make(Limb.HAND, shown(Limb.HAND, orientation=Orientation(turns=2)))
-    assert np.isnan(locator.locate(film(), upright_only=True).landmarks).all()
+    assert np.isnan(locator.locate(film(), search=Search.UPRIGHT).landmarks).all()
     assert batches(locator) == [2]
 
 
@@ -275,7 +275,7 @@ def test_the_other_side_must_fit_better_by_the_factor_that_the_model_states(make
     right.heights = 0.7  # of 0.9
     for factor, side in ((1.1, Side.LEFT), (1.4, Side.RIGHT)):
         locator = make(Limb.HAND, left, right, mirror_factor=factor)
-        found = locator.locate(film(400, 600), Side.RIGHT, upright_only=True)
+        found = locator.locate(film(400, 600), Side.RIGHT, search=Search.UPRIGHT)
         assert found.orientation.side is side
 
 

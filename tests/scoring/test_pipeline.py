@@ -32,7 +32,7 @@ from mandora.damage.patches import Patch
 from mandora.damage.scorer import PatchScore
 from mandora.images.radiograph import Radiograph, UnreadableFilm
 from mandora.images.read import read_radiograph
-from mandora.locate.locator import FoundLandmarks
+from mandora.locate.locator import FoundLandmarks, Search
 from mandora.locate.orientation import Orientation, orientations
 from mandora.locate.template import limb_template
 from mandora.model.bundle import default_bundle, open_bundle
@@ -75,7 +75,7 @@ class FakeLocator:
         self.template = shape_of(self.limb)
 
     def locate(
-        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+        self, pixels: NDArray[np.float32], side: Side | None = None, search: Search = Search.ALL
     ) -> FoundLandmarks:
         orientation = self.orientation or Orientation(mirrored=side is Side.RIGHT)
         mirror = -1.0 if orientation.mirrored else 1.0

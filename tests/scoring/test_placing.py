@@ -14,7 +14,7 @@ from mandora.datasets.intake.plan import make_plan
 from mandora.datasets.intake.rows import VisitFilms
 from mandora.datasets.intake.slots import studies_of
 from mandora.images.radiograph import Radiograph
-from mandora.locate.locator import FoundLandmarks
+from mandora.locate.locator import FoundLandmarks, Search
 from mandora.locate.orientation import Orientation
 from mandora.model.contract import DEFAULT_THRESHOLDS
 from mandora.model.loading import Stages
@@ -154,7 +154,11 @@ def test_a_foot_given_as_a_hand_is_refused_by_a_margin(
     )
     stages = SimpleNamespace(
         contract=SimpleNamespace(locate=SimpleNamespace(thresholds=DEFAULT_THRESHOLDS)),
-        locators={Limb.FOOT: SimpleNamespace(locate=lambda pixels: foot)},
+        locators={
+            Limb.FOOT: SimpleNamespace(
+                locate=lambda pixels, search: foot if search is Search.WHOLE else None
+            )
+        },
     )
     hand = found(Limb.HAND, Side.LEFT, own)
 

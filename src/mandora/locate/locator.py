@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,17 @@ _BATCH = 4  # fields of view at a time; more only cost memory
 _MOST_ALONE = 6  # candidates that get a field of view of their own
 _MOST_TURN_DEG, _MOST_LOG2_SIZE = 12.0, 0.3  # beyond these it gets a second one
 _SAME_PLACE = 1.0  # limbs nearer to each other than this are one, in limb sizes
+
+
+class Search(IntEnum):
+    """How much is looked at for a limb, until one is clear: so many stages of the search."""
+
+    UPRIGHT = 1
+    """The whole film, as shown and in the mirror."""
+    WHOLE = 3
+    """Also the film made smaller, turned, and inverted."""
+    ALL = 7
+    """Also parts of the film, in all of these ways."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +126,7 @@ class Locator:
         self._limb_px = thresholds.limb_share * spec.input_px
 
     def locate(
-        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+        self, pixels: NDArray[np.float32], side: Side | None = None, search: Search = Search.ALL
     ) -> FoundLandmarks:
         """Find the landmarks of the limb that fits best, or of the one of the given side.
 
@@ -127,7 +139,7 @@ class Locator:
         Args:
             pixels: (H, W) float32, 0..1.
             side: the patient's side, if known.
-            upright_only: spare the time that it takes to look for a limb that is not clear.
+            search: less spares the time that it takes to look for a limb that is not clear.
 
         Returns:
             The landmarks; none has a position where nothing was found. The caller decides which
@@ -141,13 +153,13 @@ class Locator:
             # a part of a limb may look a little like another one that is turned
             return fit / factor if lies.turns or lies.inverted else fit
 
-        candidates = self._search(small, rivals_only=True, stages=1 if upright_only else None)
+        candidates = self._search(small, rivals_only=True, search=search)
         if not candidates:
             return self._nothing()
         best = max(candidates, key=believed_fit)
         other_side = side not in (None, best.orientation.side)
         poor = self._clear(best) and best.fit < self._thresholds.sure_fit
-        if (other_side or poor) and not upright_only:
+        if (other_side or poor) and search is Search.ALL:
             beside = [c for c in self._beside(small, best) if side in (None, c.orientation.side)]
             # a clear limb of the stated side is taken even if one of the other side fits better
             best = max(beside if other_side and beside else [best, *beside], key=believed_fit)
@@ -164,7 +176,7 @@ class Locator:
             them fit too poorly to be a limb.
         """
         small, to_small = _reduced(pixels)
-        candidates = self._search(small, rivals_only=False, stages=None)
+        candidates = self._search(small, rivals_only=False, search=Search.ALL)
         limbs = _apart(candidates)
         # two of one side may be the two sides, of which one was seen in the mirror
         others = (c for c in limbs[1:] if c.orientation.side is not limbs[0].orientation.side)
@@ -172,16 +184,16 @@ class Locator:
             limbs = _apart([*candidates, *self._beside(small, limbs[0])])
         return [self._found(limb, to_small, pixels.shape) for limb in limbs[:MOST_LIMBS]]
 
-    def _search(self, pixels: Pixels, *, rivals_only: bool, stages: int | None) -> list[_Candidate]:
+    def _search(self, pixels: Pixels, *, rivals_only: bool, search: Search) -> list[_Candidate]:
         """Candidates, each seen alone.
 
         Args:
             pixels: (H, W) the film.
             rivals_only: leave out what fits far worse than the best in the same fields.
-            stages: how many to try at most, see :meth:`_fields`.
+            search: how much of it to try at most, see :meth:`_fields`.
         """
         alone: list[_Candidate] = []
-        for fields in islice(self._fields(pixels.shape), stages):
+        for fields in islice(self._fields(pixels.shape), search):
             seeds = _apart(self._candidates(pixels, fields, MOST_LIMBS), sides_too=True)
             if rivals_only:
                 factor = self._thresholds.rival_factor
@@ -217,7 +229,7 @@ class Locator:
         return candidate.fit >= self._thresholds.clear_fit
 
     def _fields(self, shape: tuple[int, ...]) -> Iterator[list[FieldOfView]]:
-        """What is tried, until a limb is clear: the likely first."""
+        """What is tried, until a limb is clear: the likely first; the stages of :class:`Search`."""
         height, width = shape[:2]
         upright, others = orientations(turns=(0,)), orientations(turns=(1, 2, 3))
         inverted = orientations(inverted=True)

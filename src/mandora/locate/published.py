@@ -21,7 +21,7 @@ from mandora.core.specs import FilmSpec
 from mandora.images.channels import published_film_channels, standardise, stretched_film, whole_film
 from mandora.locate.consensus import consensus
 from mandora.locate.decode import read_heat_maps
-from mandora.locate.locator import FoundLandmarks, reasons_of
+from mandora.locate.locator import FoundLandmarks, Search, reasons_of
 from mandora.locate.orientation import Orientation
 from mandora.locate.shape import FilmArea, checked
 
@@ -84,7 +84,7 @@ class PublishedLocator:
         self._spec, self._threads = spec, threads
 
     def locate(
-        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+        self, pixels: NDArray[np.float32], side: Side | None = None, search: Search = Search.ALL
     ) -> FoundLandmarks:
         """Find the landmarks of the limb.
 
@@ -92,7 +92,7 @@ class PublishedLocator:
             pixels: (H, W) float32, 0..1.
             side: the patient's side; if it is not known, both are tried and the better fit
                 counts.
-            upright_only: makes no difference: no other orientation is tried.
+            search: makes no difference: no other orientation is tried.
 
         Returns:
             The landmarks; none has a position where nothing was found. A landmark that lies grossly

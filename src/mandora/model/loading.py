@@ -16,7 +16,7 @@ from mandora.core.files import AnyPath
 from mandora.core.geometry import Points
 from mandora.damage.published import PublishedScorer
 from mandora.damage.scorer import PatchScorer, Scorer
-from mandora.locate.locator import FoundLandmarks, Locator
+from mandora.locate.locator import FoundLandmarks, Locator, Search
 from mandora.locate.published import PublishedLocator
 from mandora.model.contract import (
     SYMMETRY_FILE,
@@ -38,7 +38,7 @@ class LimbLocator(Protocol):
         """(N, 2) template of a left limb, in limb sizes."""
 
     def locate(
-        self, pixels: NDArray[np.float32], side: Side | None = None, *, upright_only: bool = False
+        self, pixels: NDArray[np.float32], side: Side | None = None, search: Search = Search.ALL
     ) -> FoundLandmarks:
         """The limb that fits best, or the one of the given side."""
 

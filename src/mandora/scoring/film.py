@@ -23,7 +23,7 @@ from mandora.damage.evidence import PatchEvidence
 from mandora.damage.patches import Patch, Windows, cut_patches, window_box, windows_of
 from mandora.images.radiograph import Radiograph
 from mandora.images.read import read_radiograph
-from mandora.locate.locator import FoundLandmarks
+from mandora.locate.locator import FoundLandmarks, Search
 from mandora.locate.orientation import Orientation, orientation_of_landmarks
 from mandora.model.loading import LimbLocator, Stages
 from mandora.scoring.failures import why_failed
@@ -249,8 +249,8 @@ def locate_all(stages: Stages, film: Radiograph, limb: Limb) -> list[FoundLandma
 def check_limb(stages: Stages, slot: Slot, film: Radiograph, found: FoundLandmarks) -> None:
     """Refuse a film that shows a foot where a hand was given, or the reverse.
 
-    Both localisers look, unless the stated limb is beyond doubt; the other one has to fit better
-    by a factor that the bundle states.
+    Both localisers look, unless the stated limb is beyond doubt; the other one, on the whole film,
+    has to fit better by a factor that the bundle states.
 
     Args:
         stages: of the model.
@@ -265,7 +265,7 @@ def check_limb(stages: Stages, slot: Slot, film: Radiograph, found: FoundLandmar
     limits = thresholds[slot.limb]
     if other not in stages.locators or found.fit >= limits.sure_fit * limits.limb_factor:
         return
-    rival = stages.locators[other].locate(film.pixels)
+    rival = stages.locators[other].locate(film.pixels, search=Search.WHOLE)
     better = rival.fit / thresholds[other].least_fit > (
         limits.limb_factor * found.fit / limits.least_fit
     )
@@ -307,7 +307,7 @@ def _of_unknown_limb(stages: Stages, film: Radiograph, side: Side | None) -> Fou
         return max(sought, key=lambda found: found.fit / thresholds[found.limb].least_fit)
 
     locators = stages.locators.values()
-    found = likelier(each.locate(film.pixels, side, upright_only=True) for each in locators)
+    found = likelier(each.locate(film.pixels, side, Search.UPRIGHT) for each in locators)
     searches = stages.contract.locate.design == "all-landmarks"
     if searches and found.fit < thresholds[found.limb].clear_fit:
         found = likelier(each.locate(film.pixels, side) for each in locators)
