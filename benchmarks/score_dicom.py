@@ -16,9 +16,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from openjpeg.utils import encode_array
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 
 from mandora.model.packaged import open_named
 from mandora.scoring import example_films, score_films
@@ -63,7 +65,10 @@ def write_dicom(path: Path, grey: np.ndarray, syntax: uid.UID, number: int) -> N
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
     ds.PixelData = grey.tobytes()
-    if syntax.is_encapsulated:
+    if syntax == uid.JPEG2000Lossless:  # pydicom's own encoder needs one more package
+        ds.PixelData = encapsulate([encode_array(grey, 12, 2)])
+        meta.TransferSyntaxUID = syntax
+    elif syntax.is_encapsulated:
         ds.compress(syntax, generate_instance_uid=False)
     ds.save_as(path, enforce_file_format=True)
 

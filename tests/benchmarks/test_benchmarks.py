@@ -396,7 +396,6 @@ def test_score_example(run: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_score_dicom(run: Run, tiny_bundle: Path) -> None:
     pytest.importorskip("highdicom")
     out = run("score_dicom", "--rounds", 1, BUNDLE=str(tiny_bundle))
@@ -406,6 +405,7 @@ def test_score_dicom(run: Run, tiny_bundle: Path) -> None:
     assert all(float(seconds) > 0 and float(ratio) > 0 for _, seconds, ratio in rows)
 
 
+@pytest.mark.slow
 def test_separability(run: Run) -> None:
     out = run("separability", "--patients", 24, "--workers", 1, PIXELS_PER_MM=2.0)
     assert re.search(r"hand mcp +-?[01]\.\d+ \(\d+\)", out)
