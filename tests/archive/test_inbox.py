@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("pydicom", reason="needs the extra archive")
+
 from mandora.archive.inbox import Inbox, Waiting
 from mandora.core.errors import InputError
 
