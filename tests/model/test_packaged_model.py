@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 PATIENTS, SEED, SEVERITY, PIXELS_PER_MM = 8, 2025, 0.7, 4.0
 # By family: Pearson's r at least, RMSE in points at most.
 FLOORS = {"nh": (0.85, 0.75), "nf": (0.70, 0.95), "eh": (0.80, 0.75), "ef": (0.88, 1.3)}
-OFF = 25  # points: so far off are totals of about 100 that a patient has
+OFF = 25  # points: the total of one patient with about 100 may be so far off
 MOST_MISSING = 0.01  # share of the scores
 LEAST_R_OF_TOTALS = 0.95
 # shares of the points that lie within so much of the film's longer side
